@@ -1,0 +1,97 @@
+// Package importer defines what a source of catalogs is and runs one: it fetches the vendor files that changed,
+// parses them as a stream, merges what several files say of the same thing, and hands documents to a sink.
+package importer
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"thatch/catalog/document"
+)
+
+// Request says what to import and for whom.
+type Request struct {
+	Source    string    // name of the source: "msrc", "sdp"
+	From      string    // file, folder or http(s) location; empty: the vendor's own
+	Languages []string  // managed languages of the site
+	Exclude   []string  // product families to leave out
+	At        time.Time // the run's clock reading
+}
+
+// File is one vendor file, not yet read.
+type File struct {
+	Name        string // the vendor's id of it where there is one ("2019-Feb"), else its base name
+	Path        string // where it came from, for messages
+	Fingerprint string // changes when the file, our languages, exclusions or the importer change
+	Size        int64  // bytes, -1 unknown
+	// Open starts reading it, decompressed. It is called at most once.
+	Open func(ctx context.Context) (io.ReadCloser, error)
+}
+
+// Part is what one vendor file says of one thing (for MSRC: of one KB), encoded by the source for itself.
+type Part struct {
+	Source string
+	File   string // File.Name
+	Key    string // "KB4487017", a PackageID
+	Body   []byte
+}
+
+// Warning is an irregularity that was handled, or an element that was left out.
+type Warning struct {
+	File    string `json:"file"`
+	Element string `json:"element,omitempty"` // where in the file: "Vulnerability CVE-2019-0540, Remediation 3"
+	Text    string `json:"text"`              // what, and what was done
+	Kind    string `json:"kind"`              // stable name for counting: "supercedence-truncated"
+	Failed  bool   `json:"failed,omitempty"`  // something of the file was not imported
+}
+
+// Source knows one vendor's format. Implementations are safe for use by several runs at once.
+type Source interface {
+	Name() string
+	// Files lists the vendor files at the location, cheaply: only what a fingerprint needs is read.
+	Files(ctx context.Context, req Request) ([]File, error)
+	// Parse reads one file as a stream and emits its parts; a part's key occurs once. The name it returns replaces
+	// File.Name where the file itself names its id. An error leaves what was emitted before it usable or not, as
+	// the parse result says.
+	Parse(ctx context.Context, req Request, file File, emit func(Part) error, warn func(Warning)) (name string, err error)
+	// Merge makes the documents of one key from all its parts, given in any order; none means that no file names the
+	// key any more, and no document is made. Documents are unsigned.
+	Merge(key string, parts []Part, warn func(Warning)) ([]document.Document, error)
+}
+
+// Sink keeps what a run brings. Save is atomic per call: all of it is durable when it returns, or none.
+type Sink interface {
+	// Known returns the fingerprint of every file of a source that was imported whole.
+	Known(ctx context.Context, source string) (map[string]string, error)
+	// Parts returns the parts kept of the given keys, from all files, and the keys that a file named before.
+	Parts(ctx context.Context, source string, keys []string) ([]Part, error)
+	FileKeys(ctx context.Context, source, file string) ([]string, error)
+	// Save replaces the parts of one file, puts documents whose digest is new, and withdraws those of keys that have
+	// none any more. It returns how many documents really changed.
+	Save(ctx context.Context, s Saved) (changed int, err error)
+}
+
+// Saved is one file's worth of change.
+type Saved struct {
+	Source      string
+	File        string
+	Fingerprint string
+	Keys        []string // every key touched: named by the file now or before
+	Parts       []Part
+	Documents   []document.Document // of all Keys; documents of a key that are not here any more are withdrawn
+	At          time.Time
+}
+
+// Result is the end of a run.
+type Result struct {
+	Files     int            `json:"documents"` // vendor files read
+	Skipped   int            `json:"skipped"`   // unchanged
+	FailedF   int            `json:"failed"`    // vendor files with an error
+	Changed   int            `json:"changed"`   // documents that changed
+	Bytes     int64          `json:"bytes"`
+	Warnings  []Warning      `json:"warnings"` // the first of each kind; Counts has all
+	Counts    map[string]int `json:"warning_counts"`
+	StartedAt time.Time      `json:"started_at"`
+	EndedAt   time.Time      `json:"ended_at"`
+}

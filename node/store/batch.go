@@ -1,0 +1,90 @@
+// Package store keeps a site's truth in one SQLite file: batches applied at an index, a journal of changed documents,
+// migrations, watches and snapshots. It knows nothing of raft; node/quorum orders batches and has them applied here.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// MaxBatch is the largest encoded batch, in bytes.
+const MaxBatch = 1 << 20
+
+// NoRows as Statement.Want says that the statement must affect no row.
+const NoRows = -1
+
+// ErrConflict says that a statement of a batch did not affect the rows it had to, so that its group was undone.
+var ErrConflict = errors.New("conflict: changed meanwhile")
+
+// Index as an argument of a statement stands for the index at which its batch is applied.
+type Index struct{}
+
+// Statement is one parameterised statement. Args are nil, bool, int, int64, float64, string, []byte or Index; clock
+// readings and ids are resolved by whoever makes the batch. Neither clock nor random functions may occur in SQL, and
+// no INSERT ... SELECT without ORDER BY.
+type Statement struct {
+	SQL   string
+	Args  []any
+	Want  int // rows it must affect; 0: any number, NoRows: none
+	Group int // statements of one group are undone together
+}
+
+// Batch is one write: all its groups in one transaction, at one index.
+type Batch struct {
+	Actor      string    // who: "operator anna", "task catalog-import", "computer 17"
+	Reason     string    // why, in a few words
+	Request    string    // id of the request; a batch with an id seen before is not applied again. Empty: no check
+	At         time.Time // the clock reading it was made with
+	Topics     []string  // names for Watch: what changes ("documents", "computers")
+	Statements []Statement
+}
+
+// Conflict names the first statement of a group that missed its rows.
+type Conflict struct {
+	Group     int
+	Statement int // position in the batch
+	Want, Got int
+}
+
+// Applied is the answer to a batch.
+type Applied struct {
+	Index     uint64
+	Conflicts []Conflict // one per group that was undone
+	Repeated  bool       // the request had been applied before; Index is that of the first time
+}
+
+// Err is nil when every group was applied, else an error that wraps ErrConflict.
+func (a Applied) Err() error {
+	if len(a.Conflicts) == 0 {
+		return nil
+	}
+	c := a.Conflicts[0]
+	return fmt.Errorf("statement %d of the batch at index %d affected %d rows, not %d: %w",
+		c.Statement, a.Index, c.Got, c.Want, ErrConflict)
+}
+
+// Writer takes a batch and answers when it is durable and applied. The error is that of the write; conflicts are in
+// the answer (see Applied.Err).
+type Writer interface {
+	Write(ctx context.Context, b Batch) (Applied, error)
+}
+
+// Reader runs reads in one read transaction, at a state that holds the index of the context (see AtLeast).
+type Reader interface {
+	View(ctx context.Context, read func(tx *sql.Tx) error) error
+}
+
+type indexKey struct{}
+
+// AtLeast returns a context whose reads wait until the given index is applied.
+func AtLeast(ctx context.Context, index uint64) context.Context {
+	return context.WithValue(ctx, indexKey{}, index)
+}
+
+func wantedIndex(ctx context.Context) uint64 {
+	index, _ := ctx.Value(indexKey{}).(uint64)
+	return index
+}
