@@ -28,7 +28,7 @@ const (
 	MaxText    = 2_000   // bytes of a reason or an installer's output
 )
 
-// EnrolRequest is made once, with a token.
+// EnrolRequest is made once, with a token (see Token).
 type EnrolRequest struct {
 	Token     string   `json:"token"`
 	CSR       []byte   `json:"csr"`        // DER; the agent made the key itself
@@ -202,9 +202,11 @@ type AssignmentsResponse struct {
 // AssignedPolicy is a policy in force for this computer. What the policy pins is what may be installed: the agent
 // checks that each document's digest is among the pins.
 type AssignedPolicy struct {
-	Document document.Document `json:"document"`
+	Document document.Document `json:"document"` // body: policy.Policy of catalog/policy
 	Paused   bool              `json:"paused,omitempty"`
-	Updates  []OrderedUpdate   `json:"updates,omitempty"`
+	// Wait says that as many computers as the policy's plan allows at once are installing: it is not this one's turn.
+	Wait    bool            `json:"wait,omitempty"`
+	Updates []OrderedUpdate `json:"updates,omitempty"`
 }
 
 // OrderedUpdate is an update of a policy with what is needed to install it. Package and payload are those in the
