@@ -23,7 +23,8 @@ type Request struct {
 type File struct {
 	Name        string // the vendor's id of it where there is one ("2019-Feb"), else its base name
 	Path        string // where it came from, for messages
-	Fingerprint string // changes when the file, our languages, exclusions or the importer change
+	Fingerprint string // changes when the file, our languages, exclusions or the importer change; see Fingerprint
+	Revision    string // the vendor's own revision of the file, later ones compare greater; empty where it has none
 	Size        int64  // bytes, -1 unknown
 	// Open starts reading it, decompressed. It is called at most once.
 	Open func(ctx context.Context) (io.ReadCloser, error)
@@ -79,14 +80,28 @@ type Saved struct {
 	Fingerprint string
 	Keys        []string // every key touched: named by the file now or before
 	Parts       []Part
-	Documents   []document.Document // of all Keys; documents of a key that are not here any more are withdrawn
+	Documents   []Keyed // of all Keys; documents of a key that are not here any more are withdrawn
 	At          time.Time
+}
+
+// Keyed is a document with the key it was made for.
+type Keyed struct {
+	Key string
+	document.Document
+}
+
+// Progress is how far a run has come.
+type Progress struct {
+	Files   int    `json:"files"` // to be read or skipped, all of them
+	Done    int    `json:"done"`
+	Bytes   int64  `json:"bytes"` // read of vendor files so far
+	Current string `json:"current,omitempty"` // the file saved last, or being read
 }
 
 // Result is the end of a run.
 type Result struct {
 	Files     int            `json:"documents"` // vendor files read
-	Skipped   int            `json:"skipped"`   // unchanged
+	Skipped   int            `json:"skipped"`   // unchanged, or older than what was imported
 	FailedF   int            `json:"failed"`    // vendor files with an error
 	Changed   int            `json:"changed"`   // documents that changed
 	Bytes     int64          `json:"bytes"`
