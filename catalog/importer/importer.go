@@ -94,7 +94,7 @@ type Keyed struct {
 type Progress struct {
 	Files   int    `json:"files"` // to be read or skipped, all of them
 	Done    int    `json:"done"`
-	Bytes   int64  `json:"bytes"` // read of vendor files so far
+	Bytes   int64  `json:"bytes"`             // read of vendor files so far
 	Current string `json:"current,omitempty"` // the file saved last, or being read
 }
 
@@ -102,7 +102,7 @@ type Progress struct {
 type Result struct {
 	Files     int            `json:"documents"` // vendor files read
 	Skipped   int            `json:"skipped"`   // unchanged, or older than what was imported
-	FailedF   int            `json:"failed"`    // vendor files with an error
+	Failed    int            `json:"failed"`    // vendor files, or keys of them, with an error
 	Changed   int            `json:"changed"`   // documents that changed
 	Bytes     int64          `json:"bytes"`
 	Warnings  []Warning      `json:"warnings"` // the first of each kind; Counts has all

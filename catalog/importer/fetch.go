@@ -1,0 +1,263 @@
+package importer
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+)
+
+// ErrTooLarge says that a vendor file has more bytes, decompressed, than its reader allows.
+var ErrTooLarge = errors.New("too large")
+
+// DefaultLimit is the largest vendor file read where a Fetch names no limit, decompressed, in bytes.
+const DefaultLimit = 1 << 30
+
+// Fetch reads vendor files from a file, a folder (with all folders below it) or an http(s) location.
+type Fetch struct {
+	Client *http.Client // nil: one that honours the environment's proxies
+	Limit  int64        // decompressed bytes of one file; 0: DefaultLimit
+}
+
+// Item is something at a location, not yet read.
+type Item struct {
+	Name    string // base name
+	Path    string // whole path or URL, for messages
+	Size    int64  // bytes as stored, -1 unknown
+	Version string // what the server says the content's version is (a strong ETag); empty: only the content tells
+	Open    func(ctx context.Context) (io.ReadCloser, error)
+}
+
+// NewClient makes an HTTP client that honours the environment's proxies and trusts, beside the system's authorities,
+// those in pem (which may be empty).
+func NewClient(pem []byte) (*http.Client, error) {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.ResponseHeaderTimeout = time.Minute
+	if len(pem) > 0 {
+		pool, err := x509.SystemCertPool()
+		if err != nil {
+			pool = x509.NewCertPool()
+		}
+		if !pool.AppendCertsFromPEM(pem) {
+			return nil, errors.New("extra authorities: no PEM certificate found; give a file with BEGIN CERTIFICATE blocks")
+		}
+		transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	}
+	return &http.Client{Transport: transport}, nil
+}
+
+// IsURL says whether a location is fetched over HTTP.
+func IsURL(from string) bool {
+	lower := strings.ToLower(from)
+	return strings.HasPrefix(lower, "http://") || strings.HasPrefix(lower, "https://")
+}
+
+// List names what is at a location: the file itself, whatever it is called, or every file below a folder whose base
+// name is wanted, sorted by path. An http location is one item; its Version is asked with a HEAD request.
+func (f Fetch) List(ctx context.Context, from string, wanted func(name string) bool) ([]Item, error) {
+	if IsURL(from) {
+		item, err := f.url(ctx, from)
+		if err != nil {
+			return nil, err
+		}
+		return []Item{item}, nil
+	}
+	info, err := os.Stat(from)
+	if err != nil {
+		return nil, fmt.Errorf("vendor files: %w; give a file, a folder or an http(s) location", err)
+	}
+	if !info.IsDir() {
+		return []Item{local(from, info)}, nil
+	}
+	var items []Item
+	err = filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case strings.HasPrefix(d.Name(), ".") && path != from:
+			if d.IsDir() {
+				return filepath.SkipDir
+			}
+			return nil
+		case d.IsDir() || !wanted(d.Name()):
+			return nil
+		}
+		info, err := os.Stat(path)
+		if err != nil || info.IsDir() {
+			return err
+		}
+		items = append(items, local(path, info))
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("vendor files in %s: %w", from, err)
+	}
+	return items, nil
+}
+
+func local(path string, info fs.FileInfo) Item {
+	return Item{Name: filepath.Base(path), Path: path, Size: info.Size(), Open: func(context.Context) (io.ReadCloser, error) {
+		return os.Open(path)
+	}}
+}
+
+func (f Fetch) url(ctx context.Context, from string) (Item, error) {
+	parsed, err := url.Parse(from)
+	if err != nil || parsed.Host == "" {
+		return Item{}, fmt.Errorf("vendor location %.200q is no URL such as https://host/path", from)
+	}
+	name := parsed.Path[strings.LastIndexByte(parsed.Path, '/')+1:]
+	if name == "" {
+		name = parsed.Host
+	}
+	item := Item{Name: name, Path: parsed.Redacted(), Size: -1, Open: func(ctx context.Context) (io.ReadCloser, error) {
+		return f.Get(ctx, from, "")
+	}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, from, nil)
+	if err != nil {
+		return Item{}, fmt.Errorf("vendor location %s: %w", item.Path, err)
+	}
+	answer, err := f.client().Do(req)
+	if err != nil {
+		return Item{}, fmt.Errorf("vendor location: %w", err)
+	}
+	answer.Body.Close()
+	if answer.StatusCode == http.StatusOK { // a server that does not know HEAD may well know GET
+		item.Size = answer.ContentLength
+		if tag := answer.Header.Get("ETag"); tag != "" && !strings.HasPrefix(tag, "W/") {
+			item.Version = tag
+		}
+	}
+	return item, nil
+}
+
+func (f Fetch) client() *http.Client {
+	if f.Client == nil {
+		return http.DefaultClient
+	}
+	return f.Client
+}
+
+// Get opens an http(s) location. Any status but 200 is an error that names the location and the status.
+func (f Fetch) Get(ctx context.Context, location, accept string) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, location, nil)
+	if err != nil {
+		return nil, fmt.Errorf("vendor location: %w", err)
+	}
+	if accept != "" {
+		req.Header.Set("Accept", accept)
+	}
+	answer, err := f.client().Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("vendor location: %w", err)
+	}
+	if answer.StatusCode != http.StatusOK {
+		answer.Body.Close()
+		return nil, fmt.Errorf("vendor location %s: the server answered %s", req.URL.Redacted(), answer.Status)
+	}
+	return answer.Body, nil
+}
+
+// Digest reads an item as it is stored and returns its SHA-256, hexadecimal.
+func (f Fetch) Digest(ctx context.Context, item Item) (string, error) {
+	stream, err := item.Open(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer stream.Close()
+	hash := sha256.New()
+	if _, err := io.Copy(hash, &limited{r: stream, left: f.limit(), limit: f.limit()}); err != nil {
+		return "", fmt.Errorf("read %s: %w", item.Path, err)
+	}
+	return hex.EncodeToString(hash.Sum(nil)), nil
+}
+
+func (f Fetch) limit() int64 {
+	if f.Limit <= 0 {
+		return DefaultLimit
+	}
+	return f.Limit
+}
+
+// Decompressed opens an item and undoes gzip where the first bytes say so, whatever its name. Reading past the limit
+// is ErrTooLarge.
+func (f Fetch) Decompressed(ctx context.Context, item Item) (io.ReadCloser, error) {
+	stream, err := item.Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	plain, err := f.inflate(stream)
+	if err != nil {
+		stream.Close()
+		return nil, fmt.Errorf("%s: %w", item.Path, err)
+	}
+	return plain, nil
+}
+
+var gzipMagic = []byte{0x1f, 0x8b}
+
+func (f Fetch) inflate(stream io.ReadCloser) (io.ReadCloser, error) {
+	buffered := bufio.NewReaderSize(stream, 64<<10)
+	var plain io.Reader = buffered
+	if head, err := buffered.Peek(len(gzipMagic)); err == nil && bytes.Equal(head, gzipMagic) {
+		unzipped, err := gzip.NewReader(buffered)
+		if err != nil {
+			return nil, fmt.Errorf("gzip: %w", err)
+		}
+		plain = unzipped
+	}
+	return &reader{Reader: &limited{r: plain, left: f.limit(), limit: f.limit()}, close: stream.Close}, nil
+}
+
+// Head returns up to n decompressed bytes from the start of an item; what cannot be decompressed is simply missing.
+func (f Fetch) Head(ctx context.Context, item Item, n int) ([]byte, error) {
+	stream, err := f.Decompressed(ctx, item)
+	if err != nil {
+		return nil, err
+	}
+	defer stream.Close()
+	head := make([]byte, n)
+	got, _ := io.ReadFull(stream, head)
+	return head[:got], nil
+}
+
+type reader struct {
+	io.Reader
+	close func() error
+}
+
+func (r *reader) Close() error { return r.close() }
+
+type limited struct {
+	r           io.Reader
+	left, limit int64
+}
+
+func (l *limited) Read(p []byte) (int, error) {
+	if int64(len(p)) > l.left+1 {
+		p = p[:l.left+1]
+	}
+	n, err := l.r.Read(p)
+	l.left -= int64(n)
+	if l.left < 0 {
+		return n, fmt.Errorf("%w: more than %d bytes when decompressed", ErrTooLarge, l.limit)
+	}
+	return n, err
+}
