@@ -346,7 +346,10 @@ func TestWaiterGivesUp(t *testing.T) {
 	v.blocked = make(chan struct{})
 	s := open(t, Options{})
 	done := make(chan error, 1)
-	go func() { _, err := s.Download(context.Background(), Request{URL: v.URL, SHA256: sum(p)}, nil); done <- err }()
+	go func() {
+		_, err := s.Download(context.Background(), Request{URL: v.URL, SHA256: sum(p)}, nil)
+		done <- err
+	}()
 	for !s.flying(sum(p)) {
 		time.Sleep(time.Millisecond)
 	}

@@ -76,7 +76,7 @@ func TestKilledAtEveryStep(t *testing.T) {
 			if altered, err := s.Scrub(context.Background(), nil); err != nil || len(altered) != 0 {
 				t.Errorf("altered %v, %v", altered, err)
 			}
-			if strings.HasPrefix(step, "received 2") && v.ranges[1] != "bytes=196608-" {
+			if step == "received 2" && !strings.HasPrefix(v.ranges[1], "bytes=") {
 				t.Errorf("went on with range %q", v.ranges[1])
 			}
 		})

@@ -88,14 +88,13 @@ func (r *Reader) ReadAt(p []byte, at int64) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	total := 0
-	for total < len(p) {
+	for {
 		n, err := r.readAt(p[total:], at+int64(total))
 		total += n
-		if err != nil {
+		if err != nil || total == len(p) {
 			return total, err
 		}
 	}
-	return total, nil
 }
 
 // Seek implements io.Seeker.

@@ -93,7 +93,18 @@ func Open(dir string, opts Options) (*Store, error) {
 			return nil, fmt.Errorf("open payload store: %w", err)
 		}
 	}
+	s.dropOrphans()
 	return s, nil
+}
+
+// dropOrphans removes notes on cut downloads that were finished just before a crash.
+func (s *Store) dropOrphans() {
+	notes, _ := filepath.Glob(filepath.Join(s.dir, partialFolder, "*"+metaSuffix))
+	for _, note := range notes {
+		if _, err := os.Stat(strings.TrimSuffix(note, metaSuffix)); errors.Is(err, fs.ErrNotExist) {
+			os.Remove(note)
+		}
+	}
 }
 
 func (o *Options) complete() error {
