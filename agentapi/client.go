@@ -1,0 +1,192 @@
+package agentapi
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Limits of what an agent reads from a node, and how long it waits.
+const (
+	// MaxResponse bounds the body of every answer but a payload's, after decompression, in bytes.
+	MaxResponse = 64 << 20
+	maxError    = 64 << 10
+	dialTimeout = 20 * time.Second
+	callTimeout = 3 * time.Minute
+)
+
+// ErrUntrusted says that whoever answered is no node of the agent's site.
+var ErrUntrusted = errors.New("the node is not of this site")
+
+// Client calls the nodes of a site as one agent. It is safe for several goroutines; Close ends its idle connections.
+type Client struct {
+	base  *url.URL
+	http  *http.Client
+	plain *http.Transport
+}
+
+// Trust is how an agent knows the nodes of its site: by the fingerprint of the site's authority, which a token
+// carries, or by the authority's certificate, once enrolled.
+type Trust struct {
+	Fingerprint [16]byte          // used when Authority is nil
+	Authority   *x509.Certificate // of the site
+	Now         func() time.Time  // nil: time.Now
+}
+
+// NewClient makes a client of the node at an address such as https://node.example:8443. Without a certificate it can
+// only enrol.
+func NewClient(node string, trust Trust, certificate *tls.Certificate) (*Client, error) {
+	base, err := parseNode(node)
+	if err != nil {
+		return nil, err
+	}
+	config := &tls.Config{
+		MinVersion: tls.VersionTLS13,
+		// The chain is judged by trust.verify, which knows the site's authority and no host names.
+		InsecureSkipVerify: true,
+		VerifyConnection:   trust.verify,
+	}
+	if certificate != nil {
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return certificate, nil }
+	}
+	transport := &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
+		TLSClientConfig:       config,
+		TLSHandshakeTimeout:   dialTimeout,
+		ResponseHeaderTimeout: callTimeout,
+		IdleConnTimeout:       90 * time.Second,
+		MaxIdleConnsPerHost:   2,
+	}
+	refuse := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &Client{base: base, http: &http.Client{Transport: transport, CheckRedirect: refuse}, plain: transport}, nil
+}
+
+func parseNode(node string) (*url.URL, error) {
+	if !strings.Contains(node, "://") {
+		node = "https://" + node
+	}
+	base, err := url.Parse(node)
+	if err != nil {
+		return nil, fmt.Errorf("address of the node: %w", err)
+	}
+	if base.Scheme != "https" || base.Host == "" {
+		return nil, fmt.Errorf("address of the node %q: want https://HOST:PORT", node)
+	}
+	base.Path = strings.TrimSuffix(base.Path, "/")
+	return base, nil
+}
+
+// verify accepts a connection to a node of the site: its certificate was issued for server authentication by the
+// authority.
+func (t Trust) verify(state tls.ConnectionState) error {
+	certificates := state.PeerCertificates
+	authority := t.Authority
+	for _, certificate := range certificates {
+		if authority == nil && Fingerprint(certificate.Raw) == t.Fingerprint && certificate.IsCA {
+			authority = certificate
+		}
+	}
+	if authority == nil {
+		return fmt.Errorf("%w: its authority does not have the fingerprint of the token", ErrUntrusted)
+	}
+	roots, between := x509.NewCertPool(), x509.NewCertPool()
+	roots.AddCert(authority)
+	for _, certificate := range certificates[1:] {
+		between.AddCert(certificate)
+	}
+	options := x509.VerifyOptions{Roots: roots, Intermediates: between, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
+	if t.Now != nil {
+		options.CurrentTime = t.Now()
+	}
+	if _, err := certificates[0].Verify(options); err != nil {
+		return fmt.Errorf("%w: %w", ErrUntrusted, err)
+	}
+	return nil
+}
+
+// Node is the address of the node that the client calls.
+func (c *Client) Node() string { return c.base.String() }
+
+// Close ends idle connections. The client may be used again.
+func (c *Client) Close() { c.plain.CloseIdleConnections() }
+
+// Enrol makes the agent a computer of the site.
+func (c *Client) Enrol(ctx context.Context, request EnrolRequest) (EnrolResponse, error) {
+	return call[EnrolResponse](ctx, c, PathEnrol, request)
+}
+
+// Renew asks for a new certificate.
+func (c *Client) Renew(ctx context.Context, request RenewRequest) (RenewResponse, error) {
+	return call[RenewResponse](ctx, c, PathRenew, request)
+}
+
+// Rules asks for one page of the rules that changed.
+func (c *Client) Rules(ctx context.Context, request RulesRequest) (RulesResponse, error) {
+	return call[RulesResponse](ctx, c, PathRules, request)
+}
+
+// Report says what changed on the computer.
+func (c *Client) Report(ctx context.Context, request ReportRequest) (ReportResponse, error) {
+	return call[ReportResponse](ctx, c, PathReport, request)
+}
+
+// Assignments asks what is ordered for the computer.
+func (c *Client) Assignments(ctx context.Context, request AssignmentsRequest) (AssignmentsResponse, error) {
+	return call[AssignmentsResponse](ctx, c, PathAssignments, request)
+}
+
+func call[Answer any](ctx context.Context, c *Client, path string, request any) (Answer, error) {
+	var answer Answer
+	body, err := json.Marshal(request)
+	if err != nil {
+		return answer, fmt.Errorf("encode %s: %w", path, err)
+	}
+	if len(body) > MaxRequest {
+		return answer, fmt.Errorf("%s: the request has %d bytes, a node reads at most %d", path, len(body), MaxRequest)
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base.String()+path, bytes.NewReader(body))
+	if err != nil {
+		return answer, fmt.Errorf("%s: %w", path, err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	response, err := c.http.Do(req)
+	if err != nil {
+		return answer, fmt.Errorf("call the node: %w", err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode/100 != 2 {
+		return answer, readError(response)
+	}
+	raw, err := io.ReadAll(io.LimitReader(response.Body, MaxResponse+1))
+	if err != nil {
+		return answer, fmt.Errorf("%s: read the answer of %s: %w", path, c.base.Host, err)
+	}
+	if len(raw) > MaxResponse {
+		return answer, fmt.Errorf("%s: the answer of %s is larger than %d bytes", path, c.base.Host, MaxResponse)
+	}
+	if err := json.Unmarshal(raw, &answer); err != nil {
+		return answer, fmt.Errorf("%s: the answer of %s cannot be read: %w", path, c.base.Host, err)
+	}
+	return answer, nil
+}
+
+// PayloadURL is where the node serves the payload file with a SHA-256 (hexadecimal), with ranges. HTTP fetches it.
+func (c *Client) PayloadURL(sha256 string) string {
+	return c.base.String() + PathPayload + url.PathEscape(sha256)
+}
+
+// HTTP is the client's own connection to its node: it trusts nothing else and carries the agent's certificate.
+func (c *Client) HTTP() *http.Client { return c.http }
