@@ -81,3 +81,82 @@ CREATE TABLE pin (
   PRIMARY KEY (policy, digest)
 ) WITHOUT ROWID;
 CREATE INDEX pin_digest ON pin (digest);
+
+------------------------------------------------------------------------------------- computers: what the site manages
+
+CREATE TABLE computer (
+  number     INTEGER PRIMARY KEY,      -- in bitmaps; never used again
+  id         TEXT NOT NULL UNIQUE,
+  name       TEXT NOT NULL,
+  platform   TEXT NOT NULL,
+  languages  TEXT NOT NULL,            -- comma-joined, default first
+  machine    TEXT NOT NULL,            -- id of the installed system
+  hardware   TEXT NOT NULL,            -- '' not known
+  grp        TEXT NOT NULL,
+  simulated  INTEGER NOT NULL,
+  certificate TEXT NOT NULL,           -- serial of the present one
+  enrolled   TEXT NOT NULL,
+  last_seen  TEXT NOT NULL,            -- coarse; the exact time is in memory
+  retired    TEXT NOT NULL DEFAULT '', -- when; a retired computer keeps its row and is never counted
+  doubt      TEXT NOT NULL DEFAULT '', -- why two machines seem to be this computer
+  version    INTEGER NOT NULL,
+  idx        INTEGER NOT NULL          -- of the last change
+);
+CREATE INDEX computer_machine ON computer (machine);
+CREATE INDEX computer_hardware ON computer (hardware);
+CREATE INDEX computer_idx ON computer (idx);
+
+CREATE TABLE computer_facts (
+  number     INTEGER PRIMARY KEY,
+  body       BLOB NOT NULL,            -- JSON
+  at         TEXT NOT NULL,
+  idx        INTEGER NOT NULL
+);
+CREATE INDEX computer_facts_idx ON computer_facts (idx);
+
+-- The three sets of a computer. No row: it never reported, or is retired.
+CREATE TABLE computer_sets (
+  number     INTEGER PRIMARY KEY,
+  counter    INTEGER NOT NULL,         -- of reports taken
+  base       INTEGER NOT NULL,         -- of the last report, with its digest: the same report again changes nothing
+  digest     BLOB NOT NULL,
+  cursor_idx INTEGER NOT NULL,         -- of the rules it evaluated
+  cursor_pos INTEGER NOT NULL,
+  at         TEXT NOT NULL,
+  sets       BLOB NOT NULL,            -- applicable, installed, unknown
+  delta      BLOB,                     -- from counter-1 to counter; NULL: read the sets
+  reasons    BLOB,                     -- JSON: text to update numbers
+  idx        INTEGER NOT NULL
+);
+CREATE INDEX computer_sets_idx ON computer_sets (idx);
+
+CREATE TABLE computer_state (          -- of ordered updates
+  number     INTEGER NOT NULL,
+  upd        INTEGER NOT NULL,
+  policy     TEXT NOT NULL,
+  status     TEXT NOT NULL,
+  text       TEXT NOT NULL,
+  starts     TEXT NOT NULL,            -- '' not scheduled
+  last_applied TEXT NOT NULL,          -- '' never by the agent
+  at         TEXT NOT NULL,
+  idx        INTEGER NOT NULL,
+  PRIMARY KEY (number, upd)
+) WITHOUT ROWID;
+CREATE INDEX computer_state_upd ON computer_state (upd);
+CREATE INDEX computer_state_idx ON computer_state (idx);
+
+CREATE TABLE computer_attempt (
+  number     INTEGER NOT NULL,
+  id         TEXT NOT NULL,            -- made by the agent
+  upd        INTEGER NOT NULL,
+  policy     TEXT NOT NULL,
+  package    TEXT NOT NULL,
+  started    TEXT NOT NULL,
+  ended      TEXT NOT NULL,
+  code       INTEGER NOT NULL,
+  success    INTEGER NOT NULL,
+  restart    INTEGER NOT NULL,
+  remained   INTEGER NOT NULL,
+  text       TEXT NOT NULL,
+  PRIMARY KEY (number, id)
+) WITHOUT ROWID;
