@@ -161,7 +161,7 @@ func (r *Room) Retire(ctx context.Context, actor, id string, version int64, more
 	now := r.now()
 	statements := append([]store.Statement{
 		{
-			SQL: `UPDATE computer SET retired = ?, version = version + 1, idx = ? WHERE id = ? AND version = ?`,
+			SQL:  `UPDATE computer SET retired = ?, version = version + 1, idx = ? WHERE id = ? AND version = ?`,
 			Args: []any{timeText(now), store.Index{}, id, cmp.Or(version, c.Version)}, Want: 1,
 		},
 		{SQL: `DELETE FROM computer_sets WHERE number = ?`, Args: []any{int64(c.Number)}},

@@ -37,7 +37,9 @@ func NewSets() Sets {
 	return Sets{roaring.New(), roaring.New(), roaring.New()}
 }
 
-func (s Sets) each() [3]*roaring.Bitmap { return [3]*roaring.Bitmap{s.Applicable, s.Installed, s.Unknown} }
+func (s Sets) each() [3]*roaring.Bitmap {
+	return [3]*roaring.Bitmap{s.Applicable, s.Installed, s.Unknown}
+}
 
 // Equal says whether all three sets are equal.
 func (s Sets) Equal(other Sets) bool {

@@ -1,0 +1,139 @@
+package computers
+
+import (
+	"sync"
+
+	"github.com/RoaringBitmap/roaring/v2"
+)
+
+// Column is what all computers say of one update. The bitmaps hold computer numbers and must not be changed.
+type Column struct {
+	Applicable, Installed, Unknown *roaring.Bitmap
+	Failed                         *roaring.Bitmap // an ordered install failed, for good or until the next try
+	Stamp                          uint64          // of the last change, see View.Stamp
+}
+
+// Missing returns the computers on which the update is applicable, not installed and not unknown.
+func (c *Column) Missing() *roaring.Bitmap {
+	missing := roaring.AndNot(c.Applicable, c.Installed)
+	missing.AndNot(c.Unknown)
+	return missing
+}
+
+func (c *Column) each() [3]*roaring.Bitmap {
+	return [3]*roaring.Bitmap{c.Applicable, c.Installed, c.Unknown}
+}
+
+// inverse is the sets turned round: for every update, the computers. Only computers that are not retired are in it.
+type inverse struct {
+	mu      sync.RWMutex
+	columns []*Column // by update number; nil: nobody speaks of it
+	members map[uint32]*Member
+	byID    map[string]*Member
+	stamp   uint64
+}
+
+func newInverse() *inverse {
+	return &inverse{members: make(map[uint32]*Member), byID: make(map[string]*Member)}
+}
+
+// column returns the column of an update to be changed now.
+func (v *inverse) column(number uint32) *Column {
+	for int(number) >= len(v.columns) {
+		v.columns = append(v.columns, make([]*Column, 1+int(number)-len(v.columns))...)
+	}
+	if v.columns[number] == nil {
+		v.columns[number] = &Column{Applicable: roaring.New(), Installed: roaring.New(), Unknown: roaring.New(), Failed: roaring.New()}
+	}
+	v.columns[number].Stamp = v.stamp
+	return v.columns[number]
+}
+
+// fill adds the sets of a computer that is in no column yet.
+func (v *inverse) fill(computer uint32, sets Sets) {
+	for i, set := range sets.each() {
+		set.Iterate(func(update uint32) bool {
+			v.column(update).each()[i].Add(computer)
+			return true
+		})
+	}
+}
+
+// shift applies a difference to a computer whose former sets the columns hold.
+func (v *inverse) shift(computer uint32, d difference) {
+	for i := range d.add {
+		d.add[i].Iterate(func(update uint32) bool {
+			v.column(update).each()[i].Add(computer)
+			return true
+		})
+		d.remove[i].Iterate(func(update uint32) bool {
+			v.column(update).each()[i].Remove(computer)
+			return true
+		})
+	}
+}
+
+// sets collects the sets of one computer from the columns.
+func (v *inverse) sets(computer uint32) Sets {
+	sets := NewSets()
+	all := sets.each()
+	for update, column := range v.columns {
+		if column == nil {
+			continue
+		}
+		for i, set := range column.each() {
+			if set.Contains(computer) {
+				all[i].Add(uint32(update))
+			}
+		}
+	}
+	return sets
+}
+
+// clearFailed takes a computer out of every failed set.
+func (v *inverse) clearFailed(computer uint32) {
+	for _, column := range v.columns {
+		if column != nil && column.Failed.CheckedRemove(computer) {
+			column.Stamp = v.stamp
+		}
+	}
+}
+
+// put keeps a member; what it was before stays as it is for whoever still reads it.
+func (v *inverse) put(m *Member) {
+	m.Stamp = v.stamp
+	v.members[m.Number], v.byID[m.ID] = m, m
+}
+
+// View is the memory at one moment, for the length of a Room.Look.
+type View struct{ v *inverse }
+
+// Stamp grows with every change; a column or member whose stamp is not above one seen before is as it was then.
+func (v View) Stamp() uint64 { return v.v.stamp }
+
+// Column returns what computers say of an update, nil when none speaks of it.
+func (v View) Column(update uint32) *Column {
+	if int(update) >= len(v.v.columns) {
+		return nil
+	}
+	return v.v.columns[update]
+}
+
+// Columns is one more than the greatest update number of which a computer speaks.
+func (v View) Columns() uint32 { return uint32(len(v.v.columns)) }
+
+// Members returns every computer, retired ones too, by number.
+func (v View) Members() map[uint32]*Member { return v.v.members }
+
+// Member finds a computer by its id, nil when there is none.
+func (v View) Member(id string) *Member { return v.v.byID[id] }
+
+// Sets collects the sets of a computer; it looks at every column.
+func (v View) Sets(computer uint32) Sets { return v.v.sets(computer) }
+
+// Look runs read on the memory while nothing changes it. Read keeps nothing but members and copies.
+func (r *Room) Look(read func(v View)) {
+	r.memory.mu.RLock()
+	defer r.memory.mu.RUnlock()
+	read(View{r.memory})
+}

@@ -1,0 +1,241 @@
+package computers
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"thatch/catalog/rule"
+)
+
+// Member is a computer as memory holds it, with what targets and lists ask of it. It is never changed, only replaced.
+type Member struct {
+	Computer
+	Facts    Known
+	Counter  uint64 // of reports; 0: never reported
+	Cursor   Cursor
+	Reported time.Time
+	Stamp    uint64
+}
+
+// Known are the facts that targets, windows and lists ask.
+type Known struct {
+	System   rule.System `json:"system"`
+	TimeZone string      `json:"time_zone"`
+	Domain   string      `json:"domain"`
+}
+
+// Follow keeps memory as the database is, until ctx ends or changed is closed. Changed says when batches of this
+// room's topic were applied, whoever wrote them.
+func (r *Room) Follow(ctx context.Context, changed <-chan struct{}) error {
+	for {
+		if err := r.refresh(ctx); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case _, open := <-changed:
+			if !open {
+				return nil
+			}
+		}
+	}
+}
+
+// refresh reads what changed since the last one.
+func (r *Room) refresh(ctx context.Context) error {
+	r.refreshing.Lock()
+	defer r.refreshing.Unlock()
+	err := r.reader.View(ctx, func(tx *sql.Tx) error {
+		r.memory.mu.Lock()
+		defer r.memory.mu.Unlock()
+		r.memory.stamp++
+		l := loader{ctx: ctx, tx: tx, memory: r.memory, since: r.loaded, whole: r.loaded == 0}
+		for _, load := range []func() error{l.computers, l.facts, l.sets, l.states} {
+			if err := load(); err != nil {
+				return err
+			}
+		}
+		return tx.QueryRowContext(ctx, `SELECT idx FROM applied`).Scan(&r.loaded)
+	})
+	if err != nil {
+		return fmt.Errorf("read what changed of computers: %w", err)
+	}
+	return nil
+}
+
+// loader brings memory from one index to that of a read transaction.
+type loader struct {
+	ctx    context.Context
+	tx     *sql.Tx
+	memory *inverse
+	since  int64
+	whole  bool // nothing is loaded yet
+}
+
+func (l *loader) rows(each func(*sql.Rows) error, query string, args ...any) error {
+	rows, err := l.tx.QueryContext(l.ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := each(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+func (l *loader) computers() error {
+	var emptied []uint32
+	err := l.rows(func(rows *sql.Rows) error {
+		var reported bool
+		c, err := scanComputer(rows, &reported)
+		if err != nil {
+			return err
+		}
+		next := &Member{Computer: c}
+		if former := l.memory.members[c.Number]; former != nil {
+			next.Facts, next.Counter, next.Cursor, next.Reported = former.Facts, former.Counter, former.Cursor, former.Reported
+			if !reported || !former.Enrolled.Equal(c.Enrolled) {
+				next.Counter, next.Cursor, next.Reported = 0, Cursor{}, time.Time{}
+				emptied = append(emptied, c.Number)
+			}
+		}
+		next.Facts.System.Platform = c.Platform
+		l.memory.put(next)
+		return nil
+	}, `SELECT `+computerColumns+`, s.number IS NOT NULL FROM computer c LEFT JOIN computer_sets s ON s.number = c.number
+		WHERE c.idx > ? ORDER BY c.number`, l.since)
+	for _, number := range emptied {
+		l.memory.shift(number, differ(l.memory.sets(number), NewSets()))
+		l.memory.clearFailed(number)
+	}
+	return err
+}
+
+func (l *loader) facts() error {
+	return l.rows(func(rows *sql.Rows) error {
+		var number uint32
+		var body []byte
+		if err := rows.Scan(&number, &body); err != nil {
+			return err
+		}
+		former := l.memory.members[number]
+		if former == nil {
+			return nil
+		}
+		next := *former
+		next.Facts = Known{}
+		if err := json.Unmarshal(body, &next.Facts); err != nil {
+			return fmt.Errorf("facts of computer %d: %w", number, err)
+		}
+		l.memory.put(&next)
+		return nil
+	}, `SELECT number, body FROM computer_facts WHERE idx > ? ORDER BY number`, l.since)
+}
+
+// sets takes reports. While memory holds the report before, the difference is enough; else the sets are read.
+func (l *loader) sets() error {
+	column := "NULL"
+	if l.whole {
+		column = "s.sets"
+	}
+	var behind []uint32
+	err := l.rows(func(rows *sql.Rows) error {
+		var number uint32
+		var next Member
+		var at string
+		var delta, whole []byte
+		if err := rows.Scan(&number, &next.Counter, &next.Cursor.Index, &next.Cursor.Pos, &at, &delta, &whole); err != nil {
+			return err
+		}
+		former := l.memory.members[number]
+		if former == nil || !former.Retired.IsZero() {
+			return nil
+		}
+		next.Computer, next.Facts, next.Reported = former.Computer, former.Facts, parseTime(at)
+		l.memory.put(&next)
+		switch {
+		case l.whole:
+			sets, err := decodeSets(whole)
+			if err != nil {
+				return fmt.Errorf("computer %d: %w", number, err)
+			}
+			l.memory.fill(number, sets)
+		case former.Counter == next.Counter:
+		case former.Counter+1 == next.Counter && delta != nil:
+			d, err := decodeDifference(delta)
+			if err != nil {
+				return fmt.Errorf("computer %d: %w", number, err)
+			}
+			l.memory.shift(number, d)
+		default:
+			behind = append(behind, number)
+		}
+		return nil
+	}, `SELECT s.number, s.counter, s.cursor_idx, s.cursor_pos, s.at, s.delta, `+column+`
+		FROM computer_sets s WHERE s.idx > ? ORDER BY s.number`, l.since)
+	if err != nil {
+		return err
+	}
+	for _, number := range behind {
+		var blob []byte
+		if err := l.tx.QueryRowContext(l.ctx, `SELECT sets FROM computer_sets WHERE number = ?`, number).Scan(&blob); err != nil {
+			return err
+		}
+		sets, err := decodeSets(blob)
+		if err != nil {
+			return fmt.Errorf("computer %d: %w", number, err)
+		}
+		l.memory.shift(number, differ(l.memory.sets(number), sets))
+	}
+	return nil
+}
+
+func (l *loader) states() error {
+	return l.rows(func(rows *sql.Rows) error {
+		var number, update uint32
+		var status string
+		if err := rows.Scan(&number, &update, &status); err != nil {
+			return err
+		}
+		if m := l.memory.members[number]; m == nil || !m.Retired.IsZero() || update >= MaxNumber {
+			return nil
+		}
+		column := l.memory.column(update)
+		if status := Status(status); status == FailedToInstall || status == FailedRescheduled {
+			column.Failed.Add(number)
+		} else {
+			column.Failed.Remove(number)
+		}
+		return nil
+	}, `SELECT number, upd, status FROM computer_state WHERE idx > ? ORDER BY number, upd`, l.since)
+}
+
+// Computers returns every computer, retired ones too, sorted by number, with the latest last-seen times.
+func (r *Room) Computers() []Member {
+	var all []Member
+	r.Look(func(v View) {
+		all = make([]Member, 0, len(v.Members()))
+		for _, m := range v.Members() {
+			all = append(all, *m)
+		}
+	})
+	sortByNumber(all)
+	for i := range all {
+		all[i].LastSeen = r.seen.latest(all[i].Number, all[i].LastSeen)
+	}
+	return all
+}
+
+// Member finds a computer in memory by its id; nil when there is none.
+func (r *Room) Member(id string) *Member {
+	var found *Member
+	r.Look(func(v View) { found = v.Member(id) })
+	return found
+}
