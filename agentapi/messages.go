@@ -107,6 +107,9 @@ type ReportRequest struct {
 	Facts      *Facts            `json:"facts,omitempty"`   // when changed
 	States     []UpdateState     `json:"states,omitempty"`  // of ordered updates, when changed
 	Attempts   []Attempt         `json:"attempts,omitempty"`
+	// Hardware is EnrolRequest.Hardware of the machine that reports: a clone of a disk shows itself by another one, and
+	// is answered CodeClone.
+	Hardware string `json:"hardware,omitempty"`
 }
 
 // Change is a differential set of update numbers, sorted.

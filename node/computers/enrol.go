@@ -190,7 +190,8 @@ func newStatements(n Newcomer, p Place, serial string, now time.Time) []store.St
 			VALUES ((SELECT COALESCE(MAX(number), 0) + 1 FROM computer), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?)`,
 		Args: []any{
 			p.Computer, n.Name, n.Platform, joinTags(n.Languages), n.MachineID, n.Hardware, n.Group, n.Simulated, serial,
-			timeText(now), timeText(now), store.Index{},
+			timeText(now), timeText(now),
+			store.Index{},
 		}, Want: 1,
 	}}
 	if n.MachineID == "" || n.Hardware == "" {
@@ -214,7 +215,9 @@ func againStatements(n Newcomer, p Place, serial string, now time.Time) []store.
 				WHERE number = ? AND version = ? AND retired = ''`,
 			Args: []any{
 				n.Name, joinTags(n.Languages), n.MachineID, n.Hardware, serial, n.Group, n.Group,
-				timeText(now), timeText(now), store.Index{}, p.number, p.version,
+				timeText(now), timeText(now),
+				store.Index{},
+				p.number, p.version,
 			}, Want: 1,
 		},
 		{SQL: `DELETE FROM computer_sets WHERE number = ?`, Args: []any{p.number}},

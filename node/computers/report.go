@@ -186,7 +186,9 @@ func (rep *Report) statements(now standing, digest []byte, at time.Time) ([]stor
 			WHERE counter = excluded.counter - 1`,
 		Args: []any{
 			int64(now.number), int64(now.counter + 1), int64(rep.Base), digest, int64(rep.Cursor.Index), int64(rep.Cursor.Pos),
-			timeText(rep.At), sets, delta, reasons, store.Index{}, int64(now.number),
+			timeText(rep.At), sets, delta, reasons,
+			store.Index{},
+			int64(now.number),
 		}, Want: 1,
 	}}
 	if !now.exists {
@@ -253,7 +255,8 @@ func (rep *Report) stateStatements(number uint32, at time.Time) ([]store.Stateme
 					last_applied = CASE excluded.last_applied WHEN '' THEN last_applied ELSE excluded.last_applied END`,
 			Args: []any{
 				int64(number), int64(s.Number), s.Policy, string(s.Status), clip(s.Text, MaxReason), timeText(s.Starts),
-				timeText(s.LastApplied), timeText(at), store.Index{},
+				timeText(s.LastApplied), timeText(at),
+				store.Index{},
 			}, Want: 1,
 		})
 	}
