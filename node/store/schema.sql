@@ -10,11 +10,14 @@ CREATE TABLE applied (
   schema     INTEGER NOT NULL
 );
 
--- Requests seen, so that a retry after a lost answer is not applied twice. Pruned by idx.
+-- Requests seen, so that a retry after a lost answer is not applied twice but answered as the first one was. Pruned
+-- by idx.
 CREATE TABLE request (
   id         TEXT PRIMARY KEY,
-  idx        INTEGER NOT NULL
+  idx        INTEGER NOT NULL,
+  conflicts  TEXT                      -- JSON, NULL when every group was applied
 ) WITHOUT ROWID;
+CREATE INDEX request_idx ON request (idx);
 
 CREATE TABLE site (
   one        INTEGER PRIMARY KEY CHECK (one = 1),

@@ -1,0 +1,283 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+)
+
+// RequestsKept is for how many indexes a request id is remembered.
+const RequestsKept = 100_000
+
+// Entry is a batch with the index that the log gave it.
+type Entry struct {
+	Index uint64
+	Batch Batch
+}
+
+// Write applies a batch at the next index. It is the Writer of tests and tools that work without a log: an answer
+// means applied, but only ApplyAt behind a durable log survives a power cut. Writes of many goroutines share
+// transactions.
+func (db *DB) Write(ctx context.Context, b Batch) (Applied, error) {
+	if err := ctx.Err(); err != nil {
+		return Applied{}, err
+	}
+	encoded, err := Encode(b)
+	if err != nil {
+		return Applied{}, err
+	}
+	b, err = Decode(encoded)
+	if err != nil {
+		return Applied{}, err
+	}
+	p := &pending{batch: b}
+	db.queue.add(p)
+	db.writing.Lock()
+	defer db.writing.Unlock()
+	if !p.done {
+		db.writeQueue()
+	}
+	return p.applied, p.err
+}
+
+// writeQueue applies all that waits in one transaction. db.writing is held.
+func (db *DB) writeQueue() {
+	waiting := db.queue.take()
+	entries := make([]Entry, len(waiting))
+	next := db.Applied() + 1
+	for i, p := range waiting {
+		entries[i] = Entry{Index: next + uint64(i), Batch: p.batch}
+	}
+	applied, err := db.apply(entries)
+	for i, p := range waiting {
+		p.done, p.err = true, err
+		if err == nil {
+			p.applied = applied[i]
+		}
+	}
+}
+
+// ApplyAt applies batches at the indexes that the log gave them, ascending, in one transaction that also stores the
+// last index. Entries at or below Applied are skipped, so that replaying a log is harmless; their answer is the bare
+// index. An error is fatal (see Fatal): nothing of the call is applied, and the database takes no more writes.
+func (db *DB) ApplyAt(entries []Entry) ([]Applied, error) {
+	db.writing.Lock()
+	defer db.writing.Unlock()
+	return db.apply(entries)
+}
+
+// apply is ApplyAt with db.writing held.
+func (db *DB) apply(entries []Entry) ([]Applied, error) {
+	if err := db.Err(); err != nil {
+		return nil, err
+	}
+	if db.writer == nil {
+		return nil, ErrClosed
+	}
+	answers := make([]Applied, len(entries))
+	last := db.Applied()
+	first := -1
+	for i, e := range entries {
+		answers[i].Index = e.Index
+		if e.Index > last && first < 0 {
+			first = i
+		}
+	}
+	if first < 0 {
+		return answers, nil
+	}
+	work := &transaction{conn: db.writer, last: last, topics: map[string]bool{}}
+	if err := work.run(entries[first:], answers[first:]); err != nil {
+		work.conn.exec("ROLLBACK") // SQLite may have done so itself
+		return nil, db.failed(fmt.Sprintf("applying index %d to %d", entries[first].Index, entries[len(entries)-1].Index), err)
+	}
+	db.committed(work)
+	return answers, nil
+}
+
+// transaction applies entries on the writing connection.
+type transaction struct {
+	conn   *conn
+	last   uint64 // index applied last
+	topics map[string]bool
+	schema bool // a statement changed the schema
+}
+
+// run applies the entries and commits. An error means that nothing was applied and must stop the node.
+func (t *transaction) run(entries []Entry, answers []Applied) error {
+	if _, err := t.conn.exec("BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	for i, e := range entries {
+		if e.Index <= t.last {
+			return fmt.Errorf("index %d follows %d: the log is out of order", e.Index, t.last)
+		}
+		answer, err := t.batch(e.Index, e.Batch)
+		if err != nil {
+			return fmt.Errorf("batch %q of %s at index %d: %w", e.Batch.Reason, e.Batch.Actor, e.Index, err)
+		}
+		answers[i] = answer
+		t.last = e.Index
+	}
+	if _, err := t.conn.exec("UPDATE applied SET idx = ?", int64(t.last)); err != nil {
+		return err
+	}
+	_, err := t.conn.exec("COMMIT")
+	return err
+}
+
+func (t *transaction) batch(index uint64, b Batch) (Applied, error) {
+	answer := Applied{Index: index}
+	if b.Request != "" {
+		if known, found, err := t.request(b.Request); found || err != nil {
+			return known, err
+		}
+	}
+	groups, undone := 0, 0
+	for start := 0; start < len(b.Statements); {
+		stop := start + 1
+		for stop < len(b.Statements) && b.Statements[stop].Group == b.Statements[start].Group {
+			stop++
+		}
+		conflict, err := t.group(index, b.Statements, start, stop)
+		if err != nil {
+			return Applied{}, err
+		}
+		groups++
+		if conflict != nil {
+			undone++
+			answer.Conflicts = append(answer.Conflicts, *conflict)
+		}
+		start = stop
+	}
+	if undone < groups {
+		for _, topic := range b.Topics {
+			t.topics[topic] = true
+		}
+		if b.Request != "" {
+			return answer, t.remember(b.Request, answer)
+		}
+	}
+	return answer, nil
+}
+
+// group applies statements start to stop, all of one group, or none of them.
+func (t *transaction) group(index uint64, all []Statement, start, stop int) (*Conflict, error) {
+	// A statement that fails is undone by SQLite itself; a savepoint is for groups that may have to undo more.
+	alone := stop-start == 1 && all[start].Want == 0
+	if !alone {
+		if _, err := t.conn.exec("SAVEPOINT grp"); err != nil {
+			return nil, err
+		}
+	}
+	for at := start; at < stop; at++ {
+		conflict, err := t.statement(index, at, all[at])
+		if err != nil {
+			return nil, err
+		}
+		if conflict == nil {
+			continue
+		}
+		if !alone {
+			if _, err := t.conn.exec("ROLLBACK TO grp"); err != nil {
+				return nil, err
+			}
+			if _, err := t.conn.exec("RELEASE grp"); err != nil {
+				return nil, err
+			}
+		}
+		return conflict, nil
+	}
+	if !alone {
+		if _, err := t.conn.exec("RELEASE grp"); err != nil {
+			return nil, err
+		}
+	}
+	return nil, nil
+}
+
+// statement runs one. An error is this machine's, a conflict the same on every node.
+func (t *transaction) statement(index uint64, at int, s Statement) (*Conflict, error) {
+	conflict := &Conflict{Group: s.Group, Statement: at, Want: s.Want}
+	p, err := t.conn.prepare(s.SQL)
+	if err == nil && p.inputs != len(s.Args) {
+		conflict.Problem, conflict.Broken = fmt.Sprintf("%d arguments for %d parameters", len(s.Args), p.inputs), true
+		return conflict, nil
+	}
+	var rows int
+	if err == nil {
+		rows, err = t.conn.run(p, t.conn.resolved(s.Args, index, at))
+	}
+	if err != nil {
+		isSteady, constraint := steady(err)
+		if !isSteady {
+			return nil, err
+		}
+		conflict.Problem, conflict.Broken = err.Error(), !constraint
+		return conflict, nil
+	}
+	if s.Want != 0 && rows != max(s.Want, 0) {
+		conflict.Got = rows
+		return conflict, nil
+	}
+	if p.journal {
+		t.topics[TopicDocuments] = true
+	}
+	t.schema = t.schema || p.schema
+	return nil, nil
+}
+
+// request answers a batch that was applied before.
+func (t *transaction) request(id string) (Applied, bool, error) {
+	values, err := t.conn.row("SELECT idx, conflicts FROM request WHERE id = ?", id)
+	if errors.Is(err, io.EOF) {
+		return Applied{}, false, nil
+	}
+	if err != nil {
+		return Applied{}, false, err
+	}
+	index, _ := values[0].(int64)
+	answer := Applied{Index: uint64(index), Repeated: true}
+	if text, ok := values[1].(string); ok {
+		if err := json.Unmarshal([]byte(text), &answer.Conflicts); err != nil {
+			return Applied{}, false, fmt.Errorf("conflicts of request %q: %w", id, err)
+		}
+	}
+	return answer, true, nil
+}
+
+// plain leaves out SQLite's own words, which may differ between versions of SQLite, while rows must not.
+func plain(conflicts []Conflict) []Conflict {
+	list := slices.Clone(conflicts)
+	for i := range list {
+		if list[i].Problem != "" {
+			list[i].Problem = "refused when it was applied first"
+		}
+	}
+	return list
+}
+
+// remember notes the request of a batch of which something was applied (one that was undone whole may be tried
+// again), and forgets old ones.
+func (t *transaction) remember(id string, answer Applied) error {
+	var conflicts any
+	if len(answer.Conflicts) > 0 {
+		text, err := json.Marshal(plain(answer.Conflicts))
+		if err != nil {
+			return err
+		}
+		conflicts = string(text)
+	}
+	if _, err := t.conn.exec("INSERT INTO request (id, idx, conflicts) VALUES (?, ?, ?)",
+		id, int64(answer.Index), conflicts); err != nil {
+		return err
+	}
+	if answer.Index <= RequestsKept {
+		return nil
+	}
+	_, err := t.conn.exec("DELETE FROM request WHERE idx < ?", int64(answer.Index-RequestsKept))
+	return err
+}
