@@ -1,0 +1,88 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"thatch/console/api/client"
+)
+
+// Exit codes.
+const (
+	ExitOK          = 0
+	ExitFailed      = 1 // it was tried and did not work, or not wholly
+	ExitUsage       = 2 // the command line or what it asked for makes no sense
+	ExitNotFound    = 3
+	ExitConflict    = 4 // changed meanwhile, or already there
+	ExitUnavailable = 5 // no node answers, or it cannot now
+)
+
+// ExitText is the table of exit codes for help.
+const ExitText = `Exit codes: 0 done; 1 failed; 2 wrong usage; 3 not found; 4 conflict (changed meanwhile, or already there);
+5 no node answers, or it cannot now.`
+
+// usageError is a command line that makes no sense.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// Usage marks an error as the caller's: exit code 2.
+func Usage(err error) error { return usageError{err} }
+
+// Usagef makes such an error.
+func Usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// Args wants exactly the named arguments.
+func Args(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == len(names) {
+			return nil
+		}
+		return Usagef("%s takes %s; got %d of %d arguments. See: %s --help", cmd.CommandPath(), strings.Join(names, " "),
+			len(args), len(names), cmd.CommandPath())
+	}
+}
+
+// cobraUsage are the beginnings of cobra's own messages about command lines.
+var cobraUsage = []string{"unknown command", "unknown flag", "unknown shorthand", "required flag", "accepts ", "requires at",
+	"invalid argument", "if any flags in the group", "flag needs an argument"}
+
+// ExitCode is what an error makes of the process.
+func ExitCode(err error) int {
+	var usage usageError
+	var answer *client.Error
+	switch {
+	case err == nil:
+		return ExitOK
+	case errors.As(err, &usage):
+		return ExitUsage
+	case errors.As(err, &answer):
+		return answerCode(answer.Code)
+	case errors.Is(err, client.ErrNoNode), errors.Is(err, context.DeadlineExceeded):
+		return ExitUnavailable
+	}
+	for _, begin := range cobraUsage {
+		if strings.HasPrefix(err.Error(), begin) {
+			return ExitUsage
+		}
+	}
+	return ExitFailed
+}
+
+func answerCode(code string) int {
+	switch code {
+	case "invalid", "too_large":
+		return ExitUsage
+	case "not_found":
+		return ExitNotFound
+	case "conflict":
+		return ExitConflict
+	case "unavailable":
+		return ExitUnavailable
+	}
+	return ExitFailed
+}

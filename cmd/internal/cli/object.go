@@ -1,0 +1,137 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+func decodeNumbers(raw []byte, into any) error {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	return dec.Decode(into)
+}
+
+// Text shows a JSON value to people: times in the zone of the reader, yes and no, lists on one line.
+func Text(value any) string {
+	switch v := value.(type) {
+	case nil:
+		return ""
+	case bool:
+		if v {
+			return "yes"
+		}
+		return "no"
+	case string:
+		if len(v) >= len("2006-01-02T15:04:05Z") {
+			if t, err := time.Parse(time.RFC3339, v); err == nil {
+				return t.Local().Format("2006-01-02 15:04:05")
+			}
+		}
+		return v
+	case []any:
+		parts := make([]string, len(v))
+		for i := range v {
+			parts[i] = Text(v[i])
+		}
+		return strings.Join(parts, ", ")
+	case map[string]any:
+		text, err := json.Marshal(v)
+		if err != nil {
+			return fmt.Sprint(v)
+		}
+		return string(text)
+	}
+	return fmt.Sprint(value)
+}
+
+// Object shows one JSON object to people: a line per field, in the order of the answer, names with spaces; what is
+// empty is left out.
+func Object(w io.Writer, raw json.RawMessage) error { return object(w, raw, "") }
+
+func object(w io.Writer, raw json.RawMessage, indent string) error {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	if token, err := dec.Token(); err != nil || token != json.Delim('{') {
+		_, err := fmt.Fprintf(w, "%s%s\n", indent, raw)
+		return err
+	}
+	for dec.More() {
+		name, err := dec.Token()
+		if err != nil {
+			return fmt.Errorf("the answer: %w", err)
+		}
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return fmt.Errorf("the answer: %w", err)
+		}
+		if err := field(w, fmt.Sprint(name), value, indent); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func field(w io.Writer, name string, value json.RawMessage, indent string) error {
+	label := indent + strings.ReplaceAll(name, "_", " ") + ":"
+	var plain any
+	if err := decodeNumbers(value, &plain); err != nil {
+		return fmt.Errorf("the answer: %s: %w", name, err)
+	}
+	switch v := plain.(type) {
+	case map[string]any:
+		if len(v) == 0 {
+			return nil
+		}
+		fmt.Fprintln(w, label)
+		return object(w, value, indent+"  ")
+	case []any:
+		if len(v) > 0 && isObject(v[0]) {
+			return objects(w, label, value, indent)
+		}
+	}
+	text := Text(plain)
+	if text == "" {
+		return nil
+	}
+	_, err := fmt.Fprintf(w, "%-24s %s\n", label, oneLine(text))
+	return err
+}
+
+func isObject(value any) bool {
+	_, ok := value.(map[string]any)
+	return ok
+}
+
+func objects(w io.Writer, label string, raw json.RawMessage, indent string) error {
+	var list []json.RawMessage
+	if err := json.Unmarshal(raw, &list); err != nil {
+		return fmt.Errorf("the answer: %w", err)
+	}
+	fmt.Fprintln(w, label)
+	for i, item := range list {
+		if i > 0 {
+			fmt.Fprintln(w, indent+"  -")
+		}
+		if err := object(w, item, indent+"  "); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Show prints one object of the API.
+func (a *App) Show(ctx context.Context, path string) error {
+	c, err := a.Client()
+	if err != nil {
+		return err
+	}
+	var raw json.RawMessage
+	if err := c.Get(ctx, path, nil, &raw); err != nil {
+		return err
+	}
+	return a.Print(raw, func(w io.Writer) error { return Object(w, raw) })
+}

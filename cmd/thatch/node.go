@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"thatch/cmd/internal/cli"
+	"thatch/console/api"
+	"thatch/node"
+)
+
+// nodeFlags are what a node is started with; the service passes the same.
+type nodeFlags struct {
+	listen, site, log string
+	languages, names  []string
+}
+
+func (f *nodeFlags) bind(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.listen, "listen", node.DefaultListen, "HOST:PORT to listen at; port 0 takes a free one (THATCH_LISTEN)")
+	flags.StringVar(&f.site, "site", "", "name of the site; has an effect at the first start only (THATCH_SITE)")
+	flags.StringSliceVar(&f.languages, "languages", nil, "managed languages, such as en,de; has an effect at the first start only (THATCH_LANGUAGES)")
+	flags.StringSliceVar(&f.names, "names", nil, "more host names and addresses under which this node is reached (THATCH_NAMES)")
+	flags.StringVar(&f.log, "log", "info", "what is logged: debug, info, warn or error (THATCH_LOG)")
+}
+
+func nodeCommand(a *cli.App) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "node", Short: "Run a node of a site", Args: cobra.NoArgs,
+		Example: "  thatch node run --data ./site",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	var f nodeFlags
+	run := &cobra.Command{
+		Use: "run", Short: "Run a node until it is interrupted", Args: cobra.NoArgs,
+		Long: "Run a node on a data folder. The first start makes the site there: its name, languages, authority and keys.\n" +
+			"Whoever may read the data folder administers the site through it.",
+		Example: "  thatch node run --data ./site --site Berlin --languages en,de --listen :8743",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return runNode(cmd.Context(), a, f) },
+	}
+	f.bind(run)
+	cmd.AddCommand(run)
+	return cmd
+}
+
+func runNode(ctx context.Context, a *cli.App, f nodeFlags) (err error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(f.log)); err != nil {
+		return cli.Usagef("--log %q: want debug, info, warn or error", f.log)
+	}
+	options := &slog.HandlerOptions{Level: level}
+	handler := slog.Handler(slog.NewTextHandler(a.Err, options))
+	if a.JSON {
+		handler = slog.NewJSONHandler(a.Err, options)
+	}
+	n, err := node.New(ctx, node.Config{
+		Dir: a.Node.Dir, Listen: f.listen, Site: f.site, Languages: f.languages, Names: f.names,
+		Version: a.Version, Log: slog.New(handler),
+	})
+	if err != nil {
+		return fmt.Errorf("start the node: %w", err)
+	}
+	defer func() { err = errors.Join(err, n.Close()) }()
+	mount(n)
+	return n.Run(ctx)
+}
+
+// mount puts the doors on a node.
+func mount(n *node.Node) {
+	n.Mount("/", api.New(n))
+}

@@ -1,0 +1,199 @@
+// Package api is /api/v1: the verbs of a node as JSON for people's tools and for the command line. Every route is a
+// line in a table (see Route), from which the router, the checks and the OpenAPI document are made.
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gorilla/mux"
+
+	"thatch/node"
+	"thatch/node/identity"
+	"thatch/node/store"
+)
+
+// Prefix is where the routes live.
+const Prefix = "/api/v1"
+
+// Headers of the API.
+const (
+	HeaderIndex   = "X-Thatch-Index" // of a write: its index; sent back by the client, its reads see that write
+	HeaderRequest = "X-Request-Id"   // chosen by the client, a retry with the same one is not applied twice
+)
+
+const maxRequestID = 128
+
+type server struct {
+	node   *node.Node
+	log    *slog.Logger
+	routes []Route
+	meter  *meter
+}
+
+// New makes the handler of everything an operator's door serves: /api/v1, the status page, health and metrics.
+func New(n *node.Node) http.Handler {
+	s := &server{node: n, log: n.Log(), routes: Routes(n), meter: newMeter(n)}
+	router := mux.NewRouter().UseEncodedPath()
+	for i := range s.routes {
+		route := &s.routes[i]
+		router.Methods(route.Method).Path(Prefix + route.Path).Handler(s.serve(route))
+	}
+	router.Methods(http.MethodGet).Path(Prefix + "/openapi.json").HandlerFunc(s.openapi)
+	router.Methods(http.MethodGet).Path("/healthz").HandlerFunc(s.healthz)
+	router.Methods(http.MethodGet).Path("/readyz").HandlerFunc(s.readyz)
+	router.Methods(http.MethodGet).Path("/metrics").Handler(s.metrics())
+	router.Methods(http.MethodGet).Path("/").HandlerFunc(s.statusPage)
+	router.NotFoundHandler = http.HandlerFunc(s.notFound)
+	router.MethodNotAllowedHandler = http.HandlerFunc(s.notAllowed)
+	return s.logged(router)
+}
+
+// Routes is the whole table.
+func Routes(n *node.Node) []Route {
+	var all []Route
+	for _, table := range [][]Route{
+		siteRoutes(n),
+	} {
+		all = append(all, table...)
+	}
+	return all
+}
+
+func (s *server) serve(route *Route) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := &Call{Node: s.node, route: route, r: r}
+		if err := s.admit(c, w); err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		if route.Do.stream != nil {
+			if err := route.Do.stream(c, w); err != nil {
+				s.fail(w, r, err)
+			}
+			return
+		}
+		answer, err := route.Do.run(c)
+		if index := c.caller.Index(); index > 0 {
+			w.Header().Set(HeaderIndex, strconv.FormatUint(index, 10))
+		}
+		switch _, none := answer.(None); {
+		case err != nil:
+			s.fail(w, r, err)
+		case none:
+			w.WriteHeader(http.StatusNoContent)
+		default:
+			writeJSON(w, http.StatusOK, answer)
+		}
+	})
+}
+
+// admit decides who calls, whether they may, and gives the request its context and body.
+func (s *server) admit(c *Call, w http.ResponseWriter) error {
+	who, err := s.operator(c.r)
+	if err != nil {
+		return err
+	}
+	if err := who.Require(c.route.Scope); err != nil {
+		return err
+	}
+	c.Who = who
+	if err := c.unescape(); err != nil {
+		return err
+	}
+	if err := c.checkArgs(); err != nil {
+		return err
+	}
+	if err := c.readBody(w); err != nil {
+		return err
+	}
+	return s.prepare(c)
+}
+
+// operator tells who calls: whoever came through the door in the data folder, or the bearer of a token.
+func (s *server) operator(r *http.Request) (identity.Operator, error) {
+	if who, ok := node.LocalOperator(r.Context()); ok {
+		return who, nil
+	}
+	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !ok {
+		return identity.Operator{}, identity.Unauthorised("send a token: Authorization: Bearer ... (make one with: thatch tokens create --api)")
+	}
+	return s.node.Identity.Operator(r.Context(), strings.TrimSpace(token))
+}
+
+func (s *server) prepare(c *Call) error {
+	request := c.r.Header.Get(HeaderRequest)
+	if len(request) > maxRequestID {
+		return store.Invalid("%s has more than %d bytes", HeaderRequest, maxRequestID)
+	}
+	c.caller = &store.Caller{Actor: c.Who.Actor(), Request: request, Detail: identity.Redacted(c.body)}
+	ctx := store.WithCaller(c.r.Context(), c.caller)
+	if text := c.r.Header.Get(HeaderIndex); text != "" {
+		index, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			return store.Invalid("%s is %.40q, which is no index", HeaderIndex, text)
+		}
+		ctx = store.AtLeast(ctx, index)
+	}
+	c.r = c.r.WithContext(ctx)
+	return nil
+}
+
+func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	e := asError(err)
+	if e.Status >= http.StatusInternalServerError && r.Context().Err() == nil {
+		s.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
+	}
+	writeError(w, e)
+}
+
+func (s *server) notFound(w http.ResponseWriter, r *http.Request) {
+	writeError(w, &Error{http.StatusNotFound, "not_found", "there is nothing at " + r.URL.Path + "; the paths are in " + Prefix + "/openapi.json"})
+}
+
+func (s *server) notAllowed(w http.ResponseWriter, r *http.Request) {
+	writeError(w, &Error{http.StatusMethodNotAllowed, "invalid", r.URL.Path + " does not take " + r.Method})
+}
+
+// logged writes one line per request and counts it.
+func (s *server) logged(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		counted := &countedWriter{ResponseWriter: w, status: http.StatusOK}
+		next.ServeHTTP(counted, r)
+		took := time.Since(start)
+		s.meter.observe(r.Method, counted.status, took)
+		level := slog.LevelDebug
+		if r.Method != http.MethodGet || counted.status >= http.StatusBadRequest {
+			level = slog.LevelInfo
+		}
+		s.log.Log(context.WithoutCancel(r.Context()), level, "request", "method", r.Method, "path", r.URL.Path,
+			"status", counted.status, "bytes", counted.bytes, "took", took.Round(time.Microsecond), "from", r.RemoteAddr)
+	})
+}
+
+// countedWriter remembers what was answered.
+type countedWriter struct {
+	http.ResponseWriter
+	status int
+	bytes  int64
+}
+
+func (w *countedWriter) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *countedWriter) Write(p []byte) (int, error) {
+	n, err := w.ResponseWriter.Write(p)
+	w.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap lets http.ResponseController flush streams.
+func (w *countedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

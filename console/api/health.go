@@ -1,0 +1,86 @@
+package api
+
+import (
+	"context"
+	_ "embed"
+	"html/template"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"thatch/node"
+)
+
+const readyWithin = 2 * time.Second
+
+// healthz says that the process answers.
+func (s *server) healthz(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+}
+
+// readyz says that the node can read its database and knows its site.
+func (s *server) readyz(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), readyWithin)
+	defer cancel()
+	if err := s.node.Ready(ctx); err != nil {
+		writeError(w, &Error{http.StatusServiceUnavailable, "unavailable", err.Error()})
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]string{"status": "ready"})
+}
+
+// meter holds the node's own metrics.
+type meter struct {
+	registry *prometheus.Registry
+	requests *prometheus.HistogramVec
+}
+
+func newMeter(n *node.Node) *meter {
+	m := &meter{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "thatch_http_request_seconds", Help: "Requests to this node's operator door.",
+			Buckets: []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 5},
+		}, []string{"method", "status"}),
+	}
+	m.registry.MustRegister(m.requests, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "thatch_applied_index", Help: "Index of the last batch in the database."},
+			func() float64 { return float64(n.Index()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "thatch_runs_live", Help: "Runs of tasks going on."},
+			func() float64 { return float64(n.LiveRuns()) }))
+	n.Collect(m.registry)
+	return m
+}
+
+func (m *meter) observe(method string, status int, took time.Duration) {
+	m.requests.WithLabelValues(method, strconv.Itoa(status)).Observe(took.Seconds())
+}
+
+func (s *server) metrics() http.Handler {
+	return promhttp.HandlerFor(s.meter.registry, promhttp.HandlerOpts{})
+}
+
+//go:embed status.html
+var statusText string
+
+var statusTemplate = template.Must(template.New("status").Parse(statusText))
+
+// statusPage is what a person sees who opens the node's address: the site, no secrets, and where to go on.
+func (s *server) statusPage(w http.ResponseWriter, r *http.Request) {
+	status, err := s.node.Status(r.Context())
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if err := statusTemplate.Execute(w, status); err != nil {
+		s.log.Debug("status page", "error", err)
+	}
+}

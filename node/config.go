@@ -1,0 +1,76 @@
+package node
+
+import (
+	"log/slog"
+	"net"
+	"os"
+	"slices"
+	"time"
+
+	"thatch/catalog/document"
+	"thatch/node/store"
+)
+
+// DefaultListen is where a node listens unless told otherwise.
+const DefaultListen = ":8743"
+
+const defaultSite = "Site"
+
+// Config says how a node starts. Site and Languages seed the first start only; afterwards the database rules.
+type Config struct {
+	Dir       string
+	Listen    string   // HOST:PORT, "" DefaultListen; port 0 takes a free one
+	Names     []string // more host names and addresses under which the node is reached
+	Site      string
+	Languages []string
+	Version   string
+	Log       *slog.Logger
+	Now       func() time.Time
+}
+
+func (c Config) complete() (Config, error) {
+	if c.Dir == "" {
+		return c, store.Invalid("a node needs a data folder")
+	}
+	if c.Listen == "" {
+		c.Listen = DefaultListen
+	}
+	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+		return c, store.Invalid("listen address %q: want HOST:PORT, such as :8743 or 127.0.0.1:0", c.Listen)
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if len(c.Site) > 200 {
+		return c, store.Invalid("the site's name has %d bytes, at most 200 are allowed", len(c.Site))
+	}
+	languages, err := document.NormalLanguages(c.Languages)
+	if err != nil {
+		return c, store.Invalid("%v", err)
+	}
+	c.Languages = languages
+	return c, nil
+}
+
+// names are the host names and addresses under which the node may be reached, for its certificate.
+func (c Config) names(siteID string) []string {
+	names := append([]string{"localhost", "127.0.0.1", "::1", siteID + ".thatch.internal"}, c.Names...)
+	if host, _, err := net.SplitHostPort(c.Listen); err == nil && host != "" {
+		names = append(names, host)
+	}
+	if host, err := os.Hostname(); err == nil {
+		names = append(names, host)
+	}
+	if addrs, err := net.InterfaceAddrs(); err == nil {
+		for _, addr := range addrs {
+			if ip, ok := addr.(*net.IPNet); ok && ip.IP.IsGlobalUnicast() {
+				names = append(names, ip.IP.String())
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}

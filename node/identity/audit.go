@@ -1,0 +1,93 @@
+package identity
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"thatch/node/store"
+)
+
+// maxDetail is how much of a request the audit log keeps, in bytes.
+const maxDetail = 4 << 10
+
+// secretKeys are JSON keys whose values the audit log does not keep.
+var secretKeys = []string{"token", "password", "secret", "key", "proxy"}
+
+// Audited returns the statement that records a batch in the audit log, which becomes part of the batch's first group, so that
+// what was undone is not recorded. What computers and tasks do by themselves is in their own history and is not recorded here.
+func Audited(ctx context.Context, b store.Batch) []store.Statement {
+	if len(b.Statements) == 0 || strings.HasPrefix(b.Actor, "computer ") || strings.HasPrefix(b.Actor, "task ") {
+		return nil
+	}
+	detail := ""
+	if c := store.CallerOf(ctx); c != nil {
+		detail = c.Detail
+	}
+	return []store.Statement{{
+		SQL:  `INSERT INTO audit (idx, pos, at, actor, action, request, detail) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+		Args: []any{store.Index{}, store.Position(0), stamp(b.At), b.Actor, b.Reason, b.Request, detail},
+	}}
+}
+
+// Redacted is a request's JSON as the audit log keeps it: bounded, and without secrets.
+func Redacted(body []byte) string {
+	if len(body) == 0 {
+		return ""
+	}
+	var value any
+	if json.Unmarshal(body, &value) != nil {
+		return fmt.Sprintf("%d bytes that are no JSON", len(body))
+	}
+	redact(value)
+	text, err := json.Marshal(value)
+	if err != nil {
+		return ""
+	}
+	if len(text) > maxDetail {
+		return strings.ToValidUTF8(string(text[:maxDetail]), "") + "..."
+	}
+	return string(text)
+}
+
+func redact(value any) {
+	switch v := value.(type) {
+	case map[string]any:
+		for key, inner := range v {
+			if isSecret(key) {
+				v[key] = "(not kept)"
+			} else {
+				redact(inner)
+			}
+		}
+	case []any:
+		for _, inner := range v {
+			redact(inner)
+		}
+	}
+}
+
+func isSecret(key string) bool {
+	for _, word := range secretKeys {
+		if strings.Contains(strings.ToLower(key), word) {
+			return true
+		}
+	}
+	return false
+}
+
+// LocalToken makes the secret of the local door of a node without sockets. It is an administrator's, is kept in memory
+// alone, and replaces the one before.
+func (id *Identity) LocalToken() (string, error) {
+	secret := make([]byte, secretBytes)
+	if _, err := rand.Read(secret); err != nil {
+		return "", fmt.Errorf("make a secret: %w", err)
+	}
+	token := localPrefix + hex.EncodeToString(secret)
+	hash := hashSecret(token)
+	id.local.Store(&hash)
+	return token, nil
+}

@@ -1,0 +1,194 @@
+package identity
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/hex"
+	"fmt"
+	"math/big"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"thatch/node/store"
+)
+
+// Lifetimes of certificates. A holder renews when a third is left.
+const (
+	authorityLifetime = 20 * 365 * 24 * time.Hour
+	NodeLifetime      = 90 * 24 * time.Hour
+	AgentLifetime     = 90 * 24 * time.Hour
+	backdated         = time.Hour // clocks of computers are off
+)
+
+// The kinds of holders. Holder and kind stand in a URI of the certificate: thatch://SITE/computer/ID.
+const (
+	KindComputer = "computer"
+	KindNode     = "node"
+)
+
+const maxCSR = 16 << 10
+
+// authority is the site's own: an ECDSA P-256 key and its self-signed certificate.
+type authority struct {
+	site string // id
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+// Fingerprint is the SHA-256 of a certificate, in lower-case hexadecimal.
+func Fingerprint(der []byte) string {
+	sum := sha256.Sum256(der)
+	return hex.EncodeToString(sum[:])
+}
+
+func newSerial() (*big.Int, error) {
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+	if err != nil {
+		return nil, fmt.Errorf("make a serial number: %w", err)
+	}
+	return serial.Add(serial, big.NewInt(1)), nil
+}
+
+func newAuthority(site, name string, key *ecdsa.PrivateKey, now time.Time) (*authority, error) {
+	serial, err := newSerial()
+	if err != nil {
+		return nil, err
+	}
+	template := &x509.Certificate{
+		SerialNumber:          serial,
+		Subject:               pkix.Name{CommonName: "Authority of site " + name, Organization: []string{"Thatch"}, SerialNumber: site},
+		NotBefore:             now.Add(-backdated),
+		NotAfter:              now.Add(authorityLifetime),
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+		MaxPathLenZero:        true,
+		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return nil, fmt.Errorf("make the site's authority: %w", err)
+	}
+	return openAuthority(site, der, key)
+}
+
+func openAuthority(site string, der []byte, key *ecdsa.PrivateKey) (*authority, error) {
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fmt.Errorf("certificate of the site's authority: %w", err)
+	}
+	if public, ok := cert.PublicKey.(*ecdsa.PublicKey); !ok || !public.Equal(key.Public()) {
+		return nil, fmt.Errorf("the key of the site's authority does not belong to its certificate %s", Fingerprint(der))
+	}
+	return &authority{site: site, cert: cert, key: key}, nil
+}
+
+// holderURI names a holder in a certificate.
+func (a *authority) holderURI(kind, id string) *url.URL {
+	return &url.URL{Scheme: "thatch", Host: a.site, Path: "/" + kind + "/" + id}
+}
+
+// node makes a fresh key and certificate for a node under the given names and addresses.
+func (a *authority) node(id string, names []string, now time.Time) (*tls.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("make the node's key: %w", err)
+	}
+	template := &x509.Certificate{
+		Subject:     pkix.Name{CommonName: "Node " + id, Organization: []string{"Thatch"}},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		URIs:        []*url.URL{a.holderURI(KindNode, id)},
+		NotAfter:    now.Add(NodeLifetime),
+	}
+	for _, name := range names {
+		if ip := net.ParseIP(name); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+		} else {
+			template.DNSNames = append(template.DNSNames, name)
+		}
+	}
+	der, err := a.sign(template, key.Public(), now)
+	if err != nil {
+		return nil, err
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fmt.Errorf("node certificate: %w", err)
+	}
+	return &tls.Certificate{Certificate: [][]byte{der, a.cert.Raw}, PrivateKey: key, Leaf: leaf}, nil
+}
+
+// computer makes a certificate for the key of a request. What the request says of itself is ignored.
+func (a *authority) computer(csr []byte, id string, now time.Time) (*x509.Certificate, error) {
+	if len(csr) > maxCSR {
+		return nil, store.Invalid("the certificate request has %d bytes, at most %d are allowed", len(csr), maxCSR)
+	}
+	request, err := x509.ParseCertificateRequest(csr)
+	if err != nil {
+		return nil, store.Invalid("the certificate request: %v", err)
+	}
+	if err := request.CheckSignature(); err != nil {
+		return nil, store.Invalid("the certificate request is not signed by its own key: %v", err)
+	}
+	if key, ok := request.PublicKey.(*ecdsa.PublicKey); !ok || key.Curve != elliptic.P256() {
+		return nil, store.Invalid("the certificate request's key must be ECDSA P-256")
+	}
+	der, err := a.sign(&x509.Certificate{
+		Subject:     pkix.Name{CommonName: id, Organization: []string{"Thatch"}, OrganizationalUnit: []string{KindComputer}},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		URIs:        []*url.URL{a.holderURI(KindComputer, id)},
+		NotAfter:    now.Add(AgentLifetime),
+	}, request.PublicKey, now)
+	if err != nil {
+		return nil, err
+	}
+	return x509.ParseCertificate(der)
+}
+
+func (a *authority) sign(template *x509.Certificate, public crypto.PublicKey, now time.Time) ([]byte, error) {
+	serial, err := newSerial()
+	if err != nil {
+		return nil, err
+	}
+	template.SerialNumber = serial
+	template.NotBefore = now.Add(-backdated)
+	template.KeyUsage = x509.KeyUsageDigitalSignature
+	template.BasicConstraintsValid = true
+	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, public, a.key)
+	if err != nil {
+		return nil, fmt.Errorf("sign a certificate: %w", err)
+	}
+	return der, nil
+}
+
+func (a *authority) pool() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(a.cert)
+	return pool
+}
+
+// holder reads who a certificate of this authority was made for.
+func (a *authority) holder(cert *x509.Certificate) (kind, id string, err error) {
+	if !bytes.Equal(cert.RawIssuer, a.cert.RawSubject) {
+		return "", "", Unauthorised("the certificate was not made by this site's authority")
+	}
+	if len(cert.URIs) != 1 || cert.URIs[0].Scheme != "thatch" || cert.URIs[0].Host != a.site {
+		return "", "", Unauthorised("the certificate names no holder of site %s", a.site)
+	}
+	kind, id, ok := strings.Cut(strings.TrimPrefix(cert.URIs[0].Path, "/"), "/")
+	if !ok || id == "" || !slices.Contains([]string{KindComputer, KindNode}, kind) {
+		return "", "", Unauthorised("the certificate's holder %.80q is neither a computer nor a node", cert.URIs[0].Path)
+	}
+	return kind, id, nil
+}
+
+func serialText(serial *big.Int) string { return serial.Text(16) }

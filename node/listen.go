@@ -1,0 +1,133 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"thatch/node/identity"
+)
+
+const (
+	headerTimeout   = 10 * time.Second
+	idleTimeout     = 2 * time.Minute
+	shutdownTimeout = 10 * time.Second
+	maxHeader       = 32 << 10
+)
+
+// doors are the handlers mounted by path prefix.
+type doors struct {
+	prefixes []string // longest first
+	handlers map[string]http.Handler
+}
+
+func (d *doors) mount(prefix string, h http.Handler) {
+	if d.handlers == nil {
+		d.handlers = map[string]http.Handler{}
+	}
+	if _, again := d.handlers[prefix]; !again {
+		at := 0
+		for at < len(d.prefixes) && len(d.prefixes[at]) >= len(prefix) {
+			at++
+		}
+		d.prefixes = append(d.prefixes[:at], append([]string{prefix}, d.prefixes[at:]...)...)
+	}
+	d.handlers[prefix] = h
+}
+
+// ServeHTTP finds the door. It compares the path as it was sent: ids in paths may hold escaped slashes.
+func (d *doors) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path := r.URL.EscapedPath()
+	for _, prefix := range d.prefixes {
+		if strings.HasPrefix(path, prefix) {
+			d.handlers[prefix].ServeHTTP(w, r)
+			return
+		}
+	}
+	http.NotFound(w, r)
+}
+
+type localKey struct{}
+
+// LocalOperator is the operator of a request that came through the door in the data folder.
+func LocalOperator(ctx context.Context) (identity.Operator, bool) {
+	who, ok := ctx.Value(localKey{}).(identity.Operator)
+	return who, ok
+}
+
+// Address is the HOST:PORT at which the node listens, "" before Run.
+func (n *Node) Address() string {
+	if address := n.address.Load(); address != nil {
+		return *address
+	}
+	return ""
+}
+
+// Run serves the mounted doors until the context ends or the node can go on no more; then it answers what it has
+// begun, and returns. The error is nil when the context ended it.
+func (n *Node) Run(ctx context.Context) error {
+	listener, err := net.Listen("tcp", n.cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("listen at %s: %w; is another node there? choose another place with --listen", n.cfg.Listen, err)
+	}
+	address := listener.Addr().String()
+	n.address.Store(&address)
+	local, err := n.openDoor(address)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	defer local.close()
+	return n.serve(ctx, listener, local)
+}
+
+func (n *Node) serve(ctx context.Context, listener net.Listener, local door) error {
+	public, private := n.server(), n.server()
+	public.TLSConfig = n.Identity.TLS()
+	failed := make(chan error, 2)
+	serving := 1
+	go func() { failed <- public.ServeTLS(listener, "", "") }()
+	if local.listener != nil {
+		serving++
+		private.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
+			return context.WithValue(ctx, localKey{}, identity.Local)
+		}
+		go func() { failed <- private.Serve(local.listener) }()
+	}
+	n.cfg.Log.Info("the node answers", "site", n.site.Name, "address", n.Address(), "data", n.cfg.Dir, "version", n.cfg.Version)
+	var err error
+	select {
+	case <-ctx.Done():
+		n.cfg.Log.Info("the node stops")
+	case <-n.db.Failed():
+		err = fmt.Errorf("the node stops, because it can keep nothing more: %w", n.db.Err())
+	case err = <-failed:
+		serving--
+	}
+	close(n.stop)
+	shutdown, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	defer cancel()
+	for _, server := range []*http.Server{public, private} {
+		if server.Shutdown(shutdown) != nil {
+			_ = server.Close() // what did not end in time is cut
+		}
+	}
+	for range serving {
+		<-failed
+	}
+	return err
+}
+
+func (n *Node) server() *http.Server {
+	return &http.Server{
+		Handler:           &n.doors,
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(n.cfg.Log.Handler(), slog.LevelDebug),
+	}
+}

@@ -1,0 +1,121 @@
+// Package node is a member of a site: it opens the rooms below it in their order, gives them the site's database and
+// writer, and serves the doors that are mounted on it.
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"thatch/node/identity"
+	"thatch/node/store"
+)
+
+// Rooms are the nouns of a site; each owns its tables and verbs.
+type Rooms struct {
+	Identity *identity.Identity
+}
+
+// Node is a member of a site. Make one with New, mount doors, call Run, then Close.
+type Node struct {
+	Rooms
+	cfg     Config
+	folder  *folder
+	db      *store.DB
+	writer  store.Writer
+	site    Site
+	started time.Time
+	address atomic.Pointer[string]
+	doors   doors
+	stop    chan struct{} // closed when Run begins to end
+}
+
+// New opens the data folder of a node, which nobody else may have open, and every room. The first start makes the
+// site. Close the node in any case.
+func New(ctx context.Context, cfg Config) (*Node, error) {
+	cfg, err := cfg.complete()
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{cfg: cfg, started: cfg.Now(), stop: make(chan struct{})}
+	if n.folder, err = openFolder(cfg.Dir); err != nil {
+		return nil, err
+	}
+	if err := n.open(ctx); err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	return n, nil
+}
+
+func (n *Node) open(ctx context.Context) error {
+	var err error
+	if n.db, err = store.Open(ctx, store.Config{Path: n.folder.path(DatabaseFile), Log: n.cfg.Log}); err != nil {
+		return fmt.Errorf("open the site's database: %w", err)
+	}
+	n.writer = store.Signed(n.db, n.cfg.Now, identity.Audited)
+	if n.site, err = n.seed(ctx); err != nil {
+		return err
+	}
+	return n.openRooms(ctx)
+}
+
+// openRooms opens the rooms in the order in which they need each other.
+func (n *Node) openRooms(ctx context.Context) error {
+	var err error
+	n.Identity, err = identity.Open(ctx, identity.Config{
+		Dir: n.cfg.Dir, Site: n.site.ID, Name: n.site.Name, Node: n.folder.id, Names: n.cfg.names(n.site.ID),
+		Reader: n.db, Writer: n.writer, Now: n.cfg.Now,
+	})
+	return err
+}
+
+// Close ends what New opened, in reverse.
+func (n *Node) Close() error {
+	var errs []error
+	if n.db != nil {
+		errs = append(errs, n.db.Close())
+	}
+	if n.folder != nil {
+		errs = append(errs, n.folder.close())
+	}
+	return errors.Join(errs...)
+}
+
+// Reader reads the site's database.
+func (n *Node) Reader() store.Reader { return n.db }
+
+// Writer takes the site's batches. They are completed from the caller of the context (see store.Caller) and audited.
+func (n *Node) Writer() store.Writer { return n.writer }
+
+// Log is where the node says what happens.
+func (n *Node) Log() *slog.Logger { return n.cfg.Log }
+
+// Now reads the node's clock.
+func (n *Node) Now() time.Time { return n.cfg.Now() }
+
+// Version is the program's.
+func (n *Node) Version() string { return n.cfg.Version }
+
+// Dir is the data folder.
+func (n *Node) Dir() string { return n.cfg.Dir }
+
+// Index is that of the last batch in this node's database.
+func (n *Node) Index() uint64 { return n.db.Applied() }
+
+// LiveRuns is the number of runs of tasks going on.
+func (n *Node) LiveRuns() int { return 0 }
+
+// Collect registers the rooms' metrics.
+func (n *Node) Collect(_ prometheus.Registerer) {}
+
+// Stopping is closed when the node begins to stop: whoever holds a connection open ends it then.
+func (n *Node) Stopping() <-chan struct{} { return n.stop }
+
+// Mount has requests whose path begins with prefix answered by h; the longest prefix wins. Mount before Run.
+func (n *Node) Mount(prefix string, h http.Handler) { n.doors.mount(prefix, h) }
