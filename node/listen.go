@@ -99,6 +99,7 @@ func (n *Node) serve(ctx context.Context, listener net.Listener, local door) err
 		go func() { failed <- private.Serve(local.listener) }()
 	}
 	n.cfg.Log.Info("the node answers", "site", n.site.Name, "address", n.Address(), "data", n.cfg.Dir, "version", n.cfg.Version)
+	close(n.listens)
 	var err error
 	select {
 	case <-ctx.Done():

@@ -33,6 +33,7 @@ type Node struct {
 	started time.Time
 	address atomic.Pointer[string]
 	doors   doors
+	listens chan struct{} // closed when the node listens
 	stop    chan struct{} // closed when Run begins to end
 }
 
@@ -43,7 +44,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, started: cfg.Now(), stop: make(chan struct{})}
+	n := &Node{cfg: cfg, started: cfg.Now(), listens: make(chan struct{}), stop: make(chan struct{})}
 	if n.folder, err = openFolder(cfg.Dir); err != nil {
 		return nil, err
 	}
@@ -113,6 +114,9 @@ func (n *Node) LiveRuns() int { return 0 }
 
 // Collect registers the rooms' metrics.
 func (n *Node) Collect(_ prometheus.Registerer) {}
+
+// Listening is closed when the doors are open.
+func (n *Node) Listening() <-chan struct{} { return n.listens }
 
 // Stopping is closed when the node begins to stop: whoever holds a connection open ends it then.
 func (n *Node) Stopping() <-chan struct{} { return n.stop }

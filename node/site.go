@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"thatch/catalog/document"
+	"thatch/node/identity"
 	"thatch/node/store"
 )
 

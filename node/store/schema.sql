@@ -163,6 +163,7 @@ CREATE TABLE computer_attempt (
   text       TEXT NOT NULL,
   PRIMARY KEY (number, id)
 ) WITHOUT ROWID;
+
 -------------------------------------------------------------------------------------------- identity: who is who
 
 CREATE TABLE authority (               -- of the site; the key is a file of the node's own

@@ -1,0 +1,30 @@
+// Package apitest starts nodes with an operators' door for tests.
+package apitest
+
+import (
+	"net/http"
+	"testing"
+
+	"thatch/console/api"
+	"thatch/console/api/client"
+	"thatch/node"
+	"thatch/node/nodetest"
+)
+
+// Start runs a node with /api/v1 and returns it with a client that has come through its local door.
+func Start(t testing.TB) (*node.Node, *client.Client) {
+	t.Helper()
+	n := nodetest.New(t)
+	nodetest.Run(t, n, map[string]http.Handler{"/": api.New(n)})
+	return n, Local(t, n)
+}
+
+// Local is a client of a running node through the local door.
+func Local(t testing.TB, n *node.Node) *client.Client {
+	t.Helper()
+	c, err := client.New(client.Config{Dir: n.Dir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
