@@ -47,12 +47,16 @@ func (r *run) choose(listed []File, known map[string]string) []File {
 		was := revisionOf(known[f.Name])
 		switch {
 		case newest[f.Name] != i:
-			r.report.warn(Warning{File: f.Name, Kind: "duplicate-file",
-				Text: fmt.Sprintf("%s is left out: %s is the same vendor file at revision %q", f.Path, listed[newest[f.Name]].Path, listed[newest[f.Name]].Revision)})
+			r.report.warn(Warning{
+				File: f.Name, Kind: "duplicate-file",
+				Text: fmt.Sprintf("%s is left out: %s is the same vendor file at revision %q", f.Path, listed[newest[f.Name]].Path, listed[newest[f.Name]].Revision),
+			})
 		case imported[f.Fingerprint]:
 		case f.Revision != "" && f.Revision < was:
-			r.report.warn(Warning{File: f.Name, Kind: "older-revision",
-				Text: fmt.Sprintf("%s is revision %q; the newer %q was imported before and stays", f.Path, f.Revision, was)})
+			r.report.warn(Warning{
+				File: f.Name, Kind: "older-revision",
+				Text: fmt.Sprintf("%s is revision %q; the newer %q was imported before and stays", f.Path, f.Revision, was),
+			})
 		default:
 			files = append(files, f)
 		}

@@ -56,8 +56,10 @@ func (r *run) mergeKey(file, key string, parts []Part) (made []Keyed, failed boo
 	var warnings []Warning
 	docs, err := r.src.Merge(key, parts, func(w Warning) { warnings = append(warnings, w) })
 	if err != nil {
-		warnings = append(warnings, Warning{File: file, Element: key, Kind: "merge-failed", Failed: true,
-			Text: fmt.Sprintf("%v; its documents stay as they were", err)})
+		warnings = append(warnings, Warning{
+			File: file, Element: key, Kind: "merge-failed", Failed: true,
+			Text: fmt.Sprintf("%v; its documents stay as they were", err),
+		})
 	}
 	r.report.merged(key, warnings)
 	if err != nil {

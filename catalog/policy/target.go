@@ -135,8 +135,11 @@ func (t *Target) Validate() error {
 		name   string
 		values []string
 	}{
-		{"platforms", t.Platforms}, {"languages", t.Languages}, {"product_types", t.ProductTypes},
-		{"names", t.Names}, {"except_names", t.ExceptNames},
+		{"platforms", t.Platforms},
+		{"languages", t.Languages},
+		{"product_types", t.ProductTypes},
+		{"names", t.Names},
+		{"except_names", t.ExceptNames},
 	}
 	for _, part := range parts {
 		if len(part.values) > maxTargetValues {

@@ -124,8 +124,10 @@ func (c *Call) readBody(w http.ResponseWriter) error {
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		return &Error{Status: http.StatusRequestEntityTooLarge, Code: "too_large",
-			Text: fmt.Sprintf("the request has more than %d bytes, which is the most that %s takes", limit, c.route.Path)}
+		return &Error{
+			Status: http.StatusRequestEntityTooLarge, Code: "too_large",
+			Text: fmt.Sprintf("the request has more than %d bytes, which is the most that %s takes", limit, c.route.Path),
+		}
 	case err != nil:
 		return store.Invalid("the request could not be read: %v", err)
 	}

@@ -75,8 +75,10 @@ func jsonContent(schema object) object { return object{"application/json": objec
 func parameters(route *Route) []any {
 	list := []any{}
 	add := func(name, in, kind, text string) {
-		list = append(list, object{"name": name, "in": in, "required": in == "path",
-			"schema": object{"type": kind}, "description": text})
+		list = append(list, object{
+			"name": name, "in": in, "required": in == "path",
+			"schema": object{"type": kind}, "description": text,
+		})
 	}
 	for _, found := range pathName.FindAllStringSubmatch(route.Path, -1) {
 		add(found[1], "path", "string", "")

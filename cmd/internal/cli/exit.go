@@ -48,8 +48,10 @@ func Args(names ...string) cobra.PositionalArgs {
 }
 
 // cobraUsage are the beginnings of cobra's own messages about command lines.
-var cobraUsage = []string{"unknown command", "unknown flag", "unknown shorthand", "required flag", "accepts ", "requires at",
-	"invalid argument", "if any flags in the group", "flag needs an argument"}
+var cobraUsage = []string{
+	"unknown command", "unknown flag", "unknown shorthand", "required flag", "accepts ", "requires at",
+	"invalid argument", "if any flags in the group", "flag needs an argument",
+}
 
 // ExitCode is what an error makes of the process.
 func ExitCode(err error) int {
