@@ -17,6 +17,9 @@ type Facts struct {
 	Installer Installer
 	WMI       WMI
 	Hotfixes  *Hotfixes
+	Metrics   Metrics
+	Cluster   Cluster
+	History   History
 	// Simulated says that a program made these facts up; whoever shows them says so.
 	Simulated bool
 }
@@ -104,6 +107,24 @@ type Installer interface {
 // WMI answers whether a WQL query has at least one row.
 type WMI interface {
 	Query(namespace, wql string) (rows bool, err error)
+}
+
+// Metrics answers GetSystemMetrics.
+type Metrics interface {
+	Metric(index int) (value int, err error)
+}
+
+// Cluster asks the Windows failover cluster that a server may belong to.
+type Cluster interface {
+	Clustered() (member bool, err error)
+	// Owns says whether this computer owns the resource of that name; one that cannot be opened is not owned.
+	Owns(resource string) (owns bool, err error)
+}
+
+// History knows what this computer's agent installed.
+type History interface {
+	// Once says whether an update, named as in the rule, was ever installed successfully by this agent.
+	Once(update string) (installed bool, err error)
 }
 
 // Knowledge is what the catalog knows of KBs beside the rules themselves (see catalog/supersedence).

@@ -5,6 +5,12 @@
 // http://schemas.microsoft.com/wsus/2005/04/CorporatePublishing/), under the local names of their elements and
 // attributes, and the operators of our own listed beside them. An operator that this version does not know survives
 // decoding and encoding, and evaluates to cannot tell.
+//
+// Importers turn an element of a rule into a node in one way: local name to Op, attributes to With, text content to
+// With[Text], child elements to Rules. So <msiar:Feature>Word</msiar:Feature> is {"op":"Feature","with":{"Text":"Word"}}.
+// What the schemas leave to the context they add: the item's metadata (MsiPatchMetadata, MsiApplicationMetadata,
+// WindowsDriverMetaData) become a child of each node that reads them, and InstalledOnce names its update in
+// With[Update].
 package rule
 
 // Rule is one node of an expression tree.

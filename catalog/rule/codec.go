@@ -1,0 +1,86 @@
+package rule
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// Limits of a rule that is decoded.
+const (
+	MaxDepth = 64
+	MaxNodes = 20_000
+)
+
+// plain is a Rule without methods.
+type plain struct {
+	Op    string            `json:"op"`
+	With  map[string]string `json:"with"`
+	Rules []*plain          `json:"rules"`
+}
+
+// UnmarshalJSON decodes one rule, whole or not at all: every node names an operator, MaxDepth and MaxNodes hold. Keys
+// that this version does not know are ignored (a new meaning takes a new operator), so wherever a rule is part of a
+// larger value it is decoded as safely as by Decode.
+func (r *Rule) UnmarshalJSON(data []byte) error {
+	var tree plain
+	if err := json.Unmarshal(data, &tree); err != nil {
+		return fmt.Errorf("rule: %w", err)
+	}
+	nodes := 0
+	decoded, err := tree.rule(1, &nodes)
+	if err != nil {
+		return fmt.Errorf("rule: %w", err)
+	}
+	*r = *decoded
+	return nil
+}
+
+func (p *plain) rule(depth int, nodes *int) (*Rule, error) {
+	*nodes++
+	switch {
+	case p == nil:
+		return nil, errors.New("a node is null")
+	case p.Op == "":
+		return nil, errors.New("a node names no operator: \"op\" is missing or empty")
+	case depth > MaxDepth:
+		return nil, fmt.Errorf("deeper than %d levels", MaxDepth)
+	case *nodes > MaxNodes:
+		return nil, fmt.Errorf("more than %d nodes", MaxNodes)
+	}
+	r := &Rule{Op: p.Op}
+	if len(p.With) > 0 {
+		r.With = p.With
+	}
+	if len(p.Rules) > 0 {
+		r.Rules = make([]*Rule, len(p.Rules))
+	}
+	for i, child := range p.Rules {
+		var err error
+		if r.Rules[i], err = child.rule(depth+1, nodes); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// Decode reads the JSON of one rule; see Rule.UnmarshalJSON.
+func Decode(data []byte) (*Rule, error) {
+	r := new(Rule)
+	if err := json.Unmarshal(data, r); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// Encode writes a rule. Equal rules have equal bytes, and so has what is decoded and encoded again.
+func Encode(r *Rule) ([]byte, error) {
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(r); err != nil {
+		return nil, fmt.Errorf("encode rule: %w", err)
+	}
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), nil
+}
