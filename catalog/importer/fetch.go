@@ -32,6 +32,7 @@ const DefaultLimit = 1 << 30
 type Fetch struct {
 	Client *http.Client // nil: one that honours the environment's proxies
 	Limit  int64        // decompressed bytes of one file; 0: DefaultLimit
+	Accept string       // what http(s) locations are asked for, as an Accept header; empty: anything
 }
 
 // Item is something at a location, not yet read.
@@ -128,12 +129,13 @@ func (f Fetch) url(ctx context.Context, from string) (Item, error) {
 		name = parsed.Host
 	}
 	item := Item{Name: name, Path: parsed.Redacted(), Size: -1, Open: func(ctx context.Context) (io.ReadCloser, error) {
-		return f.Get(ctx, from, "")
+		return f.Get(ctx, from)
 	}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodHead, from, nil)
 	if err != nil {
 		return Item{}, fmt.Errorf("vendor location %s: %w", item.Path, err)
 	}
+	f.accept(req)
 	answer, err := f.client().Do(req)
 	if err != nil {
 		return Item{}, fmt.Errorf("vendor location: %w", err)
@@ -148,6 +150,12 @@ func (f Fetch) url(ctx context.Context, from string) (Item, error) {
 	return item, nil
 }
 
+func (f Fetch) accept(req *http.Request) {
+	if f.Accept != "" {
+		req.Header.Set("Accept", f.Accept)
+	}
+}
+
 func (f Fetch) client() *http.Client {
 	if f.Client == nil {
 		return http.DefaultClient
@@ -156,14 +164,12 @@ func (f Fetch) client() *http.Client {
 }
 
 // Get opens an http(s) location. Any status but 200 is an error that names the location and the status.
-func (f Fetch) Get(ctx context.Context, location, accept string) (io.ReadCloser, error) {
+func (f Fetch) Get(ctx context.Context, location string) (io.ReadCloser, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, location, nil)
 	if err != nil {
 		return nil, fmt.Errorf("vendor location: %w", err)
 	}
-	if accept != "" {
-		req.Header.Set("Accept", accept)
-	}
+	f.accept(req)
 	answer, err := f.client().Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("vendor location: %w", err)

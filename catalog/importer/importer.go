@@ -45,6 +45,7 @@ type Warning struct {
 	Text    string `json:"text"`              // what, and what was done
 	Kind    string `json:"kind"`              // stable name for counting: "supercedence-truncated"
 	Failed  bool   `json:"failed,omitempty"`  // something of the file was not imported
+	Times   int    `json:"times,omitempty"`   // how often it was seen, where a source says it once for all; 0: once
 }
 
 // Source knows one vendor's format. Implementations are safe for use by several runs at once.

@@ -59,7 +59,7 @@ func (r *report) count(w Warning) {
 	if r.out.Counts[w.Kind] == 0 || w.Failed {
 		r.warnings = append(r.warnings, w)
 	}
-	r.out.Counts[w.Kind]++
+	r.out.Counts[w.Kind] += max(1, w.Times)
 }
 
 func (r *report) merged(key string, warnings []Warning) {

@@ -40,6 +40,8 @@ const (
 	InstallationType = "InstallationType"
 	// Prefer takes the answer of its first child that can tell.
 	Prefer = "Prefer"
+	// CannotTell never can; with["Because"] says why.
+	CannotTell = "CannotTell"
 )
 
 // And is true when all rules are.

@@ -1,0 +1,362 @@
+package msrc
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"thatch/catalog"
+	"thatch/catalog/windows"
+)
+
+// maxRows bounds products, vulnerabilities and remediations of one document; the largest real ones have thousands.
+const maxRows = 1 << 20
+
+// reading is one document being read. Texts that repeat are kept once.
+type reading struct {
+	ctx      context.Context
+	s        *scanner
+	odd      oddities
+	excluded exclusions
+
+	id, title, released, current, number string
+
+	products []product
+	byID     map[string]int
+	cves     []cve
+	kbs      map[string]*article
+	texts    map[string]string
+	parsed   map[string]superseded
+	v        vulnerability
+	ordinal  int
+}
+
+type product struct {
+	id, name, family string
+	defined          bool
+	excluded         bool
+}
+
+type cve struct {
+	id, title            string
+	exploited, disclosed bool
+}
+
+// article is one KB of the document.
+type article struct {
+	cves   []int // rows of reading.cves, ascending
+	sev    []catalog.Severity
+	scores []score
+	pairs  []pair
+	named  bool // by the vulnerability at hand
+}
+
+type score struct {
+	base   float64
+	vector string
+}
+
+// pair is a KB on one product.
+type pair struct {
+	product                     int
+	severity                    catalog.Severity
+	cves                        []int
+	class, restart, fixed, url  tally
+	supersedes                  []string
+	supercedence                tally // raw texts: they may differ between vulnerabilities
+	vulnerability, seenInVulner int
+}
+
+// read parses a whole document. Its error names the line.
+func read(ctx context.Context, stream io.Reader, file string, excluded exclusions) (*reading, error) {
+	d := newReading(ctx, stream, file, excluded)
+	if err := d.document(); err != nil {
+		return nil, err
+	}
+	d.resolve()
+	return d, nil
+}
+
+func newReading(ctx context.Context, stream io.Reader, file string, excluded exclusions) *reading {
+	return &reading{
+		ctx: ctx, s: newScanner(stream), excluded: excluded, odd: oddities{file: file},
+		byID: make(map[string]int), kbs: make(map[string]*article), texts: make(map[string]string), parsed: make(map[string]superseded),
+	}
+}
+
+// articles lists the KB numbers in order.
+func (d *reading) articles() []string { return slices.SortedFunc(maps.Keys(d.kbs), compareKBs) }
+
+func (d *reading) document() error {
+	ev, err := d.s.next(false)
+	if err != nil {
+		return err
+	}
+	if ev != start {
+		return d.s.fail("%w", errNoXML)
+	}
+	if name := string(d.s.name); name != "cvrfdoc" {
+		return d.s.fail("the root element is <%.60s>, not a CVRF document (cvrfdoc)", name)
+	}
+	if d.s.hadBOM {
+		d.odd.seen("byte-order-mark", func() (string, string) { return "", "the file starts with a byte order mark; it was skipped" })
+	}
+	if err := d.each(d.topLevel); err != nil {
+		return err
+	}
+	ev, err = d.s.next(false)
+	if err == nil && ev != finished {
+		err = d.s.fail("something follows the root element")
+	}
+	if err == nil && d.id == "" {
+		err = fmt.Errorf("the document has no ID (DocumentTracking/Identification/ID); it cannot be told from others")
+	}
+	return err
+}
+
+// each calls back for every child of the element just started; the callback reads to the child's end.
+func (d *reading) each(child func(name string) error) error {
+	for {
+		ev, err := d.s.next(false)
+		if err != nil {
+			return err
+		}
+		if ev == end {
+			return nil
+		}
+		if ev == finished {
+			return d.s.cut()
+		}
+		if err := child(known(d.s.name)); err != nil {
+			return err
+		}
+	}
+}
+
+// leaf reads a text that repeats often.
+func (d *reading) leaf() (string, error) {
+	raw, err := d.s.leaf()
+	if err != nil {
+		return "", err
+	}
+	return d.keep(raw), nil
+}
+
+func (d *reading) keep(raw []byte) string {
+	if text, ok := d.texts[string(raw)]; ok {
+		return text
+	}
+	text := string(raw)
+	if !utf8.ValidString(text) {
+		text = strings.ToValidUTF8(text, "\uFFFD")
+		d.odd.seen("invalid-utf8", func() (string, string) {
+			return d.where(), "a text is no UTF-8; the wrong bytes were replaced"
+		})
+	}
+	if len(d.texts) < maxRows {
+		d.texts[string(raw)] = text
+	}
+	return text
+}
+
+func (d *reading) where() string {
+	switch {
+	case d.v.id != "":
+		return "Vulnerability " + d.v.id
+	case d.ordinal > 0:
+		return "Vulnerability number " + strconv.Itoa(d.ordinal)
+	}
+	return "line " + strconv.Itoa(d.s.line())
+}
+
+func (d *reading) topLevel(name string) error {
+	switch name {
+	case "DocumentTitle":
+		title, err := d.leaf()
+		d.title = title
+		return err
+	case "DocumentTracking":
+		return d.each(d.tracking)
+	case "ProductTree":
+		return d.each(d.tree(""))
+	case "Vulnerability":
+		if err := d.ctx.Err(); err != nil {
+			return err
+		}
+		return d.vulnerability()
+	}
+	return d.s.skip()
+}
+
+func (d *reading) tracking(name string) (err error) {
+	switch name {
+	case "Identification", "RevisionHistory", "Revision":
+		return d.each(d.tracking)
+	case "ID":
+		d.id, err = d.leaf()
+	case "Number":
+		d.number, err = d.leaf()
+	case "InitialReleaseDate":
+		d.released, err = d.leaf()
+	case "CurrentReleaseDate":
+		d.current, err = d.leaf()
+	default:
+		return d.s.skip()
+	}
+	return err
+}
+
+// tree reads the product tree below a family.
+func (d *reading) tree(family string) func(string) error {
+	return func(name string) error {
+		switch name {
+		case "Branch":
+			kind, err := d.s.attr("Type")
+			if err != nil {
+				return err
+			}
+			inner := family
+			if kind == "Product Family" {
+				if inner, err = d.s.attr("Name"); err != nil {
+					return err
+				}
+			}
+			return d.each(d.tree(inner))
+		case "FullProductName":
+			id, err := d.s.attr("ProductID")
+			if err != nil {
+				return err
+			}
+			text, err := d.leaf()
+			if err != nil {
+				return err
+			}
+			d.define(id, windows.Tidy(text), family)
+			return nil
+		}
+		return d.s.skip()
+	}
+}
+
+// define notes a product: the flat list and the branches are one list; the later name wins, a family stays.
+func (d *reading) define(id, name, family string) {
+	i := d.product(id)
+	p := &d.products[i]
+	if p.defined && p.name != name {
+		d.odd.seen("product-name-differs", func() (string, string) {
+			return "FullProductName " + id, fmt.Sprintf("the product is called %q and %q; the later name was taken", p.name, name)
+		})
+	}
+	p.defined, p.name = true, name
+	if family != "" {
+		p.family = family
+	}
+}
+
+func (d *reading) product(id string) int {
+	if i, ok := d.byID[id]; ok {
+		return i
+	}
+	i := len(d.products)
+	d.products = append(d.products, product{id: id})
+	d.byID[id] = i
+	return i
+}
+
+func (d *reading) productLeaf() (int, error) {
+	raw, err := d.s.leaf()
+	if err != nil {
+		return 0, err
+	}
+	if i, ok := d.byID[string(raw)]; ok {
+		return i, nil
+	}
+	if len(d.products) >= maxRows {
+		return 0, d.s.fail("more than %d products", maxRows)
+	}
+	return d.product(string(raw)), nil
+}
+
+// resolve drops what concerns excluded products, once the whole tree is known.
+func (d *reading) resolve() {
+	for i := range d.products {
+		p := &d.products[i]
+		p.excluded = d.excluded.match(p.family, p.name)
+	}
+	for number, kb := range d.kbs {
+		kb.pairs = slices.DeleteFunc(kb.pairs, func(p pair) bool { return d.unwanted(number, &d.products[p.product]) })
+		if len(kb.pairs) == 0 {
+			delete(d.kbs, number)
+		}
+	}
+	normal, odd := documentID(d.id, d.released)
+	if odd {
+		d.odd.seen("document-id", func() (string, string) {
+			return "ID", fmt.Sprintf("the document calls itself %q; it is kept as %q", d.id, normal)
+		})
+	}
+	d.id = normal
+	d.odd.file = normal
+	if strings.Contains(strings.ToLower(d.title), "early") {
+		d.odd.seen("early-document", func() (string, string) {
+			return "DocumentTitle", fmt.Sprintf("%q is published ahead of its month; a later revision replaces it whole", d.title)
+		})
+	}
+}
+
+func (d *reading) unwanted(kb string, p *product) bool {
+	switch {
+	case p.excluded:
+		d.odd.seen("product-excluded", func() (string, string) {
+			return "KB" + kb, fmt.Sprintf("product %s (%s) belongs to a family that is left out", p.id, p.name)
+		})
+		return true
+	case !productID.MatchString(p.id):
+		d.odd.seen("product-id", func() (string, string) {
+			return "KB" + kb, fmt.Sprintf("%.80q is no product id; the fix was left out", p.id)
+		})
+		return true
+	case !p.defined:
+		d.odd.seen("product-undefined", func() (string, string) {
+			return "KB" + kb, fmt.Sprintf("product %s is not in the document's product tree; it has no name here", p.id)
+		})
+	case p.family == "":
+		d.odd.seen("product-no-family", func() (string, string) {
+			return "KB" + kb, fmt.Sprintf("product %s (%s) has no family; exclusions go by its name", p.id, p.name)
+		})
+	}
+	return false
+}
+
+// known interns the names of elements.
+func known(name []byte) string {
+	if text, ok := elementNames[string(name)]; ok {
+		return text
+	}
+	return ""
+}
+
+var elementNames = func() map[string]string {
+	names := make(map[string]string)
+	for _, name := range strings.Fields(`DocumentTitle DocumentTracking Identification ID RevisionHistory Revision Number
+		InitialReleaseDate CurrentReleaseDate ProductTree Branch FullProductName Vulnerability Title CVE Threats Threat
+		CVSSScoreSets ScoreSet BaseScore Vector Remediations Remediation Description URL Supercedence ProductID
+		RestartRequired SubType FixedBuild`) {
+		names[name] = name
+	}
+	return names
+}()
+
+func readScore(text string) (float64, bool) {
+	base, err := strconv.ParseFloat(text, 64)
+	if err != nil || math.IsNaN(base) || base < 0 || base > 10 {
+		return 0, false
+	}
+	return math.Round(base*10) / 10, true
+}

@@ -1,0 +1,191 @@
+package msrc
+
+import (
+	"cmp"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"thatch/catalog"
+)
+
+var (
+	kbNumber   = regexp.MustCompile(`^(?i:KB)?([0-9]{6,8})$`)
+	vulnID     = regexp.MustCompile(`^(CVE-\d{4}-\d{4,}|ADV\d{6})$`)
+	digitRuns  = regexp.MustCompile(`\b(?i:KB)?([0-9]+)\b`)
+	bulletinID = regexp.MustCompile(`(?i)\bMS\d\d-\d{3}\b`)
+	dotted     = regexp.MustCompile(`^\d+(\.\d+){1,3}$`)
+	dottedAny  = regexp.MustCompile(`\d+(\.\d+)+`)
+	docID      = regexp.MustCompile(`^(\d{4})-([A-Za-z]{3})(-[0-9A-Za-z-]+)?$`)
+	productID  = regexp.MustCompile(`^[0-9A-Za-z._-]{1,64}$`)
+	guid       = regexp.MustCompile(`^[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}$`)
+	months     = []string{"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"}
+)
+
+// superseded is what a Supercedence text says.
+type superseded struct {
+	kbs   []string // distinct, in order; the KB itself may be among them
+	kinds []string // irregularities
+}
+
+// readSupercedence extracts the KB numbers of a Supercedence text: lists with semicolons, commas or markup between,
+// with bulletin ids in front, the word None, version numbers, numbers cut short.
+func readSupercedence(text string) superseded {
+	var s superseded
+	note := func(kind string, when bool) {
+		if when {
+			s.kinds = append(s.kinds, kind)
+		}
+	}
+	note("supercedence-bulletin-id", bulletinID.MatchString(text))
+	note("supercedence-markup", strings.ContainsAny(text, "<>"))
+	note("supercedence-none", strings.EqualFold(text, "none"))
+	plain := bulletinID.ReplaceAllString(text, " ")
+	note("supercedence-version", dottedAny.MatchString(plain))
+	plain = dottedAny.ReplaceAllString(plain, " ")
+	truncated := false
+	for _, run := range digitRuns.FindAllStringSubmatch(plain, -1) {
+		if len(run[1]) < 6 || len(run[1]) > 8 {
+			truncated = true
+			continue
+		}
+		if !slices.Contains(s.kbs, run[1]) {
+			s.kbs = append(s.kbs, run[1])
+		}
+	}
+	note("supercedence-truncated", truncated)
+	note("supercedence-list", len(s.kbs) > 1)
+	note("supercedence-unread", len(s.kbs) == 0 && len(s.kinds) == 0)
+	return s
+}
+
+// documentID normalises the vendor's id of a document to "2018-Feb", with a suffix for extra documents: "2018-FEB",
+// "2017-May-B", and "Oct-OOB", whose year only the release date tells. Odd says that it had to be changed.
+func documentID(id, released string) (normal string, odd bool) {
+	parts := docID.FindStringSubmatch(id)
+	if parts == nil {
+		year := strings.SplitN(released, "-", 2)[0]
+		if len(year) == 4 {
+			parts = docID.FindStringSubmatch(year + "-" + id)
+		}
+	}
+	if parts == nil {
+		return id, true
+	}
+	month := strings.ToUpper(parts[2][:1]) + strings.ToLower(parts[2][1:])
+	if !slices.Contains(months, month) {
+		return id, true
+	}
+	normal = parts[1] + "-" + month + parts[3]
+	return normal, normal != id
+}
+
+// readURL checks a link before anybody is shown it. Kind names what is odd about it; kept says whether it is usable.
+func readURL(text, kb string) (link string, kind string) {
+	if text == "" {
+		return "", "url-empty"
+	}
+	parsed, err := url.Parse(text)
+	if err != nil || parsed.Scheme != "https" && parsed.Scheme != "http" ||
+		!strings.Contains(parsed.Hostname(), ".") || guid.MatchString(parsed.Hostname()) || parsed.User != nil {
+		return "", "url-invalid"
+	}
+	asked := parsed.Query().Get("q")
+	if parts := kbNumber.FindStringSubmatch(asked); parts != nil && parts[1] != kb {
+		return parsed.String(), "url-other-kb"
+	}
+	return parsed.String(), ""
+}
+
+func readSeverity(text string) (s catalog.Severity, known bool) {
+	switch s := catalog.Severity(text); s {
+	case catalog.Critical, catalog.Important, catalog.Moderate, catalog.Low, catalog.None, catalog.Unspecified:
+		return s, true
+	}
+	return catalog.Unspecified, false
+}
+
+func readRestart(text string) (r catalog.Restart, kind string) {
+	switch strings.ToLower(text) {
+	case "yes":
+		return catalog.RestartAlways, ""
+	case "maybe":
+		return catalog.RestartMaybe, ""
+	case "no":
+		return catalog.RestartNever, ""
+	case "":
+		return "", "restart-empty"
+	}
+	return "", "restart-unknown"
+}
+
+// normalClass folds the spellings of a SubType: lower case without spaces; the word None is none.
+func normalClass(text string) string {
+	class := strings.Map(func(r rune) rune {
+		if r == ' ' || r == '-' || r == '\t' || r == '\u00a0' {
+			return -1
+		}
+		return r
+	}, strings.ToLower(text))
+	if class == "none" {
+		return ""
+	}
+	return class
+}
+
+// spelled is how most documents write the classes whose spelling varies.
+var spelled = map[string]string{
+	"securityhotpatchupdate": "Security Hotpatch Update",
+	"azurehotpatch":          "Azure Hotpatch",
+	"servicingstackupdate":   "Servicing Stack Update",
+}
+
+// fixedBuildKind names what is odd about a FixedBuild.
+func fixedBuildKind(text string) string {
+	switch {
+	case dotted.MatchString(text):
+		return ""
+	case strings.ContainsAny(text, ";,"):
+		return "fixedbuild-several"
+	}
+	return "fixedbuild-no-version"
+}
+
+// compareBuilds orders FixedBuild texts: those that are no version come before those that are.
+func compareBuilds(a, b string) int {
+	av, bv := dotted.MatchString(a), dotted.MatchString(b)
+	if !av || !bv {
+		return cmp.Or(compareBool(av, bv), cmp.Compare(b, a))
+	}
+	as, bs := strings.Split(a, "."), strings.Split(b, ".")
+	for i := range max(len(as), len(bs)) {
+		if c := cmp.Compare(number(as, i), number(bs, i)); c != 0 {
+			return c
+		}
+	}
+	return 0
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
+}
+
+func number(parts []string, i int) uint64 {
+	if i >= len(parts) {
+		return 0
+	}
+	n, _ := strconv.ParseUint(parts[i], 10, 64) // digits alone; one too long for 64 bits counts as the greatest
+	return n
+}
+
+func compareRestart(a, b string) int { return cmp.Compare(restartRank[a], restartRank[b]) }
+
+var restartRank = map[string]int{string(catalog.RestartNever): 1, string(catalog.RestartMaybe): 2, string(catalog.RestartAlways): 3}
