@@ -97,7 +97,7 @@ func (d *reading) pairOf(kb string, p *pair, rows map[int]int) partPair {
 	out := partPair{
 		product:  catalog.Product{ID: prod.id, Name: prod.name, Family: prod.family},
 		severity: p.severity, class: p.class.most(), restart: p.restart.best(compareRestart),
-		fixed: p.fixed.best(compareBuilds), url: p.url.most(), supersedes: p.supersedes,
+		fixed: p.fixedBuild(prod.name), url: p.url.most(), supersedes: p.supersedes,
 	}
 	slices.SortFunc(out.supersedes, compareKBs)
 	for _, row := range p.cves {
@@ -108,6 +108,23 @@ func (d *reading) pairOf(kb string, p *pair, rows map[int]int) partPair {
 	slices.Sort(out.cves)
 	out.cves = slices.Compact(out.cves)
 	return out
+}
+
+// fixedBuild is the highest that the rows name, of those that are builds of the product's own Windows if any is: rows
+// for several releases at once name the build of one of them.
+func (p *pair) fixedBuild(product string) string {
+	if len(p.fixed) > 1 {
+		if release := scopes.of(product).release; release != nil {
+			own := slices.DeleteFunc(slices.Clone(p.fixed), func(c counted) bool {
+				_, ok := revisionOf(c.value, release)
+				return !ok
+			})
+			if len(own) > 0 {
+				return own.best(compareBuilds)
+			}
+		}
+	}
+	return p.fixed.best(compareBuilds)
 }
 
 // compareKBs orders KB numbers by value.
@@ -122,7 +139,7 @@ func (d *reading) differences(kb string, prod *product, p *pair) {
 	}{
 		{"subtype-differs", p.class, "the most frequent"},
 		{"restart-differs", p.restart, "the one that asks for most"},
-		{"fixedbuild-differs", p.fixed, "the highest"},
+		{"fixedbuild-differs", p.fixed, "the highest, of the product's own release if one is,"},
 		{"supercedence-differs", p.supercedence, "all together"},
 		{"url-differs", p.url, "the most frequent"},
 	} {
