@@ -50,8 +50,10 @@ func (d *reading) partOf(kb string, a *article) part {
 	for _, i := range order {
 		c := &d.cves[a.cves[i]]
 		rows[a.cves[i]] = len(p.cves)
-		p.cves = append(p.cves, catalog.CVE{ID: c.id, Title: c.title, Severity: a.sev[i], Score: a.scores[i].base,
-			Vector: a.scores[i].vector, Exploited: c.exploited, Disclosed: c.disclosed})
+		p.cves = append(p.cves, catalog.CVE{
+			ID: c.id, Title: c.title, Severity: a.sev[i], Score: a.scores[i].base,
+			Vector: a.scores[i].vector, Exploited: c.exploited, Disclosed: c.disclosed,
+		})
 	}
 	p.cves = mergeCVEs(p.cves, rows)
 	for i := range a.pairs {

@@ -219,7 +219,8 @@ func oneFramework(version string) *rule.Rule {
 	i := slices.IndexFunc(frameworkReleases, func(f struct {
 		version string
 		release int
-	}) bool {
+	},
+	) bool {
 		return f.version == version
 	})
 	if i < 0 {

@@ -217,8 +217,10 @@ func (s *Source) monthly(req importer.Request, base string, e indexEntry) import
 	}}
 	name, _ := documentID(e.ID, e.InitialReleaseDate)
 	revision := normalRevision(e.CurrentReleaseDate)
-	return importer.File{Name: name, Path: location, Size: -1, Revision: revision, Fingerprint: fingerprint(req, revision, "index"),
-		Open: func(ctx context.Context) (io.ReadCloser, error) { return fetch.Decompressed(ctx, item) }}
+	return importer.File{
+		Name: name, Path: location, Size: -1, Revision: revision, Fingerprint: fingerprint(req, revision, "index"),
+		Open: func(ctx context.Context) (io.ReadCloser, error) { return fetch.Decompressed(ctx, item) },
+	}
 }
 
 // location finds out what an http(s) location is by its first bytes.
