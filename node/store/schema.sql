@@ -162,6 +162,75 @@ CREATE TABLE computer_attempt (
   remained   INTEGER NOT NULL,
   text       TEXT NOT NULL,
   PRIMARY KEY (number, id)
+---------------------------------------------------------------------------------------------------- bulletins
+
+-- Vendor files that were imported whole.
+CREATE TABLE import_file (
+  source      TEXT NOT NULL,
+  name        TEXT NOT NULL,
+  fingerprint TEXT NOT NULL,
+  imported    TEXT NOT NULL,
+  PRIMARY KEY (source, name)
+) WITHOUT ROWID;
+
+-- What each vendor file says of each key of its source: the parts from which documents are merged.
+CREATE TABLE import_part (
+  source     TEXT NOT NULL,
+  key        TEXT NOT NULL,
+  file       TEXT NOT NULL,
+  body       BLOB NOT NULL,
+  PRIMARY KEY (source, key, file)
+) WITHOUT ROWID;
+CREATE INDEX import_part_file ON import_part (source, file);
+
+-- The key from which a document was merged; a document has one.
+CREATE TABLE import_document (
+  kind       TEXT NOT NULL,
+  id         TEXT NOT NULL,
+  source     TEXT NOT NULL,
+  key        TEXT NOT NULL,
+  PRIMARY KEY (kind, id)
+) WITHOUT ROWID;
+CREATE INDEX import_document_key ON import_document (source, key);
+
+-- Site-local numbers of updates, for bitmaps. A row stays when its update is withdrawn, so that a number never means
+-- another update; numbers never leave the site and are void with its epoch.
+CREATE TABLE software_update (
+  number     INTEGER PRIMARY KEY,
+  id         TEXT NOT NULL UNIQUE
+);
+
+-- Bulletins that the site stages.
+CREATE TABLE staged (
+  bulletin   TEXT PRIMARY KEY,         -- document id
+  since      TEXT NOT NULL,
+  actor      TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- Packages that could not be staged as they are: void when the package's digest changes, removed by a retry.
+CREATE TABLE staging_failure (
+  package    TEXT PRIMARY KEY,         -- document id
+  digest     BLOB NOT NULL,            -- of the package document that was tried
+  reason     TEXT NOT NULL,            -- gone, digest, unsigned, untrusted, location, size
+  detail     TEXT NOT NULL,
+  at         TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- Which node holds which payload file, whole and verified.
+CREATE TABLE holding (
+  sha256     BLOB NOT NULL,
+  node       TEXT NOT NULL,
+  size       INTEGER NOT NULL,
+  PRIMARY KEY (sha256, node)
+) WITHOUT ROWID;
+
+-- Sources of catalogs: where each is read, when, and what is left out.
+CREATE TABLE source (
+  name       TEXT PRIMARY KEY,
+  location   TEXT NOT NULL,            -- '' the vendor's own
+  schedule   TEXT NOT NULL,            -- cron; '' by hand alone
+  exclude    TEXT NOT NULL,            -- JSON list of product families
+  version    INTEGER NOT NULL
 ) WITHOUT ROWID;
 
 -------------------------------------------------------------------------------------------- identity: who is who

@@ -1,0 +1,108 @@
+// Package bulletins is the site's catalog: it keeps what imports bring as signed documents, numbers updates, and holds
+// the verbs of bulletins, updates, packages and custom severities. The catalog in memory is in live, downloads in
+// staging.
+package bulletins
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"thatch/catalog/document"
+	"thatch/node/bulletins/live"
+	"thatch/node/bulletins/staging"
+	"thatch/node/store"
+)
+
+// Signer makes a document the site's own: it sets origin and signature (see node/identity).
+type Signer interface {
+	Sign(doc *document.Document)
+}
+
+// Config is what the room needs.
+type Config struct {
+	Site   string // id, which is part of the ids of what people make here
+	Reader store.Reader
+	Writer store.Writer
+	Signer Signer
+	Now    func() time.Time
+	Log    *slog.Logger
+	// PolicyCount tells how many policies pin updates of each bulletin; nil: none do.
+	PolicyCount func(ctx context.Context) (map[string]int, error)
+}
+
+// Bulletins is safe for use by several goroutines.
+type Bulletins struct {
+	cfg     Config
+	catalog *live.Catalog
+}
+
+// New makes the room.
+func New(cfg Config) *Bulletins {
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &Bulletins{cfg: cfg, catalog: live.New(cfg.Reader, cfg.Log)}
+}
+
+// Catalog is the catalog in memory.
+func (b *Bulletins) Catalog() *live.Catalog { return b.catalog }
+
+// CountPolicies sets Config.PolicyCount after the room was made: policies are made after bulletins.
+func (b *Bulletins) CountPolicies(count func(ctx context.Context) (map[string]int, error)) {
+	b.cfg.PolicyCount = count
+}
+
+// with reads the catalog together with the state of staging.
+func (b *Bulletins) with(ctx context.Context, read func(v *live.View, s *staging.State) error) error {
+	state, err := staging.Load(ctx, b.cfg.Reader)
+	if err != nil {
+		return err
+	}
+	return b.catalog.Read(ctx, func(v *live.View) error { return read(v, state) })
+}
+
+func (b *Bulletins) policies(ctx context.Context) (map[string]int, error) {
+	if b.cfg.PolicyCount == nil {
+		return nil, nil
+	}
+	counts, err := b.cfg.PolicyCount(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("count the policies of bulletins: %w", err)
+	}
+	return counts, nil
+}
+
+// find looks for a bulletin by document id or, where one alone bears it, by name.
+func find(v *live.View, name string) (*live.Bulletin, error) {
+	if found := v.Bulletin(name); found != nil {
+		return found, nil
+	}
+	var found *live.Bulletin
+	for _, b := range v.BulletinsNamed(name) {
+		if found != nil {
+			return nil, store.Invalid("several bulletins are called %q; give the id of one: %s, %s", name, found.ID, b.ID)
+		}
+		found = b
+	}
+	if found == nil {
+		return nil, store.NotFound("bulletin", name)
+	}
+	return found, nil
+}
+
+// Find returns the document id of the bulletin with an id or a name.
+func (b *Bulletins) Find(ctx context.Context, name string) (id string, err error) {
+	err = b.catalog.Read(ctx, func(v *live.View) error {
+		found, err := find(v, name)
+		if err == nil {
+			id = found.ID
+		}
+		return err
+	})
+	return id, err
+}

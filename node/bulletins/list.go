@@ -1,0 +1,141 @@
+package bulletins
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"thatch/catalog"
+	"thatch/node/bulletins/live"
+	"thatch/node/bulletins/staging"
+	"thatch/node/store"
+)
+
+// Counts are numbers of a bulletin.
+type Counts struct {
+	Updates    int `json:"updates"`
+	Downloaded int `json:"downloaded"` // updates of which every package that matters is here
+	Policies   int `json:"policies"`
+	CVEs       int `json:"cves"`
+}
+
+// Marks say yes or no of a bulletin.
+type Marks struct {
+	Staged     bool `json:"staged"`
+	Exploited  bool `json:"exploited"`
+	Disclosed  bool `json:"disclosed"`
+	Superseded bool `json:"superseded"` // every one of its updates is
+}
+
+// Row is one bulletin of a list.
+type Row struct {
+	ID             string           `json:"id"`
+	Name           string           `json:"bulletin"`
+	Source         string           `json:"source"`
+	Vendor         string           `json:"vendor"`
+	Severity       catalog.Severity `json:"severity"`
+	CustomSeverity string           `json:"custom_severity"` // name, "" none
+	Released       string           `json:"released"`
+	Revised        string           `json:"revised"`
+	Month          string           `json:"month"`
+	Title          string           `json:"title"`
+	Description    string           `json:"description,omitempty"`
+	URL            string           `json:"url,omitempty"`
+	Counts
+	Marks
+	cves []string
+}
+
+// columns of the list of bulletins.
+var columns = []store.Column[*Row]{
+	{Name: "id", Value: func(r *Row) any { return r.ID }},
+	{Name: "bulletin", Value: func(r *Row) any { return r.Name }, Search: true},
+	{Name: "title", Value: func(r *Row) any { return r.Title }, Search: true},
+	{Name: "description", Value: func(r *Row) any { return r.Description }, Search: true},
+	{Name: "cve", Value: func(r *Row) any { return r.cves }, Search: true},
+	{Name: "source", Value: func(r *Row) any { return r.Source }},
+	{Name: "vendor", Value: func(r *Row) any { return r.Vendor }, Search: true},
+	{Name: "severity", Value: func(r *Row) any { return string(r.Severity) }},
+	{Name: "custom_severity", Value: func(r *Row) any { return r.CustomSeverity }},
+	{Name: "released", Value: func(r *Row) any { return r.Released }},
+	{Name: "revised", Value: func(r *Row) any { return r.Revised }},
+	{Name: "month", Value: func(r *Row) any { return r.Month }},
+	{Name: "staged", Value: func(r *Row) any { return r.Staged }},
+	{Name: "exploited", Value: func(r *Row) any { return r.Exploited }},
+	{Name: "disclosed", Value: func(r *Row) any { return r.Disclosed }},
+	{Name: "superseded", Value: func(r *Row) any { return r.Superseded }},
+	{Name: "latest", Value: func(r *Row) any { return !r.Superseded }},
+	{Name: "updates", Value: func(r *Row) any { return r.Updates }},
+	{Name: "downloaded", Value: func(r *Row) any { return r.Downloaded }},
+	{Name: "policies", Value: func(r *Row) any { return r.Policies }},
+	{Name: "cves", Value: func(r *Row) any { return r.CVEs }},
+}
+
+// Columns names what the list of bulletins can be filtered, sorted and grouped by.
+func Columns() []string { return store.ColumnNames(columns) }
+
+// List returns a page of the bulletins, newest first, and how many fit the query.
+func (b *Bulletins) List(ctx context.Context, q store.Query) (page []*Row, total int, err error) {
+	rows, err := b.rows(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	if q.Sort == "severity" {
+		// Not by the alphabet.
+		slices.SortStableFunc(rows, func(x, y *Row) int {
+			if q.Descending {
+				x, y = y, x
+			}
+			return cmp.Compare(x.Severity.Rank(), y.Severity.Rank())
+		})
+		q.Sort = ""
+	}
+	return store.Select(q, rows, columns)
+}
+
+// Groups counts the bulletins that fit a query by the values of a column.
+func (b *Bulletins) Groups(ctx context.Context, q store.Query, by string) ([]store.Group, error) {
+	rows, err := b.rows(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return store.GroupBy(q, rows, columns, by)
+}
+
+func (b *Bulletins) rows(ctx context.Context) (rows []*Row, err error) {
+	policies, err := b.policies(ctx)
+	if err != nil {
+		return nil, err
+	}
+	err = b.with(ctx, func(v *live.View, s *staging.State) error {
+		all := v.Bulletins()
+		rows = make([]*Row, 0, len(all))
+		for _, one := range all {
+			row := rowOf(v, s, one)
+			row.Policies = policies[one.ID]
+			rows = append(rows, row)
+		}
+		return nil
+	})
+	slices.SortStableFunc(rows, func(x, y *Row) int { return cmp.Compare(y.Released, x.Released) })
+	return rows, err
+}
+
+func rowOf(v *live.View, s *staging.State, one *live.Bulletin) *Row {
+	row := &Row{
+		ID: one.ID, Name: one.Name, Source: one.Source, Vendor: one.Vendor, Severity: one.Severity,
+		Released: one.Released, Revised: one.Revised, Month: one.Month, Title: one.Title, Description: one.Description,
+		URL:   one.URL,
+		Marks: Marks{Exploited: one.Exploited, Disclosed: one.Disclosed, Superseded: v.BulletinSuperseded(one.ID)},
+	}
+	_, row.Staged = s.Staged[one.ID]
+	if custom := v.SeverityOf(one.ID); custom != nil {
+		row.CustomSeverity = custom.Name
+	}
+	row.Counts.Updates, row.Downloaded = s.Counts(v, one.ID)
+	row.CVEs = len(one.CVEs)
+	for _, cve := range one.CVEs {
+		row.cves = append(row.cves, cve.ID)
+	}
+	return row
+}

@@ -1,0 +1,218 @@
+// Package live keeps the catalog in memory, current by the journal's sequence: what changed is read and decoded once,
+// and nothing else is touched. Lists, rules pages, evaluation and compliance read from it.
+package live
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+
+	"thatch/catalog/document"
+	"thatch/node/store"
+)
+
+// Catalog is the catalog of a site as this node holds it. It is safe for use by several goroutines.
+type Catalog struct {
+	reader store.Reader
+	log    *slog.Logger
+
+	mu   sync.RWMutex
+	view *View
+}
+
+// New makes a catalog that reads from a store; nothing is read before it is first asked.
+func New(reader store.Reader, log *slog.Logger) *Catalog {
+	if log == nil {
+		log = slog.Default()
+	}
+	return &Catalog{reader: reader, log: log}
+}
+
+// Read calls read with the catalog as it is now, or at least at the index of the context (store.AtLeast). Reading must
+// be short: changes wait for it.
+func (c *Catalog) Read(ctx context.Context, read func(v *View) error) error {
+	if err := c.refresh(ctx); err != nil {
+		return err
+	}
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return read(c.view)
+}
+
+const kinds = `('update','bulletin','package','payload','severity','assignment')`
+
+// refresh brings the view up to the journal's end.
+func (c *Catalog) refresh(ctx context.Context) error {
+	var end mark
+	if err := c.reader.View(ctx, func(tx *sql.Tx) error { return end.read(ctx, tx) }); err != nil {
+		return fmt.Errorf("read the end of the journal: %w", err)
+	}
+	c.mu.RLock()
+	current := c.view != nil && c.view.Epoch == end.epoch && !c.view.At.Before(end.at)
+	c.mu.RUnlock()
+	if current {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.reader.View(ctx, func(tx *sql.Tx) error { return c.catchUp(ctx, tx) })
+}
+
+// catchUp reads what changed since the view's sequence, or everything when there is no view of this epoch.
+func (c *Catalog) catchUp(ctx context.Context, tx *sql.Tx) error {
+	var end mark
+	if err := end.read(ctx, tx); err != nil {
+		return fmt.Errorf("read the end of the journal: %w", err)
+	}
+	view := c.view
+	var changed *sql.Rows
+	var err error
+	if view == nil || view.Epoch != end.epoch || end.at.Before(view.At) {
+		view = newView()
+		changed, err = tx.QueryContext(ctx, selectAll)
+	} else {
+		changed, err = tx.QueryContext(ctx, selectSince, int64(view.At.Index), view.At.Position)
+	}
+	if err != nil {
+		return fmt.Errorf("read changed documents: %w", err)
+	}
+	defer changed.Close()
+	if err := c.take(view, changed); err != nil {
+		// What was taken is not known to be whole: begin again next time.
+		c.view = nil
+		return err
+	}
+	view.Epoch, view.At = end.epoch, end.at
+	c.view = view
+	return nil
+}
+
+func (c *Catalog) take(view *View, rows *sql.Rows) error {
+	for rows.Next() {
+		ch, err := scanChange(rows)
+		if err != nil {
+			return err
+		}
+		if err := view.apply(ch); err != nil {
+			c.log.Error("a document of the catalog cannot be read and is left out", "error", err)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("read changed documents: %w", err)
+	}
+	return nil
+}
+
+// mark is where the journal ends.
+type mark struct {
+	epoch string
+	at    Sequence
+}
+
+func (m *mark) read(ctx context.Context, tx *sql.Tx) error {
+	const query = `SELECT coalesce((SELECT epoch FROM site), ''), idx, pos FROM journal ORDER BY idx DESC, pos DESC LIMIT 1`
+	var index int64
+	err := tx.QueryRowContext(ctx, query).Scan(&m.epoch, &index, &m.at.Position)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	m.at.Index = uint64(index)
+	return err
+}
+
+const columns = ` coalesce(r.languages, ''), d.digest, coalesce(r.origin, ''), r.body, s.number `
+
+// selectAll reads every current document, and the numbers of withdrawn updates.
+const selectAll = `
+SELECT d.kind, d.id, d.idx, d.pos,` + columns + `
+FROM document d JOIN revision r ON r.digest = d.digest LEFT JOIN software_update s ON d.kind = 'update' AND s.id = d.id
+WHERE d.kind IN ` + kinds + `
+UNION ALL
+SELECT 'update', s.id, 0, 0, '', NULL, '', NULL, s.number
+FROM software_update s WHERE NOT EXISTS (SELECT 1 FROM document d WHERE d.kind = 'update' AND d.id = s.id)`
+
+// selectSince reads what changed after a sequence, each document once, as it is now.
+const selectSince = `
+SELECT j.kind, j.id, j.idx, j.pos,` + columns + `
+FROM (
+  SELECT kind, id, idx, max(idx * 4194304 + pos) AS newest, pos FROM journal
+  WHERE (idx, pos) > (?, ?) AND kind IN ` + kinds + ` GROUP BY kind, id
+) j
+LEFT JOIN document d ON d.kind = j.kind AND d.id = j.id
+LEFT JOIN revision r ON r.digest = d.digest
+LEFT JOIN software_update s ON j.kind = 'update' AND s.id = j.id`
+
+func scanChange(rows *sql.Rows) (change, error) {
+	var ch change
+	var index int64
+	var languages string
+	var digest []byte
+	var number sql.NullInt64
+	err := rows.Scan(&ch.kind, &ch.held.ID, &index, &ch.held.Changed.Position, &languages, &digest, &ch.held.Origin,
+		&ch.body, &number)
+	if err != nil {
+		return ch, fmt.Errorf("read a changed document: %w", err)
+	}
+	ch.held.Changed.Index = uint64(index)
+	ch.held.Languages = splitLanguages(languages)
+	ch.gone = digest == nil
+	copy(ch.held.Digest[:], digest)
+	ch.number = uint32(number.Int64)
+	return ch, nil
+}
+
+func splitLanguages(joined string) []string {
+	if joined == "" {
+		return nil
+	}
+	return strings.Split(joined, ",")
+}
+
+// Documents reads whole documents of the given digests, in any order; those not held are left out.
+func (c *Catalog) Documents(ctx context.Context, digests []document.Digest) ([]document.Document, error) {
+	var found []document.Document
+	err := c.reader.View(ctx, func(tx *sql.Tx) error {
+		for len(digests) > 0 {
+			some := digests[:min(len(digests), 500)]
+			digests = digests[len(some):]
+			args := make([]any, len(some))
+			for i := range some {
+				args[i] = some[i][:]
+			}
+			query := `SELECT digest, kind, id, languages, origin, signature, body FROM revision WHERE digest IN (?` +
+				strings.Repeat(",?", len(some)-1) + `)`
+			if err := scanDocuments(ctx, tx, query, args, &found); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read documents: %w", err)
+	}
+	return found, nil
+}
+
+func scanDocuments(ctx context.Context, tx *sql.Tx, query string, args []any, found *[]document.Document) error {
+	rows, err := tx.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var doc document.Document
+		var digest []byte
+		var languages string
+		if err := rows.Scan(&digest, &doc.Kind, &doc.ID, &languages, &doc.Origin, &doc.Signature, &doc.Body); err != nil {
+			return err
+		}
+		copy(doc.Digest[:], digest)
+		doc.Languages = splitLanguages(languages)
+		*found = append(*found, doc)
+	}
+	return rows.Err()
+}

@@ -1,0 +1,224 @@
+package store
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Column is one column of a list that is held in memory. Value returns a string, int, float64, bool or []string; a list
+// of strings fits a filter when one of them does.
+type Column[T any] struct {
+	Name   string
+	Value  func(row T) any
+	Search bool // Query.Search looks here
+}
+
+// Select is Query.SQL for a list in memory: it returns the page asked for and how many rows fit the filters. The list's
+// own order is that of rows, which is not changed. An unknown column is ErrInvalid.
+func Select[T any](q Query, rows []T, columns []Column[T]) (page []T, total int, err error) {
+	tests, err := filters(q, columns)
+	if err != nil {
+		return nil, 0, err
+	}
+	fit := make([]T, 0, len(rows))
+	for _, row := range rows {
+		if !slices.ContainsFunc(tests, func(test func(T) bool) bool { return !test(row) }) {
+			fit = append(fit, row)
+		}
+	}
+	if q.Sort != "" {
+		if err := order(fit, q, columns); err != nil {
+			return nil, 0, err
+		}
+	}
+	from := min(max(q.Offset, 0), len(fit))
+	return fit[from:min(from+q.Rows(), len(fit))], len(fit), nil
+}
+
+// Group is one value of the column a list is grouped by.
+type Group struct {
+	Value string `json:"value"`
+	Count int    `json:"count"`
+}
+
+// GroupBy counts the rows that fit a query by the values of a column, in the order in which they come first.
+func GroupBy[T any](q Query, rows []T, columns []Column[T], name string) ([]Group, error) {
+	by, err := column(name, columns)
+	if err != nil {
+		return nil, err
+	}
+	tests, err := filters(q, columns)
+	if err != nil {
+		return nil, err
+	}
+	at := map[string]int{}
+	groups := []Group{}
+	for _, row := range rows {
+		if slices.ContainsFunc(tests, func(test func(T) bool) bool { return !test(row) }) {
+			continue
+		}
+		for _, text := range texts(by.Value(row)) {
+			i, known := at[text]
+			if !known {
+				i = len(groups)
+				at[text], groups = i, append(groups, Group{Value: text})
+			}
+			groups[i].Count++
+		}
+	}
+	return groups, nil
+}
+
+// ColumnNames are the names of columns, in their order.
+func ColumnNames[T any](columns []Column[T]) []string {
+	names := make([]string, 0, len(columns))
+	for _, c := range columns {
+		names = append(names, c.Name)
+	}
+	return names
+}
+
+func column[T any](name string, columns []Column[T]) (Column[T], error) {
+	for _, c := range columns {
+		if c.Name == name {
+			return c, nil
+		}
+	}
+	known := ColumnNames(columns)
+	slices.Sort(known)
+	return Column[T]{}, Invalid("there is no column %q here; there are %s", name, strings.Join(known, ", "))
+}
+
+func filters[T any](q Query, columns []Column[T]) ([]func(T) bool, error) {
+	var tests []func(T) bool
+	for name, wanted := range q.Filter {
+		c, err := column(name, columns)
+		if err != nil {
+			return nil, err
+		}
+		fits := filter(wanted)
+		tests = append(tests, func(row T) bool { return fits(c.Value(row)) })
+	}
+	for _, word := range strings.Fields(strings.ToLower(q.Search)) {
+		tests = append(tests, func(row T) bool {
+			return slices.ContainsFunc(columns, func(c Column[T]) bool {
+				return c.Search && slices.ContainsFunc(texts(c.Value(row)), func(text string) bool {
+					return strings.Contains(strings.ToLower(text), word)
+				})
+			})
+		})
+	}
+	return tests, nil
+}
+
+// filter reads one filter value (see Query.Filter).
+func filter(wanted string) func(value any) bool {
+	if rest, negated := strings.CutPrefix(wanted, "!"); negated {
+		fits := filter(rest)
+		return func(value any) bool { return !fits(value) }
+	}
+	var one func(value any) bool
+	switch {
+	case strings.HasPrefix(wanted, ">"):
+		one = func(value any) bool { return compareTo(value, wanted[1:]) > 0 }
+	case strings.HasPrefix(wanted, "<"):
+		one = func(value any) bool { return compareTo(value, wanted[1:]) < 0 }
+	case strings.HasSuffix(wanted, "*"):
+		prefix := strings.ToLower(strings.TrimSuffix(wanted, "*"))
+		one = func(value any) bool { return strings.HasPrefix(strings.ToLower(text(value)), prefix) }
+	default:
+		choices := strings.Split(wanted, ",")
+		one = func(value any) bool {
+			return slices.ContainsFunc(choices, func(choice string) bool { return compareTo(value, choice) == 0 })
+		}
+	}
+	return func(value any) bool {
+		if list, ok := value.([]string); ok {
+			return slices.ContainsFunc(list, func(s string) bool { return one(s) }) || len(list) == 0 && one("")
+		}
+		return one(value)
+	}
+}
+
+// compareTo compares a value with what a person wrote, as the value's type says.
+func compareTo(value any, wanted string) int {
+	switch v := value.(type) {
+	case int:
+		if n, err := strconv.Atoi(wanted); err == nil {
+			return cmp.Compare(v, n)
+		}
+	case float64:
+		if n, err := strconv.ParseFloat(wanted, 64); err == nil {
+			return cmp.Compare(v, n)
+		}
+	case bool:
+		if wanted, err := parseBool(wanted); err == nil {
+			return compareValues(v, wanted)
+		}
+	}
+	return cmp.Compare(strings.ToLower(text(value)), strings.ToLower(wanted))
+}
+
+func parseBool(text string) (bool, error) {
+	switch strings.ToLower(text) {
+	case "yes":
+		return true, nil
+	case "no":
+		return false, nil
+	}
+	return strconv.ParseBool(text)
+}
+
+func order[T any](rows []T, q Query, columns []Column[T]) error {
+	c, err := column(q.Sort, columns)
+	if err != nil {
+		return err
+	}
+	slices.SortStableFunc(rows, func(a, b T) int {
+		if q.Descending {
+			return compareValues(c.Value(b), c.Value(a))
+		}
+		return compareValues(c.Value(a), c.Value(b))
+	})
+	return nil
+}
+
+func compareValues(a, b any) int {
+	switch a := a.(type) {
+	case int:
+		return cmp.Compare(a, b.(int))
+	case float64:
+		return cmp.Compare(a, b.(float64))
+	case bool:
+		return cmp.Compare(number(a), number(b.(bool)))
+	}
+	x, y := text(a), text(b)
+	return cmp.Or(cmp.Compare(strings.ToLower(x), strings.ToLower(y)), cmp.Compare(x, y))
+}
+
+func number(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func text(value any) string { return strings.Join(texts(value), ",") }
+
+func texts(value any) []string {
+	switch v := value.(type) {
+	case string:
+		return []string{v}
+	case []string:
+		return v
+	case int:
+		return []string{strconv.Itoa(v)}
+	case float64:
+		return []string{strconv.FormatFloat(v, 'g', -1, 64)}
+	case bool:
+		return []string{strconv.FormatBool(v)}
+	}
+	return nil
+}
