@@ -8,9 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 
+	"thatch/catalog"
 	"thatch/catalog/document"
 	"thatch/node/store"
 )
@@ -22,6 +24,9 @@ type Catalog struct {
 
 	mu   sync.RWMutex
 	view *View
+
+	wholeMu sync.Mutex
+	whole   map[uint32]*Whole // decoded with their rules, by number
 }
 
 // New makes a catalog that reads from a store; nothing is read before it is first asked.
@@ -29,7 +34,7 @@ func New(reader store.Reader, log *slog.Logger) *Catalog {
 	if log == nil {
 		log = slog.Default()
 	}
-	return &Catalog{reader: reader, log: log}
+	return &Catalog{reader: reader, log: log, whole: map[uint32]*Whole{}}
 }
 
 // Read calls read with the catalog as it is now, or at least at the index of the context (store.AtLeast). Reading must
@@ -52,7 +57,7 @@ func (c *Catalog) refresh(ctx context.Context) error {
 		return fmt.Errorf("read the end of the journal: %w", err)
 	}
 	c.mu.RLock()
-	current := c.view != nil && c.view.Epoch == end.epoch && !c.view.At.Before(end.at)
+	current := c.view != nil && c.view.Epoch == end.epoch && !before(c.view.At, end.at)
 	c.mu.RUnlock()
 	if current {
 		return nil
@@ -71,7 +76,7 @@ func (c *Catalog) catchUp(ctx context.Context, tx *sql.Tx) error {
 	view := c.view
 	var changed *sql.Rows
 	var err error
-	if view == nil || view.Epoch != end.epoch || end.at.Before(view.At) {
+	if view == nil || view.Epoch != end.epoch || before(end.at, view.At) {
 		view = newView()
 		changed, err = tx.QueryContext(ctx, selectAll)
 	} else {
@@ -107,10 +112,14 @@ func (c *Catalog) take(view *View, rows *sql.Rows) error {
 	return nil
 }
 
+func before(a, b store.Sequence) bool {
+	return a.Index < b.Index || a.Index == b.Index && a.Position < b.Position
+}
+
 // mark is where the journal ends.
 type mark struct {
 	epoch string
-	at    Sequence
+	at    store.Sequence
 }
 
 func (m *mark) read(ctx context.Context, tx *sql.Tx) error {
@@ -176,9 +185,7 @@ func splitLanguages(joined string) []string {
 func (c *Catalog) Documents(ctx context.Context, digests []document.Digest) ([]document.Document, error) {
 	var found []document.Document
 	err := c.reader.View(ctx, func(tx *sql.Tx) error {
-		for len(digests) > 0 {
-			some := digests[:min(len(digests), 500)]
-			digests = digests[len(some):]
+		for some := range slices.Chunk(digests, 400) {
 			args := make([]any, len(some))
 			for i := range some {
 				args[i] = some[i][:]
@@ -215,4 +222,47 @@ func scanDocuments(ctx context.Context, tx *sql.Tx, query string, args []any, fo
 		*found = append(*found, doc)
 	}
 	return rows.Err()
+}
+
+// Whole is an update with its rules.
+type Whole struct {
+	Number uint32
+	ID     string
+	Digest document.Digest
+	catalog.Update
+}
+
+// Whole reads updates with their rules, in the order given; one that was replaced meanwhile is left out. Each revision
+// is decoded once and kept.
+func (c *Catalog) Whole(ctx context.Context, updates []*Update) ([]*Whole, error) {
+	c.wholeMu.Lock()
+	defer c.wholeMu.Unlock()
+	var missing []document.Digest
+	for _, u := range updates {
+		if held := c.whole[u.Number]; held == nil || held.Digest != u.Digest {
+			missing = append(missing, u.Digest)
+		}
+	}
+	read := map[document.Digest]catalog.Update{}
+	docs, err := c.Documents(ctx, missing)
+	if err != nil {
+		return nil, err
+	}
+	for i := range docs {
+		body, err := catalog.Decode[catalog.Update](docs[i].Body)
+		if err != nil {
+			return nil, fmt.Errorf("update %q: %w", docs[i].ID, err)
+		}
+		read[docs[i].Digest] = body
+	}
+	found := make([]*Whole, 0, len(updates))
+	for _, u := range updates {
+		if body, ok := read[u.Digest]; ok {
+			c.whole[u.Number] = &Whole{Number: u.Number, ID: u.ID, Digest: u.Digest, Update: body}
+		}
+		if held := c.whole[u.Number]; held != nil && held.Digest == u.Digest {
+			found = append(found, held)
+		}
+	}
+	return found, nil
 }

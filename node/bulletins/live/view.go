@@ -10,18 +10,8 @@ import (
 
 	"thatch/catalog"
 	"thatch/catalog/document"
+	"thatch/node/store"
 )
-
-// Sequence is a place in the site's journal.
-type Sequence struct {
-	Index    uint64
-	Position int
-}
-
-// Before says whether s comes before other.
-func (s Sequence) Before(other Sequence) bool {
-	return s.Index < other.Index || s.Index == other.Index && s.Position < other.Position
-}
 
 // Held is what every current document has in the view.
 type Held struct {
@@ -29,7 +19,7 @@ type Held struct {
 	Languages []string
 	Digest    document.Digest
 	Origin    string
-	Changed   Sequence // sequence of its last change
+	Changed   store.Sequence // sequence of its last change
 }
 
 // Update is an update of the catalog without its rules, which Catalog.Updates reads. It never changes: a new revision
@@ -77,20 +67,26 @@ type Severity struct {
 	catalog.CustomSeverity
 }
 
+// Assignment is a custom severity that a bulletin was given.
+type Assignment struct {
+	Held
+	catalog.Assignment
+}
+
 // View is the catalog at a sequence. It is valid only inside Catalog.Read; the values it hands out may be kept, and
 // must not be changed.
 type View struct {
 	Epoch string
-	At    Sequence
+	At    store.Sequence
 
 	updates     map[uint32]*Update
-	removed     map[uint32]Sequence // numbers of withdrawn updates
+	removed     map[uint32]store.Sequence // numbers of withdrawn updates
 	byID        map[string]*Update
 	bulletins   map[string]*Bulletin
 	packages    map[string]*Package
 	payloads    map[string]*Payload
 	severities  map[string]*Severity
-	assignments map[string]string // bulletin -> severity
+	assignments map[string]*Assignment
 
 	updatesOf    links // bulletin -> updates
 	packagesOf   links // update -> packages
@@ -99,9 +95,9 @@ type View struct {
 
 func newView() *View {
 	return &View{
-		updates: map[uint32]*Update{}, removed: map[uint32]Sequence{}, byID: map[string]*Update{},
+		updates: map[uint32]*Update{}, removed: map[uint32]store.Sequence{}, byID: map[string]*Update{},
 		bulletins: map[string]*Bulletin{}, packages: map[string]*Package{}, payloads: map[string]*Payload{},
-		severities: map[string]*Severity{}, assignments: map[string]string{},
+		severities: map[string]*Severity{}, assignments: map[string]*Assignment{},
 		updatesOf: links{}, packagesOf: links{}, supersededBy: links{},
 	}
 }
@@ -182,7 +178,7 @@ func (v *View) put(c change) error {
 		if err != nil {
 			return err
 		}
-		v.assignments[c.held.ID] = body.Severity
+		v.assignments[c.held.ID] = &Assignment{Held: c.held, Assignment: body}
 	}
 	return nil
 }
@@ -325,6 +321,9 @@ func (v *View) BulletinSuperseded(bulletin string) bool {
 	return len(v.updatesOf[bulletin]) > 0
 }
 
+// AnyPayload returns what staging learned of a package in whatever revision, or nil.
+func (v *View) AnyPayload(packageID string) *Payload { return v.payloads[packageID] }
+
 // SupersededBy returns the known updates that supersede one directly, by id.
 func (v *View) SupersededBy(update string) []*Update {
 	found := make([]*Update, 0, len(v.supersededBy[update]))
@@ -357,13 +356,21 @@ func (v *View) Severities() []*Severity {
 func (v *View) Severity(id string) *Severity { return v.severities[id] }
 
 // SeverityOf returns the custom severity that a bulletin was given, or nil.
-func (v *View) SeverityOf(bulletin string) *Severity { return v.severities[v.assignments[bulletin]] }
+func (v *View) SeverityOf(bulletin string) *Severity {
+	if given := v.assignments[bulletin]; given != nil {
+		return v.severities[given.Severity]
+	}
+	return nil
+}
+
+// Assignment returns the assignment of a custom severity to a bulletin, or nil.
+func (v *View) Assignment(bulletin string) *Assignment { return v.assignments[bulletin] }
 
 // AssignedTo returns the bulletins that have a custom severity, sorted.
 func (v *View) AssignedTo(severity string) []string {
 	var found []string
 	for bulletin, given := range v.assignments {
-		if given == severity {
+		if given.Severity == severity {
 			found = append(found, bulletin)
 		}
 	}

@@ -1,0 +1,388 @@
+package bulletins
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"thatch/catalog/document"
+	"thatch/catalog/importer"
+	"thatch/node/store"
+)
+
+// Sink keeps what imports bring. Parts and documents of one key are written together, several keys in a batch, and a
+// file's fingerprint in its last batch: an import that is cut in the middle of a file does that file again, writes
+// nothing that is there already, and misses nothing.
+//
+// Saves of one sink follow each other; runs of one source at the same time are for the caller to prevent, and end in
+// a conflict, not in a mixture.
+func (b *Bulletins) Sink() importer.Sink { return &sink{bulletins: b} }
+
+type sink struct {
+	bulletins *Bulletins
+	saving    sync.Mutex
+}
+
+// Known implements importer.Sink.
+func (s *sink) Known(ctx context.Context, source string) (map[string]string, error) {
+	known := map[string]string{}
+	err := s.view(ctx, func(tx *sql.Tx) error {
+		return each(ctx, tx, `SELECT name, fingerprint FROM import_file WHERE source = ?`, []any{source}, func(rows *sql.Rows) error {
+			var name, fingerprint string
+			err := rows.Scan(&name, &fingerprint)
+			known[name] = fingerprint
+			return err
+		})
+	})
+	return known, err
+}
+
+// Parts implements importer.Sink.
+func (s *sink) Parts(ctx context.Context, source string, keys []string) ([]importer.Part, error) {
+	var parts []importer.Part
+	err := s.view(ctx, func(tx *sql.Tx) error {
+		const query = `SELECT key, file, body FROM import_part WHERE source = ? AND key IN `
+		return eachOf(ctx, tx, query, source, keys, func(rows *sql.Rows) error {
+			part := importer.Part{Source: source}
+			err := rows.Scan(&part.Key, &part.File, &part.Body)
+			parts = append(parts, part)
+			return err
+		})
+	})
+	return parts, err
+}
+
+// FileKeys implements importer.Sink.
+func (s *sink) FileKeys(ctx context.Context, source, file string) ([]string, error) {
+	var keys []string
+	err := s.view(ctx, func(tx *sql.Tx) error {
+		return each(ctx, tx, `SELECT key FROM import_part WHERE source = ? AND file = ?`, []any{source, file}, func(rows *sql.Rows) error {
+			var key string
+			err := rows.Scan(&key)
+			keys = append(keys, key)
+			return err
+		})
+	})
+	return keys, err
+}
+
+// Save implements importer.Sink.
+func (s *sink) Save(ctx context.Context, saved importer.Saved) (int, error) {
+	s.saving.Lock()
+	defer s.saving.Unlock()
+	const tries = 3
+	for try := 1; ; try++ {
+		changed, err := s.save(ctx, saved)
+		if err == nil || try == tries || !errors.Is(err, store.ErrConflict) {
+			return changed, err
+		}
+	}
+}
+
+func (s *sink) save(ctx context.Context, saved importer.Saved) (changed int, err error) {
+	w, err := s.look(ctx, saved)
+	if err != nil {
+		return 0, err
+	}
+	w.sign(s.bulletins.cfg.Signer)
+	builder := store.NewBuilder(store.Batch{
+		Reason: "import " + saved.Source + " " + saved.File, Topics: []string{store.TopicDocuments}, At: saved.At,
+	})
+	for _, key := range w.keys() {
+		if err := w.add(builder, key); err != nil {
+			return 0, err
+		}
+	}
+	if err := builder.Add(fingerprint(saved)); err != nil {
+		return 0, err
+	}
+	for _, batch := range builder.Batches() {
+		// A batch counts whole: no fingerprint stands where one of its keys met a conflict.
+		for i := range batch.Statements {
+			batch.Statements[i].Group = 0
+		}
+		applied, err := s.bulletins.cfg.Writer.Write(ctx, batch)
+		if err == nil {
+			err = applied.Err()
+		}
+		if err != nil {
+			return 0, fmt.Errorf("save vendor file %s: %w", saved.File, err)
+		}
+	}
+	return w.changed, nil
+}
+
+func fingerprint(saved importer.Saved) store.Statement {
+	return store.Statement{
+		SQL: `INSERT INTO import_file (source, name, fingerprint, imported) VALUES (?, ?, ?, ?)
+ON CONFLICT (source, name) DO UPDATE SET fingerprint = excluded.fingerprint, imported = excluded.imported`,
+		Args: []any{saved.Source, saved.File, saved.Fingerprint, saved.At.UTC().Format(time.RFC3339)},
+	}
+}
+
+// work is one file's worth of change against what is held.
+type work struct {
+	saved   importer.Saved
+	parts   map[string][]byte          // key -> what this file said of it before
+	now     map[string][]byte          // key -> what it says now
+	owned   map[string][]name          // key -> its documents as they are
+	heads   map[name]document.Digest   // of every document concerned
+	byKey   map[string][]*importer.Keyed
+	claimed map[name]string // document -> the one key that makes it now
+	changed int
+}
+
+// name is kind and id.
+type name struct {
+	kind document.Kind
+	id   string
+}
+
+// look reads what is held of everything that the file concerns.
+func (s *sink) look(ctx context.Context, saved importer.Saved) (*work, error) {
+	w := &work{
+		saved: saved, parts: map[string][]byte{}, now: map[string][]byte{}, owned: map[string][]name{},
+		heads: map[name]document.Digest{}, byKey: map[string][]*importer.Keyed{}, claimed: map[name]string{},
+	}
+	slices.Sort(w.saved.Keys)
+	for i := range saved.Documents {
+		keyed := &saved.Documents[i]
+		n := name{keyed.Kind, keyed.ID}
+		if by, taken := w.claimed[n]; !taken || keyed.Key < by {
+			w.claimed[n] = keyed.Key
+		}
+		w.byKey[keyed.Key] = append(w.byKey[keyed.Key], keyed)
+	}
+	for _, part := range saved.Parts {
+		w.now[part.Key] = part.Body
+	}
+	return w, s.view(ctx, func(tx *sql.Tx) error {
+		const ofFile = `SELECT key, body FROM import_part WHERE source = ? AND file = ?`
+		err := each(ctx, tx, ofFile, []any{saved.Source, saved.File}, func(rows *sql.Rows) error {
+			var key string
+			var body []byte
+			err := rows.Scan(&key, &body)
+			w.parts[key] = body
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		return w.lookDocuments(ctx, tx)
+	})
+}
+
+func (w *work) lookDocuments(ctx context.Context, tx *sql.Tx) error {
+	wanted := map[document.Kind][]string{}
+	const ofKeys = `SELECT key, kind, id FROM import_document WHERE source = ? AND key IN `
+	err := eachOf(ctx, tx, ofKeys, w.saved.Source, w.saved.Keys, func(rows *sql.Rows) error {
+		var key string
+		var n name
+		err := rows.Scan(&key, &n.kind, &n.id)
+		w.owned[key] = append(w.owned[key], n)
+		wanted[n.kind] = append(wanted[n.kind], n.id)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for n := range w.claimed {
+		wanted[n.kind] = append(wanted[n.kind], n.id)
+	}
+	for kind, ids := range wanted {
+		slices.Sort(ids)
+		const heads = `SELECT id, digest FROM document WHERE kind = ? AND id IN `
+		err := eachOf(ctx, tx, heads, string(kind), slices.Compact(ids), func(rows *sql.Rows) error {
+			var id string
+			var digest sql.RawBytes
+			err := rows.Scan(&id, &digest)
+			if err == nil {
+				w.heads[name{kind, id}] = document.Digest(digest)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sign signs the documents that really change, on all processors: it is the dearest part of a save.
+func (w *work) sign(signer Signer) {
+	var group errgroup.Group
+	const workers = 4
+	for i := range workers {
+		group.Go(func() error {
+			for at := i; at < len(w.saved.Documents); at += workers {
+				doc := &w.saved.Documents[at].Document
+				if w.heads[name{doc.Kind, doc.ID}] != doc.Digest {
+					signer.Sign(doc)
+				}
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // nothing fails
+}
+
+// keys are those whose documents may change, and those whose parts do, sorted.
+func (w *work) keys() []string {
+	keys := slices.Clone(w.saved.Keys)
+	for key := range w.now {
+		keys = append(keys, key)
+	}
+	for key := range w.parts {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
+
+// add adds what changes of one key: its part and its documents together, so that none is ever without the other. Only
+// a key too large for one batch is torn apart, its documents first.
+func (w *work) add(builder *store.Builder, key string) error {
+	part := w.partStatements(key)
+	var documents [][]store.Statement
+	if _, touched := slices.BinarySearch(w.saved.Keys, key); touched {
+		documents = append(w.putStatements(key), w.removeStatements(key)...)
+	}
+	err := builder.Add(slices.Concat(slices.Concat(documents...), part)...)
+	if !errors.Is(err, store.ErrTooLarge) {
+		return err
+	}
+	for _, one := range append(documents, part) {
+		if err := builder.Add(one...); err != nil {
+			return fmt.Errorf("%s: %w", key, err)
+		}
+	}
+	return nil
+}
+
+func (w *work) partStatements(key string) []store.Statement {
+	before, had := w.parts[key]
+	now, has := w.now[key]
+	switch {
+	case !has && had:
+		return []store.Statement{{
+			SQL:  `DELETE FROM import_part WHERE source = ? AND key = ? AND file = ?`,
+			Args: []any{w.saved.Source, key, w.saved.File},
+		}}
+	case !has || had && bytes.Equal(before, now):
+		return nil
+	}
+	return []store.Statement{{
+		SQL: `INSERT INTO import_part (source, key, file, body) VALUES (?, ?, ?, ?)
+ON CONFLICT (source, key, file) DO UPDATE SET body = excluded.body`,
+		Args: []any{w.saved.Source, key, w.saved.File, now},
+	}}
+}
+
+// putStatements are those of each document of a key that is new, another, or that another key made before.
+func (w *work) putStatements(key string) [][]store.Statement {
+	var all [][]store.Statement
+	for _, keyed := range w.byKey[key] {
+		n := name{keyed.Kind, keyed.ID}
+		if w.claimed[n] != key {
+			continue
+		}
+		var statements []store.Statement
+		if now, held := w.heads[n]; !held || now != keyed.Digest {
+			w.changed++
+			statements = put(keyed.Document, store.Former{Absent: !held, Digest: now})
+		}
+		if !slices.Contains(w.owned[key], n) {
+			statements = append(statements, own(n, w.saved.Source, key))
+		}
+		if len(statements) > 0 {
+			all = append(all, statements)
+		}
+	}
+	return all
+}
+
+// removeStatements are those of each document of a key that nothing makes any more.
+func (w *work) removeStatements(key string) [][]store.Statement {
+	var all [][]store.Statement
+	for _, n := range w.owned[key] {
+		if _, stays := w.claimed[n]; stays {
+			continue
+		}
+		var statements []store.Statement
+		if now, held := w.heads[n]; held {
+			w.changed++
+			statements = store.Remove(n.kind, n.id, store.Former{Digest: now})
+		}
+		all = append(all, append(statements, store.Statement{
+			SQL:  `DELETE FROM import_document WHERE kind = ? AND id = ?`,
+			Args: []any{string(n.kind), n.id},
+		}))
+	}
+	return all
+}
+
+func own(n name, source, key string) store.Statement {
+	return store.Statement{
+		SQL: `INSERT INTO import_document (kind, id, source, key) VALUES (?, ?, ?, ?)
+ON CONFLICT (kind, id) DO UPDATE SET source = excluded.source, key = excluded.key`,
+		Args: []any{string(n.kind), n.id, source, key},
+	}
+}
+
+// put makes a document current together with its rows in the tables of this room.
+func put(doc document.Document, former store.Former) []store.Statement {
+	return append(store.Put(doc, "", former), Index(doc)...)
+}
+
+// Index returns the statements that bring this room's tables up to a document that becomes current: whoever writes a
+// document writes these with it.
+func Index(doc document.Document) []store.Statement {
+	if doc.Kind != document.Update {
+		return nil
+	}
+	return []store.Statement{{SQL: `INSERT INTO software_update (id) VALUES (?) ON CONFLICT (id) DO NOTHING`, Args: []any{doc.ID}}}
+}
+
+func (s *sink) view(ctx context.Context, read func(tx *sql.Tx) error) error {
+	if err := s.bulletins.cfg.Reader.View(ctx, read); err != nil {
+		return fmt.Errorf("read what was imported: %w", err)
+	}
+	return nil
+}
+
+func each(ctx context.Context, tx *sql.Tx, query string, args []any, take func(*sql.Rows) error) error {
+	rows, err := tx.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := take(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// eachOf runs a query that ends in IN for many values, some hundreds at a time.
+func eachOf(ctx context.Context, tx *sql.Tx, query, first string, values []string, take func(*sql.Rows) error) error {
+	for some := range slices.Chunk(values, 400) {
+		args := make([]any, 0, len(some)+1)
+		args = append(args, first)
+		for _, value := range some {
+			args = append(args, value)
+		}
+		if err := each(ctx, tx, query+"(?"+strings.Repeat(",?", len(some)-1)+")", args, take); err != nil {
+			return err
+		}
+	}
+	return nil
+}
