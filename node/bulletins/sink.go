@@ -131,10 +131,10 @@ ON CONFLICT (source, name) DO UPDATE SET fingerprint = excluded.fingerprint, imp
 // work is one file's worth of change against what is held.
 type work struct {
 	saved   importer.Saved
-	parts   map[string][]byte          // key -> what this file said of it before
-	now     map[string][]byte          // key -> what it says now
-	owned   map[string][]name          // key -> its documents as they are
-	heads   map[name]document.Digest   // of every document concerned
+	parts   map[string][]byte        // key -> what this file said of it before
+	now     map[string][]byte        // key -> what it says now
+	owned   map[string][]name        // key -> its documents as they are
+	heads   map[name]document.Digest // of every document concerned
 	byKey   map[string][]*importer.Keyed
 	claimed map[name]string // document -> the one key that makes it now
 	changed int

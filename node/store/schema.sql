@@ -162,6 +162,62 @@ CREATE TABLE computer_attempt (
   remained   INTEGER NOT NULL,
   text       TEXT NOT NULL,
   PRIMARY KEY (number, id)
+) WITHOUT ROWID;
+
+-------------------------------------------------------------------------------------------- identity: who is who
+
+CREATE TABLE authority (               -- of the site; the key is a file of the node's own
+  one         INTEGER PRIMARY KEY CHECK (one = 1),
+  certificate BLOB NOT NULL            -- DER
+);
+
+-- Certificates made for computers. One that is not here, or is revoked, is good for nothing.
+CREATE TABLE certificate (
+  serial      TEXT PRIMARY KEY,        -- hexadecimal
+  computer    TEXT NOT NULL,
+  not_after   TEXT NOT NULL,
+  issued      TEXT NOT NULL,
+  revoked     TEXT NOT NULL DEFAULT '',-- when, '' in force
+  reason      TEXT NOT NULL DEFAULT ''
+) WITHOUT ROWID;
+CREATE INDEX certificate_computer ON certificate (computer);
+
+CREATE TABLE enrolment_token (
+  id          TEXT PRIMARY KEY,
+  name        TEXT NOT NULL,
+  hash        BLOB NOT NULL UNIQUE,    -- SHA-256 of the secret
+  computer_group TEXT NOT NULL,        -- of computers enrolled with it, '' none
+  use_limit   INTEGER NOT NULL,        -- 0 any number
+  used        INTEGER NOT NULL,
+  expires     TEXT NOT NULL,
+  created     TEXT NOT NULL,
+  created_by  TEXT NOT NULL,
+  revoked     INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+
+CREATE TABLE api_token (
+  id          TEXT PRIMARY KEY,
+  name        TEXT NOT NULL,
+  hash        BLOB NOT NULL UNIQUE,
+  scope       TEXT NOT NULL,
+  expires     TEXT NOT NULL,
+  created     TEXT NOT NULL,
+  created_by  TEXT NOT NULL,
+  revoked     INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+
+CREATE TABLE audit (                   -- changes that people and nodes made, by the index of their batch
+  idx         INTEGER NOT NULL,
+  pos         INTEGER NOT NULL,
+  at          TEXT NOT NULL,
+  actor       TEXT NOT NULL,
+  action      TEXT NOT NULL,
+  request     TEXT NOT NULL,
+  detail      TEXT NOT NULL,           -- what was asked for, as JSON, without secrets
+  PRIMARY KEY (idx, pos)
+) WITHOUT ROWID;
+CREATE INDEX audit_at ON audit (at);
+
 ---------------------------------------------------------------------------------------------------- bulletins
 
 -- Vendor files that were imported whole.
