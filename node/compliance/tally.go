@@ -317,7 +317,9 @@ func addColumn(dense []Standing, u Update, c *computers.Column) {
 	if u.Superseded {
 		return
 	}
-	each(missing, dense, func(s *Standing) { s.Missing, s.Critical, s.Exploited = s.Missing+1, s.Critical+critical, s.Exploited+exploited })
+	each(missing, dense, func(s *Standing) {
+		s.Missing, s.Critical, s.Exploited = s.Missing+1, s.Critical+critical, s.Exploited+exploited
+	})
 }
 
 func each(set *roaring.Bitmap, dense []Standing, do func(s *Standing)) {

@@ -20,11 +20,8 @@ import (
 // Topic is watched for changes of this room's tables.
 const Topic = "computers"
 
-// Errors of this room's verbs.
-var (
-	ErrNotFound = errors.New("no such computer")
-	ErrRetired  = errors.New("computer is retired")
-)
+// ErrRetired says that a computer was taken out of the site.
+var ErrRetired = errors.New("computer is retired")
 
 // Computer is one managed computer.
 type Computer struct {
@@ -131,7 +128,7 @@ func parseTime(text string) time.Time {
 	return t
 }
 
-// Get reads one computer by its id. It returns ErrNotFound when there is none.
+// Get reads one computer by its id. The error wraps store.ErrNotFound when there is none.
 func (r *Room) Get(ctx context.Context, id string) (Computer, error) {
 	var c Computer
 	err := r.reader.View(ctx, func(tx *sql.Tx) (err error) {
@@ -139,7 +136,7 @@ func (r *Room) Get(ctx context.Context, id string) (Computer, error) {
 		return err
 	})
 	if errors.Is(err, sql.ErrNoRows) {
-		return c, fmt.Errorf("%w: %q", ErrNotFound, id)
+		return c, fmt.Errorf("computer %q: %w", id, store.ErrNotFound)
 	}
 	if err != nil {
 		return c, fmt.Errorf("read computer %q: %w", id, err)

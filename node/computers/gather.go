@@ -125,7 +125,7 @@ func (g *Gatherer) propose(ctx context.Context, entries []*entry) {
 	for group, e := range entries {
 		out := outcome{applied.Index, err}
 		if c, ok := conflicts[group]; ok && err == nil {
-			out.err = store.Applied{Index: applied.Index, Conflicts: []store.Conflict{c}}.Err()
+			out.err = c.Err(applied.Index)
 		}
 		e.done <- out
 	}

@@ -204,9 +204,12 @@ func (l *loader) states() error {
 		if err := rows.Scan(&number, &update, &status); err != nil {
 			return err
 		}
-		if m := l.memory.members[number]; m == nil || !m.Retired.IsZero() || update >= MaxNumber {
+		m := l.memory.members[number]
+		if m == nil || !m.Retired.IsZero() || update >= MaxNumber {
 			return nil
 		}
+		same := *m
+		l.memory.put(&same)
 		column := l.memory.column(update)
 		if status := Status(status); status == FailedToInstall || status == FailedRescheduled {
 			column.Failed.Add(number)

@@ -73,8 +73,8 @@ type standing struct {
 }
 
 // Report takes a report of the computer with the id. It returns when the report is durable. The same report again is
-// answered like the first time and changes nothing. Errors wrap ErrNotFound, ErrRetired, ErrClone, ErrBadReport or
-// ErrBusy.
+// answered like the first time and changes nothing. Errors wrap store.ErrNotFound, ErrRetired, ErrClone, ErrBadReport
+// or ErrBusy.
 func (r *Room) Report(ctx context.Context, id string, rep Report) (Taken, error) {
 	c, err := r.Get(ctx, id)
 	if err != nil {

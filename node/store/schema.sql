@@ -145,7 +145,7 @@ CREATE TABLE computer_state (          -- of ordered updates
   idx        INTEGER NOT NULL,
   PRIMARY KEY (number, upd)
 ) WITHOUT ROWID;
-CREATE INDEX computer_state_upd ON computer_state (upd);
+CREATE INDEX computer_state_policy ON computer_state (policy);
 CREATE INDEX computer_state_idx ON computer_state (idx);
 
 CREATE TABLE computer_attempt (
