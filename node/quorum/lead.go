@@ -1,0 +1,249 @@
+package quorum
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// leadership is whether this node leads and has applied all that leaders before it committed.
+type leadership struct {
+	mu      sync.Mutex
+	leading bool
+	term    uint64
+	changed chan struct{} // closed at the next change
+}
+
+func (l *leadership) now() (leading bool, term uint64, changed <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.leading, l.term, l.changed
+}
+
+func (l *leadership) set(leading bool, term uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.leading == leading && l.term == term {
+		return
+	}
+	l.leading, l.term = leading, term
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+// Leading says whether this node leads, and has applied all that leaders before it committed; in which term; and gives
+// a channel that is closed when that changes.
+func (q *Quorum) Leading() (leading bool, term uint64, changed <-chan struct{}) { return q.lead.now() }
+
+// followLeadership keeps q.lead true to raft.
+func (q *Quorum) followLeadership() {
+	defer q.lead.set(false, 0)
+	for {
+		select {
+		case leads := <-q.raft.LeaderCh():
+			if !leads {
+				q.lead.set(false, 0)
+				continue
+			}
+			q.takeLead()
+		case <-q.ctx.Done():
+			return
+		}
+	}
+}
+
+// takeLead waits until everything committed before is applied here. Leading ends again, and the channel says so, if
+// that fails.
+func (q *Quorum) takeLead() {
+	term := q.raft.CurrentTerm()
+	if err := q.raft.Barrier(0).Error(); err != nil {
+		q.log.Debug("could not take the lead", "term", term, "error", err)
+		return
+	}
+	if applied, last := q.config.DB.Applied(), q.raft.LastIndex(); applied > last {
+		// New batches would get indexes that the database believes to have applied.
+		q.fail(fmt.Errorf("%w: it holds index %d, the log ends at %d: restore a backup", ErrAhead, applied, last))
+		return
+	}
+	q.log.Info("this node leads the site", "term", term)
+	q.lead.set(true, term)
+}
+
+// WhileLeading runs work whenever this node leads, in a context that ends when it does not any more; work that returns
+// is run again at the next term only. It returns when ctx ends or the quorum stops, after work has returned.
+func (q *Quorum) WhileLeading(ctx context.Context, work func(ctx context.Context, term uint64)) {
+	for {
+		leading, term, changed := q.lead.now()
+		if leading {
+			q.workInTerm(ctx, term, changed, work)
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		case <-q.stop.done:
+			return
+		}
+	}
+}
+
+func (q *Quorum) workInTerm(ctx context.Context, term uint64, changed <-chan struct{}, work func(context.Context, uint64)) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() {
+		select {
+		case <-changed:
+		case <-q.stop.done:
+		case <-stop:
+		}
+		cancel()
+	}()
+	work(ctx, term)
+}
+
+// Ready returns when this node can serve: it leads, or follows a leader and has applied what that had committed when
+// it last spoke.
+func (q *Quorum) Ready(ctx context.Context) error {
+	every := time.NewTicker(max(q.config.Tuning.Heartbeat/50, time.Millisecond))
+	defer every.Stop()
+	for {
+		leading, _, changed := q.lead.now()
+		if leading || q.follows() {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-every.C:
+		case <-q.stop.done:
+			return q.Err()
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for the site's quorum (%s): %w", q.Status(), ctx.Err())
+		}
+	}
+}
+
+func (q *Quorum) follows() bool {
+	_, leader := q.raft.LeaderWithID()
+	return leader != "" && string(leader) != q.config.ID && q.raft.State() == raft.Follower &&
+		q.raft.CommitIndex() > 0 && q.raft.AppliedIndex() >= q.raft.CommitIndex()
+}
+
+// Barrier returns when everything committed so far is applied here. Only the leader can: a linearizable read is a
+// Barrier, then a View.
+func (q *Quorum) Barrier(ctx context.Context) error {
+	if leading, _, _ := q.lead.now(); !leading {
+		return ErrNotLeader
+	}
+	done := make(chan error, 1)
+	go func() { done <- q.raft.Barrier(q.config.Wait).Error() }()
+	select {
+	case err := <-done:
+		if err != nil {
+			return q.failure(err)
+		}
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-q.stop.done:
+		return q.Err()
+	}
+}
+
+// Status is where this node stands.
+type Status struct {
+	ID        string  `json:"id"`
+	State     string  `json:"state"` // leader, follower, candidate, shutdown
+	Leader    string  `json:"leader"`
+	Term      uint64  `json:"term"`
+	Last      uint64  `json:"last"` // index of the log's last entry
+	Committed uint64  `json:"committed"`
+	Applied   uint64  `json:"applied"` // index of the last batch in the database
+	Voters    []Voter `json:"voters"`
+}
+
+// Status tells where this node stands.
+func (q *Quorum) Status() Status {
+	_, leader := q.raft.LeaderWithID()
+	s := Status{
+		ID: q.config.ID, State: q.raft.State().String(), Leader: string(leader), Term: q.raft.CurrentTerm(),
+		Last: q.raft.LastIndex(), Committed: q.raft.CommitIndex(), Applied: q.config.DB.Applied(),
+	}
+	for _, server := range q.raft.GetConfiguration().Configuration().Servers {
+		s.Voters = append(s.Voters, Voter{ID: string(server.ID), Address: string(server.Address)})
+	}
+	return s
+}
+
+func (s Status) String() string {
+	leader := s.Leader
+	if leader == "" {
+		leader = "none"
+	}
+	return fmt.Sprintf("node %s, %s in term %d, leader %s, %d voters, log at %d, committed %d, applied %d",
+		s.ID, s.State, s.Term, leader, len(s.Voters), s.Last, s.Committed, s.Applied)
+}
+
+// AddVoter adds a node, or changes its address, if this node leads. The other was opened with Join.
+func (q *Quorum) AddVoter(ctx context.Context, v Voter) error {
+	return q.change(ctx, q.raft.AddVoter(raft.ServerID(v.ID), raft.ServerAddress(v.Address), 0, q.config.Wait))
+}
+
+// Remove takes a node out of the quorum, if this node leads.
+func (q *Quorum) Remove(ctx context.Context, id string) error {
+	return q.change(ctx, q.raft.RemoveServer(raft.ServerID(id), 0, q.config.Wait))
+}
+
+// Transfer hands the lead to another node, if this one leads.
+func (q *Quorum) Transfer(ctx context.Context) error {
+	return q.change(ctx, q.raft.LeadershipTransfer())
+}
+
+func (q *Quorum) change(ctx context.Context, future raft.Future) error {
+	done := make(chan error, 1)
+	go func() { done <- future.Error() }()
+	select {
+	case err := <-done:
+		if err != nil {
+			return q.failure(err)
+		}
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", ErrUncertain, ctx.Err())
+	case <-q.stop.done:
+		return fmt.Errorf("%w: %w", ErrUncertain, q.Err())
+	}
+}
+
+// takeSnapshots makes one whenever enough log was written, and keeps of the log what followers that lag may need.
+func (q *Quorum) takeSnapshots() {
+	for {
+		select {
+		case <-q.fsm.due:
+			if err := q.Snapshot(); err != nil && q.Err() == nil {
+				q.log.Error("no snapshot could be made; the log grows until one can", "error", err)
+			}
+		case <-q.ctx.Done():
+			return
+		}
+	}
+}
+
+// Snapshot makes a snapshot now and shortens the log. That there is nothing new is no error.
+func (q *Quorum) Snapshot() error {
+	entries, written := max(q.fsm.entries.Load(), 1), max(q.fsm.written.Load(), entryCost)
+	change := q.raft.ReloadableConfig()
+	change.TrailingLogs = uint64(min(max(q.config.Tuning.TrailingBytes/(written/entries+1), 8), 100_000))
+	if err := q.raft.ReloadConfig(change); err != nil {
+		return fmt.Errorf("snapshot: %w", err)
+	}
+	if err := q.raft.Snapshot().Error(); err != nil && !errors.Is(err, raft.ErrNothingNewToSnapshot) {
+		return fmt.Errorf("snapshot: %w", err)
+	}
+	return nil
+}

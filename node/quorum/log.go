@@ -1,0 +1,144 @@
+package quorum
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/raft"
+	wal "github.com/hashicorp/raft-wal"
+	"github.com/hashicorp/raft-wal/metadb"
+	"go.etcd.io/bbolt"
+)
+
+// logStore is what raft keeps on disk: entries, and its term and vote.
+type logStore interface {
+	raft.LogStore
+	raft.StableStore
+	io.Closer
+}
+
+// lockWait is how long a node waits for another program to let go of its log.
+const lockWait = 3 * time.Second
+
+// openWAL opens a raft-wal log. Its own Close leaves the file of term and vote open and locked, so that is opened here.
+func openWAL(dir string, segment int) (logStore, error) {
+	if err := checkLock(filepath.Join(dir, metadb.FileName)); err != nil {
+		return nil, err
+	}
+	meta := &metadb.BoltMetaDB{}
+	log, err := wal.Open(dir, wal.WithSegmentSize(segment), wal.WithMetaStore(meta), wal.WithLogger(hclog.NewNullLogger()))
+	if err != nil {
+		return nil, errors.Join(err, meta.Close())
+	}
+	return &walLog{WAL: log, meta: meta}, nil
+}
+
+// checkLock says so when another program has the log open; raft-wal would wait for it for ever.
+func checkLock(path string) error {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: lockWait})
+	if errors.Is(err, bbolt.ErrTimeout) {
+		return fmt.Errorf("%s is in use by another program: is this node already running?", path)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return db.Close()
+}
+
+type walLog struct {
+	*wal.WAL
+	meta io.Closer
+}
+
+func (w *walLog) Close() error { return errors.Join(w.WAL.Close(), w.meta.Close()) }
+
+// guardedLog stops the quorum when the log fails. Raft itself would panic, or step down and try again; an entry or a
+// vote that could not be written must never be answered for.
+type guardedLog struct {
+	logStore
+	failed  func(error)
+	started atomic.Bool // raft runs, in goroutines of its own
+}
+
+// IsMonotonic says whether the log may have no gaps.
+func (g *guardedLog) IsMonotonic() bool {
+	m, ok := g.logStore.(raft.MonotonicLogStore)
+	return ok && m.IsMonotonic()
+}
+
+func (g *guardedLog) StoreLog(entry *raft.Log) error { return g.StoreLogs([]*raft.Log{entry}) }
+
+func (g *guardedLog) StoreLogs(entries []*raft.Log) error {
+	return g.check("writing", g.logStore.StoreLogs(entries))
+}
+
+func (g *guardedLog) GetLog(index uint64, entry *raft.Log) error {
+	err := g.logStore.GetLog(index, entry)
+	if errors.Is(err, raft.ErrLogNotFound) {
+		return err
+	}
+	return g.check(fmt.Sprintf("reading entry %d of", index), err)
+}
+
+func (g *guardedLog) DeleteRange(first, last uint64) error {
+	return g.check("shortening", g.logStore.DeleteRange(first, last))
+}
+
+func (g *guardedLog) Set(key, value []byte) error {
+	return g.check("writing "+string(key)+" beside", g.logStore.Set(key, value))
+}
+
+func (g *guardedLog) SetUint64(key []byte, value uint64) error {
+	return g.check("writing "+string(key)+" beside", g.logStore.SetUint64(key, value))
+}
+
+// check reports a failure, and then ends the goroutine of raft that met it: returned, the error would make raft panic,
+// or go on.
+func (g *guardedLog) check(op string, err error) error {
+	if err == nil || errors.Is(err, wal.ErrClosed) {
+		return err
+	}
+	err = fmt.Errorf("%s the log: %w. Nothing acknowledged is lost: mend the cause (a full disk, an I/O error), then start the node again", op, err)
+	if !g.started.Load() {
+		return err
+	}
+	g.failed(err)
+	runtime.Goexit()
+	return err
+}
+
+// hclogTo gives raft's own messages to slog: its warnings and errors as such, the rest as debugging.
+func hclogTo(log *slog.Logger) hclog.Logger {
+	intercept := hclog.NewInterceptLogger(&hclog.LoggerOptions{Name: "raft", Level: hclog.Debug, Output: io.Discard})
+	intercept.RegisterSink(sink{log})
+	return intercept
+}
+
+type sink struct{ log *slog.Logger }
+
+// Accept implements hclog.SinkAdapter.
+func (s sink) Accept(name string, level hclog.Level, msg string, args ...any) {
+	as := slog.LevelDebug
+	switch level {
+	case hclog.Warn:
+		as = slog.LevelWarn
+	case hclog.Error:
+		as = slog.LevelError
+	}
+	if s.log.Enabled(context.Background(), as) {
+		s.log.Log(context.Background(), as, name+": "+msg, args...)
+	}
+}
