@@ -37,7 +37,7 @@ func (db *DB) Digest(ctx context.Context) (string, error) {
 func (db *DB) Tables(ctx context.Context) ([]Table, error) {
 	var tables []Table
 	err := db.View(ctx, func(tx *sql.Tx) error {
-		names, err := texts(ctx, tx, `SELECT name FROM sqlite_schema WHERE type = 'table'
+		names, err := listTexts(ctx, tx, `SELECT name FROM sqlite_schema WHERE type = 'table'
 AND (name NOT LIKE 'sqlite~_%' ESCAPE '~' OR name = 'sqlite_sequence') ORDER BY name`)
 		if err != nil {
 			return err
@@ -56,7 +56,7 @@ AND (name NOT LIKE 'sqlite~_%' ESCAPE '~' OR name = 'sqlite_sequence') ORDER BY 
 
 func digestTable(ctx context.Context, tx *sql.Tx, name string) (Table, error) {
 	// Columns that are no part of the key order after it: a table without one is ordered by all.
-	columns, err := texts(ctx, tx, `SELECT name FROM pragma_table_info(?) ORDER BY pk = 0, pk, cid`, name)
+	columns, err := listTexts(ctx, tx, `SELECT name FROM pragma_table_info(?) ORDER BY pk = 0, pk, cid`, name)
 	if err != nil {
 		return Table{}, err
 	}
@@ -115,7 +115,7 @@ func hashValue(sum hash.Hash, value any) error {
 	return nil
 }
 
-func texts(ctx context.Context, tx *sql.Tx, query string, args ...any) ([]string, error) {
+func listTexts(ctx context.Context, tx *sql.Tx, query string, args ...any) ([]string, error) {
 	rows, err := tx.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
