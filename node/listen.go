@@ -71,6 +71,9 @@ func (n *Node) Address() string {
 // Run serves the mounted doors until the context ends or the node can go on no more; then it answers what it has
 // begun, and returns. The error is nil when the context ended it.
 func (n *Node) Run(ctx context.Context) error {
+	if err := n.Tasks.Start(ctx); err != nil {
+		return err
+	}
 	listener, err := net.Listen("tcp", n.cfg.Listen)
 	if err != nil {
 		return fmt.Errorf("listen at %s: %w; is another node there? choose another place with --listen", n.cfg.Listen, err)
@@ -120,6 +123,7 @@ func (n *Node) serve(ctx context.Context, listener net.Listener, local door) err
 	for range serving {
 		<-failed
 	}
+	n.Tasks.Stop()
 	return err
 }
 

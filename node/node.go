@@ -15,11 +15,13 @@ import (
 
 	"thatch/node/identity"
 	"thatch/node/store"
+	"thatch/node/tasks"
 )
 
 // Rooms are the nouns of a site; each owns its tables and verbs.
 type Rooms struct {
 	Identity *identity.Identity
+	Tasks    *tasks.Room
 }
 
 // Node is a member of a site. Make one with New, mount doors, call Run, then Close.
@@ -54,6 +56,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 	return n, nil
 }
 
+// open opens everything. Whoever adds a room adds it to openRooms.
 func (n *Node) open(ctx context.Context) error {
 	var err error
 	if n.db, err = store.Open(ctx, store.Config{Path: n.folder.path(DatabaseFile), Log: n.cfg.Log}); err != nil {
@@ -73,12 +76,20 @@ func (n *Node) openRooms(ctx context.Context) error {
 		Dir: n.cfg.Dir, Site: n.site.ID, Name: n.site.Name, Node: n.folder.id, Names: n.cfg.names(n.site.ID),
 		Reader: n.db, Writer: n.writer, Now: n.cfg.Now,
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	n.Tasks = tasks.New(tasks.Config{Node: n.folder.id, Reader: n.db, Writer: n.writer, Now: n.cfg.Now, Log: n.cfg.Log})
+	n.Tasks.Register(n.housekeeping())
+	return nil
 }
 
 // Close ends what New opened, in reverse.
 func (n *Node) Close() error {
 	var errs []error
+	if n.Tasks != nil {
+		n.Tasks.Stop()
+	}
 	if n.db != nil {
 		errs = append(errs, n.db.Close())
 	}
@@ -110,7 +121,7 @@ func (n *Node) Dir() string { return n.cfg.Dir }
 func (n *Node) Index() uint64 { return n.db.Applied() }
 
 // LiveRuns is the number of runs of tasks going on.
-func (n *Node) LiveRuns() int { return 0 }
+func (n *Node) LiveRuns() int { return n.Tasks.Live() }
 
 // Collect registers the rooms' metrics.
 func (n *Node) Collect(_ prometheus.Registerer) {}

@@ -67,6 +67,9 @@ func rootCommand(a *cli.App) *cobra.Command {
 	root.AddCommand(
 		nodeCommand(a),
 		siteCommand(a),
+		tokensCommand(a),
+		tasksCommand(a),
+		auditCommand(a),
 		versionCommand(a),
 	)
 	return root

@@ -1,10 +1,12 @@
 package api
 
 import (
+	"context"
 	"net/http"
 	"reflect"
 
 	"thatch/node/identity"
+	"thatch/node/store"
 )
 
 // Route is one line of the table from which the router, the checks of a call and the OpenAPI document are made.
@@ -76,4 +78,19 @@ type List[T any] struct {
 // Run is the answer of a route that started a task: watch it at /api/v1/runs/{run}.
 type Run struct {
 	Run string `json:"run"`
+}
+
+// GetList makes the Action of a list from a function that reads a page of it and the number of all.
+func GetList[T any](read func(ctx context.Context, q store.Query) ([]T, int, error)) Action {
+	return Get(func(c *Call) (List[T], error) {
+		q, err := c.List()
+		if err != nil {
+			return List[T]{}, err
+		}
+		items, total, err := read(c.Context(), q)
+		if err != nil {
+			return List[T]{}, err
+		}
+		return Listed(q, items, total), nil
+	})
 }

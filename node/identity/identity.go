@@ -82,15 +82,19 @@ func (id *Identity) found(ctx context.Context, k keys) (*authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	applied, err := id.cfg.Writer.Write(ctx, store.Batch{
-		Reason: "make the site's authority",
-		Topics: []string{"identity"},
-		Statements: []store.Statement{{
-			SQL:  `INSERT INTO authority (one, certificate) VALUES (1, ?) ON CONFLICT DO NOTHING`,
-			Args: []any{a.cert.Raw}, Want: 1,
-		}},
-	})
-	if err = errors.Join(err, applied.Err()); err != nil {
+	public, ok := k.signing.Public().(ed25519.PublicKey)
+	if !ok {
+		return nil, fmt.Errorf("the site's signing key is of another kind: %T", k.signing.Public())
+	}
+	doc, err := document.NewKey(id.cfg.Site, public, k.signing)
+	if err != nil {
+		return nil, err
+	}
+	statements := append([]store.Statement{{
+		SQL:  `INSERT INTO authority (one, certificate) VALUES (1, ?) ON CONFLICT DO NOTHING`,
+		Args: []any{a.cert.Raw}, Want: 1,
+	}}, store.Put(doc, "", store.Former{Absent: true})...)
+	if err := id.write(ctx, "make the site's authority and signing key", statements...); err != nil {
 		return nil, fmt.Errorf("record the site's authority: %w", err)
 	}
 	return a, nil
@@ -101,9 +105,6 @@ func (id *Identity) Authority() []byte { return id.authority.cert.Raw }
 
 // Sign makes a document the site's own.
 func (id *Identity) Sign(doc *document.Document) { doc.Sign(id.cfg.Site, id.signing) }
-
-// PublicKey is the key against which the site's documents are verified.
-func (id *Identity) PublicKey() ed25519.PublicKey { return id.signing.Public().(ed25519.PublicKey) }
 
 // TLS is the configuration of the node's listener: TLS 1.3, certificates of computers verified where they are given.
 // Whether a call needs one is decided by its path.

@@ -92,12 +92,7 @@ func (q Query) Rows() int {
 }
 
 func unknownColumn(name string, c Columns) error {
-	known := make([]string, 0, len(c.Names))
-	for n := range c.Names {
-		known = append(known, n)
-	}
-	slices.Sort(known)
-	return Invalid("there is no column %q here; there are %s", name, strings.Join(known, ", "))
+	return Invalid("there is no column %q here; there are %s", name, strings.Join(c.Known(), ", "))
 }
 
 func condition(expr, value string) (string, []any) {

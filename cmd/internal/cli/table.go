@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // Table writes rows under heads, in columns.
@@ -97,6 +99,38 @@ func setNonEmpty(query url.Values, name, value string) {
 	if value != "" {
 		query.Set(name, value)
 	}
+}
+
+// Items shows a list that has no pages.
+func (a *App) Items(ctx context.Context, l Listing) error {
+	c, err := a.Client()
+	if err != nil {
+		return err
+	}
+	var raw json.RawMessage
+	if err := c.Get(ctx, l.Path, nil, &raw); err != nil {
+		return err
+	}
+	return a.Print(raw, func(w io.Writer) error { return printPage(w, l, raw) })
+}
+
+// CopyFlags gives to the values that were set on from, where both have the flag.
+func CopyFlags(from, to *cobra.Command) error {
+	var failed error
+	from.Flags().Visit(func(f *pflag.Flag) {
+		other := to.Flags().Lookup(f.Name)
+		if other == nil || failed != nil {
+			return
+		}
+		if many, ok := f.Value.(pflag.SliceValue); ok {
+			if into, ok := other.Value.(pflag.SliceValue); ok {
+				failed = into.Replace(many.GetSlice())
+				return
+			}
+		}
+		failed = to.Flags().Set(f.Name, f.Value.String())
+	})
+	return failed
 }
 
 func (a *App) list(cmd *cobra.Command, l Listing, args []string, query url.Values) error {

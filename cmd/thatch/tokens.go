@@ -1,0 +1,135 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"thatch/cmd/internal/cli"
+	"thatch/console/api"
+	"thatch/console/api/client"
+	"thatch/node/identity"
+)
+
+func tokensCommand(a *cli.App) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "tokens", Short: "Tokens with which computers enrol and people and tools call the API", Args: cobra.NoArgs,
+		Example: "  thatch tokens create --name office --limit 50",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(tokensCreate(a), tokensList(a), &cobra.Command{
+		Use: "revoke ID", Short: "End a token of either kind at once", Args: cli.Args("ID"),
+		Example: "  thatch tokens revoke 0d9f2f0c-6c1c-4c53-9a6c-0f8e9d7b6a55",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.Client()
+			if err != nil {
+				return err
+			}
+			if err := c.Delete(cmd.Context(), client.Path("tokens", args[0])); err != nil {
+				return err
+			}
+			return a.Print(map[string]string{"revoked": args[0]}, func(w io.Writer) error {
+				_, err := fmt.Fprintln(w, "revoked")
+				return err
+			})
+		},
+	})
+	return cmd
+}
+
+func tokensCreate(a *cli.App) *cobra.Command {
+	var forAPI bool
+	var name, scope, group string
+	var limit int
+	var lasts time.Duration
+	cmd := &cobra.Command{
+		Use: "create", Short: "Make a token; it is printed once and kept nowhere", Args: cobra.NoArgs,
+		Long: "Make an enrolment token for agents, or with --api a token for people and tools. The token is printed once; the\n" +
+			"site keeps only its hash.",
+		Example: "  thatch tokens create --name office --limit 50 --group berlin --for 72h\n" +
+			"  thatch tokens create --api --name grafana --scope viewer",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if lasts < 0 || lasts%time.Hour != 0 {
+				return cli.Usagef("--for %s: want whole hours", lasts)
+			}
+			c, err := a.Client()
+			if err != nil {
+				return err
+			}
+			hours := int(lasts / time.Hour)
+			if forAPI {
+				var made identity.APIToken
+				in := api.NewAPI{Name: name, Scope: identity.Scope(scope), Hours: hours}
+				if err := c.Post(cmd.Context(), "/tokens/api", in, &made); err != nil {
+					return err
+				}
+				return a.Print(made, func(w io.Writer) error { return printToken(w, made.Token, made.Expires) })
+			}
+			var made identity.EnrolmentToken
+			in := api.NewEnrolment{Name: name, Group: group, Limit: limit, Hours: hours}
+			if err := c.Post(cmd.Context(), "/tokens/enrolment", in, &made); err != nil {
+				return err
+			}
+			return a.Print(made, func(w io.Writer) error { return printToken(w, made.Token, made.Expires) })
+		},
+	}
+	flags := cmd.Flags()
+	flags.BoolVar(&forAPI, "api", false, "make an API token instead of an enrolment token")
+	flags.StringVar(&name, "name", "", "what it is for")
+	flags.StringVar(&scope, "scope", "viewer", "of an API token: viewer, operator, approver or administrator")
+	flags.StringVar(&group, "group", "", "of an enrolment token: computers enrolled with it belong to this group")
+	flags.IntVar(&limit, "limit", 0, "of an enrolment token: computers that may enrol with it; 0 any number")
+	flags.DurationVar(&lasts, "for", 0, "how long it is good, such as 72h; 0: 30 days for enrolment, 90 days for the API")
+	_ = cmd.MarkFlagRequired("name") // the flag is there
+	return cmd
+}
+
+func printToken(w io.Writer, token string, until time.Time) error {
+	_, err := fmt.Fprintf(w, "%s\n(good until %s; it is not shown again)\n", token, until.Local().Format("2006-01-02 15:04"))
+	return err
+}
+
+func tokensList(a *cli.App) *cobra.Command {
+	var forAPI bool
+	enrolment := cli.Listing{
+		Use: "list", Short: "List tokens, without their secrets", Path: "/tokens/enrolment",
+		Example: "  thatch tokens list --filter revoked=0\n  thatch tokens list --api",
+		Heads:   []string{"ID", "NAME", "GROUP", "USED", "LIMIT", "EXPIRES", "REVOKED", "BY"},
+		Keys:    []string{"id", "name", "group", "used", "limit", "expires", "revoked", "by"},
+	}
+	cmd := a.List(enrolment)
+	cmd.Flags().BoolVar(&forAPI, "api", false, "list API tokens instead of enrolment tokens")
+	plain := cmd.RunE
+	other := a.List(cli.Listing{
+		Use: "list", Path: "/tokens/api",
+		Heads: []string{"ID", "NAME", "SCOPE", "EXPIRES", "REVOKED", "BY"},
+		Keys:  []string{"id", "name", "scope", "expires", "revoked", "by"},
+	})
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if !forAPI {
+			return plain(cmd, args)
+		}
+		if err := cli.CopyFlags(cmd, other); err != nil {
+			return err
+		}
+		other.SetContext(cmd.Context())
+		return other.RunE(other, args)
+	}
+	return cmd
+}
+
+func auditCommand(a *cli.App) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "audit", Short: "Who changed what, and when", Args: cobra.NoArgs,
+		Example: "  thatch audit list",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(a.List(cli.Listing{
+		Use: "list", Short: "List changes, newest first", Path: "/audit",
+		Example: "  thatch audit list -q token --filter 'at=>2026-01-01'",
+		Heads:   []string{"AT", "WHO", "WHAT", "DETAIL"}, Keys: []string{"at", "actor", "action", "detail"},
+	}))
+	return cmd
+}

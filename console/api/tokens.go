@@ -1,0 +1,84 @@
+package api
+
+import (
+	"time"
+
+	"thatch/node"
+	"thatch/node/identity"
+)
+
+// NewEnrolment asks for an enrolment token.
+type NewEnrolment struct {
+	Name  string `json:"name"`
+	Group string `json:"group,omitempty"` // computers enrolled with it belong to
+	Limit int    `json:"limit,omitempty"` // uses; 0: any number
+	Hours int    `json:"hours,omitempty"` // it lasts; 0: 30 days
+}
+
+// NewAPI asks for an API token.
+type NewAPI struct {
+	Name  string         `json:"name"`
+	Scope identity.Scope `json:"scope"`
+	Hours int            `json:"hours,omitempty"` // it lasts; 0: 90 days
+}
+
+const (
+	enrolmentHours = 30 * 24
+	apiHours       = 90 * 24
+	maxHours       = 10 * 366 * 24
+)
+
+// Ends is when something ends that lasts for hours from now; other stands for 0.
+func ends(now time.Time, hours, other int) (time.Time, error) {
+	if hours == 0 {
+		hours = other
+	}
+	if hours < 0 || hours > maxHours {
+		return time.Time{}, &Error{400, "invalid", "a token lasts 1 hour to 10 years"}
+	}
+	return now.Add(time.Duration(hours) * time.Hour), nil
+}
+
+func tokenRoutes(n *node.Node) []Route {
+	return []Route{
+		{
+			Method: "GET", Path: "/tokens/enrolment", Scope: identity.Administrator, Summary: "Enrolment tokens, without their secrets",
+			Columns: identity.EnrolmentColumns, Do: GetList(n.Identity.EnrolmentTokens),
+		},
+		{
+			Method: "GET", Path: "/tokens/api", Scope: identity.Administrator, Summary: "API tokens, without their secrets",
+			Columns: identity.APIColumns, Do: GetList(n.Identity.APITokens),
+		},
+		{
+			Method: "POST", Path: "/tokens/enrolment", Scope: identity.Administrator,
+			Summary: "Make an enrolment token; the answer is the only place where its text stands",
+			Do: Do(func(c *Call, in NewEnrolment) (identity.EnrolmentToken, error) {
+				until, err := ends(n.Now(), in.Hours, enrolmentHours)
+				if err != nil {
+					return identity.EnrolmentToken{}, err
+				}
+				return n.Identity.NewEnrolmentToken(c.Context(),
+					identity.EnrolmentToken{Name: in.Name, Group: in.Group, Limit: in.Limit, Expires: until})
+			}),
+		},
+		{
+			Method: "POST", Path: "/tokens/api", Scope: identity.Administrator,
+			Summary: "Make an API token; the answer is the only place where its text stands",
+			Do: Do(func(c *Call, in NewAPI) (identity.APIToken, error) {
+				until, err := ends(n.Now(), in.Hours, apiHours)
+				if err != nil {
+					return identity.APIToken{}, err
+				}
+				return n.Identity.NewAPIToken(c.Context(), identity.APIToken{Name: in.Name, Scope: in.Scope, Expires: until})
+			}),
+		},
+		{
+			Method: "DELETE", Path: "/tokens/{id}", Scope: identity.Administrator, Summary: "Revoke a token of either kind",
+			Do: Get(func(c *Call) (None, error) { return None{}, n.Identity.RevokeToken(c.Context(), c.Var("id")) }),
+		},
+		{
+			Method: "GET", Path: "/audit", Scope: identity.Administrator, Summary: "Every change that people made, newest first",
+			Columns: identity.AuditColumns, Do: GetList(n.Identity.Audit),
+		},
+	}
+}

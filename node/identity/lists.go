@@ -1,0 +1,98 @@
+package identity
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"thatch/node/store"
+)
+
+// Entry is one change in the audit log.
+type Entry struct {
+	Index   uint64    `json:"index"` // of the batch
+	At      time.Time `json:"at"`
+	Actor   string    `json:"actor"`
+	Action  string    `json:"action"`
+	Request string    `json:"request,omitempty"`
+	Detail  string    `json:"detail,omitempty"` // what was asked for, as JSON, without secrets
+}
+
+// The lists of the room: what they can be filtered and sorted by.
+var (
+	auditColumns = store.Columns{
+		Names:  map[string]string{"index": "idx", "at": "at", "actor": "actor", "action": "action", "request": "request"},
+		Search: []string{"actor", "action", "detail"}, Order: "idx DESC, pos DESC",
+	}
+	enrolmentColumns = store.Columns{
+		Names: map[string]string{"id": "id", "name": "name", "group": "computer_group", "limit": "use_limit", "used": "used",
+			"expires": "expires", "created": "created", "by": "created_by", "revoked": "revoked"},
+		Search: []string{"name", "computer_group", "created_by"}, Order: "created DESC, id",
+	}
+	apiColumns = store.Columns{
+		Names: map[string]string{"id": "id", "name": "name", "scope": "scope", "expires": "expires", "created": "created",
+			"by": "created_by", "revoked": "revoked"},
+		Search: []string{"name", "created_by"}, Order: "created DESC, id",
+	}
+)
+
+// Columns of the lists, for doors.
+var (
+	AuditColumns     = auditColumns.Known()
+	EnrolmentColumns = enrolmentColumns.Known()
+	APIColumns       = apiColumns.Known()
+)
+
+// Audit is a page of the audit log, newest first, and the number of all that match.
+func (id *Identity) Audit(ctx context.Context, q store.Query) ([]Entry, int, error) {
+	return store.List(ctx, id.cfg.Reader, q, auditColumns, `idx, at, actor, action, request, detail FROM audit`,
+		func(rows *sql.Rows) (e Entry, err error) {
+			var at string
+			err = rows.Scan(&e.Index, &at, &e.Actor, &e.Action, &e.Request, &e.Detail)
+			e.At = unstamp(at)
+			return e, err
+		})
+}
+
+// EnrolmentTokens is a page of the enrolment tokens, newest first, without their secrets.
+func (id *Identity) EnrolmentTokens(ctx context.Context, q store.Query) ([]EnrolmentToken, int, error) {
+	return store.List(ctx, id.cfg.Reader, q, enrolmentColumns,
+		`id, name, computer_group, use_limit, used, expires, created, created_by, revoked FROM enrolment_token`,
+		func(rows *sql.Rows) (t EnrolmentToken, err error) {
+			var expires, created string
+			err = rows.Scan(&t.ID, &t.Name, &t.Group, &t.Limit, &t.Used, &expires, &created, &t.By, &t.Revoked)
+			t.Expires, t.Created = unstamp(expires), unstamp(created)
+			return t, err
+		})
+}
+
+// APITokens is a page of the API tokens, newest first, without their secrets.
+func (id *Identity) APITokens(ctx context.Context, q store.Query) ([]APIToken, int, error) {
+	return store.List(ctx, id.cfg.Reader, q, apiColumns,
+		`id, name, scope, expires, created, created_by, revoked FROM api_token`,
+		func(rows *sql.Rows) (t APIToken, err error) {
+			var expires, created string
+			err = rows.Scan(&t.ID, &t.Name, &t.Scope, &expires, &created, &t.By, &t.Revoked)
+			t.Expires, t.Created = unstamp(expires), unstamp(created)
+			return t, err
+		})
+}
+
+// Prune forgets audit entries made before a time, and certificates that ended before it.
+func (id *Identity) Prune(ctx context.Context, before time.Time) error {
+	applied, err := id.cfg.Writer.Write(ctx, store.Batch{
+		Actor: "task housekeeping", Reason: "forget what is old", Topics: []string{"identity"},
+		Statements: []store.Statement{
+			{SQL: `DELETE FROM audit WHERE at < ?`, Args: []any{stamp(before)}},
+			DropEnded(before),
+		},
+	})
+	if err == nil {
+		err = applied.Err()
+	}
+	if err != nil {
+		return fmt.Errorf("forget old audit entries and certificates: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,246 @@
+package tasks
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"thatch/node/store"
+)
+
+// keepEvery is how often the progress of a run is written to the database.
+const keepEvery = 10 * time.Second
+
+var topics = []string{"tasks"}
+
+func (r *Room) write(ctx context.Context, reason string, statements ...store.Statement) error {
+	applied, err := r.cfg.Writer.Write(ctx, store.Batch{Reason: reason, Topics: topics, Statements: statements})
+	return errors.Join(err, applied.Err())
+}
+
+// begin records a run; that another with its key goes on is a conflict.
+func (r *Room) begin(ctx context.Context, run Run, key string) error {
+	err := r.write(ctx, "start "+run.Task, store.Statement{
+		SQL: `INSERT INTO run (id, task, kind, busy, node, state, actor, params, resumes, started, progress)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '{}') ON CONFLICT DO NOTHING`,
+		Args: []any{run.ID, run.Task, run.Kind, key, r.cfg.Node, string(run.State), run.Actor, string(run.Params), run.Resumes, stamp(run.Started)},
+		Want: 1,
+	})
+	if errors.Is(err, store.ErrConflict) {
+		other := "another run"
+		if id := r.busy(ctx, key); id != "" {
+			other = "run " + id
+		}
+		return fmt.Errorf("%s of %s goes on; wait for it, or cancel it: %w", other, run.Task, store.ErrConflict)
+	}
+	return err
+}
+
+func (r *Room) busy(ctx context.Context, key string) (id string) {
+	err := r.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
+		return tx.QueryRowContext(ctx, `SELECT id FROM run WHERE busy = ?`, key).Scan(&id)
+	})
+	if err != nil {
+		return ""
+	}
+	return id
+}
+
+// keep writes the progress and log of a run in coarse steps, for other nodes and for the case of a crash.
+func (r *Room) keep(l *live, stop <-chan struct{}) {
+	tick := time.NewTicker(keepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-tick.C:
+			if err := r.record(l); err != nil {
+				r.cfg.Log.Warn("the progress of a run could not be kept", "run", l.run.ID, "error", err)
+			}
+		}
+	}
+}
+
+// record writes a run as it is now.
+func (r *Room) record(l *live) error {
+	run, _ := l.snapshot()
+	progress, err := json.Marshal(run.Progress)
+	if err != nil {
+		return fmt.Errorf("encode progress: %w", err)
+	}
+	busy, ended := any(nil), ""
+	if run.Ended != nil {
+		ended = stamp(*run.Ended)
+	}
+	update := store.Statement{
+		SQL:  `UPDATE run SET state = ?, progress = ?, result = ?, error = ?, ended = ?, busy = CASE WHEN ? THEN busy ELSE ? END WHERE id = ?`,
+		Args: []any{string(run.State), string(progress), string(run.Result), run.Error, ended, run.Ended == nil, busy, run.ID}, Want: 1,
+	}
+	batch := []store.Statement{update}
+	for _, line := range run.Lines[l.written:] {
+		batch = append(batch, store.Statement{
+			SQL: `INSERT INTO run_line (run, number, at, text) VALUES (?, ?, ?, ?)
+				ON CONFLICT (run, number) DO UPDATE SET at = excluded.at, text = excluded.text`,
+			Args: []any{run.ID, line.Number, stamp(line.At), line.Text},
+		})
+	}
+	// The end of a run is kept even when the run was cancelled.
+	if err := r.write(context.WithoutCancel(l.ctx), string(run.State)+" "+run.Task, batch...); err != nil {
+		return err
+	}
+	l.written = len(run.Lines)
+	return nil
+}
+
+// settle marks the runs that were going on when this node ended, and returns them.
+func (r *Room) settle(ctx context.Context) ([]Run, error) {
+	var ids []string
+	err := r.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
+		ids = ids[:0]
+		rows, err := tx.QueryContext(ctx, `SELECT id FROM run WHERE node = ? AND (state = ? OR state = ? AND NOT EXISTS
+			(SELECT 1 FROM run later WHERE later.resumes = run.id)) ORDER BY started`, r.cfg.Node, string(Running), string(Interrupted))
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var id string
+			if err := rows.Scan(&id); err != nil {
+				return err
+			}
+			ids = append(ids, id)
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return nil, err
+	}
+	var runs []Run
+	for _, id := range ids {
+		run, err := r.Get(ctx, id)
+		if err != nil {
+			return runs, err
+		}
+		if run.State == Running {
+			err = r.write(ctx, "find an interrupted run of "+run.Task, store.Statement{
+				SQL:  `UPDATE run SET state = ?, error = 'the node ended before it', ended = ?, busy = NULL WHERE id = ? AND state = ?`,
+				Args: []any{string(Interrupted), stamp(r.cfg.Now()), id, string(Running)}, Want: 1,
+			})
+		}
+		if err != nil {
+			return runs, err
+		}
+		runs = append(runs, run)
+	}
+	return runs, nil
+}
+
+var runColumns = store.Columns{
+	Names: map[string]string{"id": "id", "task": "task", "kind": "kind", "state": "state", "actor": "actor",
+		"started": "started", "ended": "ended"},
+	Search: []string{"task", "error", "actor"}, Order: "started DESC, id",
+}
+
+// RunColumns are what runs can be filtered and sorted by.
+var RunColumns = runColumns.Known()
+
+const runFields = `id, task, kind, state, actor, params, resumes, started, ended, progress, result, error FROM run`
+
+// Runs is a page of the history, newest first, without log lines, and the number of all that match. Live ones say how
+// far they are now.
+func (r *Room) Runs(ctx context.Context, q store.Query) ([]Run, int, error) {
+	runs, total, err := store.List(ctx, r.cfg.Reader, q, runColumns, runFields, scanRun)
+	for i := range runs {
+		if l := r.alive(runs[i].ID); l != nil {
+			runs[i], _ = l.snapshot()
+			runs[i].Lines = nil
+		}
+	}
+	return runs, total, err
+}
+
+func scanRun(rows *sql.Rows) (Run, error) {
+	var run Run
+	var params, started, ended, progress, result string
+	err := rows.Scan(&run.ID, &run.Task, &run.Kind, &run.State, &run.Actor, &params, &run.Resumes, &started, &ended, &progress, &result, &run.Error)
+	if err != nil {
+		return run, err
+	}
+	run.Started = unstamp(started)
+	if ended != "" {
+		at := unstamp(ended)
+		run.Ended = &at
+	}
+	run.Params, run.Result = raw(params), raw(result)
+	return run, json.Unmarshal([]byte(progress), &run.Progress)
+}
+
+func raw(text string) json.RawMessage {
+	if text == "" {
+		return nil
+	}
+	return json.RawMessage(text)
+}
+
+// Get is one run with its log.
+func (r *Room) Get(ctx context.Context, id string) (Run, error) {
+	if l := r.alive(id); l != nil {
+		run, _ := l.snapshot()
+		return run, nil
+	}
+	runs, _, err := store.List(ctx, r.cfg.Reader, store.Query{Filter: map[string]string{"id": id}}, runColumns, runFields, scanRun)
+	if err != nil {
+		return Run{}, fmt.Errorf("read run %s: %w", id, err)
+	}
+	if len(runs) == 0 {
+		return Run{}, store.NotFound("run", id)
+	}
+	run := runs[0]
+	err = r.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
+		run.Lines, err = readLines(ctx, tx, id)
+		return err
+	})
+	return run, err
+}
+
+func readLines(ctx context.Context, tx *sql.Tx, run string) ([]Line, error) {
+	rows, err := tx.QueryContext(ctx, `SELECT number, at, text FROM run_line WHERE run = ? ORDER BY number`, run)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var lines []Line
+	for rows.Next() {
+		var line Line
+		var at string
+		if err := rows.Scan(&line.Number, &at, &line.Text); err != nil {
+			return nil, err
+		}
+		line.At = unstamp(at)
+		lines = append(lines, line)
+	}
+	return lines, rows.Err()
+}
+
+// Prune forgets runs that ended before a time.
+func (r *Room) Prune(ctx context.Context, before time.Time) error {
+	at := stamp(before)
+	return r.write(ctx, "forget old runs",
+		store.Statement{SQL: `DELETE FROM run_line WHERE run IN (SELECT id FROM run WHERE ended <> '' AND ended < ?)`, Args: []any{at}},
+		store.Statement{SQL: `DELETE FROM run WHERE ended <> '' AND ended < ?`, Args: []any{at}})
+}
+
+// stamp writes a time so that text order is time order.
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+
+func unstamp(text string) time.Time {
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}
+	}
+	return t
+}
