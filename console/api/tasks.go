@@ -35,8 +35,10 @@ func taskRoutes(n *node.Node) []Route {
 		{
 			Method: "PUT", Path: "/tasks/{name}", Scope: identity.Administrator, Summary: "Set a task's schedule",
 			Do: Do(func(c *Call, in TaskChange) (tasks.Task, error) {
-				return n.Tasks.Change(c.Context(), tasks.Task{Name: c.Var("name"), Schedule: in.Schedule,
-					Enabled: in.Enabled, Params: in.Params, Version: in.Version})
+				return n.Tasks.Change(c.Context(), tasks.Task{
+					Name: c.Var("name"), Schedule: in.Schedule,
+					Enabled: in.Enabled, Params: in.Params, Version: in.Version,
+				})
 			}),
 		},
 		{

@@ -26,13 +26,17 @@ var (
 		Search: []string{"actor", "action", "detail"}, Order: "idx DESC, pos DESC",
 	}
 	enrolmentColumns = store.Columns{
-		Names: map[string]string{"id": "id", "name": "name", "group": "computer_group", "limit": "use_limit", "used": "used",
-			"expires": "expires", "created": "created", "by": "created_by", "revoked": "revoked"},
+		Names: map[string]string{
+			"id": "id", "name": "name", "group": "computer_group", "limit": "use_limit", "used": "used",
+			"expires": "expires", "created": "created", "by": "created_by", "revoked": "revoked",
+		},
 		Search: []string{"name", "computer_group", "created_by"}, Order: "created DESC, id",
 	}
 	apiColumns = store.Columns{
-		Names: map[string]string{"id": "id", "name": "name", "scope": "scope", "expires": "expires", "created": "created",
-			"by": "created_by", "revoked": "revoked"},
+		Names: map[string]string{
+			"id": "id", "name": "name", "scope": "scope", "expires": "expires", "created": "created",
+			"by": "created_by", "revoked": "revoked",
+		},
 		Search: []string{"name", "created_by"}, Order: "created DESC, id",
 	}
 )

@@ -140,8 +140,10 @@ func (r *Room) settle(ctx context.Context) ([]Run, error) {
 }
 
 var runColumns = store.Columns{
-	Names: map[string]string{"id": "id", "task": "task", "kind": "kind", "state": "state", "actor": "actor",
-		"started": "started", "ended": "ended"},
+	Names: map[string]string{
+		"id": "id", "task": "task", "kind": "kind", "state": "state", "actor": "actor",
+		"started": "started", "ended": "ended",
+	},
 	Search: []string{"task", "error", "actor"}, Order: "started DESC, id",
 }
 
