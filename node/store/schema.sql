@@ -218,6 +218,46 @@ CREATE TABLE audit (                   -- changes that people and nodes made, by
 ) WITHOUT ROWID;
 CREATE INDEX audit_at ON audit (at);
 
+------------------------------------------------------------------------------------------------ tasks: what is run
+
+CREATE TABLE task (                    -- work with its parameters, under a name
+  name        TEXT PRIMARY KEY,
+  kind        TEXT NOT NULL,
+  params      TEXT NOT NULL,           -- JSON
+  schedule    TEXT NOT NULL,           -- recurrence, '' by hand alone
+  enabled     INTEGER NOT NULL,
+  version     INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE run (                     -- one execution of a task
+  id          TEXT PRIMARY KEY,
+  task        TEXT NOT NULL,
+  kind        TEXT NOT NULL,
+  busy        TEXT UNIQUE,             -- while it goes on, what no other run may work on; then NULL
+  node        TEXT NOT NULL,           -- id of the node that runs it
+  state       TEXT NOT NULL,
+  actor       TEXT NOT NULL,
+  params      TEXT NOT NULL,           -- JSON
+  resumes     TEXT NOT NULL,           -- id of the interrupted run that it goes on with, '' none
+  started     TEXT NOT NULL,
+  ended       TEXT NOT NULL DEFAULT '',
+  progress    TEXT NOT NULL,           -- JSON, in coarse steps
+  result      TEXT NOT NULL DEFAULT '',-- JSON
+  error       TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX run_task ON run (task, started);
+CREATE INDEX run_started ON run (started);
+CREATE INDEX run_state ON run (state) WHERE state IN ('running', 'interrupted');
+CREATE INDEX run_resumes ON run (resumes) WHERE resumes <> '';
+
+CREATE TABLE run_line (                -- log of a run
+  run         TEXT NOT NULL,
+  number      INTEGER NOT NULL,
+  at          TEXT NOT NULL,
+  text        TEXT NOT NULL,
+  PRIMARY KEY (run, number)
+) WITHOUT ROWID;
+
 ---------------------------------------------------------------------------------------------------- bulletins
 
 -- Vendor files that were imported whole.
@@ -287,43 +327,4 @@ CREATE TABLE source (
   schedule   TEXT NOT NULL,            -- cron; '' by hand alone
   exclude    TEXT NOT NULL,            -- JSON list of product families
   version    INTEGER NOT NULL
-
------------------------------------------------------------------------------------------------- tasks: what is run
-
-CREATE TABLE task (                    -- work with its parameters, under a name
-  name        TEXT PRIMARY KEY,
-  kind        TEXT NOT NULL,
-  params      TEXT NOT NULL,           -- JSON
-  schedule    TEXT NOT NULL,           -- recurrence, '' by hand alone
-  enabled     INTEGER NOT NULL,
-  version     INTEGER NOT NULL
-) WITHOUT ROWID;
-
-CREATE TABLE run (                     -- one execution of a task
-  id          TEXT PRIMARY KEY,
-  task        TEXT NOT NULL,
-  kind        TEXT NOT NULL,
-  busy        TEXT UNIQUE,             -- while it goes on, what no other run may work on; then NULL
-  node        TEXT NOT NULL,           -- id of the node that runs it
-  state       TEXT NOT NULL,
-  actor       TEXT NOT NULL,
-  params      TEXT NOT NULL,           -- JSON
-  resumes     TEXT NOT NULL,           -- id of the interrupted run that it goes on with, '' none
-  started     TEXT NOT NULL,
-  ended       TEXT NOT NULL DEFAULT '',
-  progress    TEXT NOT NULL,           -- JSON, in coarse steps
-  result      TEXT NOT NULL DEFAULT '',-- JSON
-  error       TEXT NOT NULL DEFAULT ''
-);
-CREATE INDEX run_task ON run (task, started);
-CREATE INDEX run_started ON run (started);
-CREATE INDEX run_state ON run (state) WHERE state IN ('running', 'interrupted');
-CREATE INDEX run_resumes ON run (resumes) WHERE resumes <> '';
-
-CREATE TABLE run_line (                -- log of a run
-  run         TEXT NOT NULL,
-  number      INTEGER NOT NULL,
-  at          TEXT NOT NULL,
-  text        TEXT NOT NULL,
-  PRIMARY KEY (run, number)
 ) WITHOUT ROWID;
