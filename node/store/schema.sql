@@ -307,7 +307,7 @@ CREATE TABLE staged (
 CREATE TABLE staging_failure (
   package    TEXT PRIMARY KEY,         -- document id
   digest     BLOB NOT NULL,            -- of the package document that was tried
-  reason     TEXT NOT NULL,            -- gone, digest, unsigned, untrusted, location, size
+  reason     TEXT NOT NULL,            -- see staging.Reason
   detail     TEXT NOT NULL,
   at         TEXT NOT NULL
 ) WITHOUT ROWID;
@@ -318,13 +318,4 @@ CREATE TABLE holding (
   node       TEXT NOT NULL,
   size       INTEGER NOT NULL,
   PRIMARY KEY (sha256, node)
-) WITHOUT ROWID;
-
--- Sources of catalogs: where each is read, when, and what is left out.
-CREATE TABLE source (
-  name       TEXT PRIMARY KEY,
-  location   TEXT NOT NULL,            -- '' the vendor's own
-  schedule   TEXT NOT NULL,            -- cron; '' by hand alone
-  exclude    TEXT NOT NULL,            -- JSON list of product families
-  version    INTEGER NOT NULL
 ) WITHOUT ROWID;

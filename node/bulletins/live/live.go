@@ -91,6 +91,7 @@ func (c *Catalog) catchUp(ctx context.Context, tx *sql.Tx) error {
 		c.view = nil
 		return err
 	}
+	view.trail.settle(view)
 	view.Epoch, view.At = end.epoch, end.at
 	c.view = view
 	return nil
@@ -135,14 +136,16 @@ func (m *mark) read(ctx context.Context, tx *sql.Tx) error {
 
 const columns = ` coalesce(r.languages, ''), d.digest, coalesce(r.origin, ''), r.body, s.number `
 
-// selectAll reads every current document, and the numbers of withdrawn updates.
+// selectAll reads every current document, and when updates that are no more were withdrawn.
 const selectAll = `
 SELECT d.kind, d.id, d.idx, d.pos,` + columns + `
 FROM document d JOIN revision r ON r.digest = d.digest LEFT JOIN software_update s ON d.kind = 'update' AND s.id = d.id
 WHERE d.kind IN ` + kinds + `
 UNION ALL
-SELECT 'update', s.id, 0, 0, '', NULL, '', NULL, s.number
-FROM software_update s WHERE NOT EXISTS (SELECT 1 FROM document d WHERE d.kind = 'update' AND d.id = s.id)`
+SELECT 'update', j.id, j.idx, j.pos, '', NULL, '', NULL, s.number
+FROM journal j JOIN software_update s ON s.id = j.id
+WHERE j.kind = 'update' AND j.digest IS NULL
+AND NOT EXISTS (SELECT 1 FROM document d WHERE d.kind = 'update' AND d.id = j.id)`
 
 // selectSince reads what changed after a sequence, each document once, as it is now.
 const selectSince = `

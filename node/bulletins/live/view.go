@@ -91,6 +91,7 @@ type View struct {
 	updatesOf    links // bulletin -> updates
 	packagesOf   links // update -> packages
 	supersededBy links // update -> updates that supersede it
+	trail        trail
 }
 
 func newView() *View {
@@ -139,6 +140,7 @@ func (v *View) apply(c change) error {
 	if c.gone {
 		if c.kind == document.Update && c.number > 0 {
 			v.removed[c.number] = c.held.Changed
+			v.trail.add(c.held.Changed, c.number)
 		}
 		return nil
 	}
@@ -194,6 +196,7 @@ func (v *View) putUpdate(c change) error {
 	u := &Update{Held: c.held, Update: body, Number: c.number, Evaluable: evaluable}
 	v.updates[u.Number], v.byID[u.ID] = u, u
 	delete(v.removed, u.Number)
+	v.trail.add(u.Changed, u.Number)
 	v.updatesOf.add(u.Bulletin, u.ID)
 	for _, former := range u.Supersedes {
 		if former != u.ID {

@@ -1,0 +1,216 @@
+package staging
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+	"time"
+
+	"thatch/catalog"
+	"thatch/catalog/content"
+	"thatch/catalog/content/authenticode"
+	"thatch/catalog/document"
+	"thatch/node/bulletins/live"
+	"thatch/node/store"
+)
+
+// Settings are the site's settings of downloads.
+type Settings struct {
+	Proxy       string             `json:"proxy,omitempty"`        // see content.ClientConfig
+	CA          string             `json:"ca,omitempty"`           // PEM of certificates trusted beside the system's
+	AllowUnsafe bool               `json:"allow_unsafe,omitempty"` // take payloads whose Authenticode signature is missing or not trusted
+	Trust       authenticode.Trust `json:"trust"`
+}
+
+// failed is why a package could not be staged, for reasons that lie in it or in its vendor.
+type failed struct {
+	reason Reason
+	err    error
+}
+
+func (f *failed) Error() string { return f.err.Error() }
+
+func fail(reason Reason, format string, args ...any) error {
+	return &failed{reason, fmt.Errorf(format, args...)}
+}
+
+// fetcher brings packages in under the settings of one run.
+type fetcher struct {
+	content  Content
+	client   *http.Client
+	verifier *authenticode.Verifier // nil: signatures are not asked for
+}
+
+func (s *Stager) fetcher(settings Settings) (*fetcher, error) {
+	client, err := content.Client(content.ClientConfig{Proxy: settings.Proxy, CA: []byte(settings.CA)})
+	if err != nil {
+		return nil, fmt.Errorf("settings of downloads: %w", err)
+	}
+	f := &fetcher{content: s.cfg.Content, client: client}
+	if !settings.AllowUnsafe {
+		if f.verifier, err = authenticode.New(settings.Trust, s.cfg.Now); err != nil {
+			return nil, fmt.Errorf("settings of downloads: %w", err)
+		}
+	}
+	return f, nil
+}
+
+// fetch downloads and judges every file of a package. Arrived hears of bytes as they come.
+func (f *fetcher) fetch(ctx context.Context, p *live.Package, arrived func(bytes int64)) ([]catalog.StagedFile, error) {
+	if len(p.Files) == 0 {
+		return nil, fail(Location, "package %s names no file", p.Name)
+	}
+	staged := make([]catalog.StagedFile, 0, len(p.Files))
+	for i := range p.Files {
+		info, err := f.file(ctx, &p.Files[i], arrived)
+		if err != nil {
+			return nil, err
+		}
+		one := catalog.StagedFile{Name: p.Files[i].Name, SHA256: info.SHA256, Size: info.Size}
+		if one.Signer, err = f.judge(one); err != nil {
+			return nil, err
+		}
+		staged = append(staged, one)
+	}
+	return staged, nil
+}
+
+// file brings one file in, or finds that it is here already.
+func (f *fetcher) file(ctx context.Context, file *catalog.File, arrived func(bytes int64)) (content.Info, error) {
+	if file.URL == "" {
+		info, err := f.content.Stat(file.SHA256)
+		if file.SHA256 == "" || err != nil {
+			return info, fail(Location, "file %s is not held here and its package names no address", file.Name)
+		}
+		arrived(info.Size)
+		return info, nil
+	}
+	at, err := url.Parse(file.URL)
+	if err != nil || at.Host == "" || at.Scheme != "http" && at.Scheme != "https" {
+		return content.Info{}, fail(Location, "file %s: %.200q is no http or https address", file.Name, file.URL)
+	}
+	before := int64(0)
+	info, err := f.content.Download(ctx, content.Request{
+		URL: file.URL, Name: file.Name, Size: file.Size, SHA1: file.SHA1, SHA256: file.SHA256, Client: f.client,
+	}, func(done, _ int64) {
+		// An attempt that begins anew takes bytes back.
+		arrived(done - before)
+		before = done
+	})
+	if err != nil {
+		return info, judgeDownload(ctx, file, err)
+	}
+	return info, nil
+}
+
+// judgeDownload tells a failure of this package from one of the node.
+func judgeDownload(ctx context.Context, file *catalog.File, err error) error {
+	switch {
+	case ctx.Err() != nil, errors.Is(err, content.ErrDiskFull):
+		return err
+	case errors.Is(err, content.ErrGone):
+		return fail(Gone, "the vendor does not host %s any more (%w); stage the bulletin again to retry", file.Name, err)
+	case errors.Is(err, content.ErrDigest), errors.Is(err, content.ErrSize):
+		return fail(Digest, "what the vendor sent as %s is not what the catalog describes: %w", file.Name, err)
+	case errors.Is(err, content.ErrNoDigest), errors.Is(err, content.ErrBadDigest):
+		return fail(Location, "the catalog names no digest of %s to hold it against: %w", file.Name, err)
+	case errors.Is(err, content.ErrTooLarge):
+		return fail(TooLarge, "%w", err)
+	}
+	return fail(Unreachable, "%s could not be downloaded: %w", file.Name, err)
+}
+
+// signed are the endings of files that must carry an Authenticode signature.
+var signed = map[string]bool{".msi": true, ".msp": true, ".exe": true, ".cab": true}
+
+// judge checks the signature of a file that is here. A format that carries none has no signer and is fine: its digest
+// is what holds it.
+func (f *fetcher) judge(file catalog.StagedFile) (*catalog.Signer, error) {
+	if f.verifier == nil {
+		return nil, nil
+	}
+	reader, err := f.content.Open(file.SHA256)
+	if err != nil {
+		return nil, err
+	}
+	defer reader.Close()
+	signer, err := f.verifier.Verify(reader, reader.Size(), file.Name)
+	switch {
+	case err == nil:
+		return &signer, nil
+	case errors.Is(err, authenticode.ErrFormat) && !signed[strings.ToLower(path.Ext(file.Name))]:
+		return nil, nil
+	case errors.Is(err, authenticode.ErrUntrusted):
+		return nil, fail(Untrusted, "refused: %w; add its signer to the trust list if it is to be trusted, and stage the bulletin again", err)
+	case errors.Is(err, authenticode.ErrUnsigned), errors.Is(err, authenticode.ErrTampered), errors.Is(err, authenticode.ErrFormat):
+		return nil, fail(Unsigned, "refused: %w", err)
+	}
+	return nil, err
+}
+
+// record writes the payload document of a package, if it is another than before, and that this node holds its files.
+func (s *Stager) record(ctx context.Context, p *live.Package, files []catalog.StagedFile) error {
+	body, err := catalog.Encode(catalog.Payload{Package: p.ID, PackageDigest: p.Digest, Files: files})
+	if err != nil {
+		return err
+	}
+	doc, err := document.New(document.Payload, p.ID, p.Languages, body)
+	if err != nil {
+		return err
+	}
+	former := store.Former{Absent: true}
+	err = s.cfg.Catalog.Read(ctx, func(v *live.View) error {
+		if held := v.AnyPayload(p.ID); held != nil {
+			former = store.Former{Digest: held.Digest}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	statements := []store.Statement{forgive(p.ID)}
+	for _, file := range files {
+		statements = append(statements, s.holds(file.SHA256, file.Size))
+	}
+	if former.Digest != doc.Digest {
+		s.cfg.Signer.Sign(&doc)
+		statements = append(store.Put(doc, "", former), statements...)
+	}
+	return s.writeOne(ctx, "stage package "+p.Name, statements)
+}
+
+func (s *Stager) holds(sha256 string, size int64) store.Statement {
+	raw, _ := hex.DecodeString(sha256) // made by the payload store
+	return store.Statement{
+		SQL:  `INSERT INTO holding (sha256, node, size) VALUES (?, ?, ?) ON CONFLICT (sha256, node) DO NOTHING`,
+		Args: []any{raw, s.cfg.Node, size},
+	}
+}
+
+// recordFailure keeps why a package is not here. That the vendor does not answer is kept too, for people, and tried
+// again by the next run.
+func (s *Stager) recordFailure(ctx context.Context, p *live.Package, f *failed) error {
+	s.cfg.Log.Warn("a package could not be staged", "package", p.Name, "reason", string(f.reason), "error", f.err)
+	return s.writeOne(ctx, "record that a package cannot be staged", []store.Statement{{
+		SQL: `INSERT INTO staging_failure (package, digest, reason, detail, at) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (package) DO UPDATE SET digest = excluded.digest, reason = excluded.reason, detail = excluded.detail, at = excluded.at`,
+		Args: []any{p.ID, p.Digest[:], string(f.reason), f.Error(), s.cfg.Now().UTC().Format(time.RFC3339)},
+	}})
+}
+
+// writeOne writes statements that belong together.
+func (s *Stager) writeOne(ctx context.Context, reason string, statements []store.Statement) error {
+	applied, err := s.cfg.Writer.Write(ctx, store.Batch{
+		Actor: store.ActorOf(ctx), Reason: reason, At: s.cfg.Now().UTC(), Topics: []string{Topic, store.TopicDocuments},
+		Statements: statements,
+	})
+	if err != nil {
+		return err
+	}
+	return applied.Err()
+}

@@ -1,0 +1,320 @@
+package staging
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"thatch/catalog/content"
+	"thatch/catalog/document"
+	"thatch/node/bulletins/live"
+	"thatch/node/store"
+)
+
+// Topic is the topic of batches that change what is staged, failed or held.
+const Topic = "staging"
+
+const parallel = 3
+
+// Signer makes a document the site's own (see node/identity).
+type Signer interface {
+	Sign(doc *document.Document)
+}
+
+// Content keeps payload files (see catalog/content).
+type Content interface {
+	Download(ctx context.Context, req content.Request, progress content.Progress) (content.Info, error)
+	Open(sha256 string) (*content.Reader, error)
+	Stat(sha256 string) (content.Info, error)
+	List() ([]content.Info, error)
+}
+
+// Config is what staging needs.
+type Config struct {
+	Node     string // id of this node, which will hold the payloads
+	Reader   store.Reader
+	Writer   store.Writer
+	Signer   Signer
+	Catalog  *live.Catalog
+	Content  Content
+	Settings func(ctx context.Context) (Settings, error)
+	Now      func() time.Time
+	Log      *slog.Logger
+}
+
+// Stager downloads what is staged. It is safe for use by several goroutines; downloads of one payload are one.
+type Stager struct{ cfg Config }
+
+// New makes a stager.
+func New(cfg Config) *Stager {
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &Stager{cfg: cfg}
+}
+
+// Progress is how far a run is.
+type Progress struct {
+	Packages int    `json:"packages"` // done, well or badly
+	Of       int    `json:"of"`
+	Bytes    int64  `json:"bytes"`    // here
+	OfBytes  int64  `json:"of_bytes"` // as far as sizes are known
+	Current  string `json:"current,omitempty"`
+}
+
+// Result is what a run did.
+type Result struct {
+	Staged   int       `json:"staged"` // packages that are here now
+	Failed   []Problem `json:"failed"` // packages that could not be had, or were refused
+	Bulletin int       `json:"bulletins"`
+	Bytes    int64     `json:"bytes"`
+}
+
+// Problem names a package that is not here, and why.
+type Problem struct {
+	Package string `json:"package"` // document id
+	Name    string `json:"name"`
+	Reason  Reason `json:"reason"`
+	Text    string `json:"text"`
+}
+
+// Stage makes the site stage bulletins, by document id, and has whatever failed of them tried again.
+func (s *Stager) Stage(ctx context.Context, bulletins ...string) error {
+	var statements []store.Statement
+	err := s.cfg.Catalog.Read(ctx, func(v *live.View) error {
+		for _, id := range bulletins {
+			if v.Bulletin(id) == nil {
+				return store.NotFound("bulletin", id)
+			}
+			statements = append(statements, store.Statement{
+				SQL:  `INSERT INTO staged (bulletin, since, actor) VALUES (?, ?, ?) ON CONFLICT (bulletin) DO NOTHING`,
+				Args: []any{id, s.cfg.Now().UTC().Format(time.RFC3339), store.ActorOf(ctx)},
+			})
+			for _, u := range v.UpdatesOf(id) {
+				for _, p := range v.PackagesOf(u.ID) {
+					statements = append(statements, forgive(p.ID))
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return s.write(ctx, "stage bulletins", statements)
+}
+
+// Unstage makes the site stage bulletins no longer. What was downloaded stays until it is pruned; policies that pin it
+// are not touched.
+func (s *Stager) Unstage(ctx context.Context, bulletins ...string) error {
+	var statements []store.Statement
+	for _, id := range bulletins {
+		statements = append(statements, store.Statement{SQL: `DELETE FROM staged WHERE bulletin = ?`, Args: []any{id}, Want: 1})
+	}
+	err := s.write(ctx, "unstage bulletins", statements)
+	if errors.Is(err, store.ErrConflict) {
+		return store.Invalid("not all of these bulletins are staged; nothing was changed")
+	}
+	return err
+}
+
+func forgive(packageID string) store.Statement {
+	return store.Statement{SQL: `DELETE FROM staging_failure WHERE package = ?`, Args: []any{packageID}}
+}
+
+// write writes statements in as many batches as they need.
+func (s *Stager) write(ctx context.Context, reason string, statements []store.Statement) error {
+	builder := store.NewBuilder(store.Batch{
+		Actor: store.ActorOf(ctx), Reason: reason, At: s.cfg.Now().UTC(), Topics: []string{Topic, store.TopicDocuments},
+	})
+	for _, statement := range statements {
+		if err := builder.Add(statement); err != nil {
+			return err
+		}
+	}
+	for _, batch := range builder.Batches() {
+		applied, err := s.cfg.Writer.Write(ctx, batch)
+		if err == nil {
+			err = applied.Err()
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", reason, err)
+		}
+	}
+	return nil
+}
+
+// plan is every package that matters of staged bulletins and is not here, except those that failed for good and those
+// left out; smallest first, so that a large one holds up nothing.
+func (s *Stager) plan(ctx context.Context, leave map[string]bool) (packages []*live.Package, bulletins int, err error) {
+	state, err := Load(ctx, s.cfg.Reader)
+	if err != nil {
+		return nil, 0, err
+	}
+	err = s.cfg.Catalog.Read(ctx, func(v *live.View) error {
+		for id := range state.Staged {
+			found := state.missing(v, id, leave)
+			packages = append(packages, found...)
+			if len(found) > 0 {
+				bulletins++
+			}
+		}
+		return nil
+	})
+	slices.SortFunc(packages, func(a, b *live.Package) int {
+		return cmp.Or(cmp.Compare(sizeOf(a), sizeOf(b)), cmp.Compare(a.ID, b.ID))
+	})
+	return packages, bulletins, err
+}
+
+// missing is the packages of a staged bulletin that should be here and are not.
+func (s *State) missing(v *live.View, bulletin string, leave map[string]bool) []*live.Package {
+	var found []*live.Package
+	for _, u := range v.UpdatesOf(bulletin) {
+		if u.Withdrawn || u.Detector {
+			continue
+		}
+		for _, p := range v.PackagesOf(u.ID) {
+			if ps := s.Package(v, p, true); ps.Matters && ps.Status == Downloading && !leave[p.ID] {
+				found = append(found, p)
+			}
+		}
+	}
+	return found
+}
+
+func sizeOf(p *live.Package) int64 {
+	var size int64
+	for _, f := range p.Files {
+		size += f.Size
+	}
+	return size
+}
+
+// Outstanding says whether there is something to download.
+func (s *Stager) Outstanding(ctx context.Context) (bool, error) {
+	packages, _, err := s.plan(ctx, nil)
+	return len(packages) > 0, err
+}
+
+// Run downloads everything that is staged and not here, until nothing of it is left that could be had: also what
+// comes to be staged meanwhile. A package that cannot be had costs one line of the result. The error is that of the
+// disk, the database, the settings or ctx; what was downloaded stays, and the next run goes on from there.
+func (s *Stager) Run(ctx context.Context, progress func(Progress)) (Result, error) {
+	r := &run{stager: s, tried: map[string]bool{}, tell: progress, result: Result{Failed: []Problem{}}}
+	if r.tell == nil {
+		r.tell = func(Progress) {}
+	}
+	settings, err := s.settings(ctx)
+	if err != nil {
+		return r.result, err
+	}
+	if r.fetcher, err = s.fetcher(settings); err != nil {
+		return r.result, err
+	}
+	for {
+		packages, bulletins, err := s.plan(ctx, r.tried)
+		if err != nil || len(packages) == 0 {
+			return r.result, err
+		}
+		r.result.Bulletin += bulletins
+		if err := r.pass(ctx, packages); err != nil {
+			return r.result, err
+		}
+	}
+}
+
+func (s *Stager) settings(ctx context.Context) (Settings, error) {
+	if s.cfg.Settings == nil {
+		return Settings{}, nil
+	}
+	settings, err := s.cfg.Settings(ctx)
+	if err != nil {
+		return settings, fmt.Errorf("read the settings of downloads: %w", err)
+	}
+	return settings, nil
+}
+
+// run is one run's progress.
+type run struct {
+	stager  *Stager
+	fetcher *fetcher
+	tried   map[string]bool // packages, by id
+
+	mu     sync.Mutex
+	at     Progress
+	tell   func(Progress)
+	result Result
+}
+
+func (r *run) pass(ctx context.Context, packages []*live.Package) error {
+	r.update(func() {
+		r.at.Of += len(packages)
+		for _, p := range packages {
+			r.at.OfBytes += sizeOf(p)
+			r.tried[p.ID] = true
+		}
+	})
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(parallel)
+	for _, p := range packages {
+		if ctx.Err() != nil {
+			break
+		}
+		group.Go(func() error { return r.one(ctx, p) })
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	return context.Cause(ctx)
+}
+
+// one stages one package and records how it went.
+func (r *run) one(ctx context.Context, p *live.Package) error {
+	r.update(func() { r.at.Current = p.Name })
+	staged, err := r.fetcher.fetch(ctx, p, func(bytes int64) {
+		r.update(func() { r.at.Bytes += bytes })
+	})
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	var failure *failed
+	switch {
+	case err == nil:
+		err = r.stager.record(ctx, p, staged)
+	case errors.As(err, &failure):
+		err = r.stager.recordFailure(ctx, p, failure)
+	}
+	if err != nil {
+		return fmt.Errorf("stage package %s: %w", p.Name, err)
+	}
+	r.update(func() {
+		r.at.Packages++
+		if failure != nil {
+			r.result.Failed = append(r.result.Failed, Problem{p.ID, p.Name, failure.reason, failure.Error()})
+			return
+		}
+		r.result.Staged++
+		for _, f := range staged {
+			r.result.Bytes += f.Size
+		}
+	})
+	return nil
+}
+
+func (r *run) update(change func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	change()
+	r.tell(r.at)
+}
