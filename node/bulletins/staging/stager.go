@@ -154,16 +154,16 @@ func (s *Stager) write(ctx context.Context, reason string, statements []store.St
 	return nil
 }
 
-// plan is every package that matters of staged bulletins and is not here, except those that failed for good and those
-// left out; smallest first, so that a large one holds up nothing.
-func (s *Stager) plan(ctx context.Context, leave map[string]bool) (packages []*live.Package, bulletins int, err error) {
+// plan is every package that matters of staged bulletins, is not here, and is wanted; smallest first, so that a large
+// one holds up nothing.
+func (s *Stager) plan(ctx context.Context, wanted func(PackageStatus) bool) (packages []*live.Package, bulletins int, err error) {
 	state, err := Load(ctx, s.cfg.Reader)
 	if err != nil {
 		return nil, 0, err
 	}
 	err = s.cfg.Catalog.Read(ctx, func(v *live.View) error {
 		for id := range state.Staged {
-			found := state.missing(v, id, leave)
+			found := state.missing(v, id, wanted)
 			packages = append(packages, found...)
 			if len(found) > 0 {
 				bulletins++
@@ -178,14 +178,14 @@ func (s *Stager) plan(ctx context.Context, leave map[string]bool) (packages []*l
 }
 
 // missing is the packages of a staged bulletin that should be here and are not.
-func (s *State) missing(v *live.View, bulletin string, leave map[string]bool) []*live.Package {
+func (s *State) missing(v *live.View, bulletin string, wanted func(PackageStatus) bool) []*live.Package {
 	var found []*live.Package
 	for _, u := range v.UpdatesOf(bulletin) {
 		if u.Withdrawn || u.Detector {
 			continue
 		}
 		for _, p := range v.PackagesOf(u.ID) {
-			if ps := s.Package(v, p, true); ps.Matters && ps.Status == Downloading && !leave[p.ID] {
+			if ps := s.Package(v, p, true); ps.Matters && wanted(ps) {
 				found = append(found, p)
 			}
 		}
@@ -201,9 +201,9 @@ func sizeOf(p *live.Package) int64 {
 	return size
 }
 
-// Outstanding says whether there is something to download.
+// Outstanding says whether there is something to download that was not tried yet.
 func (s *Stager) Outstanding(ctx context.Context) (bool, error) {
-	packages, _, err := s.plan(ctx, nil)
+	packages, _, err := s.plan(ctx, func(ps PackageStatus) bool { return ps.Status == Downloading })
 	return len(packages) > 0, err
 }
 
@@ -223,7 +223,7 @@ func (s *Stager) Run(ctx context.Context, progress func(Progress)) (Result, erro
 		return r.result, err
 	}
 	for {
-		packages, bulletins, err := s.plan(ctx, r.tried)
+		packages, bulletins, err := s.plan(ctx, r.wants)
 		if err != nil || len(packages) == 0 {
 			return r.result, err
 		}
@@ -249,7 +249,7 @@ func (s *Stager) settings(ctx context.Context) (Settings, error) {
 type run struct {
 	stager  *Stager
 	fetcher *fetcher
-	tried   map[string]bool // packages, by id
+	tried   map[string]bool // packages, by id and digest
 
 	mu     sync.Mutex
 	at     Progress
@@ -257,12 +257,17 @@ type run struct {
 	result Result
 }
 
+// wants lets every package through once that was not tried for good before.
+func (r *run) wants(ps PackageStatus) bool {
+	return (ps.Status == Downloading || ps.Reason == Unreachable) && !r.tried[ps.Package.ID+ps.Package.Digest.String()]
+}
+
 func (r *run) pass(ctx context.Context, packages []*live.Package) error {
 	r.update(func() {
 		r.at.Of += len(packages)
 		for _, p := range packages {
 			r.at.OfBytes += sizeOf(p)
-			r.tried[p.ID] = true
+			r.tried[p.ID+p.Digest.String()] = true
 		}
 	})
 	group, ctx := errgroup.WithContext(ctx)
@@ -294,6 +299,9 @@ func (r *run) one(ctx context.Context, p *live.Package) error {
 		err = r.stager.record(ctx, p, staged)
 	case errors.As(err, &failure):
 		err = r.stager.recordFailure(ctx, p, failure)
+	}
+	if errors.Is(err, store.ErrConflict) {
+		return nil // its documents changed meanwhile: the next pass or run looks at it anew
 	}
 	if err != nil {
 		return fmt.Errorf("stage package %s: %w", p.Name, err)

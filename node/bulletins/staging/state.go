@@ -164,6 +164,7 @@ type PackageStatus struct {
 	Payload *live.Payload // nil until it was staged
 	Matters bool          // neutral or in a managed language
 	Status  Status
+	Reason  Reason // of Failed and Refused
 	Text    string // why, for people
 }
 
@@ -185,9 +186,9 @@ func (s *State) Package(v *live.View, p *live.Package, staged bool) PackageStatu
 	case ps.Payload != nil && s.holdsAll(ps.Payload):
 		ps.Status = Ready
 	case failed && failure.Reason.refusal():
-		ps.Status, ps.Text = Refused, failure.Detail
+		ps.Status, ps.Reason, ps.Text = Refused, failure.Reason, failure.Detail
 	case failed:
-		ps.Status, ps.Text = Failed, failure.Detail
+		ps.Status, ps.Reason, ps.Text = Failed, failure.Reason, failure.Detail
 	case !staged || !ps.Matters:
 		ps.Status = NotStaged
 		if !ps.Matters {
