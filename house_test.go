@@ -36,10 +36,10 @@ var arrows = map[string][]string{
 	"agent":                {"agent/*", "agentapi", "catalog/*", "schedule"},
 	"replication":          {"node/*", "catalog/*"},
 	"console":              {"console/*", "node/*", "replication", "catalog/*", "schedule"},
-	"console/api/client":   {"console/api/*", "catalog/*", "schedule"},
 	"cmd":                  {"cmd/*", "console/*", "replication", "agentapi/*", "agent/*", "node/*", "catalog/*", "schedule"},
 	"bench":                {"*"},
 	"ringtest":             {},
+	"e2e":                  {"*"},
 }
 
 // TestArrowsRunDown holds the design's arrows between rooms, on both systems that the product is built for. Packages
