@@ -16,7 +16,7 @@ import (
 const (
 	DatabaseFile   = "site.db"         // the site's truth
 	OwnFile        = "own.db"          // what is this node's own
-	LogFolder      = "log"             // the log of batches
+	QuorumFolder   = "quorum"          // the log of batches, and snapshots
 	ContentDir     = "content"         // payloads by digest
 	SocketFile     = "admin.sock"      // the local door (not on Windows)
 	SocketPathFile = "admin.sock.path" // where the socket is, when its path would be too long

@@ -107,8 +107,8 @@ func (n *Node) serve(ctx context.Context, listener net.Listener, local door) err
 	select {
 	case <-ctx.Done():
 		n.cfg.Log.Info("the node stops")
-	case <-n.db.Failed():
-		err = fmt.Errorf("the node stops, because it can keep nothing more: %w", n.db.Err())
+	case <-n.quorum.Done():
+		err = fmt.Errorf("the node stops, because it can keep nothing more: %w", n.quorum.Err())
 	case err = <-failed:
 		serving--
 	}

@@ -14,6 +14,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"thatch/node/identity"
+	"thatch/node/quorum"
+	"thatch/node/settings"
 	"thatch/node/store"
 	"thatch/node/tasks"
 )
@@ -22,6 +24,7 @@ import (
 type Rooms struct {
 	Identity *identity.Identity
 	Tasks    *tasks.Room
+	Settings *settings.Room
 }
 
 // Node is a member of a site. Make one with New, mount doors, call Run, then Close.
@@ -30,6 +33,7 @@ type Node struct {
 	cfg     Config
 	folder  *folder
 	db      *store.DB
+	quorum  *quorum.Quorum
 	writer  store.Writer
 	site    Site
 	started time.Time
@@ -62,7 +66,14 @@ func (n *Node) open(ctx context.Context) error {
 	if n.db, err = store.Open(ctx, store.Config{Path: n.folder.path(DatabaseFile), Log: n.cfg.Log}); err != nil {
 		return fmt.Errorf("open the site's database: %w", err)
 	}
-	n.writer = store.Signed(n.db, n.cfg.Now, identity.Audited)
+	n.quorum, err = quorum.Open(ctx, quorum.Config{ID: n.folder.id, Dir: n.folder.path(QuorumFolder), DB: n.db, Log: n.cfg.Log})
+	if err != nil {
+		return err
+	}
+	if err := n.quorum.Ready(ctx); err != nil {
+		return fmt.Errorf("wait for the site's quorum: %w", err)
+	}
+	n.writer = store.Signed(n.quorum, n.cfg.Now, identity.Audited)
 	if n.site, err = n.seed(ctx); err != nil {
 		return err
 	}
@@ -81,6 +92,7 @@ func (n *Node) openRooms(ctx context.Context) error {
 	}
 	n.Tasks = tasks.New(tasks.Config{Node: n.folder.id, Reader: n.db, Writer: n.writer, Now: n.cfg.Now, Log: n.cfg.Log})
 	n.Tasks.Register(n.housekeeping())
+	n.Settings = settings.New(n.db, n.writer)
 	return nil
 }
 
@@ -89,6 +101,9 @@ func (n *Node) Close() error {
 	var errs []error
 	if n.Tasks != nil {
 		n.Tasks.Stop()
+	}
+	if n.quorum != nil {
+		errs = append(errs, n.quorum.Close())
 	}
 	if n.db != nil {
 		errs = append(errs, n.db.Close())

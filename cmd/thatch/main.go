@@ -70,6 +70,7 @@ func rootCommand(a *cli.App) *cobra.Command {
 		tokensCommand(a),
 		tasksCommand(a),
 		auditCommand(a),
+		settingsCommand(a),
 		versionCommand(a),
 	)
 	return root

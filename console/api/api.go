@@ -57,7 +57,7 @@ func New(n *node.Node) http.Handler {
 func Routes(n *node.Node) []Route {
 	var all []Route
 	for _, table := range [][]Route{
-		siteRoutes(n), tokenRoutes(n), taskRoutes(n),
+		siteRoutes(n), tokenRoutes(n), taskRoutes(n), settingRoutes(n),
 	} {
 		all = append(all, table...)
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"thatch/node/identity"
+	"thatch/node/quorum"
 	"thatch/node/store"
 )
 
@@ -36,6 +37,8 @@ func asError(err error) *Error {
 		return &Error{http.StatusUnauthorized, "unauthorised", err.Error()}
 	case errors.Is(err, identity.ErrForbidden):
 		return &Error{http.StatusForbidden, "forbidden", err.Error()}
+	case errors.Is(err, quorum.ErrUnavailable), errors.Is(err, quorum.ErrUncertain), errors.Is(err, quorum.ErrStopped):
+		return &Error{http.StatusServiceUnavailable, "unavailable", err.Error()}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return &Error{http.StatusServiceUnavailable, "unavailable", "the node did not get to it in time: " + err.Error()}
 	}

@@ -1,0 +1,111 @@
+package settings
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"thatch/schedule"
+)
+
+// What downloads from vendors go through.
+var (
+	Proxy = define(Setting[string]{Name: "downloads.proxy", Text: "URL of the proxy for downloads from vendors; empty: that of the node's environment",
+		check: checkProxy})
+	NoProxy = define(Setting[[]string]{Name: "downloads.no_proxy", Default: []string{}, Text: "hosts and domains that are asked without the proxy"})
+	// Authorities is PEM text.
+	Authorities = define(Setting[string]{Name: "downloads.authorities", Text: "more authorities trusted for downloads, certificates in PEM",
+		check: checkPEM})
+	DownloadRate = define(Setting[int64]{Name: "downloads.rate", Text: "most bytes per second of all downloads; 0: no limit", check: atLeast[int64](0)})
+	PayloadSize  = define(Setting[int64]{Name: "downloads.payload_size", Default: 16 << 30, Text: "largest payload, in bytes", check: atLeast[int64](1)})
+)
+
+// What is taken from catalogs, and what of it is trusted.
+var (
+	ExcludedFamilies = define(Setting[[]string]{Name: "catalog.excluded_families", Default: []string{"Mariner", "Azure Linux"},
+		Text: "product families that imports leave out"})
+	CheckSignatures = define(Setting[bool]{Name: "staging.check_signatures", Default: true,
+		Text: "the Authenticode signature of MSI, EXE and CAB payloads is checked at staging"})
+	// Trusted are SHA-256 fingerprints in hexadecimal.
+	Trusted = define(Setting[[]string]{Name: "staging.trusted", Default: []string{}, Text: "SHA-256 fingerprints of signer or root certificates that are trusted",
+		check: checkFingerprints})
+)
+
+// What agents do where a policy says nothing else.
+var (
+	CheckIn = define(Setting[int]{Name: "agents.check_in", Default: 15 * 60, Text: "seconds between two check-ins of an agent",
+		check: between(10, 7*24*3600)})
+	Scan = define(Setting[int]{Name: "agents.scan", Default: 4 * 3600, Text: "seconds between two scans of an agent",
+		check: between(60, 31*24*3600)})
+	InstallSchedule = define(Setting[string]{Name: "agents.install_schedule", Text: "when agents install, as a crontab line; empty: as soon as possible",
+		check: checkSchedule})
+	Attempts = define(Setting[int]{Name: "agents.attempts", Default: 3, Text: "installs tried before Failed to Install", check: between(1, 100)})
+	// RequireSigned is about the moment of use; CheckSignatures about staging.
+	RequireSigned = define(Setting[bool]{Name: "agents.require_signed", Default: true,
+		Text: "agents check the Authenticode signature of MSI, EXE and CAB payloads before they install them"})
+)
+
+func checkProxy(text string) error {
+	if text == "" {
+		return nil
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "socks5" {
+		return errors.New("want http://, https:// or socks5://HOST:PORT")
+	}
+	return nil
+}
+
+func checkPEM(text string) error {
+	rest := []byte(strings.TrimSpace(text))
+	for number := 1; len(rest) > 0; number++ {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			return fmt.Errorf("certificate %d is no PEM", number)
+		}
+		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
+			return fmt.Errorf("certificate %d: %w", number, err)
+		}
+	}
+	return nil
+}
+
+func checkFingerprints(list []string) error {
+	for _, text := range list {
+		if raw, err := hex.DecodeString(text); err != nil || len(raw) != sha256.Size {
+			return fmt.Errorf("%.80q is no SHA-256 in 64 hexadecimal digits", text)
+		}
+	}
+	return nil
+}
+
+func checkSchedule(text string) error {
+	if text == "" {
+		return nil
+	}
+	_, err := schedule.ParseRecurrence(text)
+	return err
+}
+
+func atLeast[T int | int64](least T) func(T) error {
+	return func(n T) error {
+		if n < least {
+			return fmt.Errorf("%d is less than %d", n, least)
+		}
+		return nil
+	}
+}
+
+func between(least, most int) func(int) error {
+	return func(n int) error {
+		if n < least || n > most {
+			return fmt.Errorf("%d is not between %d and %d", n, least, most)
+		}
+		return nil
+	}
+}
