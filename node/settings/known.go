@@ -15,39 +15,57 @@ import (
 
 // What downloads from vendors go through.
 var (
-	Proxy = define(Setting[string]{Name: "downloads.proxy", Text: "URL of the proxy for downloads from vendors; empty: that of the node's environment",
-		check: checkProxy})
+	Proxy = define(Setting[string]{
+		Name: "downloads.proxy", Text: "URL of the proxy for downloads from vendors; empty: that of the node's environment",
+		check: checkProxy,
+	})
 	NoProxy = define(Setting[[]string]{Name: "downloads.no_proxy", Default: []string{}, Text: "hosts and domains that are asked without the proxy"})
 	// Authorities is PEM text.
-	Authorities = define(Setting[string]{Name: "downloads.authorities", Text: "more authorities trusted for downloads, certificates in PEM",
-		check: checkPEM})
+	Authorities = define(Setting[string]{
+		Name: "downloads.authorities", Text: "more authorities trusted for downloads, certificates in PEM",
+		check: checkPEM,
+	})
 	DownloadRate = define(Setting[int64]{Name: "downloads.rate", Text: "most bytes per second of all downloads; 0: no limit", check: atLeast[int64](0)})
 	PayloadSize  = define(Setting[int64]{Name: "downloads.payload_size", Default: 16 << 30, Text: "largest payload, in bytes", check: atLeast[int64](1)})
 )
 
 // What is taken from catalogs, and what of it is trusted.
 var (
-	ExcludedFamilies = define(Setting[[]string]{Name: "catalog.excluded_families", Default: []string{"Mariner", "Azure Linux"},
-		Text: "product families that imports leave out"})
-	CheckSignatures = define(Setting[bool]{Name: "staging.check_signatures", Default: true,
-		Text: "the Authenticode signature of MSI, EXE and CAB payloads is checked at staging"})
+	ExcludedFamilies = define(Setting[[]string]{
+		Name: "catalog.excluded_families", Default: []string{"Mariner", "Azure Linux"},
+		Text: "product families that imports leave out",
+	})
+	CheckSignatures = define(Setting[bool]{
+		Name: "staging.check_signatures", Default: true,
+		Text: "the Authenticode signature of MSI, EXE and CAB payloads is checked at staging",
+	})
 	// Trusted are SHA-256 fingerprints in hexadecimal.
-	Trusted = define(Setting[[]string]{Name: "staging.trusted", Default: []string{}, Text: "SHA-256 fingerprints of signer or root certificates that are trusted",
-		check: checkFingerprints})
+	Trusted = define(Setting[[]string]{
+		Name: "staging.trusted", Default: []string{}, Text: "SHA-256 fingerprints of signer or root certificates that are trusted",
+		check: checkFingerprints,
+	})
 )
 
 // What agents do where a policy says nothing else.
 var (
-	CheckIn = define(Setting[int]{Name: "agents.check_in", Default: 15 * 60, Text: "seconds between two check-ins of an agent",
-		check: between(10, 7*24*3600)})
-	Scan = define(Setting[int]{Name: "agents.scan", Default: 4 * 3600, Text: "seconds between two scans of an agent",
-		check: between(60, 31*24*3600)})
-	InstallSchedule = define(Setting[string]{Name: "agents.install_schedule", Text: "when agents install, as a crontab line; empty: as soon as possible",
-		check: checkSchedule})
+	CheckIn = define(Setting[int]{
+		Name: "agents.check_in", Default: 15 * 60, Text: "seconds between two check-ins of an agent",
+		check: between(10, 7*24*3600),
+	})
+	Scan = define(Setting[int]{
+		Name: "agents.scan", Default: 4 * 3600, Text: "seconds between two scans of an agent",
+		check: between(60, 31*24*3600),
+	})
+	InstallSchedule = define(Setting[string]{
+		Name: "agents.install_schedule", Text: "when agents install, as a crontab line; empty: as soon as possible",
+		check: checkSchedule,
+	})
 	Attempts = define(Setting[int]{Name: "agents.attempts", Default: 3, Text: "installs tried before Failed to Install", check: between(1, 100)})
 	// RequireSigned is about the moment of use; CheckSignatures about staging.
-	RequireSigned = define(Setting[bool]{Name: "agents.require_signed", Default: true,
-		Text: "agents check the Authenticode signature of MSI, EXE and CAB payloads before they install them"})
+	RequireSigned = define(Setting[bool]{
+		Name: "agents.require_signed", Default: true,
+		Text: "agents check the Authenticode signature of MSI, EXE and CAB payloads before they install them",
+	})
 )
 
 func checkProxy(text string) error {

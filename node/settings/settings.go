@@ -39,14 +39,16 @@ func define[T any](s Setting[T]) Setting[T] {
 	if err != nil {
 		panic(fmt.Sprintf("settings: default of %s: %v", s.Name, err)) // a fault of this package, seen by any test
 	}
-	definitions[s.Name] = definition{name: s.Name, text: s.Text, kind: kindOf(reflect.TypeFor[T]()), standard: standard,
+	definitions[s.Name] = definition{
+		name: s.Name, text: s.Text, kind: kindOf(reflect.TypeFor[T]()), standard: standard,
 		check: func(raw json.RawMessage) error {
 			value, err := decode[T](raw)
 			if err == nil && s.check != nil {
 				err = s.check(value)
 			}
 			return err
-		}}
+		},
+	}
 	return s
 }
 
@@ -220,8 +222,10 @@ func (r *Room) Set(ctx context.Context, name string, value json.RawMessage, vers
 			Args: []any{name, string(value)}, Want: 1,
 		}
 	}
-	applied, err := r.writer.Write(ctx, store.Batch{Reason: "set " + name + ", which was " + clip(string(now.Value)),
-		Topics: []string{"settings"}, Statements: []store.Statement{statement}})
+	applied, err := r.writer.Write(ctx, store.Batch{
+		Reason: "set " + name + ", which was " + clip(string(now.Value)),
+		Topics: []string{"settings"}, Statements: []store.Statement{statement},
+	})
 	if err = errors.Join(err, applied.Err()); err != nil {
 		return now, fmt.Errorf("set %s: %w", name, err)
 	}
