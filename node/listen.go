@@ -85,6 +85,8 @@ func (n *Node) Run(ctx context.Context) error {
 		return errors.Join(err, listener.Close())
 	}
 	defer local.close()
+	n.startRooms(ctx)
+	defer n.stopRooms()
 	return n.serve(ctx, listener, local)
 }
 

@@ -13,6 +13,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"thatch/node/bulletins"
+	"thatch/node/computers"
 	"thatch/node/identity"
 	"thatch/node/quorum"
 	"thatch/node/settings"
@@ -22,25 +24,28 @@ import (
 
 // Rooms are the nouns of a site; each owns its tables and verbs.
 type Rooms struct {
-	Identity *identity.Identity
-	Tasks    *tasks.Room
-	Settings *settings.Room
+	Identity  *identity.Identity
+	Tasks     *tasks.Room
+	Settings  *settings.Room
+	Bulletins *bulletins.Bulletins
+	Computers *computers.Room
 }
 
 // Node is a member of a site. Make one with New, mount doors, call Run, then Close.
 type Node struct {
 	Rooms
-	cfg     Config
-	folder  *folder
-	db      *store.DB
-	quorum  *quorum.Quorum
-	writer  store.Writer
-	site    Site
-	started time.Time
-	address atomic.Pointer[string]
-	doors   doors
-	listens chan struct{} // closed when the node listens
-	stop    chan struct{} // closed when Run begins to end
+	cfg        Config
+	folder     *folder
+	db         *store.DB
+	quorum     *quorum.Quorum
+	writer     store.Writer
+	site       Site
+	started    time.Time
+	address    atomic.Pointer[string]
+	doors      doors
+	background background
+	listens    chan struct{} // closed when the node listens
+	stop       chan struct{} // closed when Run begins to end
 }
 
 // New opens the data folder of a node, which nobody else may have open, and every room. The first start makes the
@@ -93,6 +98,12 @@ func (n *Node) openRooms(ctx context.Context) error {
 	n.Tasks = tasks.New(tasks.Config{Node: n.folder.id, Reader: n.db, Writer: n.writer, Now: n.cfg.Now, Log: n.cfg.Log})
 	n.Tasks.Register(n.housekeeping())
 	n.Settings = settings.New(n.db, n.writer)
+	n.Bulletins = bulletins.New(bulletins.Config{
+		Site: n.site.ID, Reader: n.db, Writer: n.writer, Signer: n.Identity, Now: n.cfg.Now, Log: n.cfg.Log,
+	})
+	if n.Computers, err = computers.New(ctx, n.db, n.writer, n.cfg.Now); err != nil {
+		return fmt.Errorf("open the computers: %w", err)
+	}
 	return nil
 }
 

@@ -6,7 +6,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"thatch/node/store"
 )
@@ -17,20 +19,34 @@ const maxDetail = 4 << 10
 // secretKeys are JSON keys whose values the audit log does not keep.
 var secretKeys = []string{"token", "password", "secret", "key", "proxy"}
 
+// unaudited are the first words of actors whose batches have histories of their own.
+var unaudited = []string{"computer", "agents", "task"}
+
 // Audited returns the statement that records a batch in the audit log, which becomes part of the batch's first group, so that
 // what was undone is not recorded. What computers and tasks do by themselves is in their own history and is not recorded here.
 func Audited(ctx context.Context, b store.Batch) []store.Statement {
-	if len(b.Statements) == 0 || strings.HasPrefix(b.Actor, "computer ") || strings.HasPrefix(b.Actor, "task ") {
+	who, _, _ := strings.Cut(b.Actor, " ")
+	if len(b.Statements) == 0 || slices.Contains(unaudited, who) {
 		return nil
 	}
 	detail := ""
 	if c := store.CallerOf(ctx); c != nil {
 		detail = c.Detail
 	}
-	return []store.Statement{{
+	return []store.Statement{record(b.At, b.Actor, b.Reason, b.Request, detail)}
+}
+
+// AuditEntry returns the statement that records something in the audit log: for what actors do that Audited leaves out,
+// such as a computer's enrolment. It belongs to the group of the change that it records.
+func AuditEntry(at time.Time, actor, action string) store.Statement {
+	return record(at, actor, action, "", "")
+}
+
+func record(at time.Time, actor, action, request, detail string) store.Statement {
+	return store.Statement{
 		SQL:  `INSERT INTO audit (idx, pos, at, actor, action, request, detail) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-		Args: []any{store.Index{}, store.Position(0), stamp(b.At), b.Actor, b.Reason, b.Request, detail},
-	}}
+		Args: []any{store.Index{}, store.Position(0), stamp(at), actor, action, request, detail},
+	}
 }
 
 // Redacted is a request's JSON as the audit log keeps it: bounded, and without secrets.

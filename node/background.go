@@ -1,0 +1,37 @@
+package node
+
+import (
+	"context"
+	"sync"
+
+	"thatch/node/computers"
+)
+
+// background is what rooms do all the time while the node runs.
+type background struct {
+	cancel  context.CancelFunc
+	working sync.WaitGroup
+}
+
+// startRooms begins what rooms do all the time. What they were asked to keep is kept when stopRooms returns.
+func (n *Node) startRooms(ctx context.Context) {
+	ctx, n.background.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	n.always(ctx, "computers", func(ctx context.Context) error {
+		watch := n.db.Watch(computers.Topic)
+		defer watch.Close()
+		return n.Computers.Run(ctx, watch.C)
+	})
+}
+
+func (n *Node) always(ctx context.Context, name string, work func(ctx context.Context) error) {
+	n.background.working.Go(func() {
+		if err := work(ctx); err != nil && ctx.Err() == nil {
+			n.cfg.Log.Error("a part of the node ended; start the node again", "part", name, "error", err)
+		}
+	})
+}
+
+func (n *Node) stopRooms() {
+	n.background.cancel()
+	n.background.working.Wait()
+}
