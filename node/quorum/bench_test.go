@@ -1,0 +1,71 @@
+package quorum_test
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"thatch/node/quorum"
+	"thatch/node/store"
+)
+
+// The rows are those of the baselines: an id and five texts of about 40 bytes.
+const benchTable = `CREATE TABLE bench (id INTEGER PRIMARY KEY, a TEXT, b TEXT, c TEXT, d TEXT, e TEXT)`
+
+func benchRow() store.Statement {
+	args := make([]any, 5)
+	for i := range args {
+		raw := make([]byte, 20)
+		rand.Read(raw)
+		args[i] = hex.EncodeToString(raw)
+	}
+	return store.Statement{SQL: `INSERT INTO bench (a, b, c, d, e) VALUES (?, ?, ?, ?, ?)`, Args: args}
+}
+
+func benchBatch(rows int) store.Batch {
+	b := store.Batch{Actor: "bench", Reason: "rows", At: time.Unix(1_700_000_000, 0)}
+	for range rows {
+		b.Statements = append(b.Statements, benchRow())
+	}
+	return b
+}
+
+// benchWrite has a number of writers write batches of so many rows, each durable before the next.
+func benchWrite(b *testing.B, writers, rows int) {
+	n := started(b, b.TempDir(), quorum.Tuning{SegmentBytes: 16 << 20})
+	n.write(b, store.Batch{Actor: "bench", Reason: "table", Statements: []store.Statement{{SQL: benchTable}}})
+	batch := benchBatch(rows)
+	var left atomic.Int64
+	left.Store(int64(b.N))
+	b.ResetTimer()
+	var all sync.WaitGroup
+	for range writers {
+		all.Go(func() {
+			for left.Add(-1) >= 0 {
+				if applied, err := n.q.Write(b.Context(), batch); err != nil || applied.Err() != nil {
+					b.Error(err, applied.Err())
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	b.StopTimer()
+	b.ReportMetric(float64(b.N*rows)/b.Elapsed().Seconds(), "rows/s")
+}
+
+func BenchmarkWrite(b *testing.B) {
+	for _, writers := range []int{1, 16, 64} {
+		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) { benchWrite(b, writers, 1) })
+	}
+}
+
+func BenchmarkWrite500Rows(b *testing.B) {
+	for _, writers := range []int{1, 4} {
+		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) { benchWrite(b, writers, 500) })
+	}
+}

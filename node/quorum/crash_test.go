@@ -1,0 +1,249 @@
+package quorum
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"database/sql"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"thatch/node/store"
+)
+
+// The crash test starts itself again as a child that writes under load and says on its standard output what was
+// acknowledged, and kills it in a loop. After each kill nothing acknowledged may be lost, and the database must equal
+// what the log makes of an empty one. THATCH_KILLS sets how often it is killed, THATCH_SEED repeats a run.
+
+const crashWriters = 16
+
+var candidates = map[string]func(string, int) (logStore, error){"wal": openWAL, "bolt": openBolt}
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv("THATCH_CRASH_DIR"); dir != "" {
+		if err := crashChild(dir, os.Getenv("THATCH_CRASH_LOG"), os.Getenv("THATCH_CRASH_SNAPSHOTS") != ""); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(3)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func crashOpen(dir, log string, snapshots bool) (*store.DB, *Quorum, error) {
+	ctx := context.Background()
+	db, err := store.Open(ctx, store.Config{Path: filepath.Join(dir, "site.db")})
+	if err != nil {
+		return nil, nil, err
+	}
+	tuning := Tuning{SegmentBytes: 256 << 10, SnapshotBytes: 1 << 40, open: candidates[log]}
+	if snapshots {
+		tuning.SnapshotBytes, tuning.TrailingBytes = 100<<10, 20<<10
+	}
+	q, err := Open(ctx, Config{
+		ID: "n1", Dir: filepath.Join(dir, "quorum"), DB: db, Tuning: tuning, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+	})
+	if err != nil {
+		db.Close()
+		return nil, nil, err
+	}
+	if err := q.Ready(ctx); err != nil {
+		return nil, nil, err
+	}
+	return db, q, nil
+}
+
+// crashChild writes until it is killed.
+func crashChild(dir, log string, snapshots bool) error {
+	db, q, err := crashOpen(dir, log, snapshots)
+	if err != nil {
+		return err
+	}
+	var all sync.WaitGroup
+	errs := make(chan error, crashWriters)
+	for w := range crashWriters {
+		next := 0
+		if err := db.View(context.Background(), func(tx *sql.Tx) error {
+			return tx.QueryRow(`SELECT coalesce(max(version), 0) FROM setting WHERE name = ?`, "writer "+strconv.Itoa(w)).Scan(&next)
+		}); err != nil {
+			return err
+		}
+		all.Go(func() {
+			for i := next + 1; ; i++ {
+				if err := crashWrite(q, w, i); err != nil {
+					errs <- err
+					return
+				}
+				os.Stdout.WriteString(fmt.Sprintf("%d %d\n", w, i)) // one write of the system: whole or not at all
+			}
+		})
+	}
+	all.Wait()
+	return <-errs
+}
+
+// crashWrite counts a writer's counter from i-1 to i and adds a row beside it.
+func crashWrite(q *Quorum, w, i int) error {
+	name := "writer " + strconv.Itoa(w)
+	b := store.Batch{Actor: "crash", Reason: "count", At: time.Unix(int64(i), 0), Statements: []store.Statement{
+		{
+			SQL:  `INSERT INTO setting (name, value, version) VALUES (?, '', ?) ON CONFLICT (name) DO UPDATE SET version = excluded.version WHERE version = ?`,
+			Args: []any{name, i, i - 1}, Want: 1,
+		},
+		{SQL: `INSERT INTO language (tag, since) VALUES (?, ?)`, Args: []any{fmt.Sprintf("%d-%d", w, i), strings.Repeat("x", 100+i%300)}},
+	}}
+	applied, err := q.Write(context.Background(), b)
+	if err != nil {
+		return err
+	}
+	return applied.Err()
+}
+
+func TestKilledInALoop(t *testing.T) {
+	kills, seed := 5, uint64(time.Now().UnixNano())
+	if text := os.Getenv("THATCH_KILLS"); text != "" {
+		kills, _ = strconv.Atoi(text)
+	}
+	if text := os.Getenv("THATCH_SEED"); text != "" {
+		seed, _ = strconv.ParseUint(text, 10, 64)
+	}
+	for log := range candidates {
+		for _, snapshots := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s snapshots=%v", log, snapshots), func(t *testing.T) {
+				t.Logf("THATCH_SEED=%d", seed)
+				c := crash{t: t, dir: t.TempDir(), log: log, snapshots: snapshots, random: rand.New(rand.NewPCG(seed, 1))}
+				for range kills {
+					c.killOnce()
+					c.check()
+				}
+				t.Logf("%d acknowledged writes, %d kills", c.total(), kills)
+			})
+		}
+	}
+}
+
+type crash struct {
+	t            *testing.T
+	dir, log     string
+	snapshots    bool
+	random       *rand.Rand
+	acknowledged [crashWriters]int
+}
+
+func (c *crash) total() (n int) {
+	for _, i := range c.acknowledged {
+		n += i
+	}
+	return n
+}
+
+// killOnce runs the child for a while and notes what it acknowledged.
+func (c *crash) killOnce() {
+	c.t.Helper()
+	child := exec.Command(os.Args[0])
+	child.Env = append(os.Environ(), "THATCH_CRASH_DIR="+c.dir, "THATCH_CRASH_LOG="+c.log)
+	if c.snapshots {
+		child.Env = append(child.Env, "THATCH_CRASH_SNAPSHOTS=yes")
+	}
+	var complaints bytes.Buffer
+	child.Stderr = &complaints
+	out, err := child.StdoutPipe()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		c.t.Fatal(err)
+	}
+	// The time runs from the first acknowledgement; one run in five is cut before it has any.
+	limit := time.Duration(30+c.random.IntN(300)) * time.Millisecond
+	timer := time.AfterFunc(time.Minute, func() { child.Process.Kill() })
+	if c.random.IntN(5) == 0 {
+		timer.Reset(limit / 4)
+	}
+	lines := bufio.NewScanner(out)
+	first := true
+	for lines.Scan() {
+		if first {
+			first = false
+			timer.Reset(limit)
+		}
+		var w, i int
+		if _, err := fmt.Sscanf(lines.Text(), "%d %d", &w, &i); err != nil {
+			c.t.Fatalf("child said %q", lines.Text())
+		}
+		if i <= c.acknowledged[w] {
+			c.t.Fatalf("writer %d wrote %d again, %d was acknowledged", w, i, c.acknowledged[w])
+		}
+		c.acknowledged[w] = i
+	}
+	timer.Stop()
+	child.Wait()
+	if complaints.Len() > 0 {
+		c.t.Fatalf("child failed: %s", complaints.String())
+	}
+}
+
+// check starts the node again, here, and holds it against what was acknowledged, and against its log.
+func (c *crash) check() {
+	c.t.Helper()
+	db, q, err := crashOpen(c.dir, c.log, c.snapshots)
+	if err != nil {
+		c.t.Fatalf("after a kill: %v", err)
+	}
+	err = db.View(context.Background(), func(tx *sql.Tx) error {
+		for w, i := range c.acknowledged {
+			var counted, rows int
+			if err := tx.QueryRow(`SELECT coalesce(max(version), 0), (SELECT count(*) FROM language WHERE tag GLOB ?) FROM setting WHERE name = ?`,
+				fmt.Sprintf("%d-*", w), fmt.Sprintf("writer %d", w)).Scan(&counted, &rows); err != nil {
+				return err
+			}
+			// One more may have been applied whose answer did not get out.
+			if counted != rows || counted < i || counted > i+1 {
+				c.t.Errorf("writer %d: %d acknowledged, counter is %d beside %d rows", w, i, counted, rows)
+			}
+			c.acknowledged[w] = counted
+		}
+		return nil
+	})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	digest, applied := c.close(db, q)
+	again := filepath.Join(c.t.TempDir(), "again")
+	if err := os.CopyFS(filepath.Join(again, "quorum"), os.DirFS(filepath.Join(c.dir, "quorum"))); err != nil {
+		c.t.Fatal(err)
+	}
+	db, q, err = crashOpen(again, c.log, c.snapshots)
+	if err != nil {
+		c.t.Fatalf("made anew from the log: %v", err)
+	}
+	if got, at := c.close(db, q); got != digest || at != applied {
+		c.t.Errorf("the database is at %d, %s; its log makes %d, %s", applied, digest, at, got)
+	}
+}
+
+func (c *crash) close(db *store.DB, q *Quorum) (digest string, applied uint64) {
+	c.t.Helper()
+	digest, err := db.Digest(context.Background())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	applied = db.Applied()
+	if err := q.Close(); err != nil {
+		c.t.Error(err)
+	}
+	if err := db.Close(); err != nil {
+		c.t.Error(err)
+	}
+	return digest, applied
+}
