@@ -121,7 +121,7 @@ func (s *Stager) Unstage(ctx context.Context, bulletins ...string) error {
 	for _, id := range bulletins {
 		statements = append(statements, store.Statement{SQL: `DELETE FROM staged WHERE bulletin = ?`, Args: []any{id}, Want: 1})
 	}
-	err := s.write(ctx, "unstage bulletins", statements)
+	err := s.writeOne(ctx, "unstage bulletins", statements)
 	if errors.Is(err, store.ErrConflict) {
 		return store.Invalid("not all of these bulletins are staged; nothing was changed")
 	}
@@ -270,13 +270,13 @@ func (r *run) pass(ctx context.Context, packages []*live.Package) error {
 			r.tried[p.ID+p.Digest.String()] = true
 		}
 	})
-	group, ctx := errgroup.WithContext(ctx)
+	group, together := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
 	for _, p := range packages {
-		if ctx.Err() != nil {
+		if together.Err() != nil {
 			break
 		}
-		group.Go(func() error { return r.one(ctx, p) })
+		group.Go(func() error { return r.one(together, p) })
 	}
 	if err := group.Wait(); err != nil {
 		return err
