@@ -21,6 +21,7 @@ func (n *Node) startRooms(ctx context.Context) {
 		defer watch.Close()
 		return n.Computers.Run(ctx, watch.C)
 	})
+	n.always(ctx, "staging", n.followStaging)
 }
 
 func (n *Node) always(ctx context.Context, name string, work func(ctx context.Context) error) {

@@ -18,6 +18,7 @@ const (
 	OwnFile        = "own.db"          // what is this node's own
 	QuorumFolder   = "quorum"          // the log of batches, and snapshots
 	ContentDir     = "content"         // payloads by digest
+	ContentFolder  = "content"         // payloads
 	SocketFile     = "admin.sock"      // the local door (not on Windows)
 	SocketPathFile = "admin.sock.path" // where the socket is, when its path would be too long
 	DoorFile       = "admin.json"      // the local door where there are no sockets: address and secret

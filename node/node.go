@@ -13,7 +13,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"thatch/catalog/content"
 	"thatch/node/bulletins"
+	"thatch/node/bulletins/staging"
 	"thatch/node/computers"
 	"thatch/node/identity"
 	"thatch/node/quorum"
@@ -28,6 +30,8 @@ type Rooms struct {
 	Tasks     *tasks.Room
 	Settings  *settings.Room
 	Bulletins *bulletins.Bulletins
+	Content   *content.Store
+	Staging   *staging.Stager
 	Computers *computers.Room
 }
 
@@ -101,6 +105,10 @@ func (n *Node) openRooms(ctx context.Context) error {
 	n.Bulletins = bulletins.New(bulletins.Config{
 		Site: n.site.ID, Reader: n.db, Writer: n.writer, Signer: n.Identity, Now: n.cfg.Now, Log: n.cfg.Log,
 	})
+	if err := n.openContent(ctx); err != nil {
+		return err
+	}
+	n.Tasks.Register(n.stagingKind())
 	if n.Computers, err = computers.New(ctx, n.db, n.writer, n.cfg.Now); err != nil {
 		return fmt.Errorf("open the computers: %w", err)
 	}

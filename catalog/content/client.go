@@ -8,12 +8,14 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 )
 
 // ClientConfig says how vendors are reached.
 type ClientConfig struct {
 	Proxy   string        // URL of a proxy; "": HTTP_PROXY, HTTPS_PROXY and NO_PROXY; "none": no proxy at all
+	NoProxy []string      // hosts, and domains with all hosts below them, that Proxy is not used for
 	CA      []byte        // PEM of certificates that are trusted beside the system's
 	Timeout time.Duration // to connect, and again until an answer begins; 0: 30 seconds
 }
@@ -38,7 +40,7 @@ func Client(cfg ClientConfig) (*http.Client, error) {
 		if err != nil || fixed.Host == "" {
 			return nil, fmt.Errorf("proxy %q: want a URL such as http://proxy.example:3128", cfg.Proxy)
 		}
-		proxy = http.ProxyURL(fixed)
+		proxy = cfg.through(fixed)
 	}
 	return &http.Client{Transport: &http.Transport{
 		Proxy:                 proxy,
@@ -51,6 +53,23 @@ func Client(cfg ClientConfig) (*http.Client, error) {
 		MaxIdleConns:          100,
 		ForceAttemptHTTP2:     true,
 	}}, nil
+}
+
+// through uses a proxy for all hosts but those of NoProxy.
+func (cfg *ClientConfig) through(proxy *url.URL) func(*http.Request) (*url.URL, error) {
+	direct := make([]string, len(cfg.NoProxy))
+	for i, host := range cfg.NoProxy {
+		direct[i] = strings.ToLower(strings.Trim(host, ". "))
+	}
+	return func(r *http.Request) (*url.URL, error) {
+		host := strings.ToLower(r.URL.Hostname())
+		for _, domain := range direct {
+			if domain != "" && (host == domain || strings.HasSuffix(host, "."+domain)) {
+				return nil, nil
+			}
+		}
+		return proxy, nil
+	}
 }
 
 func (cfg *ClientConfig) roots() (*x509.CertPool, error) {

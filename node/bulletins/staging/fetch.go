@@ -21,10 +21,9 @@ import (
 
 // Settings are the site's settings of downloads.
 type Settings struct {
-	Proxy       string             `json:"proxy,omitempty"`        // see content.ClientConfig
-	CA          string             `json:"ca,omitempty"`           // PEM of certificates trusted beside the system's
-	AllowUnsafe bool               `json:"allow_unsafe,omitempty"` // take payloads whose Authenticode signature is missing or not trusted
-	Trust       authenticode.Trust `json:"trust"`
+	Client      content.ClientConfig
+	AllowUnsafe bool // take payloads whose Authenticode signature is missing or not trusted
+	Trust       authenticode.Trust
 }
 
 // failed is why a package could not be staged, for reasons that lie in it or in its vendor.
@@ -47,7 +46,7 @@ type fetcher struct {
 }
 
 func (s *Stager) fetcher(settings Settings) (*fetcher, error) {
-	client, err := content.Client(content.ClientConfig{Proxy: settings.Proxy, CA: []byte(settings.CA)})
+	client, err := content.Client(settings.Client)
 	if err != nil {
 		return nil, fmt.Errorf("settings of downloads: %w", err)
 	}

@@ -1,0 +1,136 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"thatch/catalog/content"
+	"thatch/catalog/content/authenticode"
+	"thatch/node/bulletins/staging"
+	"thatch/node/settings"
+	"thatch/node/store"
+	"thatch/node/tasks"
+)
+
+// StagingTask is the task that downloads what is staged.
+const StagingTask = "staging"
+
+// openContent opens the payload store, and what fills it.
+func (n *Node) openContent(ctx context.Context) error {
+	values, err := n.Settings.All(ctx)
+	if err != nil {
+		return err
+	}
+	n.Content, err = content.Open(n.folder.path(ContentFolder), content.Options{
+		MaxSize: settings.PayloadSize.In(values), BytesPerSecond: settings.DownloadRate.In(values),
+		Altered: n.altered, Now: n.cfg.Now,
+	})
+	if err != nil {
+		return fmt.Errorf("open the payloads: %w", err)
+	}
+	n.Staging = staging.New(staging.Config{
+		Node: n.folder.id, Reader: n.db, Writer: n.writer, Signer: n.Identity, Catalog: n.Bulletins.Catalog(),
+		Content: n.Content, Settings: n.downloads, Now: n.cfg.Now, Log: n.cfg.Log,
+	})
+	return nil
+}
+
+// altered hears that a payload on disk is not what it was: the site must know that this node has it no longer.
+func (n *Node) altered(a content.Altered) {
+	n.cfg.Log.Error("a payload was altered on disk; it was taken out and is fetched again", "sha256", a.SHA256,
+		"found", a.Found, "quarantine", a.Quarantine)
+	if err := n.Staging.Lost(context.Background(), a.SHA256); err != nil {
+		n.cfg.Log.Error("that a payload is lost could not be recorded; the next start finds it", "sha256", a.SHA256, "error", err)
+	}
+}
+
+// downloads reads the settings of one run of downloads.
+func (n *Node) downloads(ctx context.Context) (staging.Settings, error) {
+	values, err := n.Settings.All(ctx)
+	if err != nil {
+		return staging.Settings{}, err
+	}
+	n.Content.SetSpeed(settings.DownloadRate.In(values))
+	return staging.Settings{
+		Client:      clientConfig(values),
+		AllowUnsafe: !settings.CheckSignatures.In(values),
+		Trust:       authenticode.Trust{Fingerprints: settings.Trusted.In(values), System: true},
+	}, nil
+}
+
+// clientConfig says how vendors are reached.
+func clientConfig(values settings.Values) content.ClientConfig {
+	return content.ClientConfig{
+		Proxy: settings.Proxy.In(values), NoProxy: settings.NoProxy.In(values), CA: []byte(settings.Authorities.In(values)),
+	}
+}
+
+// stagingKind downloads what is staged. The hourly run asks again where a vendor did not answer.
+func (n *Node) stagingKind() tasks.Kind {
+	return tasks.Kind{
+		Name: StagingTask, Text: "Download the packages of staged bulletins", Resume: true,
+		Tasks: []tasks.Task{{Name: StagingTask, Schedule: "41 * * * *", Enabled: true}},
+		Do: func(ctx context.Context, job *tasks.Job) (any, error) {
+			return n.Staging.Run(ctx, func(p staging.Progress) {
+				progress := tasks.Progress{Done: int64(p.Packages), Total: int64(p.Of), Unit: "packages", Text: p.Current}
+				if p.OfBytes > 0 {
+					progress = tasks.Progress{Done: min(p.Bytes, p.OfBytes), Total: p.OfBytes, Unit: "bytes", Text: p.Current}
+				}
+				job.Progress(progress)
+			})
+		},
+	}
+}
+
+// followStaging starts downloads whenever there is something new to download: at the start of the node, when a bulletin
+// is staged, a language added, a package revised, a payload lost.
+func (n *Node) followStaging(ctx context.Context) error {
+	if err := n.Staging.Reconcile(ctx); err != nil {
+		return err
+	}
+	watch := n.db.Watch(staging.Topic, store.TopicDocuments, "languages")
+	defer watch.Close()
+	again := time.NewTimer(stagingAgain)
+	defer again.Stop()
+	for {
+		asked := true
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-watch.C:
+		case <-again.C:
+			asked = false
+		}
+		busy, err := n.startStaging(ctx, asked)
+		if err != nil && ctx.Err() == nil {
+			n.cfg.Log.Error("downloads could not be started; the next change or hour tries again", "error", err)
+		}
+		if busy {
+			again.Reset(stagingAgain)
+		}
+	}
+}
+
+// stagingAgain is how long after it met a run that was going on the node looks whether that run took up everything.
+const stagingAgain = 2 * time.Second
+
+// startStaging starts a run where there is something to download, and says whether another one goes on. What a person
+// cancelled begins anew only with the next change.
+func (n *Node) startStaging(ctx context.Context, asked bool) (busy bool, err error) {
+	more, err := n.Staging.Outstanding(ctx)
+	if err != nil || !more {
+		return false, err
+	}
+	if !asked {
+		task, err := n.Tasks.Task(ctx, StagingTask)
+		if err != nil || task.Last != nil && task.Last.State == tasks.Cancelled {
+			return false, err
+		}
+	}
+	if _, err = n.Tasks.Run(ctx, StagingTask, nil); errors.Is(err, store.ErrConflict) {
+		return true, nil
+	}
+	return false, err
+}
