@@ -319,3 +319,42 @@ CREATE TABLE holding (
   size       INTEGER NOT NULL,
   PRIMARY KEY (sha256, node)
 ) WITHOUT ROWID;
+
+-- Sources of catalogs: where each is read, when, and what is left out.
+CREATE TABLE source (
+  name       TEXT PRIMARY KEY,
+  location   TEXT NOT NULL,            -- '' the vendor's own
+  schedule   TEXT NOT NULL,            -- cron; '' by hand alone
+  exclude    TEXT NOT NULL,            -- JSON list of product families
+  version    INTEGER NOT NULL
+) WITHOUT ROWID;
+
+------------------------------------------------------------------------------------- policies: what is ordered
+
+-- What a site decides about a policy beside its document.
+CREATE TABLE policy (
+  id         TEXT PRIMARY KEY,         -- document id
+  name       TEXT NOT NULL,
+  enabled    INTEGER NOT NULL,
+  paused     INTEGER NOT NULL,
+  version    INTEGER NOT NULL,
+  created    TEXT NOT NULL,
+  created_by TEXT NOT NULL,
+  changed    TEXT NOT NULL,
+  idx        INTEGER NOT NULL          -- of the last change
+) WITHOUT ROWID;
+
+CREATE TABLE policy_bulletin (         -- that a policy was made from
+  policy     TEXT NOT NULL,
+  bulletin   TEXT NOT NULL,            -- document id
+  PRIMARY KEY (policy, bulletin)
+) WITHOUT ROWID;
+
+-- Turns: which computers may install at once, where a policy limits how many.
+CREATE TABLE policy_turn (
+  policy     TEXT NOT NULL,
+  computer   INTEGER NOT NULL,         -- number
+  granted    TEXT NOT NULL,
+  until      TEXT NOT NULL,            -- whoever has not finished by then loses the turn
+  PRIMARY KEY (policy, computer)
+) WITHOUT ROWID;

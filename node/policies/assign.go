@@ -1,0 +1,337 @@
+package policies
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"thatch/catalog/document"
+	"thatch/catalog/policy"
+	"thatch/node/bulletins/live"
+	"thatch/node/bulletins/staging"
+	"thatch/node/computers"
+	"thatch/node/store"
+	"thatch/schedule"
+)
+
+// Assigned is everything ordered for one computer. Windows and policies are of one moment.
+type Assigned struct {
+	Tag      string
+	Policies []AssignedPolicy
+	Windows  []document.Document
+	Waits    bool // for its turn in one of the policies
+}
+
+// AssignedPolicy is a policy in force for the computer.
+type AssignedPolicy struct {
+	Document document.Document
+	Paused   bool
+	Wait     bool // as many computers as the plan allows at once are installing
+	Updates  []Ordered
+}
+
+// Ordered is an update of a policy that is applicable to the computer, with the packages in its language or neutral.
+type Ordered struct {
+	Number   uint32
+	Update   document.Document
+	Packages []document.Document
+	Payloads []document.Document
+	Held     bool // a node of the site holds every payload file
+}
+
+// choice is what an Ordered will be, by digests: enough to tell whether anything changed.
+type choice struct {
+	Number  uint32
+	Update  document.Digest
+	Pins    []policy.Pin
+	Held    bool
+	missing bool // not installed yet
+}
+
+type chosen struct {
+	order   *order
+	Policy  document.Digest
+	Paused  bool
+	Wait    bool
+	Choices []choice
+}
+
+// targetOf is what targets ask of a computer.
+func targetOf(m *computers.Member, needs bool) policy.Computer {
+	system := m.Facts.System
+	if len(system.Languages) == 0 {
+		system.Languages = m.Languages
+	}
+	if system.Platform == "" {
+		system.Platform = m.Platform
+	}
+	return policy.Computer{Name: m.Name, System: system, Needs: needs}
+}
+
+// zoneOf is the computer's own time zone; nil: not known.
+func zoneOf(m *computers.Member) *time.Location {
+	if m.Facts.TimeZone == "" {
+		return nil
+	}
+	zone, err := time.LoadLocation(m.Facts.TimeZone)
+	if err != nil {
+		return nil
+	}
+	return zone
+}
+
+// Assigned returns what is ordered for the computer with an id. When that is what tag stands for, only the tag and
+// Waits are filled in.
+func (r *Room) Assigned(ctx context.Context, computer, tag string) (Assigned, error) {
+	m := r.cfg.Computers.Member(computer)
+	if m == nil {
+		return Assigned{}, store.NotFound("computer", computer)
+	}
+	o, err := r.load(ctx)
+	if err != nil {
+		return Assigned{}, err
+	}
+	state, err := staging.Load(ctx, r.cfg.Reader)
+	if err != nil {
+		return Assigned{}, err
+	}
+	windows := o.windowsOf(targetOf(m, false))
+	list, err := r.choose(ctx, o, m, state)
+	if err != nil {
+		return Assigned{}, err
+	}
+	answer := Assigned{}
+	for i := range list {
+		if err := r.turn(ctx, m, &list[i], windows); err != nil {
+			return Assigned{}, err
+		}
+		answer.Waits = answer.Waits || list[i].Wait
+	}
+	if answer.Tag, err = tagOf(list, windows); err != nil || answer.Tag == tag {
+		return answer, err
+	}
+	for _, w := range windows {
+		answer.Windows = append(answer.Windows, w.doc)
+	}
+	err = r.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
+		for _, c := range list {
+			assigned, err := c.read(ctx, tx)
+			if err != nil {
+				return err
+			}
+			answer.Policies = append(answer.Policies, assigned)
+		}
+		return nil
+	})
+	if err != nil {
+		return Assigned{}, fmt.Errorf("read what is ordered for %s: %w", m.Name, err)
+	}
+	return answer, nil
+}
+
+func (o *orders) windowsOf(c policy.Computer) []*window {
+	var found []*window
+	for _, w := range o.windows {
+		if w.is(c) {
+			found = append(found, w)
+		}
+	}
+	return found
+}
+
+// choose finds the policies in force for a computer, and of each the updates that are applicable to it.
+func (r *Room) choose(ctx context.Context, o *orders, m *computers.Member, state *staging.State) ([]chosen, error) {
+	var list []chosen
+	if !m.Retired.IsZero() {
+		return nil, nil
+	}
+	err := r.cfg.Bulletins.Catalog().Read(ctx, func(v *live.View) error {
+		r.cfg.Computers.Look(func(memory computers.View) {
+			for _, p := range o.policies {
+				if !p.Enabled {
+					continue
+				}
+				c := chosen{order: p, Policy: p.document.Digest, Paused: p.Paused, Choices: p.choices(v, memory, m, state)}
+				if p.body.Target.Match(targetOf(m, len(c.Choices) > 0)) && len(c.Choices) > 0 {
+					list = append(list, c)
+				}
+			}
+		})
+		return nil
+	})
+	return list, err
+}
+
+func (p *order) choices(v *live.View, memory computers.View, m *computers.Member, state *staging.State) []choice {
+	var found []choice
+	for i := range p.body.Updates {
+		pin := &p.body.Updates[i]
+		u := v.UpdateByID(pin.Update)
+		if !pin.Enabled || u == nil {
+			continue
+		}
+		column := memory.Column(u.Number)
+		if column == nil || !column.Applicable.Contains(m.Number) {
+			continue
+		}
+		c := choice{
+			Number: u.Number, Update: pin.Digest, Held: true,
+			missing: !column.Installed.Contains(m.Number) && !column.Unknown.Contains(m.Number),
+		}
+		c.Pins = p.speaking(pin.Packages, targetOf(m, true).System.Languages)
+		for _, k := range c.Pins {
+			for _, file := range p.packages[k.Digest].files {
+				c.Held = c.Held && state.Held(file)
+			}
+		}
+		c.Held = c.Held && len(c.Pins) > 0
+		found = append(found, c)
+	}
+	return found
+}
+
+// speaking returns the packages in the first of a computer's languages that has any, the nearest region alone, and the
+// neutral ones.
+func (p *order) speaking(pins []policy.Pin, languages []string) []policy.Pin {
+	var best []policy.Pin
+	for _, running := range languages {
+		nearest := 0
+		for _, pin := range pins {
+			fit := fits(running, p.packages[pin.Digest].languages)
+			if fit > nearest {
+				best, nearest = nil, fit
+			}
+			if fit > 0 && fit == nearest {
+				best = append(best, pin)
+			}
+		}
+		if len(best) > 0 {
+			break
+		}
+	}
+	for _, pin := range pins {
+		if len(p.packages[pin.Digest].languages) == 0 {
+			best = append(best, pin)
+		}
+	}
+	return best
+}
+
+// fits is the length of the longest of the wanted tags that a running language serves, 0 for none.
+func fits(running string, wanted []string) int {
+	longest := 0
+	for _, w := range wanted {
+		if policy.Speaks(running, w) {
+			longest = max(longest, len(w))
+		}
+	}
+	return longest
+}
+
+// tagOf stands for everything an answer says.
+func tagOf(list []chosen, windows []*window) (string, error) {
+	digests := make([]document.Digest, 0, len(windows))
+	for _, w := range windows {
+		digests = append(digests, w.doc.Digest)
+	}
+	raw, err := json.Marshal(struct {
+		Policies []chosen
+		Windows  []document.Digest
+	}{list, digests})
+	if err != nil {
+		return "", fmt.Errorf("tag of what is ordered: %w", err)
+	}
+	sum := sha256.Sum256(raw)
+	return hex.EncodeToString(sum[:12]), nil
+}
+
+func (c *chosen) read(ctx context.Context, tx *sql.Tx) (AssignedPolicy, error) {
+	answer := AssignedPolicy{Document: c.order.document, Paused: c.Paused, Wait: c.Wait}
+	for _, pick := range c.Choices {
+		ordered := Ordered{Number: pick.Number, Held: pick.Held}
+		var err error
+		if ordered.Update, err = store.Revision(ctx, tx, pick.Update); err != nil {
+			return answer, err
+		}
+		for _, pin := range pick.Pins {
+			pack, err := store.Revision(ctx, tx, pin.Digest)
+			if err != nil {
+				return answer, err
+			}
+			payload, err := store.Revision(ctx, tx, pin.PayloadDigest)
+			if err != nil {
+				return answer, err
+			}
+			ordered.Packages, ordered.Payloads = append(ordered.Packages, pack), append(ordered.Payloads, payload)
+		}
+		answer.Updates = append(answer.Updates, ordered)
+	}
+	return answer, nil
+}
+
+// open says whether installs of a policy may begin on a computer now: its plan has started there and a window is open.
+func (r *Room) open(m *computers.Member, p *order, windows []*window) bool {
+	now, zone := r.cfg.Now(), zoneOf(m)
+	if p.body.Plan.When == policy.StartAt {
+		start, err := planOf(p.body.Plan).Start(p.Changed, schedule.Recurrence{}, zone, schedule.Key(m.ID, p.ID))
+		if err != nil || now.Before(start) {
+			return false
+		}
+	}
+	if p.body.OverrideWindows || len(windows) == 0 {
+		return true
+	}
+	all := make(schedule.Windows, 0, len(windows))
+	for _, w := range windows {
+		all = append(all, w.body.Window)
+	}
+	_, open := all.Open(now, zone)
+	return open
+}
+
+// Numbers returns the numbers of the updates that policies in force order on a computer.
+func (r *Room) Numbers(ctx context.Context, computer string) ([]uint32, error) {
+	m := r.cfg.Computers.Member(computer)
+	if m == nil {
+		return nil, store.NotFound("computer", computer)
+	}
+	o, err := r.load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	state, err := staging.Load(ctx, r.cfg.Reader)
+	if err != nil {
+		return nil, err
+	}
+	list, err := r.choose(ctx, o, m, state)
+	var numbers []uint32
+	for _, c := range list {
+		for _, pick := range c.Choices {
+			numbers = append(numbers, pick.Number)
+		}
+	}
+	slices.Sort(numbers)
+	return slices.Compact(numbers), err
+}
+
+// Pinned says whether a payload file, by its SHA-256 in hexadecimal, belongs to a package that a policy pins.
+func (r *Room) Pinned(ctx context.Context, sha256 string) (bool, error) {
+	o, err := r.load(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, p := range o.policies {
+		for _, pack := range p.packages {
+			if slices.Contains(pack.files, strings.ToLower(sha256)) {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}

@@ -1,0 +1,234 @@
+package policies
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"thatch/catalog/document"
+	"thatch/catalog/policy"
+	"thatch/node/bulletins/live"
+	"thatch/node/store"
+)
+
+// Edit changes parts of a policy; nil leaves a part as it is. Enable, Disable and the keys of Commands name updates by
+// id, name or number.
+type Edit struct {
+	Name            *string           `json:"name,omitempty"`
+	Description     *string           `json:"description,omitempty"`
+	Enable          []string          `json:"enable,omitempty"`
+	Disable         []string          `json:"disable,omitempty"`
+	Commands        map[string]string `json:"commands,omitempty"` // "" takes the packages' own again
+	Target          *policy.Target    `json:"target,omitempty"`
+	Plan            *policy.Plan      `json:"plan,omitempty"`
+	OverrideWindows *bool             `json:"override_windows,omitempty"`
+	Attempts        *int              `json:"attempts,omitempty"`
+}
+
+func (e *Edit) apply(p *policy.Policy, c *contents) error {
+	set(&p.Name, e.Name)
+	set(&p.Description, e.Description)
+	set(&p.Target, e.Target)
+	set(&p.Plan, e.Plan)
+	set(&p.OverrideWindows, e.OverrideWindows)
+	set(&p.Attempts, e.Attempts)
+	p.Name = strings.TrimSpace(p.Name)
+	for names, on := range map[*[]string]bool{&e.Enable: true, &e.Disable: false} {
+		for _, name := range *names {
+			pin, err := c.find(name)
+			if err != nil {
+				return err
+			}
+			pin.Enabled = on
+		}
+	}
+	for name, line := range e.Commands {
+		pin, err := c.find(name)
+		if err != nil {
+			return err
+		}
+		pin.CommandLine = line
+	}
+	return check(p)
+}
+
+func set[T any](field *T, value *T) {
+	if value != nil {
+		*field = *value
+	}
+}
+
+// at finds a policy to be changed, and the version the change is made from: the one that was seen, or for 0 the
+// present one.
+func (r *Room) at(ctx context.Context, name string, version int64) (*order, int64, error) {
+	o, err := r.load(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	found, err := o.find(name)
+	if err != nil {
+		return nil, 0, err
+	}
+	if found.document.Origin != r.cfg.Site {
+		return nil, 0, store.Invalid("policy %q was made by site %s; it is changed there", found.Name, found.document.Origin)
+	}
+	return found, cmp.Or(version, found.Version), nil
+}
+
+// touch is the guarded statement of every change of a policy.
+func (r *Room) touch(id string, version int64, column string, value any) store.Statement {
+	return store.Statement{
+		SQL:  `UPDATE policy SET ` + column + ` = ?, version = version + 1, changed = ?, idx = ? WHERE id = ? AND version = ?`,
+		Args: []any{value, stamp(r.cfg.Now()), store.Index{}, id, version}, Want: 1,
+	}
+}
+
+// Change edits a policy. Version is the one that was seen; 0 takes the present one.
+func (r *Room) Change(ctx context.Context, name string, version int64, e Edit) error {
+	found, version, err := r.at(ctx, name, version)
+	if err != nil {
+		return err
+	}
+	var body policy.Policy
+	if err := json.Unmarshal(found.document.Body, &body); err != nil {
+		return fmt.Errorf("policy %s: %w", found.Name, err)
+	}
+	c := &contents{updates: body.Updates, named: make(map[string]string)}
+	err = r.cfg.Bulletins.Catalog().Read(ctx, func(v *live.View) error {
+		for _, pin := range body.Updates {
+			c.named[strings.ToLower(pin.Update)] = pin.Update
+			if u := v.UpdateByID(pin.Update); u != nil {
+				c.call(u)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := e.apply(&body, c); err != nil {
+		return err
+	}
+	return r.replace(ctx, "change policy "+found.Name, edition{found, version, body, found.document.Languages})
+}
+
+// edition is a new revision of a policy, and the version it was made from.
+type edition struct {
+	of        *order
+	version   int64
+	body      policy.Policy
+	languages []string
+}
+
+// replace puts another revision of a policy's document. Its pins stay, unless more changes them.
+func (r *Room) replace(ctx context.Context, reason string, e edition, more ...store.Statement) error {
+	doc, err := r.signed(document.Policy, e.of.ID, e.languages, e.body)
+	if err != nil {
+		return err
+	}
+	if doc.Digest == e.of.document.Digest && len(more) == 0 {
+		return nil
+	}
+	statements := store.Put(doc, "", store.Former{Digest: e.of.document.Digest})
+	statements = append(statements, r.touch(e.of.ID, e.version, "name", e.body.Name))
+	return r.write(ctx, reason, append(statements, more...)...)
+}
+
+// Enable switches a policy on or off. Version is the one that was seen; 0 takes the present one.
+func (r *Room) Enable(ctx context.Context, name string, version int64, on bool) error {
+	return r.flag(ctx, name, version, "enabled", on)
+}
+
+// Pause holds a policy's installs, or lets them go on. Computers keep what they downloaded.
+func (r *Room) Pause(ctx context.Context, name string, version int64, on bool) error {
+	return r.flag(ctx, name, version, "paused", on)
+}
+
+func (r *Room) flag(ctx context.Context, name string, version int64, column string, on bool) error {
+	found, version, err := r.at(ctx, name, version)
+	if err != nil {
+		return err
+	}
+	word := map[string]map[bool]string{"enabled": {true: "enable", false: "disable"}, "paused": {true: "pause", false: "resume"}}
+	return r.write(ctx, word[column][on]+" policy "+found.Name, r.touch(found.ID, version, column, on))
+}
+
+// Delete removes a policy and what it alone pinned. Version is the one that was seen; 0 takes the present one.
+func (r *Room) Delete(ctx context.Context, name string, version int64) error {
+	found, version, err := r.at(ctx, name, version)
+	if err != nil {
+		return err
+	}
+	statements := []store.Statement{{
+		SQL: `DELETE FROM policy WHERE id = ? AND version = ?`, Args: []any{found.ID, version}, Want: 1,
+	}}
+	statements = append(statements, store.Remove(document.Policy, found.ID, store.Former{})...)
+	statements = append(statements, store.Unpin(found.ID)...)
+	for _, table := range []string{"policy_bulletin", "policy_turn"} {
+		statements = append(statements, store.Statement{SQL: `DELETE FROM ` + table + ` WHERE policy = ?`, Args: []any{found.ID}})
+	}
+	return r.write(ctx, "delete policy "+found.Name, statements...)
+}
+
+// Revise pins the present revisions of what a policy was made from, and updates that its bulletins have since. What
+// was set for single updates stays. Version is the one that was seen; 0 takes the present one.
+func (r *Room) Revise(ctx context.Context, name string, version int64) (Created, error) {
+	found, version, err := r.at(ctx, name, version)
+	if err != nil {
+		return Created{}, err
+	}
+	c, err := r.collect(ctx, found.Bulletins)
+	if err != nil {
+		return Created{}, fmt.Errorf("revise policy %s: %w", found.Name, err)
+	}
+	var body policy.Policy
+	if err := json.Unmarshal(found.document.Body, &body); err != nil {
+		return Created{}, fmt.Errorf("policy %s: %w", found.Name, err)
+	}
+	changed := keep(body.Updates, c.updates)
+	body.Updates = c.updates
+	if err := check(&body); err != nil {
+		return Created{}, err
+	}
+	answer := Created{ID: found.ID, Name: found.Name, Version: version, Updates: len(body.Updates), Changed: changed, LeftOut: orEmpty(c.left)}
+	if changed == 0 {
+		return answer, nil
+	}
+	answer.Version++
+	more := append(store.Unpin(found.ID), pins(found.ID, body.Updates)...)
+	return answer, r.replace(ctx, "revise policy "+found.Name, edition{found, version, body, c.languages}, more...)
+}
+
+// keep carries over what was set for single updates, and counts those whose pins differ.
+func keep(former, next []policy.Update) (changed int) {
+	before := make(map[string]policy.Update, len(former))
+	for _, u := range former {
+		before[u.Update] = u
+	}
+	for i := range next {
+		u := &next[i]
+		old, known := before[u.Update]
+		delete(before, u.Update)
+		if known {
+			u.Enabled, u.CommandLine = old.Enabled, old.CommandLine
+		}
+		if !known || !samePins(old, *u) {
+			changed++
+		}
+	}
+	return changed + len(before)
+}
+
+func samePins(a, b policy.Update) bool {
+	if a.Digest != b.Digest || len(a.Packages) != len(b.Packages) {
+		return false
+	}
+	for i := range a.Packages {
+		if a.Packages[i] != b.Packages[i] {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,344 @@
+package policies
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/RoaringBitmap/roaring/v2"
+
+	"thatch/catalog/policy"
+	"thatch/node/bulletins/live"
+	"thatch/node/bulletins/staging"
+	"thatch/node/computers"
+	"thatch/node/store"
+)
+
+// Progress is how far a policy is. Targeted computers are done, failed, or waiting.
+type Progress struct {
+	Targeted int `json:"targeted"`
+	Done     int `json:"done"`    // nothing that is ordered there is missing
+	Waiting  int `json:"waiting"` // something is missing, or cannot be told
+	Failed   int `json:"failed"`  // something is missing whose install failed
+}
+
+// PolicyRow is one policy of a list.
+type PolicyRow struct {
+	Row
+	Description string `json:"description,omitempty"`
+	Updates     int    `json:"updates"`
+	State       string `json:"state"` // off, paused, done, waiting, failed, nobody
+	Progress
+}
+
+// States of a policy.
+const (
+	StateOff     = "off"
+	StatePaused  = "paused"
+	StateDone    = "done"
+	StateWaiting = "waiting"
+	StateFailed  = "failed"
+	StateNobody  = "nobody" // no computer is targeted
+)
+
+var columns = []store.Column[*PolicyRow]{
+	{Name: "id", Value: func(p *PolicyRow) any { return p.ID }},
+	{Name: "policy", Value: func(p *PolicyRow) any { return p.Name }, Search: true},
+	{Name: "description", Value: func(p *PolicyRow) any { return p.Description }, Search: true},
+	{Name: "enabled", Value: func(p *PolicyRow) any { return p.Enabled }},
+	{Name: "paused", Value: func(p *PolicyRow) any { return p.Paused }},
+	{Name: "state", Value: func(p *PolicyRow) any { return p.State }},
+	{Name: "bulletins", Value: func(p *PolicyRow) any { return p.Bulletins }, Search: true},
+	{Name: "updates", Value: func(p *PolicyRow) any { return p.Updates }},
+	{Name: "targeted", Value: func(p *PolicyRow) any { return p.Targeted }},
+	{Name: "done", Value: func(p *PolicyRow) any { return p.Done }},
+	{Name: "waiting", Value: func(p *PolicyRow) any { return p.Waiting }},
+	{Name: "failed", Value: func(p *PolicyRow) any { return p.Failed }},
+	{Name: "created", Value: func(p *PolicyRow) any { return stamp(p.Created) }},
+	{Name: "created_by", Value: func(p *PolicyRow) any { return p.By }},
+	{Name: "changed", Value: func(p *PolicyRow) any { return stamp(p.Changed) }},
+}
+
+// Columns names what the list of policies can be filtered and sorted by.
+func Columns() []string { return store.ColumnNames(columns) }
+
+// List returns a page of the policies, by name, and how many fit the query.
+func (r *Room) List(ctx context.Context, q store.Query) (page []*PolicyRow, total int, err error) {
+	o, err := r.load(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	rows := make([]*PolicyRow, 0, len(o.policies))
+	err = r.cfg.Bulletins.Catalog().Read(ctx, func(v *live.View) error {
+		r.cfg.Computers.Look(func(memory computers.View) {
+			for _, p := range o.policies {
+				rows = append(rows, p.row(v, memory))
+			}
+		})
+		return nil
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	return store.Select(q, rows, columns)
+}
+
+func (p *order) row(v *live.View, memory computers.View) *PolicyRow {
+	row := &PolicyRow{Row: p.Row, Description: p.body.Description, Updates: len(p.body.Updates), Progress: p.measure(v, memory).progress()}
+	row.Bulletins = make([]string, 0, len(p.Bulletins))
+	for _, id := range p.Bulletins {
+		name := id
+		if b := v.Bulletin(id); b != nil {
+			name = b.Name
+		}
+		row.Bulletins = append(row.Bulletins, name)
+	}
+	row.State = stateOf(row)
+	return row
+}
+
+func stateOf(row *PolicyRow) string {
+	switch {
+	case !row.Enabled:
+		return StateOff
+	case row.Paused:
+		return StatePaused
+	case row.Targeted == 0:
+		return StateNobody
+	case row.Waiting > 0:
+		return StateWaiting
+	case row.Failed > 0:
+		return StateFailed
+	}
+	return StateDone
+}
+
+// measured are the computers of a policy, as sets.
+type measured struct {
+	targeted, missing, unknown, failed *roaring.Bitmap
+}
+
+func (m measured) progress() Progress {
+	open := roaring.Or(m.missing, m.unknown)
+	open.And(m.targeted)
+	failed := roaring.And(m.failed, open)
+	return Progress{
+		Targeted: int(m.targeted.GetCardinality()), Failed: int(failed.GetCardinality()),
+		Waiting: int(open.GetCardinality() - failed.GetCardinality()),
+		Done:    int(m.targeted.GetCardinality() - open.GetCardinality()),
+	}
+}
+
+// measure counts with bitmaps; only a target that asks for facts looks at the computers one by one.
+func (p *order) measure(v *live.View, memory computers.View) measured {
+	m := measured{roaring.New(), roaring.New(), roaring.New(), roaring.New()}
+	needing := roaring.New()
+	for i := range p.body.Updates {
+		pin := &p.body.Updates[i]
+		u := v.UpdateByID(pin.Update)
+		if !pin.Enabled || u == nil {
+			continue
+		}
+		if c := memory.Column(u.Number); c != nil {
+			missing := c.Missing()
+			needing.Or(c.Applicable)
+			m.missing.Or(missing)
+			m.unknown.Or(roaring.And(c.Unknown, c.Applicable))
+			m.failed.Or(roaring.And(c.Failed, missing))
+		}
+	}
+	m.targeted = p.targeted(memory, needing)
+	return m
+}
+
+// targeted are the computers that a policy means. A computer to which none of its updates is applicable has nothing
+// to install, and is targeted only where the target does not ask.
+func (p *order) targeted(memory computers.View, needing *roaring.Bitmap) *roaring.Bitmap {
+	target := p.body.Target
+	asks := target
+	asks.NeedsIt, asks.Unknown = false, nil
+	if target.NeedsIt && len(target.Unknown) == 0 && matchesAll(asks) {
+		return needing
+	}
+	found := roaring.New()
+	for number, m := range memory.Members() {
+		if m.Retired.IsZero() && target.Match(targetOf(m, needing.Contains(number))) {
+			found.Add(number)
+		}
+	}
+	return found
+}
+
+func matchesAll(t policy.Target) bool {
+	return len(t.Platforms)+len(t.Languages)+len(t.ProductTypes)+len(t.Names)+len(t.ExceptNames) == 0
+}
+
+// Detail is everything of one policy.
+type Detail struct {
+	PolicyRow
+	Target          policy.Target  `json:"target"`
+	Plan            policy.Plan    `json:"plan"`
+	OverrideWindows bool           `json:"override_windows"`
+	Attempts        int            `json:"attempts,omitempty"`
+	Languages       []string       `json:"languages"` // of the packages it pins; empty: neutral
+	WaitsFor        []string       `json:"waits_for"` // in words
+	Statuses        map[string]int `json:"statuses"`  // what agents say of ordered updates, counted
+	UpdateList      []PinnedUpdate `json:"update_list"`
+	Digest          string         `json:"digest"`
+	Origin          string         `json:"origin"`
+}
+
+// PinnedUpdate is one update of a policy.
+type PinnedUpdate struct {
+	Update      string   `json:"id"`
+	Name        string   `json:"update"`
+	Product     string   `json:"product,omitempty"`
+	Enabled     bool     `json:"enabled"`
+	CommandLine string   `json:"command_line,omitempty"`
+	Packages    int      `json:"packages"`
+	Languages   []string `json:"languages"` // of its packages; empty: neutral
+	Held        bool     `json:"held"`
+	Outdated    bool     `json:"outdated"` // the catalog holds another revision; Revise takes it
+	Missing     int      `json:"missing"`
+	Failed      int      `json:"failed"`
+}
+
+// Show returns the policy with an id, or with a name that it alone bears.
+func (r *Room) Show(ctx context.Context, name string) (*Detail, error) {
+	o, err := r.load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p, err := o.find(name)
+	if err != nil {
+		return nil, err
+	}
+	state, err := staging.Load(ctx, r.cfg.Reader)
+	if err != nil {
+		return nil, err
+	}
+	states, err := r.cfg.Computers.StatesOf(ctx, p.ID)
+	if err != nil {
+		return nil, err
+	}
+	taken, err := r.turns(ctx, p.ID)
+	if err != nil {
+		return nil, err
+	}
+	var d *Detail
+	err = r.cfg.Bulletins.Catalog().Read(ctx, func(v *live.View) error {
+		r.cfg.Computers.Look(func(memory computers.View) { d = p.detail(v, memory, state) })
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, updates := range states {
+		for _, status := range updates {
+			d.Statuses[string(status)]++
+		}
+	}
+	d.WaitsFor = p.waitsFor(d, taken)
+	return d, nil
+}
+
+func (p *order) detail(v *live.View, memory computers.View, state *staging.State) *Detail {
+	d := &Detail{
+		PolicyRow: *p.row(v, memory), Target: p.body.Target, Plan: p.body.Plan, OverrideWindows: p.body.OverrideWindows,
+		Attempts: p.body.Attempts, Languages: orEmpty(p.document.Languages), Statuses: map[string]int{},
+		Digest: p.document.Digest.String(), Origin: p.document.Origin,
+	}
+	for i := range p.body.Updates {
+		d.UpdateList = append(d.UpdateList, p.pinnedUpdate(&p.body.Updates[i], v, memory, state))
+	}
+	return d
+}
+
+func (p *order) pinnedUpdate(pin *policy.Update, v *live.View, memory computers.View, state *staging.State) PinnedUpdate {
+	row := PinnedUpdate{
+		Update: pin.Update, Name: pin.Update, Enabled: pin.Enabled, CommandLine: pin.CommandLine, Packages: len(pin.Packages),
+		Held: true, Outdated: true, Languages: []string{},
+	}
+	for _, k := range pin.Packages {
+		pack := p.packages[k.Digest]
+		row.Languages = append(row.Languages, pack.languages...)
+		for _, file := range pack.files {
+			row.Held = row.Held && state.Held(file)
+		}
+	}
+	slices.Sort(row.Languages)
+	row.Languages = slices.Compact(row.Languages)
+	u := v.UpdateByID(pin.Update)
+	if u == nil {
+		return row
+	}
+	row.Name, row.Product, row.Outdated = u.Name, u.Product.Name, p.outdated(pin, u, v)
+	if c := memory.Column(u.Number); c != nil {
+		missing := c.Missing()
+		row.Missing, row.Failed = int(missing.GetCardinality()), int(missing.AndCardinality(c.Failed))
+	}
+	return row
+}
+
+// outdated says whether the catalog holds another revision of an update, of one of its packages, or of its payload.
+func (p *order) outdated(pin *policy.Update, u *live.Update, v *live.View) bool {
+	if u.Digest != pin.Digest {
+		return true
+	}
+	for _, k := range pin.Packages {
+		now := v.Package(k.ID)
+		if now == nil || now.Digest != k.Digest {
+			return true
+		}
+		if payload := v.PayloadOf(now); payload != nil && payload.Digest != k.PayloadDigest {
+			return true
+		}
+	}
+	return false
+}
+
+// waitsFor says in words what keeps a policy from being done.
+func (p *order) waitsFor(d *Detail, taken int) []string {
+	why := []string{}
+	add := func(format string, args ...any) { why = append(why, fmt.Sprintf(format, args...)) }
+	if !p.Enabled {
+		add("it is switched off")
+	}
+	if p.Paused {
+		add("it is paused")
+	}
+	if len(p.body.Target.Unknown) > 0 {
+		add("its target has parts that are not known here (%s) and matches nobody", strings.Join(p.body.Target.Unknown, ", "))
+	}
+	for _, u := range d.UpdateList {
+		if u.Enabled && !u.Held {
+			add("payloads of %s are not held by the site", u.Name)
+		}
+	}
+	if limit := p.body.Plan.Simultaneous; limit > 0 && d.Waiting > 0 {
+		add("at most %d computers install at once, %d do now", limit, taken)
+	}
+	if p.body.Plan.When == policy.StartAt && d.Waiting > 0 {
+		add("it starts at %s", p.body.Plan.At)
+	}
+	if d.Waiting > 0 && len(why) == 0 {
+		add("%d computers have not installed everything yet", d.Waiting)
+	}
+	return why
+}
+
+// CountByBulletin tells how many policies were made from each bulletin.
+func (r *Room) CountByBulletin(ctx context.Context) (map[string]int, error) {
+	o, err := r.load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	counts := make(map[string]int)
+	for _, p := range o.policies {
+		for _, id := range p.Bulletins {
+			counts[id]++
+		}
+	}
+	return counts, nil
+}

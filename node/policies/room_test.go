@@ -1,0 +1,196 @@
+package policies_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"sync"
+	"testing"
+	"time"
+
+	"thatch/catalog"
+	"thatch/catalog/document"
+	"thatch/catalog/rule"
+	"thatch/node/bulletins"
+	"thatch/node/bulletins/bulletinstest"
+	"thatch/node/bulletins/live"
+	"thatch/node/computers"
+	"thatch/node/policies"
+	"thatch/node/store"
+)
+
+// site is the rooms that policies need, with a small catalog: bulletin "KB1" with updates u1 (packages in English,
+// German and neutral), u2 (one neutral package), u3 (no package); bulletin "KB2" with u4 (in French alone).
+type site struct {
+	*policies.Room
+	bulletins *bulletins.Bulletins
+	computers *computers.Room
+	db        *store.DB
+	mu        sync.Mutex
+	clock     time.Time
+}
+
+func newSite(t testing.TB) *site {
+	t.Helper()
+	s := &site{clock: bulletinstest.At}
+	s.bulletins, s.db = bulletinstest.Room(t)
+	var err error
+	if s.computers, err = computers.New(t.Context(), s.db, s.db, s.now); err != nil {
+		t.Fatal(err)
+	}
+	s.Room = policies.New(policies.Config{
+		Site: bulletinstest.Site, Reader: s.db, Writer: s.db, Signer: bulletinstest.Signer{}, Bulletins: s.bulletins,
+		Computers: s.computers, Now: s.now,
+	})
+	ctx, stop := context.WithCancel(context.Background())
+	ticker := time.NewTicker(time.Millisecond)
+	var running sync.WaitGroup
+	running.Go(func() { s.computers.Gatherer().Run(ctx, ticker.C) })
+	t.Cleanup(func() {
+		stop()
+		ticker.Stop()
+		running.Wait()
+	})
+	s.catalog(t, "one")
+	for _, id := range []string{"b1", "b2"} {
+		s.sql(t, `INSERT INTO staged (bulletin, since, actor) VALUES (?, '', 'test')`, id)
+	}
+	for _, id := range []string{"u1-en", "u1-de", "u1-neutral", "u2-neutral"} {
+		s.stage(t, id)
+	}
+	return s
+}
+
+func (s *site) now() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.clock
+}
+
+func (s *site) wait(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clock = s.clock.Add(d)
+}
+
+func (s *site) sql(t testing.TB, text string, args ...any) {
+	t.Helper()
+	bulletinstest.Write(t, s.db, store.Statement{SQL: text, Args: args})
+}
+
+// catalog imports the sample catalog; another edition changes the title of u1 alone.
+func (s *site) catalog(t testing.TB, edition string) {
+	t.Helper()
+	doc := func(kind document.Kind, id string, languages []string, body any) document.Document {
+		return bulletinstest.Doc(t, kind, id, languages, body)
+	}
+	update := func(id, bulletin, title string) document.Document {
+		return doc(document.Update, id, nil, catalog.Update{
+			Name: "Update " + id, Bulletin: bulletin, Source: "sdp", Title: title, Product: catalog.Product{Name: "Windows"},
+			Applicable: rule.Test("True"),
+		})
+	}
+	pack := func(id, of string, languages ...string) document.Document {
+		return doc(document.Package, id, languages, catalog.Package{
+			Update: of, Name: id, Files: []catalog.File{{Name: id + ".msi"}}, Installer: catalog.Installer{Type: catalog.MSI, File: id + ".msi"},
+		})
+	}
+	bulletinstest.Save(t, s.bulletins, "sdp", "file",
+		doc(document.Bulletin, "b1", nil, catalog.Bulletin{Name: "KB1", Source: "sdp"}),
+		doc(document.Bulletin, "b2", nil, catalog.Bulletin{Name: "KB2", Source: "sdp"}),
+		doc(document.Bulletin, "b3", nil, catalog.Bulletin{Name: "KB3", Source: "sdp"}),
+		update("u1", "b1", edition), update("u2", "b1", "same"), update("u3", "b1", "same"), update("u4", "b2", "same"),
+		pack("u1-en", "u1", "en"), pack("u1-de", "u1", "de"), pack("u1-neutral", "u1"), pack("u2-neutral", "u2"),
+		pack("u4-fr", "u4", "fr"),
+	)
+}
+
+// fileOf is the SHA-256 of a package's payload file.
+func fileOf(id string) string {
+	sum := sha256.Sum256([]byte(id))
+	return hex.EncodeToString(sum[:])
+}
+
+// stage makes the payload document of a package, and has the site hold its file.
+func (s *site) stage(t testing.TB, id string) {
+	t.Helper()
+	var pack *live.Package
+	if err := s.bulletins.Catalog().Read(t.Context(), func(v *live.View) error {
+		pack = v.Package(id)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	payload := bulletinstest.Doc(t, document.Payload, id, pack.Languages, catalog.Payload{
+		Package: id, PackageDigest: pack.Digest, Files: []catalog.StagedFile{{Name: id + ".msi", SHA256: fileOf(id), Size: 1}},
+	})
+	bulletinstest.Signer{}.Sign(&payload)
+	bulletinstest.Write(t, s.db, store.Put(payload, "", store.Former{})...)
+	s.hold(t, id)
+}
+
+func (s *site) hold(t testing.TB, id string) {
+	t.Helper()
+	sum := sha256.Sum256([]byte(id))
+	s.sql(t, `INSERT INTO holding (sha256, node, size) VALUES (?, 'node', 1)`, sum[:])
+}
+
+// number of an update.
+func (s *site) number(t testing.TB, id string) uint32 {
+	t.Helper()
+	var number uint32
+	if err := s.bulletins.Catalog().Read(t.Context(), func(v *live.View) error {
+		number = v.UpdateByID(id).Number
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return number
+}
+
+// computer enrols a computer that reports what is applicable and what is installed.
+func (s *site) computer(t testing.TB, name, language string, applicable, installed []uint32) computers.Computer {
+	t.Helper()
+	n := computers.Newcomer{Name: name, MachineID: name, Hardware: "hw-" + name, Platform: "windows", Languages: []string{language}}
+	place, err := s.computers.Place(t.Context(), n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := s.computers.Enrol(t.Context(), n, place, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.report(t, c.ID, computers.Report{
+		Applicable: computers.Change{Add: applicable}, Installed: computers.Change{Add: installed},
+		Facts: &computers.Facts{Name: name, System: rule.System{Platform: "windows", ProductType: 1, Languages: []string{language}}},
+	})
+	return c
+}
+
+func (s *site) report(t testing.TB, id string, rep computers.Report) {
+	t.Helper()
+	s.wait(time.Second)
+	rep.At = s.now()
+	taken, err := s.computers.Report(t.Context(), id, rep)
+	if err != nil || taken.Resend {
+		t.Fatalf("report: %+v, %v", taken, err)
+	}
+}
+
+func (s *site) create(t testing.TB, d policies.Draft) policies.Created {
+	t.Helper()
+	created, err := s.Create(t.Context(), d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return created
+}
+
+func (s *site) assigned(t testing.TB, computer string) policies.Assigned {
+	t.Helper()
+	a, err := s.Assigned(t.Context(), computer, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
