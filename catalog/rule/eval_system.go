@@ -26,6 +26,9 @@ func windowsVersion(e *Evaluator, r *Rule) answer {
 	if !ok {
 		return final
 	}
+	if s.Major == 0 {
+		return unknown("the Windows version is not known")
+	}
 	if e.explaining() {
 		e.saw("Windows %d.%d.%d, service pack %d.%d, product type %d, suites %#x",
 			s.Major, s.Minor, s.Build, s.ServicePackMajor, s.ServicePackMinor, s.ProductType, s.SuiteMask)

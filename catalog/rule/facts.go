@@ -104,7 +104,8 @@ type Installer interface {
 	Related(upgradeCode string) (products []Product, err error)
 }
 
-// WMI answers whether a WQL query has at least one row.
+// WMI answers whether a WQL query has at least one row. In a namespace or class that the computer does not have there
+// are none; that is no error.
 type WMI interface {
 	Query(namespace, wql string) (rows bool, err error)
 }
