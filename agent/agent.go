@@ -1,0 +1,170 @@
+// Package agent is the life of a managed computer: it enrols, learns the rules of the updates that could concern it,
+// scans, reports, and installs what is ordered and verified. What it decides on is written down at every step, so that
+// a power cut at any of them loses nothing.
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"thatch/agent/facts"
+	"thatch/agent/install"
+	"thatch/agentapi"
+	"thatch/catalog/content"
+)
+
+var (
+	// ErrNotEnrolled says that the folder holds no identity.
+	ErrNotEnrolled = errors.New("this agent is not enrolled")
+	// ErrClone says that the folder's identity belongs to another computer.
+	ErrClone = errors.New("the identity in this folder was made on another computer")
+	// ErrLocked says that another agent works in the folder.
+	ErrLocked = errors.New("another agent works in this folder")
+	// ErrRefused wraps everything that an agent will not install because it cannot be verified.
+	ErrRefused = errors.New("refused")
+)
+
+// Config is what an agent is made of.
+type Config struct {
+	Dir       string         // its folder; made when missing
+	Source    facts.Source   // of the computer it runs on
+	Runner    install.Runner // of installers
+	Version   string         // of the program
+	Simulated bool           // the computer is made up, and says so
+
+	Now    func() time.Time                       // nil: time.Now
+	After  func(d time.Duration) <-chan time.Time // nil: time.After
+	Zone   *time.Location                         // the computer's own; nil: time.Local
+	Log    *slog.Logger                           // nil: slog.Default()
+	Limit  time.Duration                          // of one installer; 0: install.DefaultLimit
+	Retry  time.Duration                          // from a failed install to the next try; 0: ten minutes
+	Random func() float64                         // from 0 up to 1; nil: math/rand
+}
+
+// Agent is one agent in its folder. Its methods may not be called at once, but for Close.
+type Agent struct {
+	cfg      Config
+	folder   folder
+	unlock   func() error
+	payloads *content.Store
+	client   *agentapi.Client
+	close    sync.Once
+
+	identity *identity
+	memory   memory
+	rules    *rules
+	orders   map[string]*progress // by update document id
+	ordered  *assignments         // as the node said last
+
+	step func(string) // tests end the process here
+}
+
+// Open opens the agent of a folder. It needs no node.
+func Open(cfg Config) (*Agent, error) { return open(cfg, func(string) {}) }
+
+func open(cfg Config, step func(string)) (*Agent, error) {
+	cfg.complete()
+	if err := makePrivate(cfg.Dir); err != nil {
+		return nil, fmt.Errorf("folder of the agent: %w", err)
+	}
+	unlock, err := lock(filepath.Join(cfg.Dir, "lock"))
+	if err != nil {
+		return nil, err
+	}
+	a := &Agent{cfg: cfg, folder: folder{cfg.Dir, step}, unlock: unlock, step: step}
+	if err := a.load(); err != nil {
+		return nil, errors.Join(err, unlock())
+	}
+	return a, nil
+}
+
+func (a *Agent) load() error {
+	var err error
+	if a.payloads, err = content.Open(filepath.Join(a.cfg.Dir, "payloads"), content.Options{Now: a.cfg.Now}); err != nil {
+		return err
+	}
+	if a.identity, err = loadIdentity(a.folder); err != nil {
+		return err
+	}
+	if err := a.folder.read(memoryFile, &a.memory); err != nil {
+		// It is made again by a whole report; an agent that does not start patches nothing.
+		a.cfg.Log.Warn("what was reported is not readable, a whole report follows", "error", err)
+		a.memory = memory{}
+	}
+	if a.rules, err = openRules(a.folder); err != nil {
+		return err
+	}
+	a.orders, err = loadOrders(a.folder, a.cfg.Log)
+	return err
+}
+
+func (c *Config) complete() {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.After == nil {
+		c.After = time.After
+	}
+	if c.Zone == nil {
+		c.Zone = time.Local
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	if c.Retry <= 0 {
+		c.Retry = 10 * time.Minute
+	}
+}
+
+// Close lets another agent work in the folder.
+func (a *Agent) Close() error {
+	var err error
+	a.close.Do(func() {
+		if a.client != nil {
+			a.client.Close()
+		}
+		err = errors.Join(a.rules.close(), a.unlock())
+	})
+	return err
+}
+
+// Enrolled says whether the agent is a computer of a site.
+func (a *Agent) Enrolled() bool { return a.identity != nil }
+
+// Forget removes everything but downloaded payloads, so that the agent can enrol anew.
+func (a *Agent) Forget() error {
+	if err := a.rules.close(); err != nil {
+		return err
+	}
+	for _, name := range []string{identityFile, memoryFile, assignmentsFile, rulesFile} {
+		if err := os.Remove(filepath.Join(a.cfg.Dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("forget the former enrolment: %w", err)
+		}
+	}
+	if err := a.folder.removeAll(ordersFolder); err != nil {
+		return err
+	}
+	a.identity, a.memory, a.client, a.ordered = nil, memory{}, nil, nil
+	a.orders = map[string]*progress{}
+	var err error
+	a.rules, err = openRules(a.folder)
+	return err
+}
+
+// machine reads what tells the computer from others, and refuses to act under another's identity.
+func (a *Agent) machine(ctx context.Context) (facts.Machine, error) {
+	machine, err := a.cfg.Source.Machine(ctx)
+	if err != nil {
+		return machine, err
+	}
+	if a.identity != nil && a.identity.MachineID != "" && machine.ID != "" && machine.ID != a.identity.MachineID {
+		return machine, fmt.Errorf("%w: it was enrolled with machine id %s, this one is %s; enrol this computer with a token", ErrClone, a.identity.MachineID, machine.ID)
+	}
+	return machine, nil
+}

@@ -1,0 +1,241 @@
+package agent
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"thatch/agentapi"
+)
+
+const (
+	defaultCheckIn = 4 * time.Hour
+	defaultScan    = 24 * time.Hour
+	leastWait      = 5 * time.Second
+)
+
+// due says whether something last done then is to be done again, by the site's interval of scans.
+func (a *Agent) due(last time.Time) bool {
+	return !a.cfg.Now().Before(last.Add(a.scanEvery()))
+}
+
+func (a *Agent) scanEvery() time.Duration {
+	if stored := a.settings(); stored.ScanSeconds > 0 {
+		return time.Duration(stored.ScanSeconds) * time.Second
+	}
+	return defaultScan
+}
+
+func (a *Agent) settings() agentapi.Settings {
+	if a.ordered == nil {
+		return agentapi.Settings{}
+	}
+	return a.ordered.answer.Settings
+}
+
+// Cycle is what one round came to.
+type Cycle struct {
+	States    []agentapi.UpdateState `json:"states"`
+	Installed int                    `json:"installed"` // installs that succeeded
+	Failed    int                    `json:"failed"`
+	Next      time.Time              `json:"next"` // when there is something to do again
+	Counts    Counts                 `json:"counts"`
+}
+
+// Counts are the sizes of the three sets.
+type Counts struct {
+	Applicable int `json:"applicable"`
+	Installed  int `json:"installed"`
+	Unknown    int `json:"unknown"`
+}
+
+// RunOnce makes one round: renew, learn the rules, scan, report, ask what is ordered, install it, report again.
+func (a *Agent) RunOnce(ctx context.Context) (Cycle, error) {
+	var cycle Cycle
+	if a.identity == nil {
+		return cycle, fmt.Errorf("%w: run enrol with a token of its site", ErrNotEnrolled)
+	}
+	if _, err := a.machine(ctx); err != nil {
+		return cycle, err
+	}
+	if err := a.connect(); err != nil {
+		return cycle, err
+	}
+	if err := a.renew(ctx); err != nil {
+		if !a.cfg.Now().Before(a.identity.certificate.NotAfter) {
+			return cycle, fmt.Errorf("%w; the certificate ended on %s: enrol this computer again", err, a.identity.certificate.NotAfter.Format(time.DateOnly))
+		}
+		a.cfg.Log.Warn("the certificate was not renewed", "error", err, "ends", a.identity.certificate.NotAfter)
+	}
+	s, err := a.scanRules(ctx)
+	if err != nil {
+		return cycle, err
+	}
+	if a.ordered == nil {
+		a.ordered = a.storedAssignments()
+	}
+	wait, err := a.report(ctx, s, a.states(s))
+	if err != nil {
+		return cycle, err
+	}
+	if a.ordered, err = a.fetchAssignments(ctx, a.ordered); err != nil {
+		return cycle, err
+	}
+	w := &work{agent: a, scan: s, cycle: &cycle, tried: map[string]bool{}}
+	if err := w.do(ctx); err != nil {
+		return cycle, err
+	}
+	return a.finish(ctx, w, wait)
+}
+
+// scanRules fetches the rules and looks at the computer. Looking is cheap; it is done every round, so that what
+// somebody uninstalled comes back.
+func (a *Agent) scanRules(ctx context.Context) (*scan, error) {
+	platform := ""
+	read, err := a.cfg.Source.Read(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read facts: %w", err)
+	}
+	if read.System != nil {
+		platform = read.System.Platform
+	}
+	if _, err := a.fetchRules(ctx, platform); err != nil {
+		return nil, err
+	}
+	a.step("rules")
+	return a.look(ctx)
+}
+
+// finish reports what the round changed and says when the next is due.
+func (a *Agent) finish(ctx context.Context, w *work, wait time.Duration) (Cycle, error) {
+	situations, err := w.situations()
+	if err != nil {
+		return *w.cycle, err
+	}
+	w.cycle.States = statesOf(situations)
+	again, err := a.report(ctx, w.scan, w.cycle.States)
+	if err != nil {
+		return *w.cycle, err
+	}
+	needed := map[string]bool{}
+	next := a.cfg.Now().Add(a.checkIn(cmp.Or(again, wait)))
+	for i := range situations {
+		st := &situations[i]
+		if st.choice != nil {
+			for _, file := range st.choice.payload.Files {
+				needed[file.SHA256] = true
+			}
+		}
+		if !st.starts.IsZero() && st.starts.Before(next) {
+			next = later(st.starts, a.cfg.Now().Add(leastWait))
+		}
+	}
+	a.sweep(ctx, needed)
+	w.cycle.Next = next
+	held, _ := w.scan.sets()
+	w.cycle.Counts = Counts{len(held.Applicable), len(held.Installed), len(held.Unknown)}
+	return *w.cycle, a.forget()
+}
+
+// forget drops the progress of what is not ordered any more and was never installed by this agent.
+func (a *Agent) forget() error {
+	ordered := map[string]bool{}
+	for _, o := range a.ordered.orders {
+		ordered[o.id()] = true
+	}
+	for id, p := range a.orders {
+		if !ordered[id] && p.Running == nil && p.LastApplied == nil {
+			if err := a.drop(id); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (a *Agent) checkIn(asked time.Duration) time.Duration {
+	if asked <= 0 {
+		asked = time.Duration(a.settings().CheckInSeconds) * time.Second
+	}
+	if asked <= 0 {
+		asked = defaultCheckIn
+	}
+	return asked
+}
+
+// states are those of the orders held, for the first report of a round.
+func (a *Agent) states(s *scan) []agentapi.UpdateState {
+	if a.ordered == nil || a.ordered.epoch != s.epoch {
+		return nil
+	}
+	w := &work{agent: a, scan: s}
+	situations, err := w.situations()
+	if err != nil {
+		a.cfg.Log.Warn("what is ordered cannot be judged", "error", err)
+		return nil
+	}
+	return statesOf(situations)
+}
+
+// statesOf writes situations as they are reported, by number. Of one update that several policies order, the first in
+// line counts (see rank).
+func statesOf(situations []situation) []agentapi.UpdateState {
+	states := []agentapi.UpdateState{}
+	for i := range situations {
+		st := &situations[i]
+		state := agentapi.UpdateState{
+			Number: st.order.given.Number, Policy: st.order.assigned.Document.ID, Status: st.status, Text: cut(st.text, agentapi.MaxText),
+		}
+		if !st.starts.IsZero() {
+			starts := st.starts.UTC()
+			state.Starts = &starts
+		}
+		if st.progress != nil {
+			state.LastApplied = st.progress.LastApplied
+		}
+		states = append(states, state)
+	}
+	slices.SortFunc(states, func(x, y agentapi.UpdateState) int { return cmp.Compare(x.Number, y.Number) })
+	return states
+}
+
+// Run makes rounds until ctx ends, each when it is due, and after a failure when the node or the back-off allow. It
+// returns only errors that another round cannot mend.
+func (a *Agent) Run(ctx context.Context) error {
+	backoff := agentapi.Backoff{First: 30 * time.Second, Most: time.Hour, Random: a.cfg.Random}
+	failures := 0
+	for {
+		cycle, err := a.RunOnce(ctx)
+		var wait time.Duration
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err == nil:
+			failures = 0
+			wait = max(cycle.Next.Sub(a.cfg.Now()), leastWait)
+			a.cfg.Log.Info("round", "installed", cycle.Installed, "failed", cycle.Failed,
+				"applicable", cycle.Counts.Applicable, "cannot_tell", cycle.Counts.Unknown, "next", cycle.Next)
+		case lasting(err):
+			return err
+		default:
+			failures++
+			wait = backoff.Wait(failures, err)
+			a.rotate()
+			a.cfg.Log.Warn("round failed", "error", err, "again_in", wait)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-a.cfg.After(wait):
+		}
+	}
+}
+
+// lasting says whether another round would end with the same error.
+func lasting(err error) bool {
+	return errors.Is(err, ErrNotEnrolled) || errors.Is(err, ErrClone) ||
+		agentapi.HasCode(err, agentapi.CodeRetired) || agentapi.HasCode(err, agentapi.CodeClone)
+}

@@ -1,0 +1,388 @@
+package agent
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"thatch/agent/install"
+	"thatch/agentapi"
+	"thatch/catalog"
+	"thatch/catalog/rule"
+)
+
+// work is the installing part of one round.
+type work struct {
+	agent *Agent
+	scan  *scan
+	cycle *Cycle
+	tried map[string]bool // update ids
+	alone bool            // nothing else may be installed in this round
+}
+
+// rank puts the situation that people should see, and that is acted on, first among those of one update.
+func (st *situation) rank() int {
+	switch {
+	case st.ready:
+		return 0
+	case st.fetch:
+		return 1
+	case st.order.err == nil:
+		return 2
+	}
+	return 3
+}
+
+// situations judges every order; of one update ordered by several policies the best situation stands.
+func (w *work) situations() ([]situation, error) {
+	a := w.agent
+	best := map[string]int{}
+	var all []situation
+	for _, o := range a.ordered.orders {
+		if !o.meant(w.scan) {
+			continue
+		}
+		st, err := a.stand(o, a.ordered, w.scan)
+		if err != nil {
+			return nil, err
+		}
+		at, seen := best[o.id()]
+		switch {
+		case !seen:
+			best[o.id()] = len(all)
+			all = append(all, st)
+		case st.rank() < all[at].rank(), st.rank() == all[at].rank() && st.rank() < 2 && st.starts.Before(all[at].starts):
+			all[at] = st
+		}
+	}
+	return all, nil
+}
+
+// do settles what was interrupted, downloads what is needed, and installs what may be installed now.
+func (w *work) do(ctx context.Context) error {
+	if err := w.settle(ctx); err != nil {
+		return err
+	}
+	if err := w.fetch(ctx); err != nil {
+		return err
+	}
+	for {
+		st, err := w.next()
+		if err != nil || st == nil {
+			return err
+		}
+		w.tried[st.order.id()] = true
+		same, err := w.confirm(ctx, st)
+		if err != nil {
+			return err
+		}
+		if !same {
+			continue // judged again under what is ordered now
+		}
+		if err := w.install(ctx, st); err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+}
+
+// fetch downloads the payloads of what is needed. One that fails waits; the others go on.
+func (w *work) fetch(ctx context.Context) error {
+	situations, err := w.situations()
+	if err != nil {
+		return err
+	}
+	for i := range situations {
+		st := &situations[i]
+		if st.status != agentapi.DownloadRequired || st.choice == nil {
+			continue
+		}
+		w.agent.step("download")
+		err := w.agent.download(ctx, st.choice)
+		w.agent.step("downloaded")
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		p := st.progress
+		switch {
+		case err != nil:
+			p.Next, p.Text = w.agent.cfg.Now().Add(w.agent.cfg.Retry), cut(err.Error(), agentapi.MaxText)
+			w.agent.cfg.Log.Warn("download failed", "update", st.order.update.Name, "error", err)
+		case p.Attempts == 0:
+			p.Next, p.Text = time.Time{}, ""
+		default:
+			continue
+		}
+		if err := w.agent.save(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// next is the update to install now: those that need no restart first, exclusive ones last and alone.
+func (w *work) next() (*situation, error) {
+	if w.alone {
+		return nil, nil
+	}
+	situations, err := w.situations()
+	if err != nil {
+		return nil, err
+	}
+	restartPending := slices.ContainsFunc(situations, func(st situation) bool { return st.status == agentapi.WaitingForRestart })
+	ready := slices.DeleteFunc(situations, func(st situation) bool { return !st.ready || w.tried[st.order.id()] })
+	slices.SortStableFunc(ready, func(x, y situation) int {
+		return cmp.Or(
+			cmp.Compare(one(x.choice.body.Exclusive), one(y.choice.body.Exclusive)),
+			cmp.Compare(x.restarts(), y.restarts()),
+			cmp.Compare(x.order.given.Number, y.order.given.Number),
+		)
+	})
+	for i := range ready {
+		if ready[i].choice.body.Exclusive && (restartPending || w.cycle.Installed+w.cycle.Failed > 0) {
+			continue // in a round of its own
+		}
+		return &ready[i], nil
+	}
+	return nil, nil
+}
+
+func one(yes bool) int {
+	if yes {
+		return 1
+	}
+	return 0
+}
+
+// confirm asks, as the last thing before an install, whether it is still ordered, and looks whether it is still
+// needed. A node that does not answer confirms nothing.
+func (w *work) confirm(ctx context.Context, st *situation) (same bool, err error) {
+	a := w.agent
+	former := a.ordered
+	current, err := a.fetchAssignments(ctx, former)
+	if err != nil {
+		return false, fmt.Errorf("nothing is installed that the site does not confirm: %w", err)
+	}
+	a.ordered = current
+	if err := w.lookAgain(ctx); err != nil {
+		return false, err
+	}
+	situations, err := w.situations()
+	if err != nil {
+		return false, err
+	}
+	for i := range situations {
+		if situations[i].order.id() == st.order.id() && situations[i].ready {
+			*st = situations[i]
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// lookAgain reads the computer anew, for the orders alone: the catalog's other updates keep their verdicts.
+func (w *work) lookAgain(ctx context.Context) error {
+	read, err := w.agent.cfg.Source.Read(ctx)
+	if err != nil {
+		return fmt.Errorf("read facts: %w", err)
+	}
+	machine, err := w.agent.machine(ctx)
+	if err != nil {
+		return err
+	}
+	w.scan.facts, w.scan.machine = read, machine
+	w.scan.evaluator = rule.NewEvaluator(read, w.scan.knowledge)
+	for _, o := range w.agent.ordered.orders {
+		if k := w.scan.updates[o.id()]; k != nil && o.err == nil {
+			k.verdict = w.scan.verdictOf(o)
+		}
+	}
+	return nil
+}
+
+// install lays out, verifies, runs, and asks the rules. The attempt is written down before the installer starts.
+func (w *work) install(ctx context.Context, st *situation) error {
+	a, o, c := w.agent, st.order, st.choice
+	w.alone = c.body.Exclusive
+	attempt := agentapi.Attempt{
+		ID: newID(), Number: o.given.Number, Policy: o.assigned.Document.ID, Package: c.doc.ID, Started: a.cfg.Now().UTC(),
+	}
+	defer a.clear(attempt.ID)
+	run, err := a.stage(c, attempt.ID)
+	if err == nil {
+		a.step("laid out")
+		err = a.verify(c, run, a.ordered)
+	}
+	if err != nil {
+		return w.refuse(st, err)
+	}
+	a.step("verified")
+	st.progress.Running = &attempt
+	if err := a.save(st.progress); err != nil {
+		return err
+	}
+	a.step("started")
+	a.cfg.Log.Info("install", "update", o.update.Name, "package", c.body.Name, "policy", o.body.Name)
+	job := install.Job{Type: c.body.Installer.Type, File: run, Arguments: c.body.Installer.Arguments, Limit: a.cfg.Limit}
+	if o.pin.CommandLine != "" {
+		job.Arguments = o.pin.CommandLine
+	}
+	outcome, err := a.cfg.Runner.Run(ctx, job)
+	a.step("ran")
+	return w.ended(ctx, st, outcome, err)
+}
+
+// refuse notes an install that did not start, because what was laid out is not what was ordered. The payload is
+// fetched anew.
+func (w *work) refuse(st *situation, err error) error {
+	a := w.agent
+	a.cfg.Log.Error("an install is refused", "update", st.order.update.Name, "error", err)
+	w.cycle.Failed++
+	for _, file := range st.choice.payload.Files {
+		if err := a.payloads.Remove(file.SHA256); err != nil {
+			a.cfg.Log.Warn("a refused payload stays", "error", err)
+		}
+	}
+	return w.fail(st.progress, agentapi.Attempt{
+		ID: newID(), Number: st.order.given.Number, Policy: st.order.assigned.Document.ID, Package: st.choice.doc.ID,
+		Started: a.cfg.Now().UTC(), Code: -1,
+	}, err.Error())
+}
+
+// fail counts a failed attempt and puts it into the outbox.
+func (w *work) fail(p *progress, attempt agentapi.Attempt, text string) error {
+	a := w.agent
+	text = cut(strings.TrimSpace(text), agentapi.MaxText)
+	attempt.Ended, attempt.Success, attempt.Text = a.cfg.Now().UTC(), false, text
+	p.Attempts++
+	p.Next, p.Text, p.Running = a.cfg.Now().Add(a.cfg.Retry), text, nil
+	return w.record(p, attempt)
+}
+
+// record writes the outbox before the progress: after a power cut between the two the attempt is told twice under one
+// id, which the site takes for one.
+func (w *work) record(p *progress, attempt agentapi.Attempt) error {
+	a := w.agent
+	a.memory.Outbox = append(slices.DeleteFunc(a.memory.Outbox, func(o agentapi.Attempt) bool { return o.ID == attempt.ID }), attempt)
+	if err := a.folder.write(memoryFile, a.memory); err != nil {
+		return err
+	}
+	return a.save(p)
+}
+
+// ended reads what the installer answered and asks the rules whether it is so.
+func (w *work) ended(ctx context.Context, st *situation, outcome install.Outcome, failed error) error {
+	attempt := *st.progress.Running
+	attempt.Code = outcome.Code
+	meaning := install.Read(st.choice.body.Installer, outcome.Code)
+	attempt.Restart = failed == nil && meaning.Restart
+	if errors.Is(failed, context.Canceled) {
+		st.progress.Running = nil
+		return errors.Join(failed, w.agent.save(st.progress)) // it was not started
+	}
+	if err := w.lookAgain(ctx); err != nil {
+		return err
+	}
+	w.agent.step("looked")
+	has := w.scan.isInstalled(st.order, st.choice)
+	switch {
+	case failed != nil:
+		w.cycle.Failed++
+		return w.fail(st.progress, attempt, failed.Error()+"\n"+outcome.Output)
+	case meaning.Result != catalog.Succeeded:
+		w.cycle.Failed++
+		return w.fail(st.progress, attempt, meaning.Text+"\n"+outcome.Output)
+	case has.Answer != rule.True && !meaning.Restart:
+		w.cycle.Failed++
+		attempt.Remained = true
+		why := "the installer succeeded, and the rules still say that it is not installed"
+		if has.Answer == rule.Unknown {
+			why = "the installer succeeded, and whether it is installed cannot be told: " + has.Because
+		}
+		return w.fail(st.progress, attempt, why)
+	}
+	return w.succeed(st.progress, attempt, meaning)
+}
+
+func (w *work) succeed(p *progress, attempt agentapi.Attempt, meaning install.Meaning) error {
+	ended := w.agent.cfg.Now().UTC()
+	attempt.Ended, attempt.Success, attempt.Text = ended, true, meaning.Text
+	p.LastApplied, p.Running, p.Next, p.Text = &ended, nil, time.Time{}, ""
+	p.Restarting, p.RestartBoot = attempt.Restart, ""
+	if attempt.Restart {
+		p.RestartBoot = w.scan.machine.Boot
+	}
+	if !attempt.Restart {
+		p.Attempts = 0
+	}
+	w.cycle.Installed++
+	return w.record(p, attempt)
+}
+
+// settle judges installs whose end this agent did not see, because it or the computer was ended: the rules decide
+// whether they are installed. After a restart it judges those that asked for one.
+func (w *work) settle(ctx context.Context) error {
+	for _, o := range w.agent.ordered.orders {
+		if o.err != nil || !o.meant(w.scan) {
+			continue
+		}
+		p, err := w.agent.progressOf(o)
+		if err != nil {
+			return err
+		}
+		if err := w.settleOne(o, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *work) settleOne(o *order, p *progress) error {
+	if p.Running != nil {
+		attempt := *p.Running
+		attempt.Code = -1
+		if has := w.scan.isInstalled(o, w.agent.ran(o, attempt.Package)); has.Answer == rule.True {
+			return w.succeed(p, attempt, install.Meaning{Text: "the agent was ended during the install; it is installed"})
+		}
+		w.cycle.Failed++
+		return w.fail(p, attempt, "the agent was ended during the install, and it is not installed")
+	}
+	if !p.Restarting || p.RestartBoot == "" || p.RestartBoot == w.scan.machine.Boot {
+		return nil
+	}
+	p.Restarting, p.RestartBoot = false, ""
+	if has := w.scan.isInstalled(o, nil); has.Answer == rule.True {
+		p.Attempts = 0
+		return w.agent.save(p)
+	}
+	p.Attempts++
+	p.Next = w.agent.cfg.Now().Add(w.agent.cfg.Retry)
+	p.Text = "the installer succeeded, the computer was restarted, and the rules still say that it is not installed"
+	return w.agent.save(p)
+}
+
+// ran finds the package of an attempt again, nil when it is not ordered any more.
+func (a *Agent) ran(o *order, id string) *choice {
+	for i := range o.given.Packages {
+		if o.given.Packages[i].ID == id {
+			if c, err := a.readPackage(o, &o.given.Packages[i]); err == nil {
+				return c
+			}
+		}
+	}
+	return nil
+}
+
+func newID() string {
+	var id [16]byte
+	_, _ = rand.Read(id[:]) // never fails
+	return hex.EncodeToString(id[:])
+}
