@@ -44,6 +44,7 @@ type Config struct {
 	Log    *slog.Logger                           // nil: slog.Default()
 	Limit  time.Duration                          // of one installer; 0: install.DefaultLimit
 	Retry  time.Duration                          // from a failed install to the next try; 0: ten minutes
+	Resume time.Duration                          // before a cut download goes on; 0: one second
 	Random func() float64                         // from 0 up to 1; nil: math/rand
 }
 
@@ -86,7 +87,7 @@ func open(cfg Config, step func(string)) (*Agent, error) {
 
 func (a *Agent) load() error {
 	var err error
-	if a.payloads, err = content.Open(filepath.Join(a.cfg.Dir, "payloads"), content.Options{Now: a.cfg.Now}); err != nil {
+	if a.payloads, err = content.Open(filepath.Join(a.cfg.Dir, "payloads"), content.Options{Now: a.cfg.Now, Backoff: a.cfg.Resume}); err != nil {
 		return err
 	}
 	if a.identity, err = loadIdentity(a.folder); err != nil {

@@ -111,6 +111,12 @@ func (a *Agent) scanRules(ctx context.Context) (*scan, error) {
 
 // finish reports what the round changed and says when the next is due.
 func (a *Agent) finish(ctx context.Context, w *work, wait time.Duration) (Cycle, error) {
+	if w.stale {
+		var err error
+		if w.scan, err = a.look(ctx); err != nil {
+			return *w.cycle, err
+		}
+	}
 	situations, err := w.situations()
 	if err != nil {
 		return *w.cycle, err

@@ -85,11 +85,18 @@ func (a *Agent) drop(update string) error {
 // progressOf finds the progress of an order, new when the order was not seen before or was revised.
 func (a *Agent) progressOf(o *order) (*progress, error) {
 	key := o.assigned.Document.Digest.String()
-	p := a.orders[o.id()]
+	p, now := a.orders[o.id()], a.cfg.Now()
 	if p != nil && p.Order == key {
+		// A clock that ran ahead and was set right must not hold up anything.
+		if p.Ordered.After(now) {
+			p.Ordered = now
+		}
+		if p.Next.Sub(now) > 2*a.cfg.Retry {
+			p.Next = now
+		}
 		return p, nil
 	}
-	fresh := &progress{Update: o.id(), Order: key, Ordered: a.cfg.Now()}
+	fresh := &progress{Update: o.id(), Order: key, Ordered: now}
 	if p != nil {
 		fresh.LastApplied, fresh.Running = p.LastApplied, p.Running
 		fresh.RestartBoot, fresh.Restarting = p.RestartBoot, p.Restarting

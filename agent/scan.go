@@ -115,14 +115,21 @@ func (s *scan) judgeAll(ctx context.Context, all []numbered) error {
 		}
 	}
 	for id, one := range s.updates {
-		if one.verdict.standing != applicable {
-			continue
-		}
-		if by := s.successor(id, func(id string, k *known) bool { return k.verdict.standing == installed }); by != "" {
-			one.verdict = verdict{superseded, fmt.Sprintf("superseded by %s, which is installed", s.nameOf(by))}
-		}
+		one.verdict = s.overtaken(id, one.verdict)
 	}
 	return nil
+}
+
+// overtaken lowers the verdict on a missing update that something installed supersedes.
+func (s *scan) overtaken(id string, v verdict) verdict {
+	if v.standing != applicable {
+		return v
+	}
+	by := s.successor(id, func(_ string, k *known) bool { return k.verdict.standing == installed })
+	if by == "" {
+		return v
+	}
+	return verdict{superseded, fmt.Sprintf("superseded by %s, which is installed", s.nameOf(by))}
 }
 
 // judge holds an update's own rules against the computer.

@@ -72,7 +72,7 @@ func (a *Agent) stand(o *order, as *assignments, s *scan) (situation, error) {
 func (s *scan) verdictOf(o *order) verdict {
 	v := s.judge(&o.update)
 	if v.standing == applicable {
-		return s.prerequisites(v, o.update.Prerequisites)
+		return s.overtaken(o.id(), s.prerequisites(v, o.update.Prerequisites))
 	}
 	return v
 }
@@ -93,16 +93,16 @@ func (a *Agent) needed(st situation, as *assignments, s *scan) situation {
 	if st.choice, err = a.choose(o, s); err != nil {
 		return st.says(agentapi.CannotTell, "%v", err)
 	}
-	if first := s.lacking(o.update.Prerequisites); first != "" {
-		return st.says(agentapi.Pending, "%s must be installed first", first)
-	}
 	st.fetch = true
 	if !a.held(st.choice) {
 		if p.Next.After(now) {
 			st.starts = p.Next
-			return st.says(agentapi.Retry, "%s", p.Text)
+			return st.says(again(p), "%s", p.Text)
 		}
 		return st.says(agentapi.DownloadRequired, "")
+	}
+	if first := s.lacking(o.update.Prerequisites); first != "" {
+		return st.says(agentapi.Pending, "%s must be installed first", first)
 	}
 	return a.timed(st, as, now)
 }
@@ -116,11 +116,7 @@ func (a *Agent) timed(st situation, as *assignments, now time.Time) situation {
 	}
 	waiting := agentapi.Scheduled
 	if p.Next.After(now) || p.Attempts > 0 {
-		waiting = agentapi.FailedRescheduled
-		if p.Attempts == 0 {
-			waiting = agentapi.Retry
-		}
-		text = p.Text
+		waiting, text = again(p), p.Text
 	}
 	st.starts = later(start, p.Next)
 	switch {
@@ -167,6 +163,14 @@ func (a *Agent) start(o *order, p *progress, as *assignments, now time.Time) (ti
 		}
 	}
 	return opens, text, nil
+}
+
+// again is the status of what will be tried again: an install that failed, or a step before the first.
+func again(p *progress) agentapi.Status {
+	if p.Attempts > 0 {
+		return agentapi.FailedRescheduled
+	}
+	return agentapi.Retry
 }
 
 func later(a, b time.Time) time.Time {
@@ -217,11 +221,5 @@ func (st *situation) restarts() int {
 	return 1
 }
 
-// isInstalled asks the rules after an install, and the package's own where it has one.
-func (s *scan) isInstalled(o *order, c *choice) rule.Verdict {
-	v := s.evaluator.Evaluate(o.update.Installed)
-	if v.Answer != rule.True && c != nil && c.body.Installed != nil {
-		return s.evaluator.Evaluate(c.body.Installed)
-	}
-	return v
-}
+// isInstalled asks the update's rule after an install.
+func (s *scan) isInstalled(o *order) rule.Verdict { return s.evaluator.Evaluate(o.update.Installed) }

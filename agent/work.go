@@ -24,6 +24,7 @@ type work struct {
 	cycle *Cycle
 	tried map[string]bool // update ids
 	alone bool            // nothing else may be installed in this round
+	stale bool            // the computer was looked at again, for the orders alone
 }
 
 // rank puts the situation that people should see, and that is acted on, first among those of one update.
@@ -198,6 +199,7 @@ func (w *work) lookAgain(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	w.stale = true
 	w.scan.facts, w.scan.machine = read, machine
 	w.scan.evaluator = rule.NewEvaluator(read, w.scan.knowledge)
 	for _, o := range w.agent.ordered.orders {
@@ -292,13 +294,16 @@ func (w *work) ended(ctx context.Context, st *situation, outcome install.Outcome
 		return err
 	}
 	w.agent.step("looked")
-	has := w.scan.isInstalled(st.order, st.choice)
+	has := w.scan.isInstalled(st.order)
 	switch {
 	case failed != nil:
 		w.cycle.Failed++
 		return w.fail(st.progress, attempt, failed.Error()+"\n"+outcome.Output)
 	case meaning.Result != catalog.Succeeded:
 		w.cycle.Failed++
+		if outcome.Code == install.CodeBusy && st.choice.body.Installer.Type != catalog.EXE {
+			st.progress.Attempts-- // another installation is under way: that was no try
+		}
 		return w.fail(st.progress, attempt, meaning.Text+"\n"+outcome.Output)
 	case has.Answer != rule.True && !meaning.Restart:
 		w.cycle.Failed++
@@ -342,24 +347,49 @@ func (w *work) settle(ctx context.Context) error {
 			return err
 		}
 	}
+	return w.settleOrphans()
+}
+
+// settleOrphans judges interrupted installs of what is not ordered any more by the catalog's present rules.
+func (w *work) settleOrphans() error {
+	for id, p := range w.agent.orders {
+		if p.Running == nil || slices.ContainsFunc(w.agent.ordered.orders, func(o *order) bool { return o.id() == id && o.err == nil }) {
+			continue
+		}
+		var err error
+		if k := w.scan.updates[id]; k != nil && k.verdict.standing == installed {
+			err = w.succeed(p, *p.Running, install.Meaning{Text: interruptedInstalled})
+		} else {
+			err = w.fail(p, *p.Running, interruptedMissing)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	return nil
 }
+
+// What is said of installs whose end this agent did not see.
+const (
+	interruptedInstalled = "the agent was ended during the install; it is installed"
+	interruptedMissing   = "the agent was ended during the install, and it is not installed"
+)
 
 func (w *work) settleOne(o *order, p *progress) error {
 	if p.Running != nil {
 		attempt := *p.Running
 		attempt.Code = -1
-		if has := w.scan.isInstalled(o, w.agent.ran(o, attempt.Package)); has.Answer == rule.True {
-			return w.succeed(p, attempt, install.Meaning{Text: "the agent was ended during the install; it is installed"})
+		if has := w.scan.isInstalled(o); has.Answer == rule.True {
+			return w.succeed(p, attempt, install.Meaning{Text: interruptedInstalled})
 		}
 		w.cycle.Failed++
-		return w.fail(p, attempt, "the agent was ended during the install, and it is not installed")
+		return w.fail(p, attempt, interruptedMissing)
 	}
 	if !p.Restarting || p.RestartBoot == "" || p.RestartBoot == w.scan.machine.Boot {
 		return nil
 	}
 	p.Restarting, p.RestartBoot = false, ""
-	if has := w.scan.isInstalled(o, nil); has.Answer == rule.True {
+	if has := w.scan.isInstalled(o); has.Answer == rule.True {
 		p.Attempts = 0
 		return w.agent.save(p)
 	}
@@ -367,18 +397,6 @@ func (w *work) settleOne(o *order, p *progress) error {
 	p.Next = w.agent.cfg.Now().Add(w.agent.cfg.Retry)
 	p.Text = "the installer succeeded, the computer was restarted, and the rules still say that it is not installed"
 	return w.agent.save(p)
-}
-
-// ran finds the package of an attempt again, nil when it is not ordered any more.
-func (a *Agent) ran(o *order, id string) *choice {
-	for i := range o.given.Packages {
-		if o.given.Packages[i].ID == id {
-			if c, err := a.readPackage(o, &o.given.Packages[i]); err == nil {
-				return c
-			}
-		}
-	}
-	return nil
 }
 
 func newID() string {

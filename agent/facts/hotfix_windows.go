@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/windows"
 
 	"thatch/catalog/rule"
+	release "thatch/catalog/windows"
 )
 
 const maxManifest = 16 << 10 // the identifier is in the first lines
@@ -28,5 +29,11 @@ func (manifests) head(name string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(file, maxManifest))
 }
 
-// product is the name that Microsoft's documents have for the system.
-func product(s *rule.System) string { return s.Name }
+// product is the name that Microsoft's documents have for the system, "" when they have none.
+func product(s *rule.System) string {
+	release := release.Find(s.Major, s.Minor, s.Build, s.ProductType > 1)
+	if release == nil || s.ProductType == 0 {
+		return ""
+	}
+	return release.NameOn(s.Architecture, s.InstallationType == "servercore" || release.Core)
+}
