@@ -219,7 +219,8 @@ func TestLanguages(t *testing.T) {
 			s.computer.values["app"], s.computer.languages = "1", c.languages
 			id := s.update(1, "app", "2")
 			s.node.Order([]agentapi.AssignedPolicy{s.policyOf("p", map[string][]*pack{id: {
-				{id: "p-fr", language: "fr", script: "set app=2"}, {id: "p-de", language: "de", script: "set app=2"},
+				{id: "p-fr", language: "fr", script: "set app=2"},
+				{id: "p-de", language: "de", script: "set app=2"},
 				{id: "p-pt", language: "pt-br", script: "set app=2"},
 			}})})
 			s.round()
