@@ -118,6 +118,14 @@ type Update struct {
 	Installed     *rule.Rule `json:"installed,omitempty"`
 	Superseded    *rule.Rule `json:"superseded,omitempty"`
 	NoRule        string     `json:"no_rule,omitempty"` // why no rule could be made
+	Texts         []Text     `json:"texts,omitempty"`   // in further languages, sorted by them; Title is in the vendor's own
+}
+
+// Text is what an update is called in one language.
+type Text struct {
+	Language    string `json:"language"` // lower-case BCP 47
+	Title       string `json:"title"`
+	Description string `json:"description,omitempty"`
 }
 
 // Product is what an update is installed on.

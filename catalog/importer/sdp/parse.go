@@ -1,0 +1,363 @@
+package sdp
+
+import (
+	"archive/zip"
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"thatch/catalog/importer"
+	"thatch/catalog/importer/cab"
+)
+
+// Parse implements importer.Source. A file is a package, a catalog of them (v1), or a cabinet or zip archive of either
+// kind. Only the package being read is held as XML. A package that is broken is left out with a warning; a file that
+// is cut short is an error, for what follows the cut must not count as withdrawn.
+func (s *Source) Parse(ctx context.Context, req importer.Request, file importer.File, emit func(importer.Part) error, warn func(importer.Warning)) (string, error) {
+	stream, err := file.Open(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer stream.Close()
+	g := &gathering{
+		file: file.Name, warn: warn, exclude: exclusions(req.Exclude), parts: map[string]int{}, bulletins: map[string][]mention{},
+	}
+	if err := s.container(ctx, stream, g); err != nil {
+		return "", err
+	}
+	return "", g.emit(emit)
+}
+
+// container tells by the first bytes what a stream is.
+func (s *Source) container(ctx context.Context, stream io.Reader, g *gathering) error {
+	buffered := bufio.NewReaderSize(stream, 64<<10)
+	head, _ := buffered.Peek(4)
+	switch {
+	case string(head) == cab.Magic:
+		return s.cabinet(ctx, buffered, g)
+	case string(head) == "PK\x03\x04" || string(head) == "PK\x05\x06":
+		return s.archive(ctx, buffered, g)
+	}
+	return g.xml(ctx, buffered)
+}
+
+// member is a file in a cabinet or an archive.
+type member struct {
+	name string
+	size int64
+	open func() (io.ReadCloser, error)
+}
+
+// choose picks the members that make the catalog: packages of their own (v2) before a catalog file (v1), which says
+// the same once more.
+func choose(names []string) (wanted func(name string) bool, err error) {
+	isPackage := func(name string) bool { return strings.EqualFold(path.Ext(name), ".sdp") }
+	if slices.ContainsFunc(names, isPackage) {
+		return isPackage, nil
+	}
+	for _, atRoot := range []bool{true, false} {
+		for _, name := range names {
+			if strings.EqualFold(path.Ext(name), ".xml") && (!atRoot || !strings.Contains(name, "/")) {
+				return func(other string) bool { return other == name }, nil
+			}
+		}
+	}
+	return nil, errors.New("it holds no .sdp and no .xml file: this is no catalog of SDP packages")
+}
+
+func (s *Source) cabinet(ctx context.Context, stream io.Reader, g *gathering) error {
+	reader, err := cab.NewReader(stream)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, file := range reader.Files() {
+		names = append(names, file.Name)
+	}
+	wanted, err := choose(names)
+	if err != nil {
+		return err
+	}
+	content := &limited{r: reader, left: s.limit()}
+	for {
+		file, err := reader.Next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil && !wanted(file.Name) && errors.Is(err, cab.ErrMethod):
+			continue
+		case err != nil:
+			return err
+		case wanted(file.Name):
+			if err := g.member(ctx, file.Name, content); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// archive reads a zip file, whose table is at its end: it is kept in a temporary file meanwhile.
+func (s *Source) archive(ctx context.Context, stream io.Reader, g *gathering) error {
+	spool, err := os.CreateTemp("", "sdp-*.zip")
+	if err != nil {
+		return fmt.Errorf("unpack zip archive: %w", err)
+	}
+	defer os.Remove(spool.Name())
+	defer spool.Close()
+	size, err := io.Copy(spool, stream)
+	if err != nil {
+		return fmt.Errorf("unpack zip archive: %w", err)
+	}
+	archive, err := zip.NewReader(spool, size)
+	if err != nil {
+		return fmt.Errorf("zip archive: %w", err)
+	}
+	var names []string
+	for _, file := range archive.File {
+		names = append(names, strings.ReplaceAll(file.Name, `\`, "/"))
+	}
+	wanted, err := choose(names)
+	if err != nil {
+		return err
+	}
+	left := s.limit()
+	for i, file := range archive.File {
+		if !wanted(names[i]) {
+			continue
+		}
+		content, err := file.Open()
+		if err != nil {
+			return fmt.Errorf("zip archive, %s: %w", names[i], err)
+		}
+		counted := &limited{r: content, left: left}
+		err = g.member(ctx, names[i], counted)
+		content.Close()
+		if err != nil {
+			return err
+		}
+		left = counted.left
+	}
+	return nil
+}
+
+// limited ends an archive that unpacks to more than it should.
+type limited struct {
+	r    io.Reader
+	left int64
+}
+
+func (l *limited) Read(p []byte) (int, error) {
+	n, err := l.r.Read(p)
+	if l.left -= int64(n); l.left < 0 {
+		return 0, fmt.Errorf("unpacked, %w", importer.ErrTooLarge)
+	}
+	return n, err
+}
+
+// gathering is what one vendor file has said so far.
+type gathering struct {
+	file      string
+	warn      func(importer.Warning)
+	exclude   map[string]bool
+	order     []importer.Part
+	parts     map[string]int       // key -> place in order
+	created   []string             // of each part
+	mentions  []mention            // of each part; without a package where it is in no bulletin
+	keys      []string             // of the bulletin of each part
+	bulletins map[string][]mention // filled at the end
+}
+
+// member reads one file of an archive; what is wrong with a package file costs that file alone.
+func (g *gathering) member(ctx context.Context, name string, content io.Reader) error {
+	if strings.EqualFold(path.Ext(name), ".sdp") {
+		err := g.xml(ctx, content)
+		if lasting := new(packageError); errors.As(err, &lasting) {
+			g.failed("file "+name, lasting.error)
+			return nil
+		}
+		return err
+	}
+	if err := g.xml(ctx, content); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// packageError is about XML, not about reading it.
+type packageError struct{ error }
+
+func (e packageError) Unwrap() error { return e.error }
+
+func (g *gathering) failed(element string, err error) {
+	g.warn(importer.Warning{
+		File: g.file, Element: element, Kind: "package-failed", Failed: true,
+		Text: err.Error() + "; the package is left out",
+	})
+}
+
+// xml reads a package or a catalog of them.
+func (g *gathering) xml(ctx context.Context, stream io.Reader) error {
+	watched := &watched{r: stream}
+	split, err := newSplitter(watched)
+	for err == nil {
+		var one raw
+		if one, err = split.next(); err == nil {
+			g.one(split.head, one)
+			err = ctx.Err()
+		}
+	}
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil
+	case watched.err != nil:
+		return watched.err
+	case ctx.Err() != nil:
+		return ctx.Err()
+	}
+	return packageError{err}
+}
+
+// watched remembers an error of the stream itself.
+type watched struct {
+	r   io.Reader
+	err error
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	n, err := w.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		w.err = err
+	}
+	return n, err
+}
+
+// one reads a package and takes it in.
+func (g *gathering) one(catalog []byte, from raw) {
+	var pending []importer.Warning
+	p := &pack{file: g.file, line: from.line, report: func(w importer.Warning) { pending = append(pending, w) }}
+	root, err := parse(catalog, from.xml)
+	if err == nil {
+		err = p.read(root)
+	}
+	if err != nil {
+		g.failed(p.place(""), err)
+		return
+	}
+	if g.excluded(p) {
+		return
+	}
+	part, err := p.partOf()
+	if err != nil {
+		g.failed(p.place(""), err)
+		return
+	}
+	for _, w := range pending {
+		g.warn(w)
+	}
+	body, err := json.Marshal(part)
+	if err != nil {
+		g.failed(p.place(""), err)
+		return
+	}
+	g.take(p, body)
+}
+
+func (g *gathering) excluded(p *pack) bool {
+	for _, name := range []string{p.update.Vendor, p.update.Product.Name, p.update.Class} {
+		if g.exclude[strings.ToLower(name)] {
+			return true
+		}
+	}
+	return false
+}
+
+// exclusions are names of vendors, products and classes.
+func exclusions(names []string) map[string]bool {
+	set := map[string]bool{}
+	for _, name := range names {
+		if name = strings.ToLower(strings.TrimSpace(name)); name != "" {
+			set[name] = true
+		}
+	}
+	return set
+}
+
+// take keeps a package's part; of one that occurs twice, the one created last.
+func (g *gathering) take(p *pack, body []byte) {
+	said, key := mention{}, ""
+	if p.update.Bulletin != "" {
+		key = strings.TrimPrefix(p.update.Bulletin, Name+"/")
+		said = mention{
+			Package: p.id, Created: p.created, Article: cmp.Or(p.article, p.update.KB), Vendor: p.update.Vendor, Title: p.update.Title,
+			Description: p.summary, Severity: p.update.Severity, URL: p.update.URL, CVEs: p.update.CVEs,
+		}
+	}
+	at, twice := g.parts[p.id]
+	if !twice {
+		at = len(g.order)
+		g.parts[p.id] = at
+		g.order, g.created = append(g.order, importer.Part{}), append(g.created, "")
+		g.mentions, g.keys = append(g.mentions, mention{}), append(g.keys, "")
+	} else {
+		p.report = g.warn
+		p.warn("package-repeated", "", "the file holds the package more than once; the one created last is taken")
+		if p.created < g.created[at] {
+			return
+		}
+	}
+	g.order[at] = importer.Part{Source: Name, File: g.file, Key: p.id, Body: body}
+	g.created[at], g.mentions[at], g.keys[at] = p.created, said, key
+}
+
+// emit hands out the parts of the packages, then those of their bulletins.
+func (g *gathering) emit(emit func(importer.Part) error) error {
+	var order []string
+	for i, part := range g.order {
+		if err := emit(part); err != nil {
+			return err
+		}
+		if key := g.keys[i]; key != "" {
+			if g.bulletins[key] == nil {
+				order = append(order, key)
+			}
+			g.bulletins[key] = append(g.bulletins[key], g.mentions[i])
+		}
+	}
+	for _, key := range order {
+		said := g.bulletins[key]
+		slices.SortFunc(said, func(a, b mention) int { return strings.Compare(a.Package, b.Package) })
+		body, err := json.Marshal(bulletinPart{Packages: said})
+		if err != nil {
+			return err
+		}
+		if err := emit(importer.Part{Source: Name, File: g.file, Key: key, Body: body}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// createdOf finds the revision of a package file in its bytes, without reading them as XML; "" when it is not there.
+func createdOf(xml []byte) string {
+	mark := []byte("CreationDate=")
+	at := bytes.Index(xml, mark)
+	if at < 0 || at+len(mark)+2 > len(xml) {
+		return ""
+	}
+	rest := xml[at+len(mark):]
+	end := bytes.IndexByte(rest[1:], rest[0])
+	if end < 0 || end > 64 {
+		return ""
+	}
+	created, _ := parseDate(string(rest[1 : end+1]))
+	return created
+}
