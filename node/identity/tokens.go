@@ -212,6 +212,9 @@ func (id *Identity) write(ctx context.Context, reason string, statements ...stor
 	applied, err := id.cfg.Writer.Write(ctx, store.Batch{
 		Reason: reason, Topics: []string{"identity"}, Statements: statements,
 	})
+	if err == nil && applied.Repeated {
+		return fmt.Errorf("%s: this request was carried out before, and its answer cannot be given again: %w", reason, store.ErrConflict)
+	}
 	return errors.Join(err, applied.Err())
 }
 
