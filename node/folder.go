@@ -36,16 +36,25 @@ type folder struct {
 	id   string // of the node; made at the first start
 }
 
-func openFolder(dir string) (*folder, error) {
+// MakeFolder makes a data folder that is its owner's alone, unless there is one.
+func MakeFolder(dir string) error {
 	_, err := os.Stat(dir)
 	made := errors.Is(err, fs.ErrNotExist)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make the data folder: %w", err)
+		return fmt.Errorf("make the data folder: %w", err)
 	}
-	if made {
-		if err := own(dir); err != nil {
-			return nil, fmt.Errorf("keep the data folder %s from others: %w", dir, err)
-		}
+	if !made {
+		return nil
+	}
+	if err := own(dir); err != nil {
+		return fmt.Errorf("keep the data folder %s from others: %w", dir, err)
+	}
+	return nil
+}
+
+func openFolder(dir string) (*folder, error) {
+	if err := MakeFolder(dir); err != nil {
+		return nil, err
 	}
 	lock, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

@@ -71,6 +71,7 @@ func rootCommand(a *cli.App) *cobra.Command {
 		tasksCommand(a),
 		auditCommand(a),
 		settingsCommand(a),
+		serviceCommand(a),
 		versionCommand(a),
 	)
 	return root

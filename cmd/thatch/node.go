@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"thatch/cmd/internal/cli"
+	"thatch/cmd/internal/service"
 	"thatch/console/api"
 	"thatch/node"
 )
@@ -47,26 +50,47 @@ func nodeCommand(a *cli.App) *cobra.Command {
 	return cmd
 }
 
-func runNode(ctx context.Context, a *cli.App, f nodeFlags) (err error) {
+// runNode runs a node until ctx ends; where the Windows service manager started us, as it says.
+func runNode(ctx context.Context, a *cli.App, f nodeFlags) error {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(f.log)); err != nil {
 		return cli.Usagef("--log %q: want debug, info, warn or error", f.log)
 	}
+	return service.Run(ctx, nodeService(nil, func(ctx context.Context) (err error) {
+		out := a.Err
+		if service.Managed() {
+			if err := node.MakeFolder(a.Node.Dir); err != nil {
+				return err
+			}
+			file, err := service.LogFile(filepath.Join(a.Node.Dir, logFile))
+			if err != nil {
+				return err
+			}
+			defer file.Close()
+			out = file
+		}
+		n, err := node.New(ctx, node.Config{
+			Dir: a.Node.Dir, Listen: f.listen, Site: f.site, Languages: f.languages, Names: f.names,
+			Version: a.Version, Log: newLog(out, level, a.JSON),
+		})
+		if err != nil {
+			return fmt.Errorf("start the node: %w", err)
+		}
+		defer func() { err = errors.Join(err, n.Close()) }()
+		mount(n)
+		return n.Run(ctx)
+	}))
+}
+
+// logFile is where a service of Windows logs, in the data folder.
+const logFile = "node.log"
+
+func newLog(out io.Writer, level slog.Level, asJSON bool) *slog.Logger {
 	options := &slog.HandlerOptions{Level: level}
-	handler := slog.Handler(slog.NewTextHandler(a.Err, options))
-	if a.JSON {
-		handler = slog.NewJSONHandler(a.Err, options)
+	if asJSON {
+		return slog.New(slog.NewJSONHandler(out, options))
 	}
-	n, err := node.New(ctx, node.Config{
-		Dir: a.Node.Dir, Listen: f.listen, Site: f.site, Languages: f.languages, Names: f.names,
-		Version: a.Version, Log: slog.New(handler),
-	})
-	if err != nil {
-		return fmt.Errorf("start the node: %w", err)
-	}
-	defer func() { err = errors.Join(err, n.Close()) }()
-	mount(n)
-	return n.Run(ctx)
+	return slog.New(slog.NewTextHandler(out, options))
 }
 
 // mount puts the doors on a node.

@@ -80,20 +80,38 @@ func (r *Room) record(l *live) error {
 		SQL:  `UPDATE run SET state = ?, progress = ?, result = ?, error = ?, ended = ?, busy = CASE WHEN ? THEN busy ELSE ? END WHERE id = ?`,
 		Args: []any{string(run.State), string(progress), string(run.Result), run.Error, ended, run.Ended == nil, busy, run.ID}, Want: 1,
 	}
-	batch := []store.Statement{update}
-	for _, line := range run.Lines[l.written:] {
-		batch = append(batch, store.Statement{
+	// The end of a run is kept even when the run was cancelled.
+	ctx, reason := context.WithoutCancel(l.ctx), string(run.State)+" "+run.Task
+	for {
+		lines := run.Lines[l.written:min(len(run.Lines), l.written+linesPerBatch)]
+		batch := writeLines(run.ID, lines)
+		last := l.written+len(lines) == len(run.Lines)
+		if last {
+			batch = append(batch, update)
+		}
+		if err := r.write(ctx, reason, batch...); err != nil {
+			return err
+		}
+		l.written += len(lines)
+		if last {
+			return nil
+		}
+	}
+}
+
+// linesPerBatch keeps a batch well below its limit.
+const linesPerBatch = 300
+
+func writeLines(run string, lines []Line) []store.Statement {
+	statements := make([]store.Statement, 0, len(lines)+1)
+	for _, line := range lines {
+		statements = append(statements, store.Statement{
 			SQL: `INSERT INTO run_line (run, number, at, text) VALUES (?, ?, ?, ?)
 				ON CONFLICT (run, number) DO UPDATE SET at = excluded.at, text = excluded.text`,
-			Args: []any{run.ID, line.Number, stamp(line.At), line.Text},
+			Args: []any{run, line.Number, stamp(line.At), line.Text},
 		})
 	}
-	// The end of a run is kept even when the run was cancelled.
-	if err := r.write(context.WithoutCancel(l.ctx), string(run.State)+" "+run.Task, batch...); err != nil {
-		return err
-	}
-	l.written = len(run.Lines)
-	return nil
+	return statements
 }
 
 // settle marks the runs that were going on when this node ended, and returns them.

@@ -48,6 +48,15 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Text }
 
+// Request is one request to the API.
+type Request struct {
+	Method string
+	Path   string // below /api/v1, see Path
+	Query  url.Values
+	In     any    // body, encoded as JSON; nil: none
+	ID     string // under which a retry is recognised; "": it is not
+}
+
 // Where names the node, for messages.
 func (c *Client) Where() string { return c.where }
 
@@ -62,28 +71,28 @@ func Path(segments ...string) string {
 
 // Get reads path (below /api/v1, see Path) into out, which may be a *json.RawMessage.
 func (c *Client) Get(ctx context.Context, path string, query url.Values, out any) error {
-	return c.Do(ctx, http.MethodGet, path, query, nil, out)
+	return c.Do(ctx, Request{Method: http.MethodGet, Path: path, Query: query}, out)
 }
 
 // Post makes or starts something; in and out may be nil.
 func (c *Client) Post(ctx context.Context, path string, in, out any) error {
-	return c.Do(ctx, http.MethodPost, path, nil, in, out)
+	return c.Do(ctx, Request{Method: http.MethodPost, Path: path, In: in}, out)
 }
 
 // Put replaces what is at path; in and out may be nil.
 func (c *Client) Put(ctx context.Context, path string, in, out any) error {
-	return c.Do(ctx, http.MethodPut, path, nil, in, out)
+	return c.Do(ctx, Request{Method: http.MethodPut, Path: path, In: in}, out)
 }
 
 // Delete removes what is at path.
 func (c *Client) Delete(ctx context.Context, path string) error {
-	return c.Do(ctx, http.MethodDelete, path, nil, nil, nil)
+	return c.Do(ctx, Request{Method: http.MethodDelete, Path: path}, nil)
 }
 
 // Do makes one request. What this client wrote before is seen by its reads, whichever node answers. The error is
 // *Error for an answer that is not 2xx, and wraps ErrNoNode where nothing answered.
-func (c *Client) Do(ctx context.Context, method, path string, query url.Values, in, out any) error {
-	answer, err := c.Open(ctx, method, path, query, in)
+func (c *Client) Do(ctx context.Context, r Request, out any) error {
+	answer, err := c.Open(ctx, r)
 	if err != nil {
 		return err
 	}
@@ -94,30 +103,33 @@ func (c *Client) Do(ctx context.Context, method, path string, query url.Values, 
 		return err
 	}
 	if err := json.NewDecoder(body).Decode(out); err != nil && !errors.Is(err, io.EOF) {
-		return fmt.Errorf("the answer of %s to %s %s: %w", c.where, method, path, err)
+		return fmt.Errorf("the answer of %s to %s %s: %w", c.where, r.Method, r.Path, err)
 	}
 	return nil
 }
 
 // Open makes one request and returns the body of its answer, for streams.
-func (c *Client) Open(ctx context.Context, method, path string, query url.Values, in any) (io.ReadCloser, error) {
+func (c *Client) Open(ctx context.Context, in Request) (io.ReadCloser, error) {
 	var body io.Reader
-	if in != nil {
-		text, err := json.Marshal(in)
+	if in.In != nil {
+		text, err := json.Marshal(in.In)
 		if err != nil {
 			return nil, fmt.Errorf("encode the request: %w", err)
 		}
 		body = bytes.NewReader(text)
 	}
-	target := c.base + prefix + path
-	if len(query) > 0 {
-		target += "?" + query.Encode()
+	target := c.base + prefix + in.Path
+	if len(in.Query) > 0 {
+		target += "?" + in.Query.Encode()
 	}
-	r, err := http.NewRequestWithContext(ctx, method, target, body)
+	r, err := http.NewRequestWithContext(ctx, in.Method, target, body)
 	if err != nil {
-		return nil, fmt.Errorf("%s %s: %w", method, path, err)
+		return nil, fmt.Errorf("%s %s: %w", in.Method, in.Path, err)
 	}
-	if in != nil {
+	if in.ID != "" {
+		r.Header.Set(headerRequest, in.ID)
+	}
+	if body != nil {
 		r.Header.Set("Content-Type", "application/json")
 	}
 	if c.token != "" {

@@ -63,7 +63,7 @@ func newer(lines []tasks.Line, shown int) []tasks.Line {
 
 // follow reads one stream of events to its end.
 func (c *Client) follow(ctx context.Context, id string, see func(tasks.Run)) (last tasks.Run, err error) {
-	stream, err := c.Open(ctx, http.MethodGet, Path("runs", id, "events"), nil, nil)
+	stream, err := c.Open(ctx, Request{Method: http.MethodGet, Path: Path("runs", id, "events")})
 	if err != nil {
 		return last, err
 	}
