@@ -15,8 +15,10 @@ func TestAuditRecordsWhoDidWhat(t *testing.T) {
 	anna := &store.Caller{Actor: "operator anna", Request: "r1", Detail: identity.Redacted([]byte(`{"name":"x","token":"secret"}`))}
 	ctx := store.WithCaller(t.Context(), anna)
 	statement := func(name string, want, group int) store.Statement {
-		return store.Statement{SQL: `INSERT INTO setting (name, value, version) VALUES (?, '1', 1) ON CONFLICT DO NOTHING`,
-			Args: []any{name}, Want: want, Group: group}
+		return store.Statement{
+			SQL:  `INSERT INTO setting (name, value, version) VALUES (?, '1', 1) ON CONFLICT DO NOTHING`,
+			Args: []any{name}, Want: want, Group: group,
+		}
 	}
 	write := func(b store.Batch) store.Applied {
 		t.Helper()

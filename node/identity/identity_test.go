@@ -220,8 +220,10 @@ func TestEnrolmentTokens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, text := range []string{"", "tt1-", "tt1-x", "nonsense", "ta1-" + made.Token[4:], made.Token[:20] + "x" + made.Token[21:] + "!",
-		"tt1-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-" + strings.Repeat("0", 32)} {
+	for _, text := range []string{
+		"", "tt1-", "tt1-x", "nonsense", "ta1-" + made.Token[4:], made.Token[:20] + "x" + made.Token[21:] + "!",
+		"tt1-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-" + strings.Repeat("0", 32),
+	} {
 		if _, err := f.Enrol(ctx, text); !errors.Is(err, identity.ErrUnauthorised) {
 			t.Errorf("%q: %v", text, err)
 		} else if made.Token != "" && strings.Contains(err.Error(), made.Token) {
