@@ -59,7 +59,8 @@ func TestInstallersChangeTheFacts(t *testing.T) {
 		{Registry: &simulated.RegistryChange{WOW64: true, Key: `SOFTWARE\Example`, Name: "Count", Number: number(7)}},
 		{File: &simulated.FileChange{CSIDL: &system, Path: "example.dll", Version: "1.2.3.4", Size: 5}},
 		{Product: &memory.Product{Code: "{A}", Version: "2.0"}},
-		{Hotfix: "4487044"}, {Hotfix: "4487044"},
+		{Hotfix: "4487044"},
+		{Hotfix: "4487044"},
 	}, AfterRestart: []simulated.Change{{Revision: &revision}}}
 	path := filepath.Join(t.TempDir(), "computer.json")
 	c, err := simulated.Create(path, machine())
@@ -158,8 +159,13 @@ func TestChangesByHand(t *testing.T) {
 	c := simulated.New(machine())
 	set := simulated.Change{Registry: &simulated.RegistryChange{Key: `SOFTWARE\X`, Name: "A", Text: "1"}}
 	for _, change := range []simulated.Change{
-		set, {Hotfix: "1234567"}, {RemoveHotfix: "1234567"}, {Product: &memory.Product{Code: "{A}"}}, {RemoveProduct: "{A}"},
-		{File: &simulated.FileChange{Path: `C:\a`, Size: 1}}, {File: &simulated.FileChange{Path: `C:\a`, Delete: true}},
+		set,
+		{Hotfix: "1234567"},
+		{RemoveHotfix: "1234567"},
+		{Product: &memory.Product{Code: "{A}"}},
+		{RemoveProduct: "{A}"},
+		{File: &simulated.FileChange{Path: `C:\a`, Size: 1}},
+		{File: &simulated.FileChange{Path: `C:\a`, Delete: true}},
 		{Registry: &simulated.RegistryChange{Key: `SOFTWARE\X`, Name: "A", Delete: true}},
 	} {
 		if err := c.Change(change); err != nil {
