@@ -1,0 +1,95 @@
+package store_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"thatch/node/store"
+	"thatch/node/store/storetest"
+)
+
+func TestBuilderTearsNoGroupAndLosesNothing(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		model := store.Batch{Actor: "a", Reason: "r", Topics: []string{"x", "y"}}
+		if rapid.Bool().Draw(t, "asked") {
+			model.Request = "q"
+		}
+		builder := store.NewBuilder(model)
+		var want []string
+		var batches []store.Batch
+		for g := range rapid.IntRange(0, 40).Draw(t, "groups") {
+			var group []store.Statement
+			var names []string
+			for i := range rapid.IntRange(0, 4).Draw(t, "size") {
+				name := fmt.Sprintf("%d.%d", g, i)
+				group = append(group, set(name, strings.Repeat("x", rapid.IntRange(0, 100_000).Draw(t, "bytes"))))
+				names = append(names, name)
+			}
+			if err := builder.Add(group...); err != nil {
+				t.Fatal(err)
+			}
+			if len(names) > 0 {
+				want = append(want, strings.Join(names, "+"))
+			}
+			if rapid.Bool().Draw(t, "take") {
+				batches = append(batches, builder.Full()...)
+			}
+		}
+		batches = append(batches, builder.Batches()...)
+		if left := builder.Batches(); len(left) > 0 {
+			t.Fatalf("%d batches are given twice", len(left))
+		}
+		var got []string
+		requests := map[string]bool{}
+		for _, b := range batches {
+			if _, err := store.Encode(b); err != nil {
+				t.Fatal(err)
+			}
+			if b.Actor != "a" || b.Reason != "r" || len(b.Topics) != 2 || requests[b.Request] && b.Request != "" {
+				t.Fatalf("batch %+v", b)
+			}
+			requests[b.Request] = true
+			for i, s := range b.Statements {
+				name := s.Args[0].(string)
+				if i > 0 && s.Group == b.Statements[i-1].Group {
+					got[len(got)-1] += "+" + name
+				} else {
+					got = append(got, name)
+				}
+			}
+		}
+		if strings.Join(got, " ") != strings.Join(want, " ") {
+			t.Fatalf("groups %v, want %v", got, want)
+		}
+	})
+}
+
+func TestBuilderRefusesAGroupThatFitsNowhere(t *testing.T) {
+	builder := store.NewBuilder(store.Batch{Reason: "r"})
+	half := strings.Repeat("x", store.MaxBatch/2)
+	if err := builder.Add(set("a", half), set("b", half)); !errors.Is(err, store.ErrTooLarge) {
+		t.Fatalf("a group of two halves: %v", err)
+	}
+	for _, name := range []string{"a", "b", "c"} {
+		if err := builder.Add(set(name, half)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	db := storetest.Open(t)
+	answers, err := store.WriteAll(t.Context(), db, builder.Batches())
+	if err != nil || len(answers) != 3 || value(t, db, `SELECT group_concat(name, '') FROM (SELECT name FROM setting ORDER BY name)`) != "abc" {
+		t.Errorf("%d batches, %v", len(answers), err)
+	}
+}
+
+func TestWriteAllStopsAtTheFirstError(t *testing.T) {
+	db := storetest.Open(t)
+	answers, err := store.WriteAll(t.Context(), db, []store.Batch{batch(set("a", "1")), batch(), batch(set("b", "1"))})
+	if err == nil || len(answers) != 1 || !strings.Contains(err.Error(), "batch 2 of 3") || setting(t, db, "b") != "none" {
+		t.Errorf("%d answers, %v", len(answers), err)
+	}
+}

@@ -1,0 +1,103 @@
+package store_test
+
+import (
+	"strings"
+	"testing"
+
+	"thatch/node/store"
+)
+
+func TestSQLThatNodesCouldDisagreeAboutIsRefused(t *testing.T) {
+	for _, c := range []struct {
+		sql  string
+		says string // of the refusal; empty: allowed
+	}{
+		{`INSERT INTO setting (name, value, version) VALUES ('random()', 'now', 1)`, ""},
+		{`insert into setting values ('a', '', 1);`, ""},
+		{"-- a comment; with a semicolon\nDELETE FROM setting /* random() */", ""},
+		{`UPDATE "random" SET "changes" = 1`, ""},
+		{`UPDATE setting SET version = version + 1 WHERE name = replace('ab', 'b', 'c')`, ""},
+		{`WITH x AS (SELECT 1) UPDATE setting SET version = (SELECT * FROM x)`, ""},
+		{`INSERT INTO setting SELECT name, value, 1 FROM other ORDER BY name`, ""},
+		{`INSERT INTO setting (name, value, version) VALUES ('a', (SELECT value FROM setting LIMIT 1), 1)`, ""},
+		{`UPDATE setting SET value = strftime('%Y', '2020-01-01')`, ""},
+		{`CREATE TABLE x (id INTEGER PRIMARY KEY, at TEXT) WITHOUT ROWID`, ""},
+		{`CREATE VIEW x AS SELECT 1`, ""},
+		{`UPDATE setting SET value = 'it''s; fine'`, ""},
+
+		{``, "no SQL"},
+		{`-- nothing`, "no SQL"},
+		{`SELECT 1`, "INSERT, UPDATE, DELETE"},
+		{`PRAGMA user_version = 2`, "INSERT, UPDATE, DELETE"},
+		{`REPLACE INTO setting VALUES ('a', '', 1)`, "INSERT, UPDATE, DELETE"},
+		{`COMMIT`, "INSERT, UPDATE, DELETE"},
+		{`ATTACH 'x' AS y`, "INSERT, UPDATE, DELETE"},
+		{`DELETE FROM setting; DELETE FROM site`, "more than one"},
+		{`INSERT OR REPLACE INTO setting VALUES ('a', '', 1)`, "ON CONFLICT"},
+		{"INSERT OR\n\tROLLBACK INTO setting VALUES ('a', '', 1)", "ON CONFLICT"},
+		{`UPDATE OR FAIL setting SET version = 1`, "ON CONFLICT"},
+		{`UPDATE setting SET value = random()`, "differ"},
+		{`UPDATE setting SET value = hex(randomblob (16))`, "differ"},
+		{`UPDATE setting SET value = current_timestamp`, "differ"},
+		{`INSERT INTO x VALUES (last_insert_rowid())`, "differ"},
+		{`DELETE FROM setting WHERE rowid = 4`, "differ"},
+		{`UPDATE setting SET value = datetime('now')`, "clock"},
+		{`UPDATE setting SET value = date()`, "clock"},
+		{`UPDATE setting SET value = strftime('%Y', 'NOW')`, "clock"},
+		{`INSERT INTO setting SELECT name, value, 1 FROM other`, "ORDER BY"},
+		{`INSERT INTO setting SELECT name, value, (SELECT 1 ORDER BY 1) FROM other`, "ORDER BY"},
+		{`CREATE TABLE x AS SELECT 1 ORDER BY 1`, "create, then insert"},
+		{`UPDATE setting SET value = :name`, "not named"},
+		{`UPDATE setting SET value = ?`, "0 arguments for 1"},
+		{`UPDATE setting SET value = ?3`, "0 arguments for 3"},
+	} {
+		err := batch(store.Statement{SQL: c.sql}).Check()
+		switch {
+		case c.says == "" && err != nil:
+			t.Errorf("%s: %v", c.sql, err)
+		case c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)):
+			t.Errorf("%s: %v, want %q", c.sql, err, c.says)
+		}
+	}
+}
+
+func TestGroupsAndWantsAreChecked(t *testing.T) {
+	in := func(groups ...int) store.Batch {
+		b := batch()
+		for _, g := range groups {
+			s := set("a", "1")
+			s.Group = g
+			b.Statements = append(b.Statements, s)
+		}
+		return b
+	}
+	if err := in(0, 0, 7, 3, 3, -1).Check(); err != nil {
+		t.Error(err)
+	}
+	if err := in(0, 1, 0).Check(); err == nil || !strings.Contains(err.Error(), "statement 2: group 0 comes again") {
+		t.Errorf("torn group: %v", err)
+	}
+	if err := batch(store.Statement{SQL: `DROP TABLE x`, Want: 1}).Check(); err == nil {
+		t.Error("rows may be wanted of DROP")
+	}
+	if err := batch(store.Statement{SQL: `DELETE FROM x`, Want: -2}).Check(); err == nil {
+		t.Error("-2 rows may be wanted")
+	}
+}
+
+func TestArgumentsAreCounted(t *testing.T) {
+	for sql, n := range map[string]int{
+		`INSERT INTO x VALUES (?, ?, '?')`:              2,
+		`INSERT INTO x VALUES (?1, ?2, ?1)`:             2,
+		`UPDATE x SET a = ?1 WHERE b = ? AND c = ?`:     3,
+		`DELETE FROM x WHERE a IN (?,?,?) -- and not ?`: 3,
+		`DELETE FROM x WHERE "a?" = [b?]`:               0,
+	} {
+		for given := range 5 {
+			err := batch(store.Statement{SQL: sql, Args: make([]any, given)}).Check()
+			if (err == nil) != (given == n) {
+				t.Errorf("%s with %d arguments: %v", sql, given, err)
+			}
+		}
+	}
+}
