@@ -59,10 +59,15 @@ func (s Schema) Migrations(from, to int, at time.Time) ([]Batch, error) {
 	return batches, nil
 }
 
+// Migrations are those of the database's own schema, see Schema.Migrations.
+func (db *DB) Migrations(from, to int, at time.Time) ([]Batch, error) {
+	return db.schema.Migrations(from, to, at)
+}
+
 // Migrate writes the migrations that the file lacks up to a version that every node of the site knows. Whoever leads
 // calls it. That another did so meanwhile is no error.
 func (db *DB) Migrate(ctx context.Context, w Writer, to int, at time.Time) error {
-	batches, err := db.schema.Migrations(db.Schema(), to, at)
+	batches, err := db.Migrations(db.Schema(), to, at)
 	if err != nil {
 		return err
 	}

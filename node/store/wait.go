@@ -125,7 +125,7 @@ func (db *DB) setApplied(index uint64) {
 // ErrReplaced ends reads that were still under way when the file had to be replaced by a snapshot. Read again.
 var ErrReplaced = errors.New("the database is being replaced by a snapshot; try again")
 
-// replaceGrace is how long a read may go on once the file is to be replaced.
+// replaceGrace is how long a read may begin queries once the file is to be replaced.
 const replaceGrace = 5 * time.Second
 
 // gate counts who reads, and lets one shut it to replace the file.
