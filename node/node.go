@@ -109,6 +109,7 @@ func (n *Node) openRooms(ctx context.Context) error {
 		return err
 	}
 	n.Tasks.Register(n.stagingKind())
+	n.Tasks.Register(n.importKind())
 	if n.Computers, err = computers.New(ctx, n.db, n.writer, n.cfg.Now); err != nil {
 		return fmt.Errorf("open the computers: %w", err)
 	}

@@ -129,8 +129,32 @@ func (n *Node) startStaging(ctx context.Context, asked bool) (busy bool, err err
 			return false, err
 		}
 	}
-	if _, err = n.Tasks.Run(ctx, StagingTask, nil); errors.Is(err, store.ErrConflict) {
+	if _, err = n.Tasks.Run(ctx, StagingTask, struct{}{}); errors.Is(err, store.ErrConflict) {
 		return true, nil
 	}
 	return false, err
+}
+
+// StartStaging starts the download of what is staged and not here, and names the run that does it; "" where there is
+// nothing to download.
+func (n *Node) StartStaging(ctx context.Context) (run string, err error) {
+	for range 5 {
+		more, err := n.Staging.Outstanding(ctx)
+		if err != nil || !more {
+			return "", err
+		}
+		run, err := n.Tasks.Run(ctx, StagingTask, struct{}{})
+		if !errors.Is(err, store.ErrConflict) {
+			return run, err
+		}
+		task, err := n.Tasks.Task(ctx, StagingTask)
+		if err != nil {
+			return "", err
+		}
+		if task.Last != nil && task.Last.Ended == nil {
+			return task.Last.ID, nil
+		}
+		// It ended in between: look again.
+	}
+	return "", nil
 }

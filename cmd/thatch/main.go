@@ -67,6 +67,11 @@ func rootCommand(a *cli.App) *cobra.Command {
 	root.AddCommand(
 		nodeCommand(a),
 		siteCommand(a),
+		catalogCommand(a),
+		bulletinsCommand(a),
+		updatesCommand(a),
+		packagesCommand(a),
+		severitiesCommand(a),
 		tokensCommand(a),
 		tasksCommand(a),
 		auditCommand(a),

@@ -121,6 +121,26 @@ func (b *Bulletins) rows(ctx context.Context) (rows []*Row, err error) {
 	return rows, err
 }
 
+// Rows returns the rows of bulletins by document id, in the order given; those that are no more are left out.
+func (b *Bulletins) Rows(ctx context.Context, ids ...string) ([]*Row, error) {
+	rows := []*Row{}
+	policies, err := b.policies(ctx)
+	if err != nil {
+		return nil, err
+	}
+	err = b.with(ctx, func(v *live.View, s *staging.State) error {
+		for _, id := range ids {
+			if one := v.Bulletin(id); one != nil {
+				row := rowOf(v, s, one)
+				row.Policies = policies[id]
+				rows = append(rows, row)
+			}
+		}
+		return nil
+	})
+	return rows, err
+}
+
 func rowOf(v *live.View, s *staging.State, one *live.Bulletin) *Row {
 	row := &Row{
 		ID: one.ID, Name: one.Name, Source: one.Source, Vendor: one.Vendor, Severity: one.Severity,

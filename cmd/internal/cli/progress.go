@@ -47,12 +47,7 @@ func (a *App) Start(ctx context.Context, path string, in any, detach bool, text 
 // nil for a plain listing of its fields. An interrupt ends the watching, not the run. A run that was not done is an
 // error.
 func (a *App) Follow(ctx context.Context, c *client.Client, id string, text func(w io.Writer, result json.RawMessage) error) error {
-	p := &progress{app: a, terminal: a.Terminal()}
-	run, err := c.WaitRun(ctx, id, p.show)
-	p.clear()
-	if errors.Is(err, context.Canceled) {
-		return fmt.Errorf("watching ended; run %s goes on: thatch tasks follow %s, or thatch tasks cancel %s", id, id, id)
-	}
+	run, err := a.Wait(ctx, c, id)
 	if err != nil {
 		return err
 	}
@@ -68,6 +63,17 @@ func (a *App) Follow(ctx context.Context, c *client.Client, id string, text func
 		return fmt.Errorf("%s %s: %s", run.Task, run.State, run.Error)
 	}
 	return nil
+}
+
+// Wait shows the progress of a run until it ends.
+func (a *App) Wait(ctx context.Context, c *client.Client, id string) (tasks.Run, error) {
+	p := &progress{app: a, terminal: a.Terminal()}
+	run, err := c.WaitRun(ctx, id, p.show)
+	p.clear()
+	if errors.Is(err, context.Canceled) {
+		err = fmt.Errorf("watching ended; run %s goes on: thatch tasks follow %s, or thatch tasks cancel %s", id, id, id)
+	}
+	return run, err
 }
 
 // progress draws a bar on a terminal, and writes a plain line now and then elsewhere.

@@ -42,3 +42,17 @@ func fileMonth(file string) string {
 	}
 	return month.Format("2006-01")
 }
+
+// KBOf is the KB article in the document id of an update, "msrc/KB4487017/11568", "" where there is none: supersedence
+// may name updates that are not in the catalog.
+func KBOf(id string) string {
+	parts := strings.Split(id, "/")
+	if len(parts) < 2 {
+		return ""
+	}
+	kb, ok := strings.CutPrefix(parts[1], "KB")
+	if !ok || kb == "" || strings.Trim(kb, "0123456789") != "" {
+		return ""
+	}
+	return kb
+}

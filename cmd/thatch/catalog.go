@@ -1,0 +1,168 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"thatch/catalog/importer"
+	"thatch/cmd/internal/cli"
+	"thatch/console/api/client"
+	"thatch/node"
+)
+
+func catalogCommand(a *cli.App) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "catalog", Short: "Import vendors' catalogs", Args: cobra.NoArgs,
+		Example: "  thatch catalog import --source msrc",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(catalogImport(a), catalogSources(a), catalogRuns(a))
+	return cmd
+}
+
+func catalogImport(a *cli.App) *cobra.Command {
+	var what node.Import
+	var detach bool
+	cmd := &cobra.Command{
+		Use: "import --source NAME [--from PATH|URL]", Short: "Import a catalog and follow the import to its end", Args: cobra.NoArgs,
+		Long: "Import what a source says at a file, a folder or an http(s) location; without --from, at the location of the source\n" +
+			"(see thatch catalog sources). Files imported before and unchanged since are skipped. A file that cannot be read\n" +
+			"costs a warning and the exit code; everything else is imported.\n\n" +
+			"With --json the command ends with one object: documents (vendor files read), skipped, failed, changed (documents\n" +
+			"of the catalog that changed), warnings (the first of each kind) and warning_counts (all, by kind), and what the\n" +
+			"catalog then holds of the source: bulletins, updates, packages, kbs, kb_products, supersedence_edges,\n" +
+			"supersedence_edges_by_product, updates_without_rule.",
+		Example: "  thatch catalog import --source msrc --from ./cvrf\n  thatch catalog import --source sdp --from https://vendor.example/catalog.cab",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if what.Source == "" {
+				return cli.Usagef("name a source with --source; see: thatch catalog sources")
+			}
+			var err error
+			if what.From, err = location(what.From); err != nil {
+				return err
+			}
+			return a.Start(cmd.Context(), "/catalog/imports", what, detach, printImported)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&what.Source, "source", "", "source: msrc, sdp")
+	flags.StringVar(&what.From, "from", "", "file, folder or http(s) location")
+	flags.StringSliceVar(&what.Exclude, "exclude", nil, "product families to leave out (default: those of the source)")
+	flags.BoolVar(&detach, "detach", false, "do not wait for its end")
+	return cmd
+}
+
+// location makes a path absolute: the node may run in another folder.
+func location(from string) (string, error) {
+	if from == "" || importer.IsURL(from) {
+		return from, nil
+	}
+	path, err := filepath.Abs(from)
+	if err != nil {
+		return "", cli.Usagef("--from: %w", err)
+	}
+	return path, nil
+}
+
+func printImported(w io.Writer, result json.RawMessage) error {
+	var done node.Imported
+	if err := json.Unmarshal(result, &done); err != nil {
+		return fmt.Errorf("the result: %w", err)
+	}
+	fmt.Fprintf(w, "%d vendor files read, %d unchanged, %d with errors; %d documents changed\n", done.Files, done.Skipped, done.Failed, done.Changed)
+	fmt.Fprintf(w, "the catalog of %s holds %d bulletins, %d updates (%d without a rule), %d packages", done.Source, done.Bulletins, done.Updates, done.NoRule, done.Packages)
+	if done.KBs > 0 {
+		fmt.Fprintf(w, ", %d KBs, %d pairs of KB and product", done.KBs, done.KBProducts)
+	}
+	fmt.Fprintf(w, ", %d supersedence edges\n", done.Edges)
+	for _, warning := range done.Warnings {
+		times := max(done.Counts[warning.Kind], 1)
+		if warning.Failed {
+			times = 1
+		}
+		fmt.Fprintf(w, "%s (%d times), first in %s", warning.Kind, times, warning.File)
+		if warning.Element != "" {
+			fmt.Fprintf(w, ", %s", warning.Element)
+		}
+		fmt.Fprintf(w, ": %s\n", warning.Text)
+	}
+	return nil
+}
+
+func catalogSources(a *cli.App) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "sources", Short: "List the sources, or change one with: sources set", Args: cobra.NoArgs,
+		Example: "  thatch catalog sources\n  thatch catalog sources set msrc --schedule \"0 4 * * *\" --on",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.Items(cmd.Context(), cli.Listing{
+				Path:  "/catalog/sources",
+				Heads: []string{"SOURCE", "FROM", "SCHEDULE", "ON", "FILES", "LEFT OUT", "LAST RUN", "STATE"},
+				Keys:  []string{"source", "from", "schedule", "enabled", "files", "exclude", "last.started", "last.state"},
+			})
+		},
+	}
+	cmd.AddCommand(&cobra.Command{
+		Use: "list", Short: "List the sources", Args: cobra.NoArgs, Example: "  thatch catalog sources list --json", RunE: cmd.RunE,
+	}, catalogSourcesSet(a))
+	return cmd
+}
+
+func catalogSourcesSet(a *cli.App) *cobra.Command {
+	var from, when string
+	var exclude []string
+	var on, off, inherit bool
+	cmd := &cobra.Command{
+		Use: "set SOURCE", Short: "Set where and when a source is imported, and what is left out", Args: cli.Args("SOURCE"),
+		Example: "  thatch catalog sources set msrc --schedule \"0 4 * * *\" --on\n  thatch catalog sources set sdp --from https://vendor.example/catalog.cab",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			change := node.SourceChange{Exclude: exclude, Inherit: inherit}
+			flags := cmd.Flags()
+			if flags.Changed("from") {
+				path, err := location(from)
+				if err != nil {
+					return err
+				}
+				change.From = &path
+			}
+			if flags.Changed("schedule") {
+				change.Schedule = &when
+			}
+			if on || off {
+				change.Enabled = &on
+			}
+			c, err := a.Client()
+			if err != nil {
+				return err
+			}
+			if err := c.Put(cmd.Context(), client.Path("catalog", "sources", args[0]), change, nil); err != nil {
+				return err
+			}
+			a.Say("source %s is changed", args[0])
+			return nil
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&from, "from", "", "file, folder or http(s) location; \"\": the vendor's own")
+	flags.StringVar(&when, "schedule", "", "crontab line or @daily; \"\": by hand alone")
+	flags.StringSliceVar(&exclude, "exclude", nil, "product families to leave out")
+	flags.BoolVar(&inherit, "inherit-exclude", false, "leave out what the setting catalog.excluded_families says")
+	flags.BoolVar(&on, "on", false, "follow the schedule")
+	flags.BoolVar(&off, "off", false, "do not follow the schedule")
+	cmd.MarkFlagsMutuallyExclusive("on", "off")
+	cmd.MarkFlagsMutuallyExclusive("exclude", "inherit-exclude")
+	return cmd
+}
+
+func catalogRuns(a *cli.App) *cobra.Command {
+	return a.List(cli.Listing{
+		Use: "runs", Short: "List imports, newest first",
+		Example: "  thatch catalog runs\n  thatch catalog runs --filter state=failed",
+		Path:    "/catalog/runs",
+		Heads:   []string{"RUN", "TASK", "STATE", "STARTED", "ENDED", "READ", "CHANGED", "ERROR"},
+		Keys:    []string{"id", "task", "state", "started", "ended", "result.documents", "result.changed", "error"},
+	})
+}

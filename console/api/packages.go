@@ -1,0 +1,144 @@
+package api
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"thatch/catalog"
+	"thatch/node"
+	"thatch/node/bulletins"
+	"thatch/node/identity"
+	"thatch/node/store"
+)
+
+// PackageRequest adds a package by hand.
+type PackageRequest struct {
+	bulletins.NewPackage
+	// Paths are files on the node's own machine that become files of the package; they are taken only from whoever
+	// comes through the door in the data folder.
+	Paths []string `json:"paths,omitempty"`
+}
+
+// Made names what was made.
+type Made struct {
+	ID string `json:"id"`
+}
+
+// NewSeverity makes a custom severity.
+type NewSeverity struct {
+	Name  string `json:"name"`
+	Order *int   `json:"order,omitempty"` // higher is more severe; absent: above all others
+}
+
+// SeverityChange renames a custom severity or gives it another place.
+type SeverityChange struct {
+	Name    *string `json:"name,omitempty"`
+	Order   *int    `json:"order,omitempty"`
+	Version string  `json:"version,omitempty"` // that the change was made from; absent: any
+}
+
+func packageRoutes(n *node.Node) []Route {
+	return []Route{
+		{
+			Method: "GET", Path: "/updates", Scope: identity.Viewer, Summary: "Updates, by number",
+			Columns: bulletins.UpdateColumns(), Do: GetList(n.Bulletins.Updates),
+		},
+		{
+			Method: "GET", Path: "/updates/{id}", Scope: identity.Viewer, Summary: "An update with its rules, packages and supersedence",
+			Do: Get(func(c *Call) (bulletins.UpdateDetail, error) {
+				return n.Bulletins.ShowUpdate(c.Context(), c.Var("id"))
+			}),
+		},
+		{
+			Method: "GET", Path: "/packages", Scope: identity.Viewer, Summary: "Packages of updates",
+			Columns: bulletins.PackageColumns(), Do: GetList(n.Bulletins.Packages),
+		},
+		{
+			Method: "GET", Path: "/packages/{id}", Scope: identity.Viewer, Summary: "A package with its files",
+			Do: Get(func(c *Call) (bulletins.PackageDetail, error) {
+				return n.Bulletins.ShowPackage(c.Context(), c.Var("id"))
+			}),
+		},
+		{
+			Method: "POST", Path: "/packages", Scope: identity.Operate, Summary: "Add a package to an update by hand",
+			Do: Do(addPackage),
+		},
+		{
+			Method: "DELETE", Path: "/packages/{id}", Scope: identity.Operate, Summary: "Remove a package that was added by hand",
+			Query: []Param{{"version", "string", "that the removal was decided from; absent: any"}},
+			Do: Get(func(c *Call) (None, error) {
+				return None{}, n.Bulletins.RemovePackage(c.Context(), c.Var("id"), c.Arg("version"))
+			}),
+		},
+	}
+}
+
+func severityRoutes(n *node.Node) []Route {
+	return []Route{
+		{
+			Method: "GET", Path: "/severities", Scope: identity.Viewer, Summary: "Custom severities, most severe first",
+			Columns: bulletins.SeverityColumns(), Do: GetList(n.Bulletins.Severities),
+		},
+		{
+			Method: "POST", Path: "/severities", Scope: identity.Operate, Summary: "Make a custom severity",
+			Do: Do(func(c *Call, in NewSeverity) (Made, error) {
+				id, err := n.Bulletins.CreateSeverity(c.Context(), in.Name, in.Order)
+				return Made{id}, err
+			}),
+		},
+		{
+			Method: "PUT", Path: "/severities/{id}", Scope: identity.Operate, Summary: "Rename a custom severity, or give it another place",
+			Do: Do(func(c *Call, in SeverityChange) (None, error) {
+				return None{}, n.Bulletins.ChangeSeverity(c.Context(), c.Var("id"), in.Version, in.Name, in.Order)
+			}),
+		},
+		{
+			Method: "DELETE", Path: "/severities/{id}", Scope: identity.Operate, Summary: "Delete a custom severity",
+			Query: []Param{
+				{"version", "string", "that the removal was decided from; absent: any"},
+				{"reassign", "string", "custom severity for the bulletins that have it, or none; absent: refused where any has it"},
+			},
+			Do: Get(func(c *Call) (None, error) {
+				return None{}, n.Bulletins.DeleteSeverity(c.Context(), c.Var("id"), c.Arg("version"), c.Arg("reassign"))
+			}),
+		},
+	}
+}
+
+func addPackage(c *Call, in PackageRequest) (Made, error) {
+	if len(in.Paths) > 0 {
+		if c.Who != identity.Local {
+			return Made{}, store.Invalid("files are taken only from the node's own machine, through its data folder (--data); give an address and a digest instead")
+		}
+		for _, path := range in.Paths {
+			file, err := takeIn(c, path)
+			if err != nil {
+				return Made{}, err
+			}
+			in.Files = append(in.Files, file)
+		}
+	}
+	id, err := c.Node.Bulletins.AddPackage(c.Context(), in.NewPackage, c.Node.Content.Has)
+	return Made{id}, err
+}
+
+// takeIn puts a file of this machine into the payload store.
+func takeIn(c *Call, path string) (catalog.File, error) {
+	if !filepath.IsAbs(path) {
+		return catalog.File{}, store.Invalid("%s is no absolute path", path)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return catalog.File{}, store.Invalid("%v", err)
+	}
+	defer file.Close()
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
+		return catalog.File{}, store.Invalid("%s is no file", path)
+	}
+	info, err := c.Node.Content.Put(c.Context(), "", file)
+	if err != nil {
+		return catalog.File{}, fmt.Errorf("take in %s: %w", path, err)
+	}
+	return catalog.File{Name: filepath.Base(path), Size: info.Size, SHA256: info.SHA256}, nil
+}

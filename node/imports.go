@@ -1,0 +1,241 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"thatch/catalog/content"
+	"thatch/catalog/importer"
+	"thatch/catalog/importer/all"
+	"thatch/node/bulletins"
+	"thatch/node/settings"
+	"thatch/node/store"
+	"thatch/node/tasks"
+)
+
+// ImportKind is the kind of the tasks that import catalogs; the task of a source is called ImportTask(source).
+const ImportKind = "catalog-import"
+
+// maxWarnings is how many warnings the result of a run holds; it counts all of them by kind.
+const maxWarnings = 300
+
+// ImportTask names the task of a source.
+func ImportTask(source string) string { return ImportKind + "-" + source }
+
+// Import says what to import.
+type Import struct {
+	Source  string   `json:"source"`
+	From    string   `json:"from,omitempty"`    // file, folder or http(s) location; empty: the vendor's own
+	Exclude []string `json:"exclude,omitempty"` // product families to leave out; absent: those of the site's settings
+}
+
+// Imported is the result of an import: what the run did, and what the catalog then holds of the source.
+type Imported struct {
+	Source string `json:"source"`
+	importer.Result
+	bulletins.SourceCounts
+}
+
+// SourceNames are the names of the sources that this program knows.
+func SourceNames() []string {
+	var names []string
+	for _, source := range all.Sources(nil) {
+		names = append(names, source.Name())
+	}
+	return names
+}
+
+// importKind imports the catalog of one source. Two runs of one source never work at once.
+func (n *Node) importKind() tasks.Kind {
+	kind := tasks.Kind{
+		Name: ImportKind, Text: "Import a vendor's catalog", Resume: true,
+		Key: func(params json.RawMessage) string {
+			var what Import
+			if err := json.Unmarshal(params, &what); err != nil {
+				return ""
+			}
+			return what.Source
+		},
+		Do: n.doImport,
+	}
+	for _, name := range SourceNames() {
+		params, err := json.Marshal(Import{Source: name})
+		if err != nil {
+			continue // a text always encodes
+		}
+		kind.Tasks = append(kind.Tasks, tasks.Task{Name: ImportTask(name), Params: params, Schedule: "23 4 * * *"})
+	}
+	return kind
+}
+
+func (n *Node) doImport(ctx context.Context, job *tasks.Job) (any, error) {
+	var what Import
+	if err := job.Decode(&what); err != nil {
+		return nil, err
+	}
+	source, req, err := n.request(ctx, what)
+	if err != nil {
+		return nil, err
+	}
+	result, err := importer.Run(ctx, source, n.Bulletins.Sink(), req, func(p importer.Progress) {
+		job.Progress(tasks.Progress{Done: int64(p.Done), Total: int64(p.Files), Unit: "files", Text: p.Current})
+	})
+	done := Imported{Source: what.Source, Result: result}
+	if len(done.Warnings) > maxWarnings {
+		done.Warnings = done.Warnings[:maxWarnings]
+	}
+	for _, w := range done.Warnings {
+		if w.Failed {
+			job.Log("%s %s: %s", w.File, w.Element, w.Text)
+		}
+	}
+	if ctx.Err() != nil {
+		return done, err
+	}
+	counts, failed := n.Bulletins.CountSource(ctx, what.Source)
+	done.SourceCounts = counts
+	return done, cmp.Or(err, failed)
+}
+
+// request makes the request of a run from what was asked for and the site's settings.
+func (n *Node) request(ctx context.Context, what Import) (importer.Source, importer.Request, error) {
+	req := importer.Request{Source: what.Source, From: what.From, Exclude: what.Exclude, At: n.cfg.Now().UTC()}
+	values, err := n.Settings.All(ctx)
+	if err != nil {
+		return nil, req, err
+	}
+	if req.Exclude == nil {
+		req.Exclude = settings.ExcludedFamilies.In(values)
+	}
+	if req.Languages, err = n.Languages(ctx); err != nil {
+		return nil, req, fmt.Errorf("read the managed languages: %w", err)
+	}
+	client, err := content.Client(clientConfig(values))
+	if err != nil {
+		return nil, req, fmt.Errorf("settings of downloads: %w", err)
+	}
+	sources := all.Sources(client)
+	at := slices.IndexFunc(sources, func(s importer.Source) bool { return s.Name() == what.Source })
+	if at < 0 {
+		return nil, req, store.Invalid("there is no source %q; there are %v", what.Source, SourceNames())
+	}
+	return sources[at], req, nil
+}
+
+// StartImport starts an import and names its run.
+func (n *Node) StartImport(ctx context.Context, what Import) (run string, err error) {
+	if !slices.Contains(SourceNames(), what.Source) {
+		return "", store.Invalid("there is no source %q; there are %v", what.Source, SourceNames())
+	}
+	return n.Tasks.Run(ctx, ImportKind, what)
+}
+
+// Source is a source with how its catalog is imported.
+type Source struct {
+	Name     string     `json:"source"`
+	From     string     `json:"from"` // "" the vendor's own
+	Exclude  []string   `json:"exclude"`
+	Inherits bool       `json:"exclude_inherited"` // the product families left out are those of the site's settings
+	Schedule string     `json:"schedule"`
+	Enabled  bool       `json:"enabled"`
+	Files    int        `json:"files"` // vendor files imported whole
+	Last     *tasks.Run `json:"last,omitempty"`
+	Version  int        `json:"version"`
+}
+
+// Sources lists the sources.
+func (n *Node) Sources(ctx context.Context) ([]Source, error) {
+	values, err := n.Settings.All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list := []Source{}
+	for _, name := range SourceNames() {
+		task, err := n.Tasks.Task(ctx, ImportTask(name))
+		if err != nil {
+			return nil, err
+		}
+		var what Import
+		if err := json.Unmarshal(task.Params, &what); err != nil {
+			return nil, fmt.Errorf("parameters of task %s: %w", task.Name, err)
+		}
+		s := Source{
+			Name: name, From: what.From, Exclude: what.Exclude, Schedule: task.Schedule, Enabled: task.Enabled,
+			Version: task.Version, Inherits: what.Exclude == nil,
+		}
+		if s.Inherits {
+			s.Exclude = settings.ExcludedFamilies.In(values)
+		}
+		known, err := n.Bulletins.Sink().Known(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		s.Files = len(known)
+		if s.Last, err = n.lastImport(ctx, name); err != nil {
+			return nil, err
+		}
+		list = append(list, s)
+	}
+	return list, nil
+}
+
+// lastImport is the last run of a source, by its task or by hand.
+func (n *Node) lastImport(ctx context.Context, source string) (*tasks.Run, error) {
+	runs, _, err := n.Tasks.Runs(ctx, store.Query{Filter: map[string]string{"kind": ImportKind}, Limit: 100})
+	for i := range runs {
+		var what Import
+		if json.Unmarshal(runs[i].Params, &what) == nil && what.Source == source {
+			runs[i].Result, runs[i].Lines = nil, nil
+			return &runs[i], err
+		}
+	}
+	return nil, err
+}
+
+// SourceChange is what can be changed of a source; nil leaves a part as it is.
+type SourceChange struct {
+	From     *string  `json:"from,omitempty"`
+	Exclude  []string `json:"exclude,omitempty"`
+	Inherit  bool     `json:"inherit_exclude,omitempty"` // leave out what the site's settings say
+	Schedule *string  `json:"schedule,omitempty"`
+	Enabled  *bool    `json:"enabled,omitempty"`
+	Version  int      `json:"version,omitempty"` // that the change was made from; 0: any
+}
+
+// ChangeSource changes how a source is imported.
+func (n *Node) ChangeSource(ctx context.Context, name string, change SourceChange) error {
+	if !slices.Contains(SourceNames(), name) {
+		return store.NotFound("source", name)
+	}
+	task, err := n.Tasks.Task(ctx, ImportTask(name))
+	if err != nil {
+		return err
+	}
+	var what Import
+	if err := json.Unmarshal(task.Params, &what); err != nil {
+		return fmt.Errorf("parameters of task %s: %w", task.Name, err)
+	}
+	if change.From != nil {
+		what.From = *change.From
+	}
+	if change.Exclude != nil || change.Inherit {
+		what.Exclude = change.Exclude
+	}
+	if change.Schedule != nil {
+		task.Schedule = *change.Schedule
+	}
+	if change.Enabled != nil {
+		task.Enabled = *change.Enabled
+	}
+	if task.Params, err = json.Marshal(what); err != nil {
+		return fmt.Errorf("encode the parameters of %s: %w", task.Name, err)
+	}
+	if change.Version != 0 {
+		task.Version = change.Version
+	}
+	_, err = n.Tasks.Change(ctx, task)
+	return err
+}
