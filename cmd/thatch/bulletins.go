@@ -334,7 +334,7 @@ func severitiesDelete(a *cli.App) *cobra.Command {
 			if reassign != "" {
 				query.Set("reassign", reassign)
 			}
-			if err := c.Do(cmd.Context(), "DELETE", client.Path("severities", args[0]), query, nil, nil); err != nil {
+			if err := c.Do(cmd.Context(), client.Request{Method: "DELETE", Path: client.Path("severities", args[0]), Query: query}, nil); err != nil {
 				return err
 			}
 			a.Say("custom severity %s is deleted", args[0])
