@@ -39,15 +39,16 @@ type server struct {
 func New(n *node.Node) http.Handler {
 	s := &server{node: n, log: n.Log(), routes: Routes(n), meter: newMeter(n)}
 	router := mux.NewRouter().UseEncodedPath()
+	// The path comes before the method: the router takes another path's method for this one's otherwise.
 	for i := range s.routes {
 		route := &s.routes[i]
-		router.Methods(route.Method).Path(Prefix + route.Path).Handler(s.serve(route))
+		router.Path(Prefix + route.Path).Methods(route.Method).Handler(s.serve(route))
 	}
-	router.Methods(http.MethodGet).Path(Prefix + "/openapi.json").HandlerFunc(s.openapi)
-	router.Methods(http.MethodGet).Path("/healthz").HandlerFunc(s.healthz)
-	router.Methods(http.MethodGet).Path("/readyz").HandlerFunc(s.readyz)
-	router.Methods(http.MethodGet).Path("/metrics").Handler(s.metrics())
-	router.Methods(http.MethodGet).Path("/").HandlerFunc(s.statusPage)
+	router.Path(Prefix + "/openapi.json").Methods(http.MethodGet).HandlerFunc(s.openapi)
+	router.Path("/healthz").Methods(http.MethodGet).HandlerFunc(s.healthz)
+	router.Path("/readyz").Methods(http.MethodGet).HandlerFunc(s.readyz)
+	router.Path("/metrics").Methods(http.MethodGet).Handler(s.metrics())
+	router.Path("/").Methods(http.MethodGet).HandlerFunc(s.statusPage)
 	router.NotFoundHandler = http.HandlerFunc(s.notFound)
 	router.MethodNotAllowedHandler = http.HandlerFunc(s.notAllowed)
 	return s.logged(router)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -68,8 +69,8 @@ func taskRoutes(n *node.Node) []Route {
 	}
 }
 
-// errGone ends a stream whose client went away or whose node stops.
-var errGone = errors.New("the stream ends")
+// errGone ends a stream whose client went away.
+var errGone = errors.New("the client is gone")
 
 func runEvents(c *Call, w http.ResponseWriter) error {
 	if _, err := c.Node.Tasks.Get(c.Context(), c.Var("id")); err != nil {
@@ -80,12 +81,9 @@ func runEvents(c *Call, w http.ResponseWriter) error {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no")
 	flusher, seen := http.NewResponseController(w), 0
-	err := c.Node.Tasks.Watch(c.Context(), c.Var("id"), eventPause, func(run tasks.Run) error {
-		select {
-		case <-c.Node.Stopping():
-			return errGone
-		default:
-		}
+	ctx, end := untilStop(c)
+	defer end()
+	err := c.Node.Tasks.Watch(ctx, c.Var("id"), eventPause, func(run tasks.Run) error {
 		all := len(run.Lines)
 		run.Lines = run.Lines[min(seen, all):]
 		seen = all
@@ -102,4 +100,17 @@ func runEvents(c *Call, w http.ResponseWriter) error {
 		c.Node.Log().Debug("a stream of events ended early", "run", c.Var("id"), "error", err)
 	}
 	return nil // the answer has begun
+}
+
+// untilStop returns the call's context, which also ends when the node begins to stop: it waits for its answers.
+func untilStop(c *Call) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(c.Context())
+	go func() {
+		select {
+		case <-c.Node.Stopping():
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
 }

@@ -4,10 +4,12 @@ package apitest
 import (
 	"net/http"
 	"testing"
+	"time"
 
 	"thatch/console/api"
 	"thatch/console/api/client"
 	"thatch/node"
+	"thatch/node/identity"
 	"thatch/node/nodetest"
 )
 
@@ -23,6 +25,28 @@ func Start(t testing.TB) (*node.Node, *client.Client) {
 func Local(t testing.TB, n *node.Node) *client.Client {
 	t.Helper()
 	c, err := client.New(client.Config{Dir: n.Dir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// Token makes an API token on a running node.
+func Token(t testing.TB, n *node.Node, scope identity.Scope) string {
+	t.Helper()
+	made, err := n.Identity.NewAPIToken(t.Context(), identity.APIToken{Name: "test " + string(scope), Scope: scope, Expires: n.Now().Add(time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made.Token
+}
+
+// Remote is a client of a running node over TLS.
+func Remote(t testing.TB, n *node.Node, token string) *client.Client {
+	t.Helper()
+	c, err := client.New(client.Config{
+		Server: "https://" + n.Address(), Token: token, Fingerprint: identity.Fingerprint(n.Identity.Authority()),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
