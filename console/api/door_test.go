@@ -123,8 +123,13 @@ func TestBadTokens(t *testing.T) {
 		t.Fatalf("a good token: %d %s", code, body)
 	}
 	for _, bad := range []map[string]string{
-		{}, {"Authorization": ""}, {"Authorization": "Bearer"}, {"Authorization": "Bearer "}, {"Authorization": "Basic eDp5"},
-		{"Authorization": good}, bearer(good + "a"), bearer(good[:20]), bearer("tl1-00"), bearer("tt1-" + good[4:]),
+		{},
+		{"Authorization": ""},
+		{"Authorization": "Bearer"},
+		{"Authorization": "Bearer "},
+		{"Authorization": "Basic eDp5"},
+		{"Authorization": good},
+		bearer(good + "a"), bearer(good[:20]), bearer("tl1-00"), bearer("tt1-" + good[4:]),
 		bearer(strings.Repeat("x", 20_000)),
 	} {
 		if code, body := status(bad); code != 401 {
@@ -289,8 +294,10 @@ func TestReadsSeeWrites(t *testing.T) {
 func TestRetryIsNotAppliedTwice(t *testing.T) {
 	n, _ := apitest.Start(t)
 	c, token := plain(t, n), apitest.Token(t, n, identity.Administrator)
-	put := ask{method: "PUT", path: "/api/v1/settings/agents.attempts", body: `{"value":7}`,
-		header: map[string]string{"Authorization": "Bearer " + token, api.HeaderRequest: "r1"}}
+	put := ask{
+		method: "PUT", path: "/api/v1/settings/agents.attempts", body: `{"value":7}`,
+		header: map[string]string{"Authorization": "Bearer " + token, api.HeaderRequest: "r1"},
+	}
 	for range 2 {
 		if status, body, _ := answer(t, c, n, put); status != 200 || !strings.Contains(body, `"version":1`) {
 			t.Errorf("%d %s", status, body)
@@ -347,7 +354,9 @@ func TestPagesPartitionAList(t *testing.T) {
 func TestErrorsOfTheClient(t *testing.T) {
 	n, _ := apitest.Start(t)
 	for _, cfg := range []client.Config{
-		{Server: "http://" + n.Address()}, {Server: "nonsense"}, {Server: "https://" + n.Address(), Fingerprint: "12"},
+		{Server: "http://" + n.Address()},
+		{Server: "nonsense"},
+		{Server: "https://" + n.Address(), Fingerprint: "12"},
 		{Server: "https://" + n.Address(), Authority: "/nowhere"},
 	} {
 		if _, err := client.New(cfg); err == nil {
