@@ -126,8 +126,40 @@ func (c *checker) meaning(r *Rule, path string) {
 			}
 		}
 	case "MsiPatchInstalled", "MsiPatchSuperseded", "MsiPatchInstallable", "MsiApplicationInstalled", "MsiApplicationSuperseded", "MsiApplicationInstallable":
-		if len(r.Rules) == 0 {
-			c.add(path, "has no %s", vocabulary[r.Op].parts[0])
+		c.metadata(r, vocabulary[r.Op].parts[0], path)
+	}
+}
+
+// metadata checks what the tests of Windows Installer items read of their metadata.
+func (c *checker) metadata(r *Rule, name, path string) {
+	metadata := part(r, name)
+	if metadata == nil {
+		c.add(path, "has no %s", name)
+		return
+	}
+	if name == "MsiApplicationMetadata" {
+		if !kinds["guid"].fits(content(metadata, "ProductCode")) {
+			c.add(path, "its metadata have no ProductCode that is a GUID in braces")
+		}
+		if text := content(metadata, "ProductVersion"); text != "" && !isVersion(text) {
+			c.add(path, "ProductVersion %q is not a version", clip(text))
+		}
+		return
+	}
+	found, bad := targets(r)
+	if found == nil {
+		c.add(path, "%s", strings.TrimPrefix(bad.why[0], "malformed rule: "))
+	}
+	for _, t := range found {
+		version := part(t.rule, "TargetVersion")
+		if !validated(t.rule, "TargetVersion") {
+			continue
+		}
+		if text := version.With[Text]; !isVersion(text) {
+			c.add(path, "TargetVersion %q is not a version", clip(text))
+		}
+		if text := version.With["ComparisonType"]; text != "" && text != "None" && !slices.Contains(scalars, text) {
+			c.add(path, "ComparisonType=%q is not None or %s", clip(text), kinds["scalar"].name)
 		}
 	}
 }
