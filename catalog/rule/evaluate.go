@@ -130,6 +130,8 @@ func prefer(e *Evaluator, r *Rule) answer {
 	return result
 }
 
+func cannotTell(_ *Evaluator, r *Rule) answer { return unknown("%s", r.With["Because"]) }
+
 // number reads an attribute that is a whole number.
 func number(r *Rule, name string) (int64, answer, bool) {
 	n, err := strconv.ParseInt(r.With[name], 10, 64)

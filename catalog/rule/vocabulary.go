@@ -126,6 +126,7 @@ func own() {
 	add(ProductType, "Is!producttype", productType)
 	add(Language, "Is!language", language)
 	add(InstallationType, "Is!installation", installationType)
+	add(CannotTell, "Because!text", cannotTell)
 	add(Prefer, "", prefer).children(1, many)
 }
 

@@ -10,10 +10,11 @@ import (
 // pattern is the right side of LIKE: % any characters, _ any one, [abc] [a-c] one of these, [^abc] one of no these.
 // Case does not matter.
 type pattern struct {
-	// contains is the text between two % when there is nothing else, which is how catalogs write nearly all of theirs.
-	contains string
-	simple   bool
-	atoms    []atom
+	// within is the text between two % when it has no more than _ in it, which is how catalogs write nearly all of
+	// theirs: they forget that _ stands for any character. It is cut round its longest piece without one.
+	within              bool
+	before, key, behind string
+	atoms               []atom
 }
 
 type atom struct {
@@ -26,10 +27,12 @@ type atom struct {
 
 func newPattern(text string) (*pattern, error) {
 	text = strings.ToLower(text)
-	if inner, ok := between(text); ok {
-		return &pattern{contains: inner, simple: true}, nil
-	}
 	p := &pattern{}
+	if inner, ok := between(text); ok {
+		p.within = true
+		p.before, p.key, p.behind = cut(inner)
+		return p, nil
+	}
 	for i := 0; i < len(text); {
 		switch text[i] {
 		case '%':
@@ -56,13 +59,29 @@ func newPattern(text string) (*pattern, error) {
 	return p, nil
 }
 
-// between returns the text between % and % if nothing in it is special.
+// between returns the text between % and % if only _ is special in it.
 func between(text string) (inner string, ok bool) {
 	if len(text) < 2 || text[0] != '%' || text[len(text)-1] != '%' {
 		return "", false
 	}
 	inner = text[1 : len(text)-1]
-	return inner, !strings.ContainsAny(inner, "%_[")
+	return inner, !strings.ContainsAny(inner, "%[")
+}
+
+// cut finds the longest piece between two _.
+func cut(inner string) (before, key, behind string) {
+	from, to := 0, 0
+	for i := 0; i <= len(inner); {
+		n := strings.IndexByte(inner[i:], '_')
+		if n < 0 {
+			n = len(inner) - i
+		}
+		if n > to-from {
+			from, to = i, i+n
+		}
+		i += n + 1
+	}
+	return inner[:from], inner[from:to], inner[to:]
 }
 
 // newSet reads [...]. A closing bracket that comes first stands for itself, as does a dash at either end.
@@ -98,8 +117,8 @@ func (a *atom) takes(r rune) bool {
 
 // matches takes a text in lower case. It goes back to the last % alone, so its time is at most the product of lengths.
 func (p *pattern) matches(lower string) bool {
-	if p.simple {
-		return strings.Contains(lower, p.contains)
+	if p.within {
+		return p.isWithin(lower)
 	}
 	at, resume, again := 0, -1, 0
 	for i := 0; i < len(lower); {
@@ -123,4 +142,43 @@ func (p *pattern) matches(lower string) bool {
 		at++
 	}
 	return at == len(p.atoms)
+}
+
+// isWithin looks in a text or in a column of texts; _ does not match what separates these.
+func (p *pattern) isWithin(lower string) bool {
+	for at := 0; at <= len(lower); at++ {
+		found := strings.Index(lower[at:], p.key)
+		if found < 0 {
+			return false
+		}
+		at += found
+		if endsWith(lower[:at], p.before) && beginsWith(lower[at+len(p.key):], p.behind) {
+			return true
+		}
+	}
+	return false
+}
+
+func beginsWith(text, pattern string) bool {
+	for pattern != "" {
+		want, n := utf8.DecodeRuneInString(pattern)
+		have, m := utf8.DecodeRuneInString(text)
+		if m == 0 || strings.HasPrefix(text, separator) || want != '_' && want != have {
+			return false
+		}
+		pattern, text = pattern[n:], text[m:]
+	}
+	return true
+}
+
+func endsWith(text, pattern string) bool {
+	for pattern != "" {
+		want, n := utf8.DecodeLastRuneInString(pattern)
+		have, m := utf8.DecodeLastRuneInString(text)
+		if m == 0 || strings.HasSuffix(text, separator) || want != '_' && want != have {
+			return false
+		}
+		pattern, text = pattern[:len(pattern)-n], text[:len(text)-m]
+	}
+	return true
 }

@@ -152,9 +152,9 @@ func hasAny(where node, t *Table, negates bool) (has bool, err error) {
 		}
 		return false, err
 	}
-	if like, ok := where.(*likeness); ok && like.pattern.simple {
+	if like, ok := where.(*likeness); ok && like.pattern.within {
 		if column, whole := t.columns[like.property]; whole {
-			return strings.Contains(column, like.pattern.contains), nil
+			return like.pattern.isWithin(column), nil
 		}
 	}
 	for _, row := range t.rows {
