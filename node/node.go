@@ -18,6 +18,7 @@ import (
 	"thatch/node/bulletins/staging"
 	"thatch/node/computers"
 	"thatch/node/identity"
+	"thatch/node/policies"
 	"thatch/node/quorum"
 	"thatch/node/settings"
 	"thatch/node/store"
@@ -33,6 +34,7 @@ type Rooms struct {
 	Content   *content.Store
 	Staging   *staging.Stager
 	Computers *computers.Room
+	Policies  *policies.Room
 }
 
 // Node is a member of a site. Make one with New, mount doors, call Run, then Close.
@@ -113,6 +115,11 @@ func (n *Node) openRooms(ctx context.Context) error {
 	if n.Computers, err = computers.New(ctx, n.db, n.writer, n.cfg.Now); err != nil {
 		return fmt.Errorf("open the computers: %w", err)
 	}
+	n.Policies = policies.New(policies.Config{
+		Site: n.site.ID, Reader: n.db, Writer: n.writer, Signer: n.Identity, Bulletins: n.Bulletins, Computers: n.Computers,
+		Now: n.cfg.Now,
+	})
+	n.Bulletins.CountPolicies(n.Policies.CountByBulletin)
 	return nil
 }
 

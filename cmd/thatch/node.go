@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"thatch/agentapi/server"
 	"thatch/cmd/internal/cli"
 	"thatch/cmd/internal/service"
 	"thatch/console/api"
@@ -96,4 +97,5 @@ func newLog(out io.Writer, level slog.Level, asJSON bool) *slog.Logger {
 // mount puts the doors on a node.
 func mount(n *node.Node) {
 	n.Mount("/", api.New(n))
+	n.Mount("/agent/v1/", server.New(n))
 }

@@ -153,7 +153,7 @@ func (r *Room) Retire(ctx context.Context, actor, id string, version int64, more
 		return err
 	}
 	if !c.Retired.IsZero() {
-		return fmt.Errorf("%w already: %s", ErrRetired, c.Name)
+		return fmt.Errorf("%w: %w already: %s", store.ErrInvalid, ErrRetired, c.Name)
 	}
 	now := r.now()
 	statements := append([]store.Statement{
@@ -174,7 +174,7 @@ func (r *Room) Move(ctx context.Context, actor, id, group string, version int64)
 		return err
 	}
 	if len(group) > 200 {
-		return fmt.Errorf("group %.40q... is longer than 200 bytes", group)
+		return store.Invalid("group %.40q... is longer than 200 bytes", group)
 	}
 	return r.write(ctx, store.Batch{
 		Actor: actor, Reason: "move computer " + c.Name + " to group " + group, At: r.now(),

@@ -104,11 +104,11 @@ func (n Newcomer) normal() (Newcomer, error) {
 	n.Hardware = NormalHardware(n.Hardware)
 	for what, text := range map[string]string{"computer name": n.Name, "platform": n.Platform} {
 		if text == "" || len(text) > 200 {
-			return n, fmt.Errorf("enrol: the %s must have 1 to 200 bytes, it has %d", what, len(text))
+			return n, store.Invalid("enrol: the %s must have 1 to 200 bytes, it has %d", what, len(text))
 		}
 	}
 	if len(n.MachineID) > 200 {
-		return n, fmt.Errorf("enrol: the machine id has %d bytes, at most 200 are allowed", len(n.MachineID))
+		return n, store.Invalid("enrol: the machine id has %d bytes, at most 200 are allowed", len(n.MachineID))
 	}
 	return n, nil
 }

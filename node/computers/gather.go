@@ -134,8 +134,13 @@ func (g *Gatherer) propose(ctx context.Context, entries []*entry) {
 // weight estimates the encoded size of statements, in bytes.
 func weight(statements []store.Statement) int {
 	size := 0
+	texts := make(map[string]bool) // each is in a batch once
 	for _, s := range statements {
-		size += 32 + len(s.SQL)
+		size += 16
+		if !texts[s.SQL] {
+			texts[s.SQL] = true
+			size += len(s.SQL)
+		}
 		for _, arg := range s.Args {
 			switch v := arg.(type) {
 			case string:

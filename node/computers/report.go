@@ -16,7 +16,7 @@ import (
 
 // Limits of one report, beside those of sets.
 const (
-	maxStates   = 2_000
+	maxStates   = 4_000
 	maxAttempts = 500
 	maxFacts    = 64 << 10 // bytes, encoded
 	maxHotfixes = 2_000

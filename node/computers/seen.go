@@ -73,7 +73,7 @@ func (r *Room) writeSeen(ctx context.Context, ticks <-chan time.Time) {
 func (r *Room) WriteSeen(ctx context.Context) error {
 	due := r.seen.due()
 	for numbers := range slices.Chunk(slices.Sorted(maps.Keys(due)), 1000) {
-		batch := store.Batch{Actor: "node", Reason: "last-seen times", At: r.now()}
+		batch := store.Batch{Actor: "agents", Reason: "last-seen times", At: r.now()}
 		for _, number := range numbers {
 			at := timeText(due[number])
 			batch.Statements = append(batch.Statements, store.Statement{

@@ -133,9 +133,9 @@ func (id *Identity) Enrol(ctx context.Context, text string) (Enrolment, error) {
 	case revoked:
 		return e, Unauthorised("the enrolment token was revoked")
 	case expires <= now:
-		return e, Unauthorised("the enrolment token ended at %s", expires)
+		return e, refusal{ErrTokenEnded, Unauthorised("the enrolment token ended at %s", expires)}
 	case limit > 0 && used >= limit:
-		return e, Unauthorised("the enrolment token was made for %d computers and is used up", limit)
+		return e, refusal{ErrTokenUsed, Unauthorised("the enrolment token was made for %d computers and is used up", limit)}
 	}
 	e.Use = []store.Statement{{
 		SQL: `UPDATE enrolment_token SET used = used + 1
