@@ -143,7 +143,7 @@ func (a *Agent) Forget() error {
 	if err := a.rules.close(); err != nil {
 		return err
 	}
-	for _, name := range []string{identityFile, memoryFile, assignmentsFile, rulesFile} {
+	for _, name := range []string{identityFile, memoryFile, assignmentsFile, rulesFile, outcomeFile} {
 		if err := os.Remove(filepath.Join(a.cfg.Dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("forget the former enrolment: %w", err)
 		}

@@ -52,8 +52,21 @@ type Counts struct {
 	Unknown    int `json:"unknown"`
 }
 
-// RunOnce makes one round: renew, learn the rules, scan, report, ask what is ordered, install it, report again.
+// RunOnce makes one round: renew, learn the rules, scan, report, ask what is ordered, install it, report again. How it
+// went is written down for Status.
 func (a *Agent) RunOnce(ctx context.Context) (Cycle, error) {
+	cycle, err := a.round(ctx)
+	note := outcome{At: a.cfg.Now(), Cycle: cycle}
+	if err != nil {
+		note.Error = err.Error()
+	}
+	if failed := a.folder.write(outcomeFile, note); failed != nil {
+		a.cfg.Log.Warn("the outcome of the round is not written down", "error", failed)
+	}
+	return cycle, err
+}
+
+func (a *Agent) round(ctx context.Context) (Cycle, error) {
 	var cycle Cycle
 	if a.identity == nil {
 		return cycle, fmt.Errorf("%w: run enrol with a token of its site", ErrNotEnrolled)

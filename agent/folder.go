@@ -17,6 +17,7 @@ const (
 	rulesFile       = "rules.log"
 	ordersFolder    = "orders"
 	runFolder       = "run"
+	outcomeFile     = "outcome.json"
 )
 
 // folder reads and writes the agent's files. A file is written beside, synced and renamed: after a power cut it is the

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"strconv"
 	"time"
@@ -85,4 +86,10 @@ func (b Backoff) Wait(failures int, err error) time.Duration {
 		wait = max(wait, after+time.Duration(random()*float64(after/10)))
 	}
 	return wait
+}
+
+// Unreachable says whether err is that no connection to a node was made, or that it was cut.
+func Unreachable(err error) bool {
+	var network net.Error
+	return !errors.Is(err, ErrUntrusted) && errors.As(err, &network)
 }

@@ -1,0 +1,66 @@
+package agent
+
+import (
+	"time"
+
+	"thatch/agentapi"
+)
+
+// outcome is how the last round went.
+type outcome struct {
+	At    time.Time `json:"at"`
+	Cycle Cycle     `json:"cycle"`
+	Error string    `json:"error,omitempty"`
+}
+
+// Status is what a folder says of its agent.
+type Status struct {
+	Enrolled    bool                   `json:"enrolled"`
+	Computer    string                 `json:"computer,omitempty"`
+	Site        *agentapi.Site         `json:"site,omitempty"`
+	Nodes       []string               `json:"nodes,omitempty"`
+	Certificate *time.Time             `json:"certificate_ends,omitempty"`
+	Contact     *time.Time             `json:"last_contact,omitempty"`
+	Round       *time.Time             `json:"last_round,omitempty"`
+	Next        *time.Time             `json:"next_round,omitempty"`
+	Error       string                 `json:"error,omitempty"` // of the last round
+	Counts      Counts                 `json:"counts"`
+	Updates     []agentapi.UpdateState `json:"updates"`
+	Simulated   bool                   `json:"simulated,omitempty"`
+}
+
+// ReadStatus reads the status of the agent in a folder, also while another process is that agent.
+func ReadStatus(dir string) (Status, error) {
+	status := Status{Updates: []agentapi.UpdateState{}}
+	f := folder{dir, func(string) {}}
+	id, err := loadIdentity(f)
+	if err != nil {
+		return status, err
+	}
+	if id != nil {
+		status.Enrolled, status.Computer, status.Site, status.Nodes = true, id.Computer, &id.Site, id.Nodes
+		status.Certificate, status.Simulated = &id.certificate.NotAfter, id.Simulated
+	}
+	var remembered memory
+	if err := f.read(memoryFile, &remembered); err != nil {
+		return status, err
+	}
+	status.Contact = when(remembered.Contact)
+	var last outcome
+	if err := f.read(outcomeFile, &last); err != nil {
+		return status, err
+	}
+	status.Round, status.Next, status.Error = when(last.At), when(last.Cycle.Next), last.Error
+	status.Counts = last.Cycle.Counts
+	if last.Cycle.States != nil {
+		status.Updates = last.Cycle.States
+	}
+	return status, nil
+}
+
+func when(at time.Time) *time.Time {
+	if at.IsZero() {
+		return nil
+	}
+	return &at
+}
