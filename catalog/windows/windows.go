@@ -4,6 +4,8 @@ package windows
 
 import (
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -205,4 +207,43 @@ func (r *Release) NameOn(arch string, core bool) string {
 
 var archTexts = map[string]string{
 	X86: "32-bit Systems", X64: "x64-based Systems", ARM64: "ARM64-based Systems", IA64: "Itanium-Based Systems",
+}
+
+// serviced holds the builds that are serviced as one: they share revision numbers, and a newer one is switched on by
+// an enablement package.
+var serviced = [][]int{{18362, 18363}, {19041, 19042, 19043, 19044, 19045}, {22621, 22631}, {26100, 26200}}
+
+// Revision reads the revision of a fixed build: 590 of "10.0.17134.590", where 17134 is the release's own build or one
+// that is serviced with it. It is false of other texts, and of releases before Windows 10: their security-only updates
+// raise no common revision.
+func (r *Release) Revision(fixedBuild string) (revision int, ok bool) {
+	rest, ok := strings.CutPrefix(fixedBuild, "10.0.")
+	if !ok || r.Major < 10 {
+		return 0, false
+	}
+	build, revised, _ := strings.Cut(rest, ".")
+	b, err := strconv.Atoi(build)
+	if err != nil || !r.servicedWith(b) {
+		return 0, false
+	}
+	revision, err = strconv.Atoi(revised)
+	return revision, err == nil && revision > 0
+}
+
+// OwnBuild says whether Revision can read a fixed build.
+func (r *Release) OwnBuild(fixedBuild string) bool {
+	_, ok := r.Revision(fixedBuild)
+	return ok
+}
+
+func (r *Release) servicedWith(build int) bool {
+	if r.Build == build {
+		return true
+	}
+	for _, family := range serviced {
+		if slices.Contains(family, r.Build) {
+			return slices.Contains(family, build)
+		}
+	}
+	return false
 }

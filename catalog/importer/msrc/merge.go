@@ -256,7 +256,7 @@ func (m *merged) update(p *joined) catalog.Update {
 	for _, kb := range p.supersedes {
 		u.Supersedes = append(u.Supersedes, UpdateID(kb, p.product.ID))
 	}
-	r := rulesFor(m.kb, p.product, p.fixed)
+	r := rulesFor(m.kb, p.product, u.Class, p.fixed)
 	u.Applicable, u.Installed, u.NoRule = r.applicable, r.installed, r.reason
 	return u
 }

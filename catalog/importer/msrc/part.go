@@ -118,8 +118,7 @@ func (p *pair) fixedBuild(product string) string {
 	if len(p.fixed) > 1 {
 		if release := scopes.of(product).release; release != nil {
 			own := slices.DeleteFunc(slices.Clone(p.fixed), func(c counted) bool {
-				_, ok := revisionOf(c.value, release)
-				return !ok
+				return !release.OwnBuild(c.value)
 			})
 			if len(own) > 0 {
 				return own.best(compareBuilds)

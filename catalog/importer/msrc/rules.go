@@ -30,28 +30,22 @@ type scope struct {
 // Applicable: the computer runs that Windows, of that architecture and kind, and has the component. Installed: where
 // the fixed build is a revision of that very Windows, the computer's own revision tells; otherwise, and where the
 // revision is not known, the hotfix list does.
-func rulesFor(kb string, product catalog.Product, fixedBuild string) rules {
+//
+// A hotpatch is for computers that are enrolled for them, which no fact tells.
+func rulesFor(kb string, product catalog.Product, class, fixedBuild string) rules {
 	s := scopes.of(product.Name)
 	if s.applicable == nil {
 		return rules{reason: s.reason}
 	}
+	if strings.Contains(class, "hotpatch") {
+		s.applicable = rule.And(s.applicable, rule.Test(rule.CannotTell, "Because", "whether the computer is enrolled for hotpatching is not known"))
+	}
 	installed := rule.Test(rule.Hotfix, "KB", kb, "Product", product.ID)
-	if revision, ok := revisionOf(fixedBuild, s.release); ok {
-		build := rule.Test(rule.WindowsBuild, "Comparison", "GreaterThanOrEqualTo", "Build", strconv.Itoa(s.release.Build), "Revision", revision)
+	if revision, ok := s.release.Revision(fixedBuild); ok {
+		build := rule.Test(rule.WindowsBuild, "Comparison", "GreaterThanOrEqualTo", "Build", strconv.Itoa(s.release.Build), "Revision", strconv.Itoa(revision))
 		installed = &rule.Rule{Op: rule.Prefer, Rules: []*rule.Rule{build, installed}}
 	}
 	return rules{applicable: s.applicable, installed: installed}
-}
-
-// revisionOf reads 590 from "10.0.17134.590" where 17134 is the release's own build. Older lines than Windows 10 have
-// separate security-only updates, whose files do not raise one common revision.
-func revisionOf(fixedBuild string, r *windows.Release) (string, bool) {
-	rest, ok := strings.CutPrefix(fixedBuild, "10.0."+strconv.Itoa(r.Build)+".")
-	if !ok || r.Major < 10 {
-		return "", false
-	}
-	revision, err := strconv.ParseUint(rest, 10, 31)
-	return strconv.FormatUint(revision, 10), err == nil && revision > 0
 }
 
 // scopeCache keeps what names give, for there are few names and many updates.
