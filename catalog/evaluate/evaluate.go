@@ -168,11 +168,11 @@ func without(installed []string, v *Verdict) []string {
 
 // Evaluate scans and arranges what was found for people: what is missing, the worst first, and what cannot be told,
 // gathered by product and reason. Superseded updates are left out unless all are wanted: those for which another one
-// that is missing or installed makes them needless.
+// that is missing or installed makes them needless; and of those that cannot be told, the ones before another such.
 func Evaluate(facts *rule.Facts, updates Updates, graph *supersedence.Graph, view *supersedence.View, all bool) Result {
 	result := Result{Host: hostOf(facts), Missing: []Missing{}, Unknown: []Unknown{}}
 	verdicts := Scan(facts, updates, view)
-	a := arrangement{view: view, present: make(map[string]bool), presentIDs: make(map[string]bool)}
+	a := arrangement{view: view, present: make(map[string]bool), presentIDs: make(map[string]bool), untold: make(map[string]bool)}
 	a.note(facts, verdicts)
 	var unknown []Verdict
 	for i := range verdicts {
@@ -188,7 +188,7 @@ func Evaluate(facts *rule.Facts, updates Updates, graph *supersedence.Graph, vie
 			}
 			result.Missing = append(result.Missing, m)
 		case CannotTell:
-			if !all && v.Update.Applicable != nil && a.supersededBy(v) != "" {
+			if !all && v.Update.Applicable != nil && (a.supersededBy(v) != "" || a.untoldAfter(v)) {
 				result.NoLongerAsks++
 				continue
 			}
@@ -205,6 +205,7 @@ type arrangement struct {
 	view       *supersedence.View
 	present    map[string]bool // KBs missing or installed, by KB and Windows
 	presentIDs map[string]bool // updates missing or installed
+	untold     map[string]bool // updates that cannot be told, though there is a rule
 	installed  []string        // KBs
 }
 
@@ -218,8 +219,23 @@ func (a *arrangement) note(facts *rule.Facts, verdicts []Verdict) {
 			a.present[v.Update.KB] = true
 			a.presentIDs[v.ID] = true
 		}
+		if v.State == CannotTell && v.Update.Applicable != nil && v.Update.KB != "" {
+			a.untold[v.Update.KB+"/"+v.Update.Product.ID] = true
+		}
 	}
 	delete(a.present, "")
+}
+
+// untoldAfter says whether a later update of the same product cannot be told either: that one says it all.
+func (a *arrangement) untoldAfter(v *Verdict) bool {
+	if v.Update.KB == "" {
+		return false
+	}
+	product := v.Update.Product.ID
+	windows := product[strings.LastIndexByte(product, '-')+1:]
+	return slices.ContainsFunc(a.view.Later(v.Update.KB, product, a.installed), func(kb string) bool {
+		return a.untold[kb+"/"+product] || a.untold[kb+"/"+windows]
+	})
 }
 
 func (a *arrangement) missing(v *Verdict) Missing {

@@ -239,7 +239,8 @@ func (q *question) sorted(product string) []*update {
 	return all
 }
 
-// doubt returns an installed KB of which it cannot be told whether it holds the asked one; none is empty.
+// doubt returns an installed KB of which it cannot be told whether it holds the asked one, of several the newest; none
+// is empty.
 func (q *question) doubt() string {
 	month := q.view.month(q.kb)
 	kind, windows := q.kindOf(q.kb), q.isWindows(q.kb)
@@ -248,15 +249,16 @@ func (q *question) doubt() string {
 		lag = otherLag
 	}
 	newest := windows && q.listsCumulative()
+	doubtful := ""
 	for _, i := range q.installed {
 		if newest && len(q.platform.above[i]) == 0 || q.classified(i) {
 			continue
 		}
-		if q.view.eras.era(i)+lag >= month {
-			return i
+		if q.view.eras.era(i)+lag >= month && number(i) > number(doubtful) {
+			doubtful = i
 		}
 	}
-	return ""
+	return doubtful
 }
 
 // kindOf is the kind of a KB on the asked product or else on its Windows.

@@ -41,6 +41,9 @@ func rulesFor(kb string, product catalog.Product, class, fixedBuild string) rule
 		s.applicable = rule.And(s.applicable, rule.Test(rule.CannotTell, "Because", "whether the computer is enrolled for hotpatching is not known"))
 	}
 	installed := rule.Test(rule.Hotfix, "KB", kb, "Product", product.ID)
+	if s.release == nil {
+		return rules{applicable: s.applicable, installed: installed}
+	}
 	if revision, ok := s.release.Revision(fixedBuild); ok {
 		build := rule.Test(rule.WindowsBuild, "Comparison", "GreaterThanOrEqualTo", "Build", strconv.Itoa(s.release.Build), "Revision", strconv.Itoa(revision))
 		installed = &rule.Rule{Op: rule.Prefer, Rules: []*rule.Rule{build, installed}}
@@ -79,6 +82,9 @@ func newScope(name string) scope {
 	}
 	p := windows.Parse(name)
 	if p.Release == nil {
+		if lower := strings.ToLower(name); hasWords(lower, "for mac") || hasWords(lower, "mac os") || hasWords(lower, "for ios") || hasWords(lower, "for android") {
+			return scope{applicable: rule.Test("False")} // no agent runs there
+		}
 		return scope{reason: reasonFor(name)}
 	}
 	parts := onRelease(p)
@@ -233,8 +239,6 @@ func frameworkDword(key, value, comparison string, data int) *rule.Rule {
 
 // reasons say why no rule can be made for what is not Windows, by words of the product's name.
 var reasons = []struct{ words, reason string }{
-	{"for mac", "it runs on macOS, which no agent manages"},
-	{"mac os", "it runs on macOS, which no agent manages"},
 	{"on linux", "it runs on Linux, where the vendor's file gives no fact to tell by"},
 	{"exchange server", "Exchange Server is serviced by its own builds; the vendor's file does not say which file tells them"},
 	{"sharepoint", "SharePoint patches are in no hotfix list, and the vendor's file names no patch code"},
@@ -244,6 +248,8 @@ var reasons = []struct{ words, reason string }{
 	{"dynamics", "the vendor's file does not say how an installation of Dynamics is found"},
 	{"silverlight", "the vendor's file gives no version to tell Silverlight by"},
 }
+
+var unknownWindows = regexp.MustCompile(`^windows (\d|rt|vista|xp|server)`)
 
 func reasonFor(name string) string {
 	lower := strings.ToLower(name)
@@ -257,7 +263,7 @@ func reasonFor(name string) string {
 			return "Office patches are in no hotfix list, and the vendor's file names no patch code"
 		}
 	}
-	if strings.HasPrefix(lower, "windows ") {
+	if unknownWindows.MatchString(lower) {
 		return "this release of Windows is not known to this version"
 	}
 	return "no fact is known that tells whether this product is there and how new it is"
