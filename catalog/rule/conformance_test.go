@@ -471,8 +471,6 @@ var composites = []struct {
 	{&rule.Rule{Op: rule.Prefer, Rules: []*rule.Rule{trueLeaf, falseLeaf}}, "true"},
 	{&rule.Rule{Op: rule.Prefer, Rules: []*rule.Rule{unknownLeaf, rule.Test("Delphi")}}, `"Oracle" is not known to this version; operator "Delphi"`},
 	{&rule.Rule{Op: rule.Prefer}, "has no rule in it"},
-	{rule.Test(rule.CannotTell, "Because", "the vendor names no fact"), "the vendor names no fact"},
-	{rule.Test(rule.CannotTell), "no fact tells"},
 
 	{loop(`SOFTWARE\Loop`, "Any", vIs+`2"}}`), "true"},
 	{loop(`SOFTWARE\Loop`, "Any", vIs+`9"}}`), "false"},

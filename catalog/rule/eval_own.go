@@ -100,11 +100,3 @@ func installationType(e *Evaluator, r *Rule) answer {
 	e.saw("the installation type is %s", s.InstallationType)
 	return tell(s.InstallationType == r.With["Is"])
 }
-
-// cannotTell is for importers: the vendor's file gives no fact to tell by.
-func cannotTell(_ *Evaluator, r *Rule) answer {
-	if because := r.With["Because"]; because != "" {
-		return answer{why: []string{clip(because)}}
-	}
-	return unknown("the rule says that no fact tells")
-}

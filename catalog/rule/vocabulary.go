@@ -128,7 +128,6 @@ func own() {
 	add(InstallationType, "Is!installation", installationType)
 	add(CannotTell, "Because!text", cannotTell)
 	add(Prefer, "", prefer).children(1, many)
-	add(CannotTell, "Because:text", cannotTell)
 }
 
 func add(op, attributes string, test func(*Evaluator, *Rule) answer) *operator {
