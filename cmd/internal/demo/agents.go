@@ -1,0 +1,113 @@
+package demo
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+
+	"golang.org/x/sync/errgroup"
+
+	"thatch/agent"
+	"thatch/agent/simulated"
+)
+
+// atOnce is how many computers work at the same time.
+const atOnce = 4
+
+// computer is a simulated computer with its real agent.
+type computer struct {
+	made
+	simulated *simulated.Computer
+	agent     *agent.Agent
+	runs      int // installers seen so far
+}
+
+// enrol makes the computers; one token serves them all.
+func (d *demo) enrol(ctx context.Context) error {
+	d.chapter("A dozen simulated computers enrol")
+	if err := d.show(ctx, "tokens", "create", "--name", "demo", "--limit", "20", "--group", "demo"); err != nil {
+		return err
+	}
+	var out bytes.Buffer
+	err := d.Thatch(ctx, &out, "tokens", "create", "--name", "computers", "--limit", fmt.Sprint(len(dozen)), "--json", "--data", d.nodeDir())
+	if err != nil {
+		return err
+	}
+	var made struct {
+		Token string `json:"token"`
+	}
+	if err := json.Unmarshal(out.Bytes(), &made); err != nil {
+		return fmt.Errorf("tokens create --json: %w", err)
+	}
+	for _, one := range dozen {
+		c, err := d.openComputer(one)
+		if err != nil {
+			return err
+		}
+		d.agents = append(d.agents, c)
+		if err := c.agent.Enrol(ctx, []string{"https://" + d.address}, made.Token); err != nil {
+			return fmt.Errorf("%s: %w", one.name, err)
+		}
+		d.say("  %-10s (simulated) %s, %s", one.name, one.system.product, one.language)
+	}
+	return nil
+}
+
+func (d *demo) openComputer(one made) (*computer, error) {
+	dir := filepath.Join(d.dir, "computers", one.name)
+	c := &computer{made: one, simulated: simulated.New(one.definition())}
+	var err error
+	c.agent, err = agent.Open(agent.Config{
+		Dir: dir, Source: c.simulated, Runner: c.simulated, Version: "demo", Simulated: true,
+		Now: d.Now, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("agent of %s: %w", one.name, err)
+	}
+	return c, nil
+}
+
+func (d *demo) closeAgents() {
+	for _, c := range d.agents {
+		if err := c.agent.Close(); err != nil {
+			d.say("close the agent of %s: %v", c.name, err)
+		}
+	}
+}
+
+// rounds has every agent make one round, and tells what was installed.
+func (d *demo) rounds(ctx context.Context, round int) error {
+	lines := make([][]string, len(d.agents))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
+	for i, c := range d.agents {
+		group.Go(func() error {
+			cycle, err := c.agent.RunOnce(ctx)
+			if err != nil && !errors.Is(err, context.Canceled) {
+				return fmt.Errorf("round %d of %s: %w", round, c.name, err)
+			}
+			runs := c.simulated.Runs()
+			for _, run := range runs[min(c.runs, len(runs)):] {
+				lines[i] = append(lines[i], fmt.Sprintf("  %-10s ran %s, exit code %d", c.name, filepath.Base(run.File), run.Code))
+			}
+			c.runs = len(runs)
+			if round == 1 {
+				lines[i] = append(lines[i], fmt.Sprintf("  %-10s %d updates apply, %d of them installed, %d cannot be told",
+					c.name, cycle.Counts.Applicable, cycle.Counts.Installed, cycle.Counts.Unknown))
+			}
+			return nil
+		})
+	}
+	err := group.Wait()
+	for _, own := range lines {
+		for _, line := range own {
+			d.say("%s", line)
+		}
+	}
+	return err
+}

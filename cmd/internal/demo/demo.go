@@ -1,0 +1,273 @@
+// Package demo is a whole site in a temporary folder: a made-up vendor, a node, and a dozen simulated computers with
+// real agents. Whatever an administrator would do, it does through the program's own command line, so that every step
+// it shows can be typed by hand.
+package demo
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// ErrNotCompliant says that a computer still lacks an update when the demo ends.
+var ErrNotCompliant = errors.New("not every computer is compliant")
+
+// Config is what a demo needs from the program around it.
+type Config struct {
+	Out  io.Writer
+	Now  func() time.Time
+	Once bool // end when every computer is compliant, instead of living on
+	// Node runs a node on a folder until ctx ends, and tells when it answers, with its address.
+	Node func(ctx context.Context, dir string, ready func(address string)) error
+	// Thatch runs one command of the program.
+	Thatch func(ctx context.Context, out io.Writer, args ...string) error
+}
+
+// demo is one running demo.
+type demo struct {
+	Config
+	dir     string
+	vendor  *vendor
+	address string
+	agents  []*computer
+}
+
+// Run tells the story, and with Once returns nil when every computer is compliant.
+func Run(ctx context.Context, cfg Config) (err error) {
+	dir, err := os.MkdirTemp("", "thatch-demo-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	d := &demo{Config: cfg, dir: dir}
+	if d.vendor, err = openVendor(filepath.Join(dir, "vendor"), cfg.Now()); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, ignoreClosed(d.vendor.close())) }()
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	defer func() {
+		cancel()
+		err = errors.Join(err, <-ended)
+	}()
+	answers := make(chan string, 1)
+	go func() { ended <- cfg.Node(ctx, d.nodeDir(), func(address string) { answers <- address }) }()
+	select {
+	case d.address = <-answers:
+	case early := <-ended:
+		ended <- nil
+		return fmt.Errorf("the node did not start: %w", early)
+	}
+	defer d.closeAgents()
+	return d.tell(ctx)
+}
+
+func (d *demo) nodeDir() string { return filepath.Join(d.dir, "node") }
+
+// tell is the story, chapter by chapter.
+func (d *demo) tell(ctx context.Context) error {
+	d.say("A site in %s, its node at https://%s", d.dir, d.address)
+	for _, chapter := range []func(context.Context) error{
+		d.importCatalogs, d.enrol, d.firstScan, d.stage, d.addByHand, d.order, d.patch,
+	} {
+		if err := chapter(ctx); err != nil {
+			return err
+		}
+	}
+	compliant, err := d.compliant(ctx)
+	if err != nil {
+		return err
+	}
+	if !compliant {
+		return ErrNotCompliant
+	}
+	d.say("\nEvery computer is compliant.")
+	if d.Once {
+		return nil
+	}
+	return d.liveOn(ctx)
+}
+
+func (d *demo) importCatalogs(ctx context.Context) error {
+	d.chapter("The vendors' catalogs go in")
+	if err := d.vendor.release(ctx, products()); err != nil {
+		return err
+	}
+	d.note("Programs are only accepted with a signature that the site trusts; the sample vendor's root goes on the list.")
+	trusted, err := json.Marshal([]string{d.vendor.publisher.fingerprint()})
+	if err != nil {
+		return err
+	}
+	return d.commands(ctx,
+		[]string{"settings", "set", "staging.trusted", string(trusted)},
+		[]string{"catalog", "import", "--source", "sdp", "--from", filepath.Join(d.vendor.dir, "sdp")},
+		[]string{"catalog", "import", "--source", "msrc", "--from", filepath.Join(d.vendor.dir, "cvrf")},
+		[]string{"bulletins", "list"})
+}
+
+func (d *demo) firstScan(ctx context.Context) error {
+	d.chapter("Agents scan and report")
+	if err := d.rounds(ctx, 1); err != nil {
+		return err
+	}
+	return d.commands(ctx, []string{"compliance", "computers"})
+}
+
+func (d *demo) stage(ctx context.Context) error {
+	d.chapter("Staging: every package is downloaded and its signature checked")
+	names := []string{"ES-2026-051", "ES-2026-052", "ES-2026-021", "ES-2026-094", "ES-2026-011"}
+	d.note("One set-up program carries no signature, so it is refused:")
+	if err := d.show(ctx, append([]string{"bulletins", "stage"}, names...)...); err == nil {
+		return errors.New("the unsigned set-up program was staged; it should have been refused")
+	}
+	d.note("The vendor publishes it again, signed:")
+	if err := d.vendor.release(ctx, republished()); err != nil {
+		return err
+	}
+	return d.commands(ctx,
+		[]string{"catalog", "import", "--source", "sdp", "--from", filepath.Join(d.vendor.dir, "sdp")},
+		append([]string{"bulletins", "stage"}, names...))
+}
+
+func (d *demo) addByHand(ctx context.Context) error {
+	d.chapter("Microsoft's documents name no payloads: an administrator adds packages by hand")
+	packages, err := d.vendor.windowsPackages(ctx)
+	if err != nil {
+		return err
+	}
+	for _, p := range packages {
+		err := d.show(ctx, "packages", "add", p.update, "--url", p.item.URL, "--sha256", p.item.Hash, "--type", "exe",
+			"--arguments", "/quiet /norestart")
+		if err != nil {
+			return err
+		}
+	}
+	return d.show(ctx, "bulletins", "stage", "KB9200011", "KB9200012", "KB9200013")
+}
+
+func (d *demo) order(ctx context.Context) error {
+	d.chapter("One policy for all of it")
+	return d.commands(ctx,
+		[]string{
+			"policies", "create", "October", "--bulletin", "ES-2026-052,ES-2026-021,ES-2026-094,ES-2026-011",
+			"--bulletin", "KB9200011,KB9200012,KB9200013",
+		},
+		[]string{"policies", "list"})
+}
+
+func (d *demo) patch(ctx context.Context) error {
+	d.chapter("Agents download, verify and install")
+	const most = 8
+	for round := range most {
+		if err := d.rounds(ctx, round+2); err != nil {
+			return err
+		}
+		if done, err := d.allCompliant(ctx); err != nil || done {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *demo) compliant(ctx context.Context) (bool, error) {
+	d.chapter("Compliance")
+	if err := d.commands(ctx, []string{"compliance", "bulletins"}, []string{"compliance", "computers"}); err != nil {
+		return false, err
+	}
+	return d.allCompliant(ctx)
+}
+
+// allCompliant asks the site, not the agents.
+func (d *demo) allCompliant(ctx context.Context) (bool, error) {
+	var list struct {
+		Items []struct {
+			Missing   int `json:"missing"`
+			Installed int `json:"installed"`
+			Unknown   int `json:"unknown"`
+			Pending   int `json:"pending"`
+		} `json:"items"`
+	}
+	var out bytes.Buffer
+	if err := d.Thatch(ctx, &out, "compliance", "computers", "--json", "--data", d.nodeDir()); err != nil {
+		return false, err
+	}
+	if err := json.Unmarshal(out.Bytes(), &list); err != nil {
+		return false, fmt.Errorf("compliance computers --json: %w", err)
+	}
+	if len(list.Items) != len(dozen) {
+		return false, fmt.Errorf("the site counts %d computers, want %d", len(list.Items), len(dozen))
+	}
+	for _, item := range list.Items {
+		if item.Missing+item.Unknown+item.Pending > 0 {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// liveOn keeps the agents at work until somebody interrupts.
+func (d *demo) liveOn(ctx context.Context) error {
+	d.say("The site lives on until you press Ctrl+C. Try, in another terminal:\n"+
+		"  thatch computers list --data %s\n  thatch bulletins list --data %s", d.nodeDir(), d.nodeDir())
+	tick := time.NewTicker(30 * time.Second)
+	defer tick.Stop()
+	for round := 100; ; round++ {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			if err := d.rounds(ctx, round); err != nil && ctx.Err() == nil {
+				return err
+			}
+		}
+	}
+}
+
+func (d *demo) commands(ctx context.Context, commands ...[]string) error {
+	for _, args := range commands {
+		if err := d.show(ctx, args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// show runs one command as a person would type it.
+func (d *demo) show(ctx context.Context, args ...string) error {
+	fmt.Fprintf(d.Out, "\n$ thatch %s\n", strings.Join(shortened(args, d.dir), " "))
+	err := d.Thatch(ctx, d.Out, append(args, "--data", d.nodeDir())...)
+	if err != nil {
+		fmt.Fprintf(d.Out, "thatch: %v\n", err)
+		return fmt.Errorf("thatch %s: %w", strings.Join(args[:min(2, len(args))], " "), err)
+	}
+	return nil
+}
+
+// shortened quotes what a shell would split, and shortens the temporary folder.
+func shortened(args []string, dir string) []string {
+	var shown []string
+	for _, arg := range args {
+		arg = strings.ReplaceAll(arg, dir, "...")
+		if len(arg) == 64 {
+			arg = arg[:12] + "..."
+		}
+		if strings.ContainsAny(arg, ` "`) {
+			arg = "'" + arg + "'"
+		}
+		shown = append(shown, arg)
+	}
+	return shown
+}
+
+func (d *demo) chapter(title string) { fmt.Fprintf(d.Out, "\n=== %s\n", title) }
+
+func (d *demo) note(text string) { fmt.Fprintln(d.Out, text) }
+
+func (d *demo) say(format string, args ...any) { fmt.Fprintf(d.Out, format+"\n", args...) }
