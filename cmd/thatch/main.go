@@ -77,6 +77,7 @@ func rootCommand(a *cli.App) *cobra.Command {
 		auditCommand(a),
 		settingsCommand(a),
 		serviceCommand(a),
+		demoCommand(a),
 		versionCommand(a),
 	)
 	return root

@@ -101,12 +101,8 @@ func (d *demo) importCatalogs(ctx context.Context) error {
 		return err
 	}
 	d.note("Programs are only accepted with a signature that the site trusts; the sample vendor's root goes on the list.")
-	trusted, err := json.Marshal([]string{d.vendor.publisher.fingerprint()})
-	if err != nil {
-		return err
-	}
 	return d.commands(ctx,
-		[]string{"settings", "set", "staging.trusted", string(trusted)},
+		[]string{"settings", "set", "staging.trusted", d.vendor.publisher.fingerprint()},
 		[]string{"catalog", "import", "--source", "sdp", "--from", filepath.Join(d.vendor.dir, "sdp")},
 		[]string{"catalog", "import", "--source", "msrc", "--from", filepath.Join(d.vendor.dir, "cvrf")},
 		[]string{"bulletins", "list"})
