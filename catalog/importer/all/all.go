@@ -6,6 +6,7 @@ import (
 
 	"thatch/catalog/importer"
 	"thatch/catalog/importer/msrc"
+	"thatch/catalog/importer/sdp"
 )
 
 // Sources returns every source; those that fetch go through the client, nil being one that honours the environment's
@@ -13,5 +14,6 @@ import (
 func Sources(client *http.Client) []importer.Source {
 	return []importer.Source{
 		&msrc.Source{Client: client},
+		&sdp.Source{Client: client},
 	}
 }

@@ -118,7 +118,7 @@ func (d *demo) firstScan(ctx context.Context) error {
 
 func (d *demo) stage(ctx context.Context) error {
 	d.chapter("Staging: every package is downloaded and its signature checked")
-	names := []string{"ES-2026-051", "ES-2026-052", "ES-2026-021", "ES-2026-094", "ES-2026-011"}
+	names := []string{"ES-2026-51", "ES-2026-52", "ES-2026-021", "ES-2026-094", "ES-2026-011"}
 	d.note("One set-up program carries no signature, so it is refused:")
 	if err := d.show(ctx, append([]string{"bulletins", "stage"}, names...)...); err == nil {
 		return errors.New("the unsigned set-up program was staged; it should have been refused")
@@ -152,7 +152,7 @@ func (d *demo) order(ctx context.Context) error {
 	d.chapter("One policy for all of it")
 	return d.commands(ctx,
 		[]string{
-			"policies", "create", "October", "--bulletin", "ES-2026-052,ES-2026-021,ES-2026-094,ES-2026-011",
+			"policies", "create", "October", "--bulletin", "ES-2026-52,ES-2026-021,ES-2026-094,ES-2026-011",
 			"--bulletin", "KB9200011,KB9200012,KB9200013",
 		},
 		[]string{"policies", "list"})
