@@ -86,5 +86,5 @@ func TestImportOfGarbage(t *testing.T) {
 	if list.Total != 3 {
 		t.Errorf("%d bulletins after the import, want the 3 of the good file", list.Total)
 	}
-	s.refused(1, "source", "catalog", "import", "--source", "unheard-of", "--from", folder)
+	s.refused(2, "no source", "catalog", "import", "--source", "unheard-of", "--from", folder)
 }
