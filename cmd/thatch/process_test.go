@@ -1,0 +1,247 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"thatch/agentapi"
+	"thatch/console/api/client"
+	"thatch/node/identity"
+)
+
+// TestMain lets the test's own binary stand in for the program: real processes without building twice.
+func TestMain(m *testing.M) {
+	if os.Getenv("THATCH_TEST_RUN_MAIN") == "1" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+func program(args ...string) *exec.Cmd {
+	cmd := exec.Command(os.Args[0], args...)
+	for _, variable := range os.Environ() {
+		if !strings.HasPrefix(variable, "THATCH_") {
+			cmd.Env = append(cmd.Env, variable)
+		}
+	}
+	cmd.Env = append(cmd.Env, "THATCH_TEST_RUN_MAIN=1")
+	return cmd
+}
+
+// thatch runs the program and returns what it printed and its exit code.
+func thatch(t *testing.T, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	cmd := program(args...)
+	var out, err bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &err
+	if failed := cmd.Run(); failed != nil && cmd.ProcessState == nil {
+		t.Fatal(failed)
+	}
+	return out.String(), err.String(), cmd.ProcessState.ExitCode()
+}
+
+// startNode runs a node as a process and returns when it answers.
+func startNode(t *testing.T, dir string, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := program(append([]string{"node", "run", "--data", dir, "--listen", "127.0.0.1:0"}, args...)...)
+	log, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill() // it may have ended
+		_ = cmd.Wait()
+	})
+	answers := make(chan bool, 1)
+	var said strings.Builder
+	go func() {
+		lines := bufio.NewScanner(log)
+		for lines.Scan() {
+			if strings.Contains(lines.Text(), "the node answers") {
+				answers <- true
+				break
+			}
+			said.WriteString(lines.Text() + "\n")
+		}
+		for lines.Scan() { // so that the node never waits for us
+		}
+		close(answers)
+	}()
+	if !<-answers {
+		t.Fatalf("the node ended before it answered:\n%s", said.String())
+	}
+	return cmd
+}
+
+func TestExitCodes(t *testing.T) {
+	dir := t.TempDir()
+	if _, text, code := thatch(t, "site", "show", "--data", dir); code != 5 || !strings.Contains(text, "thatch node run --data "+dir) {
+		t.Errorf("without a node: %d %s", code, text)
+	}
+	startNode(t, dir, "--site", "Berlin", "--languages", "en,de")
+	for _, c := range []struct {
+		args string
+		code int
+		text string
+	}{
+		{"version", 0, ""},
+		{"site show", 0, ""},
+		{"site show --json", 0, ""},
+		{"tasks run housekeeping", 0, ""},
+		{"tasks run nobody", 3, "nobody"},
+		{"tasks cancel nobody", 3, "nobody"},
+		{"tasks run", 2, "TASK"},
+		{"tasks nonsense", 2, "nonsense"},
+		{"nonsense", 2, "nonsense"},
+		{"site show --nonsense", 2, "nonsense"},
+		{"site languages english!", 2, "BCP 47"},
+		{"settings set agents.attempts", 2, "--default"},
+		{"settings set agents.attempts many", 2, "many"},
+		{"settings set agents.attempts 0", 2, "between"},
+		{"settings get nothing", 3, "nothing"},
+		{"tokens create", 2, "name"},
+		{"tokens create --name x --for 90m", 2, "whole hours"},
+		{"tokens create --api --name x --scope king", 2, "king"},
+		{"tokens revoke nobody", 3, "nobody"},
+		{"audit list --filter nonsense", 2, "COLUMN=VALUE"},
+		{"audit list --filter colour=red", 2, "colour"},
+		{"node run", 1, "another node"},
+		{"site show --server https://127.0.0.1:1 --token x", 5, "127.0.0.1:1"},
+		{"site show --config /nowhere", 2, "/nowhere"},
+	} {
+		args := append(strings.Fields(c.args), "--data", dir)
+		out, text, code := thatch(t, args...)
+		if code != c.code || !strings.Contains(text, c.text) {
+			t.Errorf("thatch %s: exit code %d, want %d with %q; printed %s%s", c.args, code, c.code, c.text, out, text)
+		}
+		if code != 0 && !strings.HasPrefix(text, "thatch: ") {
+			t.Errorf("thatch %s: its error does not say who speaks: %s", c.args, text)
+		}
+	}
+}
+
+func TestTokensFitAgents(t *testing.T) {
+	dir := t.TempDir()
+	startNode(t, dir)
+	out, text, code := thatch(t, "tokens", "create", "--name", "office", "--limit", "3", "--json", "--data", dir)
+	var made identity.EnrolmentToken
+	if err := json.Unmarshal([]byte(out), &made); code != 0 || err != nil {
+		t.Fatalf("%d %s %s %v", code, out, text, err)
+	}
+	token, err := agentapi.ParseToken(made.Token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := client.New(client.Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var site struct {
+		Fingerprint string `json:"authority_fingerprint"`
+	}
+	if err := c.Get(t.Context(), "/site", nil, &site); err != nil {
+		t.Fatal(err)
+	}
+	if want := site.Fingerprint[:32]; fmt.Sprintf("%x", token.Fingerprint) != want {
+		t.Errorf("the token names the authority %x, the site %s", token.Fingerprint, want)
+	}
+}
+
+// TestRemoteByToken is the command line on another machine.
+func TestRemoteByToken(t *testing.T) {
+	dir := t.TempDir()
+	startNode(t, dir, "--site", "Berlin")
+	read := func(args ...string) map[string]any {
+		t.Helper()
+		out, text, code := thatch(t, args...)
+		var value map[string]any
+		if err := json.Unmarshal([]byte(out), &value); code != 0 || err != nil {
+			t.Fatalf("%v: %d %s %s %v", args, code, out, text, err)
+		}
+		return value
+	}
+	site := read("site", "show", "--json", "--data", dir)
+	token := read("tokens", "create", "--api", "--name", "x", "--scope", "viewer", "--json", "--data", dir)
+	config := filepath.Join(t.TempDir(), "thatch.conf")
+	text := fmt.Sprintf("# the node in Berlin\nserver = https://%s\ntoken=%s\nfingerprint=\"%s\"\n", site["address"], token["token"], site["authority_fingerprint"])
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := read("site", "show", "--json", "--config", config); got["site"] != "Berlin" {
+		t.Errorf("%v", got)
+	}
+	if _, text, code := thatch(t, "site", "languages", "fr", "--config", config); code != 1 || !strings.Contains(text, "administrator") {
+		t.Errorf("a viewer sets languages: %d %s", code, text)
+	}
+}
+
+// TestKill ends nodes with SIGKILL while tokens are made: what was acknowledged is there afterwards.
+func TestKill(t *testing.T) {
+	dir := t.TempDir()
+	acknowledged := map[string]bool{}
+	var mu sync.Mutex
+	rounds := 4
+	if testing.Short() {
+		rounds = 2
+	}
+	for round := range rounds {
+		cmd := startNode(t, dir)
+		c, err := client.New(client.Config{Dir: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		enough := make(chan struct{})
+		var once sync.Once
+		var writing sync.WaitGroup
+		for w := range 4 {
+			writing.Go(func() {
+				for i := 0; ; i++ {
+					var made identity.APIToken
+					in := map[string]any{"name": fmt.Sprintf("%d-%d-%d", round, w, i), "scope": "viewer"}
+					if c.Post(t.Context(), "/tokens/api", in, &made) != nil {
+						return
+					}
+					mu.Lock()
+					acknowledged[made.ID] = true
+					if len(acknowledged) > 100*(round+1) {
+						once.Do(func() { close(enough) })
+					}
+					mu.Unlock()
+				}
+			})
+		}
+		<-enough
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		writing.Wait()
+		_ = cmd.Wait()
+	}
+	startNode(t, dir)
+	out, text, code := thatch(t, "tokens", "list", "--api", "--limit", "10000", "--json", "--data", dir)
+	var list struct {
+		Items []identity.APIToken
+	}
+	if err := json.Unmarshal([]byte(out), &list); code != 0 || err != nil {
+		t.Fatalf("%d %s %v", code, text, err)
+	}
+	for _, item := range list.Items {
+		delete(acknowledged, item.ID)
+	}
+	if len(acknowledged) > 0 {
+		t.Errorf("%d acknowledged tokens of %d are lost", len(acknowledged), len(list.Items)+len(acknowledged))
+	}
+	t.Logf("%d tokens survived %d kills", len(list.Items), rounds)
+}
