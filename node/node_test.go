@@ -36,8 +36,10 @@ func TestDatabaseRulesAfterTheFirstStart(t *testing.T) {
 	var log bytes.Buffer
 	start := func(site string, languages ...string) node.Status {
 		t.Helper()
-		n, err := node.New(t.Context(), node.Config{Dir: dir, Site: site, Languages: languages, Listen: "127.0.0.1:0",
-			Log: slog.New(slog.NewTextHandler(&log, nil))})
+		n, err := node.New(t.Context(), node.Config{
+			Dir: dir, Site: site, Languages: languages, Listen: "127.0.0.1:0",
+			Log: slog.New(slog.NewTextHandler(&log, nil)),
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
