@@ -1,8 +1,12 @@
 package bulletins
 
 import (
+	"bytes"
 	"context"
+	"database/sql"
+	"strings"
 
+	"thatch/catalog/document"
 	"thatch/node/bulletins/live"
 )
 
@@ -18,43 +22,77 @@ type SourceCounts struct {
 	NoRule     int `json:"updates_without_rule"`
 }
 
-// CountSource counts what the catalog holds of a source.
+// CountSource counts what the catalog holds of a source. An import ends with it, so it reads bodies without decoding
+// them and does not wait for the catalog in memory.
 func (b *Bulletins) CountSource(ctx context.Context, source string) (SourceCounts, error) {
-	var n SourceCounts
-	err := b.catalog.Read(ctx, func(v *live.View) error {
-		for _, one := range v.Bulletins() {
-			if one.Source == source {
-				n.Bulletins++
-			}
-		}
-		n.countUpdates(v, source)
-		return nil
+	n := counting{kbs: map[string]bool{}, pairs: map[pair]bool{}, edges: map[pair]bool{}}
+	s := sink{bulletins: b}
+	err := s.view(ctx, func(tx *sql.Tx) error {
+		const query = `SELECT i.kind, i.id, CASE i.kind WHEN 'update' THEN r.body END
+FROM import_document i JOIN document d ON d.kind = i.kind AND d.id = i.id JOIN revision r ON r.digest = d.digest
+WHERE i.source = ?`
+		return each(ctx, tx, query, []any{source}, func(rows *sql.Rows) error {
+			var kind document.Kind
+			var id string
+			var body sql.RawBytes
+			err := rows.Scan(&kind, &id, &body)
+			n.document(kind, id, body)
+			return err
+		})
 	})
-	return n, err
+	n.KBs, n.KBProducts, n.Edges = len(n.kbs), len(n.pairs), len(n.edges)
+	return n.SourceCounts, err
 }
 
-func (n *SourceCounts) countUpdates(v *live.View, source string) {
-	type pair struct{ from, to string }
-	kbs, products, edges := map[string]bool{}, map[pair]bool{}, map[pair]bool{}
-	for _, u := range v.Updates() {
-		if u.Source != source {
-			continue
-		}
-		n.Updates++
-		n.Packages += len(v.PackagesOf(u.ID))
-		if !u.Evaluable {
-			n.NoRule++
-		}
-		if u.KB != "" {
-			kbs[u.KB] = true
-			products[pair{u.KB, u.Product.ID}] = true
-		}
-		for _, former := range u.Supersedes {
+type pair struct{ from, to string }
+
+type counting struct {
+	SourceCounts
+	kbs          map[string]bool
+	pairs, edges map[pair]bool
+}
+
+func (n *counting) document(kind document.Kind, id string, body []byte) {
+	switch kind {
+	case document.Bulletin:
+		n.Bulletins++
+	case document.Package:
+		n.Packages++
+	case document.Update:
+		n.update(id, body)
+	}
+}
+
+func (n *counting) update(id string, body []byte) {
+	n.Updates++
+	if !bytes.Contains(body, []byte(`"applicable":{`)) {
+		n.NoRule++
+	}
+	kb := text(field(body, `"kb":"`))
+	if kb != "" {
+		n.kbs[kb] = true
+		n.pairs[pair{kb, text(field(body, `"product":{"id":"`))}] = true
+	}
+	from := article(kb, id)
+	list, _, _ := bytes.Cut(field(body, `"supersedes":[`), []byte(`]`))
+	for former := range strings.SplitSeq(string(list), ",") {
+		if former = strings.Trim(former, `"`); former != "" {
 			n.ByProduct++
-			edges[pair{article(u.KB, u.ID), article(live.KBOf(former), former)}] = true
+			n.edges[pair{from, article(live.KBOf(former), former)}] = true
 		}
 	}
-	n.KBs, n.KBProducts, n.Edges = len(kbs), len(products), len(edges)
+}
+
+// field returns what follows the beginning of a field in a body as catalog.Encode writes it. The quotes of a beginning
+// cannot be inside a JSON text, where they would be escaped.
+func field(body []byte, beginning string) []byte {
+	_, rest, _ := bytes.Cut(body, []byte(beginning))
+	return rest
+}
+
+func text(rest []byte) string {
+	value, _, _ := bytes.Cut(rest, []byte(`"`))
+	return string(value)
 }
 
 func article(kb, id string) string {

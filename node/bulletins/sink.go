@@ -137,6 +137,7 @@ type work struct {
 	heads   map[name]document.Digest // of every document concerned
 	byKey   map[string][]*importer.Keyed
 	claimed map[name]string // document -> the one key that makes it now
+	shared  map[name]bool   // documents to be removed that a key beyond this file made too
 	changed int
 }
 
@@ -150,7 +151,7 @@ type name struct {
 func (s *sink) look(ctx context.Context, saved importer.Saved) (*work, error) {
 	w := &work{
 		saved: saved, parts: map[string][]byte{}, now: map[string][]byte{}, owned: map[string][]name{},
-		heads: map[name]document.Digest{}, byKey: map[string][]*importer.Keyed{}, claimed: map[name]string{},
+		heads: map[name]document.Digest{}, byKey: map[string][]*importer.Keyed{}, claimed: map[name]string{}, shared: map[name]bool{},
 	}
 	slices.Sort(w.saved.Keys)
 	for i := range saved.Documents {
@@ -194,6 +195,9 @@ func (w *work) lookDocuments(ctx context.Context, tx *sql.Tx) error {
 	if err != nil {
 		return err
 	}
+	if err := w.lookShared(ctx, tx); err != nil {
+		return err
+	}
 	for n := range w.claimed {
 		wanted[n.kind] = append(wanted[n.kind], n.id)
 	}
@@ -214,6 +218,35 @@ func (w *work) lookDocuments(ctx context.Context, tx *sql.Tx) error {
 		}
 	}
 	return nil
+}
+
+// lookShared finds which of the documents that are to go another key made as well. Few files take something away, so
+// there is no index for it.
+func (w *work) lookShared(ctx context.Context, tx *sql.Tx) error {
+	leaving := map[name]bool{}
+	for _, names := range w.owned {
+		for _, n := range names {
+			if _, stays := w.claimed[n]; !stays {
+				leaving[n] = true
+			}
+		}
+	}
+	if len(leaving) == 0 {
+		return nil
+	}
+	touched := make(map[string]bool, len(w.saved.Keys))
+	for _, key := range w.saved.Keys {
+		touched[key] = true
+	}
+	return each(ctx, tx, `SELECT source, key, kind, id FROM import_document`, nil, func(rows *sql.Rows) error {
+		var source, key string
+		var n name
+		err := rows.Scan(&source, &key, &n.kind, &n.id)
+		if leaving[n] && (source != w.saved.Source || !touched[key]) {
+			w.shared[n] = true
+		}
+		return err
+	})
 }
 
 // sign signs the documents that really change, on all processors: it is the dearest part of a save.
@@ -286,25 +319,35 @@ ON CONFLICT (source, key, file) DO UPDATE SET body = excluded.body`,
 	}}
 }
 
-// putStatements are those of each document of a key that is new, another, or that another key made before.
+// putStatements are those of each document of a key that is new or another than before, and of what it then owns.
 func (w *work) putStatements(key string) [][]store.Statement {
 	var all [][]store.Statement
+	var owns []any
+	var numbers []any
 	for _, keyed := range w.byKey[key] {
 		n := name{keyed.Kind, keyed.ID}
 		if w.claimed[n] != key {
 			continue
 		}
-		var statements []store.Statement
-		if now, held := w.heads[n]; !held || now != keyed.Digest {
+		now, held := w.heads[n]
+		if !held || now != keyed.Digest {
 			w.changed++
-			statements = put(keyed.Document, store.Former{Absent: !held, Digest: now})
+			all = append(all, store.Put(keyed.Document, "", store.Former{Absent: !held, Digest: now}))
+		}
+		if !held && n.kind == document.Update {
+			numbers = append(numbers, n.id)
 		}
 		if !slices.Contains(w.owned[key], n) {
-			statements = append(statements, own(n, w.saved.Source, key))
+			owns = append(owns, w.saved.Source, key, string(n.kind), n.id)
 		}
-		if len(statements) > 0 {
-			all = append(all, statements)
-		}
+	}
+	if len(numbers) > 0 {
+		all = append(all, []store.Statement{number(numbers)})
+	}
+	if len(owns) > 0 {
+		all = append(all, []store.Statement{{
+			SQL: `INSERT INTO import_document (source, key, kind, id) VALUES ` + rows(len(owns)/4, 4) + ` ON CONFLICT DO NOTHING`, Args: owns,
+		}})
 	}
 	return all
 }
@@ -313,28 +356,21 @@ func (w *work) putStatements(key string) [][]store.Statement {
 func (w *work) removeStatements(key string) [][]store.Statement {
 	var all [][]store.Statement
 	for _, n := range w.owned[key] {
-		if _, stays := w.claimed[n]; stays {
+		by, stays := w.claimed[n]
+		if stays && by == key {
 			continue
 		}
-		var statements []store.Statement
-		if now, held := w.heads[n]; held {
+		statements := []store.Statement{{
+			SQL:  `DELETE FROM import_document WHERE source = ? AND key = ? AND kind = ? AND id = ?`,
+			Args: []any{w.saved.Source, key, string(n.kind), n.id},
+		}}
+		if now, held := w.heads[n]; held && !stays && !w.shared[n] {
 			w.changed++
-			statements = store.Remove(n.kind, n.id, store.Former{Digest: now})
+			statements = append(statements, store.Remove(n.kind, n.id, store.Former{Digest: now})...)
 		}
-		all = append(all, append(statements, store.Statement{
-			SQL:  `DELETE FROM import_document WHERE kind = ? AND id = ?`,
-			Args: []any{string(n.kind), n.id},
-		}))
+		all = append(all, statements)
 	}
 	return all
-}
-
-func own(n name, source, key string) store.Statement {
-	return store.Statement{
-		SQL: `INSERT INTO import_document (kind, id, source, key) VALUES (?, ?, ?, ?)
-ON CONFLICT (kind, id) DO UPDATE SET source = excluded.source, key = excluded.key`,
-		Args: []any{string(n.kind), n.id, source, key},
-	}
 }
 
 // put makes a document current together with its rows in the tables of this room.
@@ -348,7 +384,20 @@ func Index(doc document.Document) []store.Statement {
 	if doc.Kind != document.Update {
 		return nil
 	}
-	return []store.Statement{{SQL: `INSERT INTO software_update (id) VALUES (?) ON CONFLICT (id) DO NOTHING`, Args: []any{doc.ID}}}
+	return []store.Statement{number([]any{doc.ID})}
+}
+
+// number gives updates, by id, their numbers; those that have one keep it.
+func number(ids []any) store.Statement {
+	return store.Statement{
+		SQL: `INSERT INTO software_update (id) VALUES ` + rows(len(ids), 1) + ` ON CONFLICT (id) DO NOTHING`, Args: ids,
+	}
+}
+
+// rows makes the VALUES of a number of rows.
+func rows(count, columns int) string {
+	row := "(?" + strings.Repeat(", ?", columns-1) + ")"
+	return row + strings.Repeat(", "+row, count-1)
 }
 
 func (s *sink) view(ctx context.Context, read func(tx *sql.Tx) error) error {

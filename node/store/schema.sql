@@ -279,15 +279,14 @@ CREATE TABLE import_part (
 ) WITHOUT ROWID;
 CREATE INDEX import_part_file ON import_part (source, file);
 
--- The key from which a document was merged; a document has one.
+-- The documents that were merged from each key.
 CREATE TABLE import_document (
-  kind       TEXT NOT NULL,
-  id         TEXT NOT NULL,
   source     TEXT NOT NULL,
   key        TEXT NOT NULL,
-  PRIMARY KEY (kind, id)
+  kind       TEXT NOT NULL,
+  id         TEXT NOT NULL,
+  PRIMARY KEY (source, key, kind, id)
 ) WITHOUT ROWID;
-CREATE INDEX import_document_key ON import_document (source, key);
 
 -- Site-local numbers of updates, for bitmaps. A row stays when its update is withdrawn, so that a number never means
 -- another update; numbers never leave the site and are void with its epoch.
