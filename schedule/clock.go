@@ -11,11 +11,10 @@ import (
 	_ "time/tzdata" // Windows has no IANA names of its own, and named zones must mean the same on every computer
 )
 
-// moment returns when the clocks of loc show year, month, day, hour and minute (which are normalised as time.Date
-// does). Skipped times become the end of the gap, repeated ones the first.
-func moment(year int, month time.Month, day, hour, minute int, loc *time.Location) time.Time {
-	face := time.Date(year, month, day, hour, minute, 0, 0, time.UTC)
-	t := time.Date(year, month, day, hour, minute, 0, 0, loc)
+// moment returns when the clocks of loc show a face (see faceOf). Skipped times become the end of the gap, repeated
+// ones the first.
+func moment(face time.Time, loc *time.Location) time.Time {
+	t := time.Date(face.Year(), face.Month(), face.Day(), face.Hour(), face.Minute(), 0, 0, loc)
 	begin, end := t.ZoneBounds()
 	if shown := faceOf(t); !shown.Equal(face) {
 		if shown.After(face) {

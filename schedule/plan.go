@@ -83,7 +83,7 @@ func (p Plan) at(local *time.Location) (time.Time, error) {
 		return time.Time{}, fmt.Errorf("plan: time %q: write 2026-12-01T22:00 for every computer's own clock, or 2026-12-01T22:00:00Z for one moment", p.At)
 	}
 	loc, _ := zoneOf("", local)
-	return moment(face.Year(), face.Month(), face.Day(), face.Hour(), face.Minute(), loc), nil
+	return moment(face, loc), nil
 }
 
 // Key joins the ids of a computer and a policy into a key of Plan.Start.

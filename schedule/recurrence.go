@@ -98,7 +98,7 @@ func (r Recurrence) Next(after time.Time, local *time.Location) time.Time {
 	}
 	// The face of a clock that was put back shows hours that have been; those before it are looked at again.
 	for face := spec.Next(faceOf(after.In(loc)).Add(-25 * time.Hour)); !face.IsZero(); face = spec.Next(face) {
-		t := moment(face.Year(), face.Month(), face.Day(), face.Hour(), face.Minute(), loc)
+		t := moment(face, loc)
 		if t.After(after) {
 			return t
 		}

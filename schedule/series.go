@@ -63,7 +63,7 @@ func (s series) on(day time.Time) bool {
 
 // starts is when the occurrence of a day starts.
 func (s series) starts(day time.Time) time.Time {
-	return moment(day.Year(), day.Month(), day.Day(), s.hour, s.minute, s.loc)
+	return moment(day.Add(time.Duration(s.hour*60+s.minute)*time.Minute), s.loc)
 }
 
 // dayOf is the date of t on the series' clocks, as midnight UTC.

@@ -315,7 +315,7 @@ func TestMomentIsTheFirstTimeTheClockIsThereOrPast(t *testing.T) {
 		face := day.In(loc)
 		hour, minute := rapid.IntRange(0, 23).Draw(rt, "hour"), rapid.IntRange(0, 59).Draw(rt, "minute")
 		wanted := time.Date(face.Year(), face.Month(), face.Day(), hour, minute, 0, 0, time.UTC)
-		got := moment(face.Year(), face.Month(), face.Day(), hour, minute, loc)
+		got := moment(wanted, loc)
 		walk := wanted.Add(-27 * time.Hour)
 		for faceOf(walk.In(loc)).Before(wanted) {
 			walk = walk.Add(time.Minute)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"thatch/catalog/rule/expression"
 )
 
 // Answer is one of three.
@@ -30,7 +32,7 @@ func (a Answer) MarshalText() ([]byte, error) {
 func (a *Answer) UnmarshalText(text []byte) error {
 	i := slices.Index([]string{"unknown", "false", "true"}, string(text))
 	if i < 0 {
-		return fmt.Errorf("answer %q: not true, false or unknown", clip(string(text)))
+		return fmt.Errorf("answer %q: not true, false or unknown", expression.Clip(string(text)))
 	}
 	*a = Answer(i)
 	return nil
@@ -151,5 +153,5 @@ func holds(comparison string, order int) answer {
 	case "GreaterThan":
 		return tell(order > 0)
 	}
-	return unknown("comparison %q is not known", clip(comparison))
+	return unknown("comparison %q is not known", expression.Clip(comparison))
 }

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"thatch/catalog/rule/expression"
 	"thatch/catalog/version"
 )
 
@@ -143,12 +144,12 @@ func versionOf(r *Rule, comparison string, info FileInfo) answer {
 
 // timeOf compares whole seconds, in which file systems and catalogs agree. A time that was not read cannot be told.
 func timeOf(r *Rule, name, comparison string, have time.Time) answer {
-	want, err := parseTime(r.With[name])
+	want, err := expression.ParseTime(r.With[name])
 	if err != nil {
 		return wrong(r, name)
 	}
 	if have.IsZero() {
-		return unknown("when file %s was %s was not read", clip(r.With["Path"]), name)
+		return unknown("when file %s was %s was not read", expression.Clip(r.With["Path"]), name)
 	}
 	return holds(comparison, cmp.Compare(have.Unix(), want.Unix()))
 }

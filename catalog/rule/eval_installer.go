@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"thatch/catalog/rule/expression"
 	"thatch/catalog/version"
 )
 
@@ -59,7 +60,7 @@ func bound(r *Rule, name, comparison string, p Product) answer {
 	if err != nil {
 		return unknown("product %s: %s", p.Code, err)
 	}
-	if !flag(r, "Exclude"+name) {
+	if !r.Flag("Exclude" + name) {
 		comparison += "OrEqualTo"
 	}
 	return holds(comparison, have.Compare(want))
@@ -98,18 +99,18 @@ func msiComponentInstalled(e *Evaluator, r *Rule) answer {
 
 // parts asks for any or all of the features or components, in any or all of the products.
 func (e *Evaluator) parts(r *Rule, part, allParts string, has func(product, part string) (bool, error)) answer {
-	products, parts := texts(r, "Product"), texts(r, part)
+	products, parts := r.Contents("Product"), r.Contents(part)
 	if len(products) == 0 || len(parts) == 0 {
 		return unknown("malformed rule: %s names no Product or no %s", r.Op, part)
 	}
 	if e.facts.Installer == nil {
 		return unknown("the Windows Installer was not asked")
 	}
-	return quantified(flag(r, "AllProductsRequired"), len(products), func(i int) answer {
-		return quantified(flag(r, allParts), len(parts), func(j int) answer {
+	return quantified(r.Flag("AllProductsRequired"), len(products), func(i int) answer {
+		return quantified(r.Flag(allParts), len(parts), func(j int) answer {
 			installed, err := has(products[i], parts[j])
 			if err != nil {
-				return unread(strings.ToLower(part)+" "+clip(parts[j])+" of product "+products[i], err)
+				return unread(strings.ToLower(part)+" "+expression.Clip(parts[j])+" of product "+products[i], err)
 			}
 			return tell(installed)
 		})
@@ -123,41 +124,10 @@ func quantified(every bool, n int, test func(int) answer) answer {
 	return some(n, test)
 }
 
-// texts returns the contents of the children of a name.
-func texts(r *Rule, name string) (contents []string) {
-	for _, child := range r.Rules {
-		if child != nil && child.Op == name {
-			contents = append(contents, strings.TrimSpace(child.With[Text]))
-		}
-	}
-	return contents
-}
-
-// part returns the first child of a name below a node, nil when there is none.
-func part(r *Rule, name string) *Rule {
-	if r == nil {
-		return nil
-	}
-	i := slices.IndexFunc(r.Rules, func(child *Rule) bool { return child != nil && child.Op == name })
-	if i < 0 {
-		return nil
-	}
-	return r.Rules[i]
-}
-
-// content returns the text of the first child of a name.
-func content(r *Rule, name string) string {
-	child := part(r, name)
-	if child == nil {
-		return ""
-	}
-	return strings.TrimSpace(child.With[Text])
-}
-
 // application returns the product that an item's metadata are about.
 func (e *Evaluator) application(r *Rule) (p read[Product], metadata *Rule) {
-	metadata = part(r, "MsiApplicationMetadata")
-	code := content(metadata, "ProductCode")
+	metadata = r.Part("MsiApplicationMetadata")
+	code := metadata.Content("ProductCode")
 	if code == "" {
 		return read[Product]{failed: unknown("malformed rule: %s has no MsiApplicationMetadata with a ProductCode", r.Op)}, nil
 	}
@@ -183,7 +153,7 @@ func msiApplicationSuperseded(e *Evaluator, r *Rule) answer {
 	if p.unread() {
 		return p.failed
 	}
-	upgrade, text := content(metadata, "UpgradeCode"), content(metadata, "ProductVersion")
+	upgrade, text := metadata.Content("UpgradeCode"), metadata.Content("ProductVersion")
 	if p.exists || upgrade == "" || text == "" {
 		return no
 	}
@@ -204,36 +174,11 @@ func msiApplicationSuperseded(e *Evaluator, r *Rule) answer {
 	})
 }
 
-// target is one product that a patch is for, as the patch's metadata describe it.
-type target struct {
-	patch string // GUID
-	code  string
-	rule  *Rule // TargetProduct; nil: any version
-}
-
-// targets reads MsiPatchMetadata/MsiPatch.
-func targets(r *Rule) (all []target, bad answer) {
-	patch := part(part(r, "MsiPatchMetadata"), "MsiPatch")
-	if patch == nil || patch.With["PatchGUID"] == "" {
-		return nil, unknown("malformed rule: %s has no MsiPatch with a PatchGUID in its metadata", r.Op)
-	}
-	described := map[string]bool{}
-	for _, child := range patch.Rules {
-		if child == nil || child.Op != "TargetProduct" {
-			continue
-		}
-		if code := content(child, "TargetProductCode"); code != "" {
-			all = append(all, target{patch.With["PatchGUID"], code, child})
-			described[strings.ToUpper(code)] = true
-		}
-	}
-	for _, code := range texts(patch, "TargetProductCode") {
-		if code != "" && !described[strings.ToUpper(code)] {
-			all = append(all, target{patch.With["PatchGUID"], code, nil})
-		}
-	}
-	if len(all) == 0 {
-		return nil, unknown("malformed rule: the patch of %s names no target product", r.Op)
+// targets reads the products that a patch is for.
+func targets(r *Rule) (all []expression.Target, bad answer) {
+	all, wrong := r.Targets()
+	if wrong != "" {
+		return nil, unknown("malformed rule: %s %s", r.Op, wrong)
 	}
 	return all, answer{}
 }
@@ -269,14 +214,14 @@ func (e *Evaluator) someTarget(r *Rule, fits func(order int) bool) answer {
 		return bad
 	}
 	return some(len(found), func(i int) answer {
-		p := e.product(found[i].code)
+		p := e.product(found[i].Code)
 		switch {
 		case p.unread():
 			return p.failed
 		case !p.exists:
 			return no
 		}
-		order, bad, ok := e.against(found[i].rule, p.value)
+		order, bad, ok := e.against(found[i].Node, p.value)
 		switch {
 		case !ok:
 			return bad
@@ -287,45 +232,39 @@ func (e *Evaluator) someTarget(r *Rule, fits func(order int) bool) answer {
 	})
 }
 
-func (e *Evaluator) patchOn(t target) answer {
-	p := e.product(t.code)
+func (e *Evaluator) patchOn(t expression.Target) answer {
+	p := e.product(t.Code)
 	switch {
 	case p.unread():
 		return p.failed
 	case !p.exists:
 		return no
 	}
-	return e.patched(t.code, t.patch)
+	return e.patched(t.Code, t.Patch)
 }
 
 // against says how an installed product stands to a TargetProduct. One of another language or upgrade code is -1: the
 // patch is not for it.
 func (e *Evaluator) against(t *Rule, p Product) (order int, bad answer, ok bool) {
-	if validated(t, "TargetLanguage") {
-		want, err := strconv.Atoi(content(t, "TargetLanguage"))
+	if t.Validated("TargetLanguage") {
+		want, err := strconv.Atoi(t.Content("TargetLanguage"))
 		if err == nil && want != 0 && want != p.Language {
 			return -1, bad, true
 		}
 	}
-	if validated(t, "UpgradeCode") {
-		related, err := e.facts.Installer.Related(content(t, "UpgradeCode"))
+	if t.Validated("UpgradeCode") {
+		related, err := e.facts.Installer.Related(t.Content("UpgradeCode"))
 		if err != nil {
-			return 0, unread("products of upgrade code "+content(t, "UpgradeCode"), err), false
+			return 0, unread("products of upgrade code "+t.Content("UpgradeCode"), err), false
 		}
 		if !slices.ContainsFunc(related, func(r Product) bool { return strings.EqualFold(r.Code, p.Code) }) {
 			return -1, bad, true
 		}
 	}
-	if !validated(t, "TargetVersion") {
+	if !t.Validated("TargetVersion") {
 		return 0, bad, true
 	}
-	return versionAgainst(part(t, "TargetVersion"), p)
-}
-
-// validated says whether the metadata want an element compared.
-func validated(t *Rule, name string) bool {
-	child := part(t, name)
-	return child != nil && flag(child, "Validate") && strings.TrimSpace(child.With[Text]) != ""
+	return versionAgainst(t.Part("TargetVersion"), p)
 }
 
 // versionAgainst compares as many parts as ComparisonFilter says, in the way that ComparisonType says.

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"thatch/catalog/rule/expression"
 	"thatch/catalog/version"
 )
 
@@ -24,15 +25,15 @@ func (p place) String() string {
 // place resolves Key, Subkey and RegType32. Inside of a loop, Subkey "\" is the current subkey itself.
 func (e *Evaluator) place(r *Rule) (place, answer, bool) {
 	p := place{path: cleanPath(r.With["Subkey"])}
-	if flag(r, "RegType32") {
+	if r.Flag("RegType32") {
 		p.view = WOW64
 	}
 	switch hive := r.With["Key"]; {
-	case hive == localMachine:
-	case hive == loopTarget && len(e.loop) > 0:
+	case hive == expression.LocalMachine:
+	case hive == expression.LoopTarget && len(e.loop) > 0:
 		p.path = joinPath(e.loop[len(e.loop)-1], p.path)
-	case hive == loopTarget:
-		return p, unknown("malformed rule: %s outside of RegKeyLoop", loopTarget), false
+	case hive == expression.LoopTarget:
+		return p, unknown("malformed rule: %s outside of RegKeyLoop", expression.LoopTarget), false
 	default:
 		return p, wrong(r, "Key"), false
 	}

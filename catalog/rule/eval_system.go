@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"thatch/catalog/rule/expression"
 )
 
 // windows returns the operating system for a rule that only Windows can satisfy.
@@ -93,7 +95,7 @@ func suitesHold(s *System, r *Rule) answer {
 		return bad
 	}
 	common := int64(s.SuiteMask) & mask
-	if flag(r, "AllSuitesMustBePresent") {
+	if r.Flag("AllSuitesMustBePresent") {
 		return tell(common == mask)
 	}
 	return tell(common != 0)
@@ -263,7 +265,7 @@ func clusterResourceOwner(e *Evaluator, r *Rule) answer {
 	resource := r.With["Prefix"] + name + r.With["Suffix"]
 	owns, err := e.facts.Cluster.Owns(resource)
 	if err != nil {
-		return unread("owner of cluster resource "+clip(resource), err)
+		return unread("owner of cluster resource "+expression.Clip(resource), err)
 	}
 	return tell(owns)
 }
@@ -282,7 +284,7 @@ func wmiQuery(e *Evaluator, r *Rule) answer {
 	fact, has := e.queries[key]
 	if !has {
 		rows, err := e.facts.WMI.Query(key.namespace, key.wql)
-		fact = asRead(struct{}{}, rows, err, "WMI query %q in %s", clip(key.wql), key.namespace)
+		fact = asRead(struct{}{}, rows, err, "WMI query %q in %s", expression.Clip(key.wql), key.namespace)
 		e.queries[key] = fact
 	}
 	if fact.unread() {
@@ -297,7 +299,7 @@ func installedOnce(e *Evaluator, r *Rule) answer {
 	}
 	done, err := e.facts.History.Once(r.With[Update])
 	if err != nil {
-		return unread("history of update "+clip(r.With[Update]), err)
+		return unread("history of update "+expression.Clip(r.With[Update]), err)
 	}
 	return tell(done)
 }

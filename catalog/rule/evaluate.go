@@ -3,6 +3,8 @@ package rule
 import (
 	"fmt"
 	"strconv"
+
+	"thatch/catalog/rule/expression"
 )
 
 // Evaluate holds one rule against facts. Who has many rules makes one Evaluator.
@@ -89,16 +91,16 @@ func (e *Evaluator) judge(r *Rule) answer {
 	if r == nil {
 		return unknown("there is no rule")
 	}
-	op := vocabulary[r.Op]
+	op := operators[r.Op]
 	switch {
-	case op == nil:
-		return unknown("operator %q is not known to this version", clip(r.Op))
+	case op.Operator == nil:
+		return unknown("operator %q is not known to this version", expression.Clip(r.Op))
 	case op.test == nil:
 		return unknown("no facts answer %s", r.Op)
 	case e.depth >= MaxDepth:
 		return unknown("the rule is deeper than %d levels", MaxDepth)
 	}
-	if wrong := op.malformed(r); wrong != "" {
+	if wrong := op.Malformed(r); wrong != "" {
 		return unknown("malformed rule: %s %s", r.Op, wrong)
 	}
 	e.depth++
@@ -130,7 +132,12 @@ func prefer(e *Evaluator, r *Rule) answer {
 	return result
 }
 
-func cannotTell(_ *Evaluator, r *Rule) answer { return unknown("%s", r.With["Because"]) }
+func cannotTell(_ *Evaluator, r *Rule) answer {
+	if why := r.With["Because"]; why != "" {
+		return unknown("%s", why)
+	}
+	return unknown("the rule says so, and not why")
+}
 
 // number reads an attribute that is a whole number.
 func number(r *Rule, name string) (int64, answer, bool) {
@@ -141,15 +148,9 @@ func number(r *Rule, name string) (int64, answer, bool) {
 	return n, answer{}, true
 }
 
-// flag reads an attribute that is true or false, and false when it is not there.
-func flag(r *Rule, name string) bool {
-	value, _ := parseBool(r.With[name])
-	return value
-}
-
 // wrong is the answer when an attribute is not of its form.
 func wrong(r *Rule, name string) answer {
-	return unknown("malformed rule: %s %s=%q", r.Op, name, clip(r.With[name]))
+	return unknown("malformed rule: %s %s=%q", r.Op, name, expression.Clip(r.With[name]))
 }
 
 // saw notes the fact that a node is judged by, when an explanation is wanted. Callers on hot paths ask explaining first.

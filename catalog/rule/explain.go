@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"thatch/catalog/rule/expression"
 )
 
 // Explanation says how a node came to its answer. Children that were not needed are left out.
@@ -88,7 +90,7 @@ func (x *Explanation) title() string {
 		if value == "" || strings.ContainsAny(value, " \t\"") {
 			value = fmt.Sprintf("%q", value)
 		}
-		parts = append(parts, name+"="+clip(value))
+		parts = append(parts, name+"="+expression.Clip(value))
 	}
 	return strings.Join(parts, " ")
 }

@@ -284,3 +284,35 @@ func TestExplanationForPeople(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+func FuzzEvaluate(f *testing.F) {
+	for line := range leaves {
+		text, err := rule.Encode(rule.Not(leaf(f, line)))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
+	}
+	for _, c := range composites {
+		if text, err := rule.Encode(c.rule); err == nil {
+			f.Add(text)
+		}
+	}
+	full := decodeHost(f, hostJSON).Facts()
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r, err := rule.Decode(data)
+		if err != nil {
+			return
+		}
+		rule.Untold(r)
+		for _, facts := range []*rule.Facts{nil, full} {
+			v, x := rule.Evaluate(r, facts, nil), rule.Explain(r, facts, nil)
+			if (v.Answer == rule.Unknown) != (v.Because != "") {
+				t.Fatalf("%s: %v", data, v)
+			}
+			if x.Answer != v.Answer || x.String() == "" {
+				t.Fatalf("%s: evaluated %v, explained %v", data, v, x)
+			}
+		}
+	})
+}

@@ -13,54 +13,73 @@
 // With[Update].
 package rule
 
+import "thatch/catalog/rule/expression"
+
 // Rule is one node of an expression tree.
 //
 // Its JSON is {"op":"And","with":{"Name":"value"},"rules":[...]}; keys of "with" are sorted, absent parts are left
 // out, so equal trees have equal bytes.
-type Rule struct {
-	Op    string            `json:"op"`
-	With  map[string]string `json:"with,omitempty"`
-	Rules []*Rule           `json:"rules,omitempty"`
-}
+type Rule = expression.Node
+
+// Problem is something in a rule that the schemas do not allow.
+type Problem = expression.Problem
+
+// Limits of a rule that is decoded.
+const (
+	MaxDepth = expression.MaxDepth
+	MaxNodes = expression.MaxNodes
+)
+
+// Keys of With that importers add; see the package.
+const (
+	Text   = expression.Text
+	Update = expression.Update
+)
 
 // Operators of our own, beside those of the schemas.
 const (
 	// Hotfix: the KB with["KB"] (digits) is installed, or one that supersedes it for product with["Product"] is.
-	Hotfix = "Hotfix"
+	Hotfix = expression.Hotfix
 	// WindowsBuild compares the build: with["Comparison"] and with["Build"] ("17763"), and where with["Revision"] is
 	// given also the revision, which may be unknown on recorded hosts.
-	WindowsBuild = "WindowsBuild"
+	WindowsBuild = expression.WindowsBuild
 	// Architecture: the operating system's is with["Is"]: x86, x64, arm, arm64 or ia64.
-	Architecture = "Architecture"
+	Architecture = expression.Architecture
 	// ProductType: with["Is"] is workstation, server (any) or domaincontroller.
-	ProductType = "ProductType"
+	ProductType = expression.ProductType
 	// Language: the computer runs the language with["Is"] (BCP 47; a bare primary tag matches all its regions).
-	Language = "Language"
+	Language = expression.Language
 	// InstallationType: with["Is"] is client, server or servercore.
-	InstallationType = "InstallationType"
+	InstallationType = expression.InstallationType
 	// Prefer takes the answer of its first child that can tell.
-	Prefer = "Prefer"
+	Prefer = expression.Prefer
 	// CannotTell never can; with["Because"] says why.
-	CannotTell = "CannotTell"
+	CannotTell = expression.CannotTell
 )
 
 // And is true when all rules are.
-func And(rules ...*Rule) *Rule { return &Rule{Op: "And", Rules: rules} }
+func And(rules ...*Rule) *Rule { return expression.And(rules...) }
 
 // Or is true when one of the rules is.
-func Or(rules ...*Rule) *Rule { return &Rule{Op: "Or", Rules: rules} }
+func Or(rules ...*Rule) *Rule { return expression.Or(rules...) }
 
 // Not turns true and false round.
-func Not(r *Rule) *Rule { return &Rule{Op: "Not", Rules: []*Rule{r}} }
+func Not(r *Rule) *Rule { return expression.Not(r) }
 
 // Test makes a leaf from pairs of attribute name and value.
-func Test(op string, pairs ...string) *Rule {
-	leaf := &Rule{Op: op}
-	if len(pairs) > 1 {
-		leaf.With = make(map[string]string, len(pairs)/2)
-	}
-	for i := 0; i+1 < len(pairs); i += 2 {
-		leaf.With[pairs[i]] = pairs[i+1]
-	}
-	return leaf
-}
+func Test(op string, pairs ...string) *Rule { return expression.Test(op, pairs...) }
+
+// Check names every problem of a rule: missing attributes and ones of the wrong form, the number of children,
+// HKEY_LOOP_TARGET outside of a loop, and the limits of decoding. Operators and attributes that this version does not
+// know are no problem; see Untold.
+func Check(r *Rule) []Problem { return expression.Check(r) }
+
+// Decode reads the JSON of one rule, whole or not at all. Wherever a rule is part of a larger value it is decoded as
+// safely by encoding/json itself.
+func Decode(data []byte) (*Rule, error) { return expression.Decode(data) }
+
+// Encode writes a rule. Equal rules have equal bytes, and so has what is decoded and encoded again.
+func Encode(r *Rule) ([]byte, error) { return expression.Encode(r) }
+
+// Operators lists every operator that this version knows, sorted.
+func Operators() []string { return expression.Operators() }

@@ -18,7 +18,7 @@ type Dpkg struct {
 // out.
 func ParseDpkg(text string) (Dpkg, error) {
 	refuse := func(why string) (Dpkg, error) {
-		return Dpkg{}, fmt.Errorf("Debian version %q: %s", clip(text), why)
+		return Dpkg{}, fmt.Errorf("version %q is not one of Debian: %s", clip(text), why)
 	}
 	rest := strings.TrimSpace(text)
 	if len(rest) > maxText {

@@ -17,7 +17,7 @@ type RPM struct {
 // ParseRPM reads [epoch:]version[-release]; white space around it is left out.
 func ParseRPM(text string) (RPM, error) {
 	refuse := func(why string) (RPM, error) {
-		return RPM{}, fmt.Errorf("RPM version %q: %s", clip(text), why)
+		return RPM{}, fmt.Errorf("version %q is not one of RPM: %s", clip(text), why)
 	}
 	rest := strings.TrimSpace(text)
 	if len(rest) > maxText {

@@ -1,4 +1,4 @@
-package rule
+package expression
 
 import (
 	"bytes"
@@ -13,7 +13,7 @@ const (
 	MaxNodes = 20_000
 )
 
-// plain is a Rule without methods.
+// plain is a Node without methods.
 type plain struct {
 	Op    string            `json:"op"`
 	With  map[string]string `json:"with"`
@@ -23,13 +23,13 @@ type plain struct {
 // UnmarshalJSON decodes one rule, whole or not at all: every node names an operator, MaxDepth and MaxNodes hold. Keys
 // that this version does not know are ignored (a new meaning takes a new operator), so wherever a rule is part of a
 // larger value it is decoded as safely as by Decode.
-func (r *Rule) UnmarshalJSON(data []byte) error {
+func (r *Node) UnmarshalJSON(data []byte) error {
 	var tree plain
 	if err := json.Unmarshal(data, &tree); err != nil {
 		return fmt.Errorf("rule: %w", err)
 	}
 	nodes := 0
-	decoded, err := tree.rule(1, &nodes)
+	decoded, err := tree.node(1, &nodes)
 	if err != nil {
 		return fmt.Errorf("rule: %w", err)
 	}
@@ -37,7 +37,7 @@ func (r *Rule) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-func (p *plain) rule(depth int, nodes *int) (*Rule, error) {
+func (p *plain) node(depth int, nodes *int) (*Node, error) {
 	*nodes++
 	switch {
 	case p == nil:
@@ -49,25 +49,25 @@ func (p *plain) rule(depth int, nodes *int) (*Rule, error) {
 	case *nodes > MaxNodes:
 		return nil, fmt.Errorf("more than %d nodes", MaxNodes)
 	}
-	r := &Rule{Op: p.Op}
+	r := &Node{Op: p.Op}
 	if len(p.With) > 0 {
 		r.With = p.With
 	}
 	if len(p.Rules) > 0 {
-		r.Rules = make([]*Rule, len(p.Rules))
+		r.Rules = make([]*Node, len(p.Rules))
 	}
 	for i, child := range p.Rules {
 		var err error
-		if r.Rules[i], err = child.rule(depth+1, nodes); err != nil {
+		if r.Rules[i], err = child.node(depth+1, nodes); err != nil {
 			return nil, err
 		}
 	}
 	return r, nil
 }
 
-// Decode reads the JSON of one rule; see Rule.UnmarshalJSON.
-func Decode(data []byte) (*Rule, error) {
-	r := new(Rule)
+// Decode reads the JSON of one rule; see Node.UnmarshalJSON.
+func Decode(data []byte) (*Node, error) {
+	r := new(Node)
 	if err := json.Unmarshal(data, r); err != nil {
 		return nil, err
 	}
@@ -75,7 +75,7 @@ func Decode(data []byte) (*Rule, error) {
 }
 
 // Encode writes a rule. Equal rules have equal bytes, and so has what is decoded and encoded again.
-func Encode(r *Rule) ([]byte, error) {
+func Encode(r *Node) ([]byte, error) {
 	var out bytes.Buffer
 	enc := json.NewEncoder(&out)
 	enc.SetEscapeHTML(false)
