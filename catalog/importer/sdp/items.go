@@ -196,8 +196,12 @@ func (p *pack) commandLine(e *element, where string) *catalog.Installer {
 			continue
 		}
 		code, err := strconv.ParseInt(kid.attr("Code"), 10, 64)
-		if err != nil || seen[int(code)] {
-			p.warn("code-malformed", where, fmt.Sprintf("ReturnCode Code=%.40q is no number, or repeated; left out", kid.attr("Code")))
+		if err != nil {
+			p.warn("code-malformed", where, fmt.Sprintf("ReturnCode Code=%.40q is no number; left out", kid.attr("Code")))
+			continue
+		}
+		if seen[int(code)] {
+			p.warn("code-repeated", where, fmt.Sprintf("ReturnCode %d occurs twice; the first is taken", code))
 			continue
 		}
 		seen[int(code)] = true

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +14,7 @@ import (
 	"slices"
 	"strings"
 
+	"thatch/catalog"
 	"thatch/catalog/importer"
 	"thatch/catalog/importer/cab"
 )
@@ -241,10 +241,10 @@ func (w *watched) Read(p []byte) (int, error) {
 }
 
 // one reads a package and takes it in.
-func (g *gathering) one(catalog []byte, from raw) {
+func (g *gathering) one(around []byte, from raw) {
 	var pending []importer.Warning
 	p := &pack{file: g.file, line: from.line, report: func(w importer.Warning) { pending = append(pending, w) }}
-	root, err := parse(catalog, from.xml)
+	root, err := parse(around, from.xml)
 	if err == nil {
 		err = p.read(root)
 	}
@@ -263,7 +263,7 @@ func (g *gathering) one(catalog []byte, from raw) {
 	for _, w := range pending {
 		g.warn(w)
 	}
-	body, err := json.Marshal(part)
+	body, err := catalog.Encode(part)
 	if err != nil {
 		g.failed(p.place(""), err)
 		return
@@ -335,7 +335,7 @@ func (g *gathering) emit(emit func(importer.Part) error) error {
 	for _, key := range order {
 		said := g.bulletins[key]
 		slices.SortFunc(said, func(a, b mention) int { return strings.Compare(a.Package, b.Package) })
-		body, err := json.Marshal(bulletinPart{Packages: said})
+		body, err := catalog.Encode(bulletinPart{Packages: said})
 		if err != nil {
 			return err
 		}
