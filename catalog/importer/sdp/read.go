@@ -69,15 +69,17 @@ func (p *pack) read(root *element) error {
 		return refuse(root.name, "namespace %q is not that of SDP packages, %s", root.space, nsSDP)
 	}
 	for _, kid := range root.kids {
-		if kid.space != nsSDP && kid.name != "Signature" {
-			if kid.name == "Properties" {
-				return refuse(kid.name, "namespace %q where %s is wanted", kid.space, nsSDP)
-			}
-			p.warn("wrong-namespace", kid.name, fmt.Sprintf("namespace %q where %s is wanted; the element is left out", kid.space, nsSDP))
+		if kid.name == "Properties" && kid.space != nsSDP {
+			return refuse(kid.name, "namespace %q where %s is wanted", kid.space, nsSDP)
 		}
 	}
 	if err := p.properties(root.kid("Properties")); err != nil {
 		return err
+	}
+	for _, kid := range root.kids {
+		if kid.space != nsSDP && kid.name != "Signature" {
+			p.warn("wrong-namespace", kid.name, fmt.Sprintf("namespace %q where %s is wanted; the element is left out", kid.space, nsSDP))
+		}
 	}
 	p.texts(root.all("LocalizedProperties"))
 	p.details(root.kid("UpdateSpecificData"))
