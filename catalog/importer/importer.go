@@ -103,7 +103,7 @@ type Progress struct {
 type Result struct {
 	Files     int            `json:"documents"` // vendor files read
 	Skipped   int            `json:"skipped"`   // unchanged, or older than what was imported
-	Failed    int            `json:"failed"`    // vendor files, or keys of them, with an error
+	Failed    int            `json:"failed"`    // vendor files, or things in them, with an error
 	Changed   int            `json:"changed"`   // documents that changed
 	Bytes     int64          `json:"bytes"`
 	Warnings  []Warning      `json:"warnings"` // the first of each kind; Counts has all

@@ -52,6 +52,9 @@ func (r *report) warn(warnings ...Warning) {
 	defer r.mu.Unlock()
 	for _, w := range warnings {
 		r.count(w)
+		if w.Failed {
+			r.out.Failed++ // the rest of the file is imported, and the run says that it is not all
+		}
 	}
 }
 

@@ -318,7 +318,7 @@ func TestBrokenPackageAmongGood(t *testing.T) {
 		"namespace https":     {sample(2, `sdp="http:`, `sdp="https:`), "namespace"},
 		"too deep":            {sample(2, `<bar:Processor Architecture="9" />`, strings.Repeat("<lar:Not>", 300)+strings.Repeat("</lar:Not>", 300)), "more than"},
 		"empty package":       {`<sdp:SoftwareDistributionPackage` + namespaces + ` />`, "Properties"},
-		"text too long":       {sample(2, "Thing 2", strings.Repeat("Thing 2 ", 80_000)), "512"},
+		"text too long":       {sample(2, "Thing 2", strings.Repeat("Thing 2 ", 80_000)), "524288"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			docs, result, err := imported(t, "catalog.xml", catalogText(sample(1), c.broken, sample(3)))

@@ -36,7 +36,7 @@ func slug(name string) string {
 			break
 		}
 	}
-	if out.Len() == 0 {
+	if strings.Trim(out.String(), ".") == "" {
 		return "unknown"
 	}
 	return out.String()
