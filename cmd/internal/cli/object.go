@@ -72,6 +72,9 @@ func object(w io.Writer, raw json.RawMessage, indent string) error {
 			return err
 		}
 	}
+	if _, err := dec.Token(); err != nil {
+		return fmt.Errorf("the answer is cut: %w", err)
+	}
 	return nil
 }
 

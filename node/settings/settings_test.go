@@ -1,0 +1,134 @@
+package settings_test
+
+import (
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"thatch/node/nodetest"
+	"thatch/node/settings"
+	"thatch/node/store"
+	"thatch/node/store/storetest"
+)
+
+func open(t *testing.T) (*settings.Room, *store.DB) {
+	t.Helper()
+	db := storetest.Open(t)
+	return settings.New(db, store.Signed(db, nodetest.NewClock().Now, nil)), db
+}
+
+const certificate = `-----BEGIN CERTIFICATE-----
+AAAA
+-----END CERTIFICATE-----`
+
+func TestSetRefuses(t *testing.T) {
+	r, _ := open(t)
+	for _, c := range []struct{ name, value, text string }{
+		{"agents.attempts", `"3"`, "number"}, {"agents.attempts", `3.5`, "number"}, {"agents.attempts", `0`, "between"},
+		{"agents.attempts", `{`, "number"}, {"agents.check_in", `1`, "between"}, {"agents.require_signed", `1`, "boolean"},
+		{"agents.install_schedule", `"whenever"`, "schedule"}, {"catalog.excluded_families", `"x"`, "list"},
+		{"catalog.excluded_families", `[1]`, "list"}, {"downloads.proxy", `"host"`, "http://"}, {"downloads.proxy", `"ftp://h"`, "http://"},
+		{"downloads.authorities", `"nonsense"`, "PEM"}, {"downloads.authorities", quoted(certificate), "certificate 1"},
+		{"downloads.rate", `-1`, "less"}, {"staging.trusted", `["ab"]`, "SHA-256"},
+		{"downloads.proxy", quoted("http://" + strings.Repeat("x", 70_000)), "at most"},
+	} {
+		if _, err := r.Set(t.Context(), c.name, json.RawMessage(c.value), -1); !errors.Is(err, store.ErrInvalid) || !strings.Contains(err.Error(), c.text) {
+			t.Errorf("%s = %.60s: %v", c.name, c.value, err)
+		}
+	}
+	if _, err := r.Set(t.Context(), "nothing", json.RawMessage(`1`), -1); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("nothing: %v", err)
+	}
+	all, err := r.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range all {
+		if e.Set || e.Version != 0 {
+			t.Errorf("%s was set: %+v", e.Name, e)
+		}
+	}
+}
+
+func quoted(text string) string {
+	raw, _ := json.Marshal(text)
+	return string(raw)
+}
+
+// TestDefaultsAreGood holds every default against its own check.
+func TestDefaultsAreGood(t *testing.T) {
+	r, _ := open(t)
+	all, err := r.List(t.Context())
+	if err != nil || len(all) < 10 {
+		t.Fatalf("%d settings, %v", len(all), err)
+	}
+	if !slices.IsSortedFunc(all, func(a, b settings.Entry) int { return strings.Compare(a.Name, b.Name) }) {
+		t.Error("they are not sorted")
+	}
+	for _, e := range all {
+		if string(e.Value) != string(e.Default) || e.Text == "" {
+			t.Errorf("%+v", e)
+		}
+		if set, err := r.Set(t.Context(), e.Name, e.Default, 0); err != nil || !set.Set || set.Version != 1 {
+			t.Errorf("%s: its own default: %+v, %v", e.Name, set, err)
+		}
+	}
+}
+
+func TestVersions(t *testing.T) {
+	r, _ := open(t)
+	set := func(value string, version int) (settings.Entry, error) {
+		return r.Set(t.Context(), "agents.attempts", json.RawMessage(value), version)
+	}
+	if e, err := set("5", 0); err != nil || e.Version != 1 {
+		t.Fatalf("%+v, %v", e, err)
+	}
+	if _, err := set("6", 0); !errors.Is(err, store.ErrConflict) {
+		t.Errorf("a form made before: %v", err)
+	}
+	if e, err := set("6", 1); err != nil || e.Version != 2 {
+		t.Errorf("%+v, %v", e, err)
+	}
+	if e, err := set("null", -1); err != nil || e.Set || string(e.Value) != "3" || e.Version != 3 {
+		t.Errorf("its default again: %+v, %v", e, err)
+	}
+	if _, err := set("7", 0); !errors.Is(err, store.ErrConflict) {
+		t.Errorf("a form made before all that: %v", err)
+	}
+}
+
+func TestTypedValues(t *testing.T) {
+	r, db := open(t)
+	v, err := r.All(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if settings.Attempts.In(v) != 3 || !settings.RequireSigned.In(v) || len(settings.ExcludedFamilies.In(v)) != 2 {
+		t.Error("the defaults are not there")
+	}
+	for name, value := range map[string]string{"agents.attempts": "8", "agents.require_signed": "false", "catalog.excluded_families": "[]"} {
+		if _, err := r.Set(t.Context(), name, json.RawMessage(value), -1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Another version of the program may write what this one does not understand.
+	_, err = db.Write(t.Context(), store.Batch{Reason: "newer", Statements: []store.Statement{
+		{SQL: `INSERT INTO setting (name, value, version) VALUES ('agents.scan', '"often"', 1)`},
+		{SQL: `INSERT INTO setting (name, value, version) VALUES ('agents.new', '1', 1)`},
+		{SQL: `INSERT INTO setting (name, value, version) VALUES ('agents.check_in', '1', 1)`},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v, err = r.All(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if settings.Attempts.In(v) != 8 || settings.RequireSigned.In(v) || len(settings.ExcludedFamilies.In(v)) != 0 {
+		t.Error("what was set is not there")
+	}
+	if settings.Scan.In(v) != settings.Scan.Default || settings.CheckIn.In(v) != settings.CheckIn.Default {
+		t.Error("what cannot be understood or is out of bounds counts")
+	}
+}
