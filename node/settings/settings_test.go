@@ -26,12 +26,21 @@ AAAA
 func TestSetRefuses(t *testing.T) {
 	r, _ := open(t)
 	for _, c := range []struct{ name, value, text string }{
-		{"agents.attempts", `"3"`, "number"}, {"agents.attempts", `3.5`, "number"}, {"agents.attempts", `0`, "between"},
-		{"agents.attempts", `{`, "number"}, {"agents.check_in", `1`, "between"}, {"agents.require_signed", `1`, "boolean"},
-		{"agents.install_schedule", `"whenever"`, "schedule"}, {"catalog.excluded_families", `"x"`, "list"},
-		{"catalog.excluded_families", `[1]`, "list"}, {"downloads.proxy", `"host"`, "http://"}, {"downloads.proxy", `"ftp://h"`, "http://"},
-		{"downloads.authorities", `"nonsense"`, "PEM"}, {"downloads.authorities", quoted(certificate), "certificate 1"},
-		{"downloads.rate", `-1`, "less"}, {"staging.trusted", `["ab"]`, "SHA-256"},
+		{"agents.attempts", `"3"`, "number"},
+		{"agents.attempts", `3.5`, "number"},
+		{"agents.attempts", `0`, "between"},
+		{"agents.attempts", `{`, "number"},
+		{"agents.check_in", `1`, "between"},
+		{"agents.require_signed", `1`, "boolean"},
+		{"agents.install_schedule", `"whenever"`, "schedule"},
+		{"catalog.excluded_families", `"x"`, "list"},
+		{"catalog.excluded_families", `[1]`, "list"},
+		{"downloads.proxy", `"host"`, "http://"},
+		{"downloads.proxy", `"ftp://h"`, "http://"},
+		{"downloads.authorities", `"nonsense"`, "PEM"},
+		{"downloads.authorities", quoted(certificate), "certificate 1"},
+		{"downloads.rate", `-1`, "less"},
+		{"staging.trusted", `["ab"]`, "SHA-256"},
 		{"downloads.proxy", quoted("http://" + strings.Repeat("x", 70_000)), "at most"},
 	} {
 		if _, err := r.Set(t.Context(), c.name, json.RawMessage(c.value), -1); !errors.Is(err, store.ErrInvalid) || !strings.Contains(err.Error(), c.text) {
