@@ -111,13 +111,17 @@ func crashWrite(q *Quorum, w, i int) error {
 
 func TestKilledInALoop(t *testing.T) {
 	kills, seed := 5, uint64(time.Now().UnixNano())
+	logs := []string{"wal"}
 	if text := os.Getenv("THATCH_KILLS"); text != "" {
 		kills, _ = strconv.Atoi(text)
+		logs = append(logs, "bolt")
+	} else if testing.Short() {
+		kills = 2
 	}
 	if text := os.Getenv("THATCH_SEED"); text != "" {
 		seed, _ = strconv.ParseUint(text, 10, 64)
 	}
-	for log := range candidates {
+	for _, log := range logs {
 		for _, snapshots := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s snapshots=%v", log, snapshots), func(t *testing.T) {
 				t.Logf("THATCH_SEED=%d", seed)

@@ -37,7 +37,10 @@ func (l *leadership) set(leading bool, term uint64) {
 
 // Leading says whether this node leads, and has applied all that leaders before it committed; in which term; and gives
 // a channel that is closed when that changes.
-func (q *Quorum) Leading() (leading bool, term uint64, changed <-chan struct{}) { return q.lead.now() }
+func (q *Quorum) Leading() (leading bool, term uint64, changed <-chan struct{}) {
+	leading, term, changed = q.lead.now()
+	return leading && q.Err() == nil, term, changed
+}
 
 // followLeadership keeps q.lead true to raft.
 func (q *Quorum) followLeadership() {
@@ -77,7 +80,7 @@ func (q *Quorum) takeLead() {
 // is run again at the next term only. It returns when ctx ends or the quorum stops, after work has returned.
 func (q *Quorum) WhileLeading(ctx context.Context, work func(ctx context.Context, term uint64)) {
 	for {
-		leading, term, changed := q.lead.now()
+		leading, term, changed := q.Leading()
 		if leading {
 			q.workInTerm(ctx, term, changed, work)
 		}
@@ -137,7 +140,7 @@ func (q *Quorum) follows() bool {
 // Barrier returns when everything committed so far is applied here. Only the leader can: a linearizable read is a
 // Barrier, then a View.
 func (q *Quorum) Barrier(ctx context.Context) error {
-	if leading, _, _ := q.lead.now(); !leading {
+	if leading, _, _ := q.Leading(); !leading {
 		return ErrNotLeader
 	}
 	done := make(chan error, 1)

@@ -28,19 +28,23 @@ type logStore interface {
 }
 
 // lockWait is how long a node waits for another program to let go of its log.
-const lockWait = 3 * time.Second
+const lockWait = time.Second
 
 // openWAL opens a raft-wal log. Its own Close leaves the file of term and vote open and locked, so that is opened here.
 func openWAL(dir string, segment int) (logStore, error) {
 	if err := checkLock(filepath.Join(dir, metadb.FileName)); err != nil {
 		return nil, err
 	}
+	w := &walLog{}
 	meta := &metadb.BoltMetaDB{}
-	log, err := wal.Open(dir, wal.WithSegmentSize(segment), wal.WithMetaStore(meta), wal.WithLogger(hclog.NewNullLogger()))
+	logger := hclog.NewInterceptLogger(&hclog.LoggerOptions{Level: hclog.Error, Output: io.Discard})
+	logger.RegisterSink(w)
+	log, err := wal.Open(dir, wal.WithSegmentSize(segment), wal.WithMetaStore(meta), wal.WithLogger(logger))
 	if err != nil {
 		return nil, errors.Join(err, meta.Close())
 	}
-	return &walLog{WAL: log, meta: meta}, nil
+	w.WAL, w.meta = log, meta
+	return w, nil
 }
 
 // checkLock says so when another program has the log open; raft-wal would wait for it for ever.
@@ -58,9 +62,29 @@ func checkLock(path string) error {
 	return db.Close()
 }
 
+// walLog is a raft-wal log. What goes wrong when it begins the next file in the background, it only logs, and then
+// refuses every write with another message; here both are told.
 type walLog struct {
 	*wal.WAL
-	meta io.Closer
+	meta  io.Closer
+	cause atomic.Pointer[string]
+}
+
+// Accept implements hclog.SinkAdapter.
+func (w *walLog) Accept(_ string, level hclog.Level, msg string, args ...any) {
+	if level >= hclog.Error {
+		text := fmt.Sprint(append([]any{msg + ": "}, args...)...)
+		w.cause.CompareAndSwap(nil, &text)
+	}
+}
+
+// StoreLogs implements raft.LogStore.
+func (w *walLog) StoreLogs(entries []*raft.Log) error {
+	err := w.WAL.StoreLogs(entries)
+	if cause := w.cause.Load(); err != nil && cause != nil {
+		return fmt.Errorf("%w, after %s", err, *cause)
+	}
+	return err
 }
 
 func (w *walLog) Close() error { return errors.Join(w.WAL.Close(), w.meta.Close()) }

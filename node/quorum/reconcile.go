@@ -12,7 +12,7 @@ import (
 // make it anew from.
 var ErrNoSnapshot = errors.New("no snapshot to restore")
 
-// ErrAhead says that the database holds more than the log: the log's folder is lost, or another's.
+// ErrAhead says that the database holds more than the log: the log's folder is lost, damaged, or another's.
 var ErrAhead = errors.New("the database is ahead of the log")
 
 // reconcile makes sure that database, log and snapshot fit together before raft starts, and restores the snapshot
@@ -79,7 +79,7 @@ func (q *Quorum) fitSnapshot(ctx context.Context, snapshots raft.SnapshotStore, 
 }
 
 func (q *Quorum) ahead(held uint64) error {
-	return fmt.Errorf("%w: database %s holds index %d, the log in %s ends at %d: put the log's folder back, or restore a backup",
+	return fmt.Errorf("%w: database %s holds index %d, the log in %s ends at %d, lost or damaged: put it back, or restore a backup",
 		ErrAhead, q.config.DB.Path(), q.config.DB.Applied(), q.config.Dir, held)
 }
 

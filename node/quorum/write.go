@@ -63,7 +63,7 @@ func (q *Quorum) attempt(ctx, limit context.Context, encoded []byte) (store.Appl
 	if err := ctx.Err(); err != nil {
 		return store.Applied{}, err
 	}
-	if leading, _, _ := q.lead.now(); leading || q.config.Forward == nil {
+	if leading, _, _ := q.Leading(); leading || q.config.Forward == nil {
 		return q.Accept(ctx, encoded)
 	}
 	address, id := q.raft.LeaderWithID()
@@ -92,7 +92,7 @@ func (q *Quorum) pause(limit context.Context) error {
 // Accept has an encoded batch ordered if this node leads, else answers ErrNotLeader. It is the other end of a
 // Forwarder.
 func (q *Quorum) Accept(ctx context.Context, encoded []byte) (store.Applied, error) {
-	if leading, _, _ := q.lead.now(); !leading {
+	if leading, _, _ := q.Leading(); !leading {
 		return store.Applied{}, ErrNotLeader
 	}
 	future := q.raft.Apply(encoded, q.config.Wait)

@@ -9,7 +9,9 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,9 +34,11 @@ type Node struct {
 type Site struct {
 	t      testing.TB
 	tuning quorum.Tuning
+	turn   atomic.Int64
 	mu     sync.Mutex
 	nodes  []*Node
 	wires  map[string]*raft.InmemTransport
+	parted map[string]bool // from all others
 }
 
 // One returns a site of one node.
@@ -52,7 +56,7 @@ func NewSite(t testing.TB, nodes int, tuning quorum.Tuning) *Site {
 	if tuning.SegmentBytes == 0 {
 		tuning.SegmentBytes = 1 << 20
 	}
-	s := &Site{t: t, tuning: tuning, wires: map[string]*raft.InmemTransport{}}
+	s := &Site{t: t, tuning: tuning, wires: map[string]*raft.InmemTransport{}, parted: map[string]bool{}}
 	var voters []quorum.Voter
 	dir := t.TempDir()
 	for i := range nodes {
@@ -83,10 +87,10 @@ func (s *Site) start(n *Node, voters []quorum.Voter, join bool) {
 	}
 	config := quorum.Config{
 		ID: n.ID, Dir: filepath.Join(n.Dir, "quorum"), DB: db, Transport: s.wire(n.ID), Voters: voters, Join: join,
-		Tuning: s.tuning, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Wait: 20 * time.Second,
+		Tuning: s.tuning, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Wait: 2 * time.Second,
 	}
 	if len(s.nodes) > 1 {
-		config.Forward = s
+		config.Forward = forwarder{s, n.ID}
 	}
 	q, err := quorum.Open(context.Background(), config)
 	if err != nil {
@@ -114,14 +118,20 @@ func (s *Site) wire(id string) raft.Transport {
 	return wire
 }
 
+// forwarder carries writes of one node to the others.
+type forwarder struct {
+	site *Site
+	from string
+}
+
 // Forward implements quorum.Forwarder.
-func (s *Site) Forward(ctx context.Context, leader quorum.Voter, encoded []byte) (store.Applied, error) {
-	for _, n := range s.Running() {
-		if n.ID == leader.ID {
+func (f forwarder) Forward(ctx context.Context, leader quorum.Voter, encoded []byte) (store.Applied, error) {
+	for _, n := range f.site.Running() {
+		if n.ID == leader.ID && !f.site.isParted(f.from) && !f.site.isParted(leader.ID) {
 			return n.Quorum.Accept(ctx, encoded)
 		}
 	}
-	return store.Applied{}, fmt.Errorf("%w: node %s does not run", quorum.ErrNotLeader, leader.ID)
+	return store.Applied{}, fmt.Errorf("%w: node %s cannot be reached", quorum.ErrNotLeader, leader.ID)
 }
 
 // Running returns the nodes that run.
@@ -169,10 +179,18 @@ func (s *Site) Leader() *Node {
 	return nil
 }
 
-// Write implements store.Writer through the nodes that run, in turn of their answers.
-func (s *Site) Write(ctx context.Context, b store.Batch) (store.Applied, error) {
-	running := s.Running()
-	return running[len(b.Statements)%len(running)].Quorum.Write(ctx, b)
+// Write implements store.Writer through the nodes that run and are not parted, in turn. A batch with a request id is tried at the next
+// node when one cannot say what became of it, as a client of the site would do.
+func (s *Site) Write(ctx context.Context, b store.Batch) (applied store.Applied, err error) {
+	running := slices.DeleteFunc(s.Running(), func(n *Node) bool { return s.isParted(n.ID) })
+	turn := int(s.turn.Add(1))
+	for try := range running {
+		applied, err = running[(turn+try)%len(running)].Quorum.Write(ctx, b)
+		if b.Request == "" || !errors.Is(err, quorum.ErrUnavailable) && !errors.Is(err, quorum.ErrUncertain) {
+			return applied, err
+		}
+	}
+	return applied, err
 }
 
 // View implements store.Reader by the first node that runs.
@@ -263,4 +281,47 @@ func (s *Site) Equal() {
 			}
 		}
 	}
+}
+
+// Add makes one node more, which joins the site as a voter, and returns its number.
+func (s *Site) Add() int {
+	s.t.Helper()
+	leader := s.Leader()
+	s.mu.Lock()
+	n := &Node{ID: fmt.Sprintf("n%d", len(s.nodes)+1)}
+	n.Dir = filepath.Join(filepath.Dir(s.nodes[0].Dir), n.ID)
+	s.nodes = append(s.nodes, n)
+	number := len(s.nodes) - 1
+	s.mu.Unlock()
+	s.start(n, nil, true)
+	if err := leader.Quorum.AddVoter(context.Background(), quorum.Voter{ID: n.ID, Address: n.ID}); err != nil {
+		s.t.Fatal(err)
+	}
+	s.Ready()
+	return number
+}
+
+func (s *Site) isParted(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.parted[id]
+}
+
+// Cut parts a node from all others, or joins it to them again.
+func (s *Site) Cut(i int, parted bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	own := s.wires[s.nodes[i].ID]
+	for id, wire := range s.wires {
+		switch {
+		case id == s.nodes[i].ID:
+		case parted:
+			own.Disconnect(wire.LocalAddr())
+			wire.Disconnect(own.LocalAddr())
+		default:
+			own.Connect(wire.LocalAddr(), wire)
+			wire.Connect(own.LocalAddr(), own)
+		}
+	}
+	s.parted[s.nodes[i].ID] = parted
 }

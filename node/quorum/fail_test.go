@@ -1,0 +1,177 @@
+package quorum_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"thatch/node/quorum"
+	"thatch/node/store"
+	"thatch/node/store/storetest"
+)
+
+// untilItFails writes large rows until a write fails, and returns how many were acknowledged.
+func untilItFails(t *testing.T, n *node) (int, error) {
+	t.Helper()
+	for i := range 20_000 {
+		if _, err := n.q.Write(t.Context(), set(fmt.Sprint("row ", i), strings.Repeat("x", 4000))); err != nil {
+			return i, err
+		}
+	}
+	t.Fatal("never full")
+	return 0, nil
+}
+
+func stoppedWith(t *testing.T, n *node, words ...string) {
+	t.Helper()
+	select {
+	case <-n.q.Done():
+	case <-time.After(10 * time.Second):
+		t.Fatal("the quorum goes on")
+	}
+	for _, word := range words {
+		if !strings.Contains(n.q.Err().Error(), word) {
+			t.Errorf("stopped with %v, want %q", n.q.Err(), word)
+		}
+	}
+	if _, err := n.q.Write(t.Context(), set("more", "1")); err == nil {
+		t.Error("a stopped node writes")
+	}
+	if leading, _, _ := n.q.Leading(); leading {
+		t.Error("a stopped node leads")
+	}
+}
+
+func TestFullDatabaseStopsTheNodeAndLosesNothing(t *testing.T) {
+	dir := t.TempDir()
+	db, err := store.Open(t.Context(), store.Config{Path: filepath.Join(dir, "site.db"), MaxPages: 500})
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, err := quorum.Open(t.Context(), quorum.Config{ID: "n1", Dir: filepath.Join(dir, "quorum"), DB: db})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	n := &node{dir: dir, db: db, q: q}
+	acknowledged, err := untilItFails(t, n)
+	if !errors.Is(err, quorum.ErrUncertain) || !strings.Contains(err.Error(), "disk is full") {
+		t.Errorf("the write: %v", err)
+	}
+	stoppedWith(t, n, "disk is full", "start the node again")
+	n.close(t)
+	// The write that failed was in the log: with room, it is applied, for it never was refused.
+	n = started(t, dir, quorum.Tuning{})
+	if got := storetest.Value(t, n.db, 0, `SELECT count(*) FROM setting`); got != fmt.Sprint(acknowledged+1) {
+		t.Errorf("%d acknowledged and one uncertain, found %s", acknowledged, got)
+	}
+}
+
+func TestFullLogStopsTheNodeAndLosesNothing(t *testing.T) {
+	if runtime.GOOS != "linux" || os.Getuid() != 0 {
+		t.Skip("a small disk can be mounted by root on Linux only")
+	}
+	dir := t.TempDir()
+	small := filepath.Join(dir, "quorum")
+	if err := os.MkdirAll(small, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=4m", "none", small).CombinedOutput(); err != nil {
+		t.Skipf("no small disk can be mounted here: %v %s", err, out)
+	}
+	t.Cleanup(func() { exec.Command("umount", small).Run() })
+	n := started(t, dir, quorum.Tuning{SnapshotBytes: 1 << 40})
+	acknowledged, err := untilItFails(t, n)
+	if !errors.Is(err, quorum.ErrUncertain) {
+		t.Errorf("the write: %v", err)
+	}
+	stoppedWith(t, n, "no space left", "start the node again")
+	if err := n.q.Close(); err != nil {
+		t.Logf("closing: %v", err)
+	}
+	n.db.Close()
+	n.q = nil
+	if out, err := exec.Command("mount", "-o", "remount,size=64m", small).CombinedOutput(); err != nil {
+		t.Fatalf("%v %s", err, out)
+	}
+	n = started(t, dir, quorum.Tuning{})
+	n.write(t, set("after", "1"))
+	got := storetest.Value(t, n.db, 0, `SELECT count(*) FROM setting WHERE name LIKE 'row %'`)
+	if got != fmt.Sprint(acknowledged) && got != fmt.Sprint(acknowledged+1) {
+		t.Errorf("%d acknowledged, found %s", acknowledged, got)
+	}
+	n.close(t) // before its disk goes
+}
+
+func TestSecondProgramIsTurnedAway(t *testing.T) {
+	dir := t.TempDir()
+	started(t, dir, quorum.Tuning{})
+	if _, err := start(t, dir, quorum.Tuning{}); err == nil || !strings.Contains(err.Error(), "already running") {
+		t.Errorf("a second node on one folder: %v", err)
+	}
+}
+
+func TestDamagedLogSaysSo(t *testing.T) {
+	dir := t.TempDir()
+	n := started(t, dir, quorum.Tuning{})
+	for i := range 100 {
+		n.write(t, set(fmt.Sprint(i), strings.Repeat("x", 1000)))
+	}
+	n.close(t)
+	segments, err := filepath.Glob(filepath.Join(dir, "quorum", "log", "*.wal"))
+	if err != nil || len(segments) == 0 {
+		t.Fatalf("no segments: %v", err)
+	}
+	data, err := os.ReadFile(segments[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 20_000; i < 60_000; i++ {
+		data[i] = 0x5A
+	}
+	if err := os.WriteFile(segments[0], data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	again, err := start(t, dir, quorum.Tuning{})
+	if err == nil { // what follows the damage is taken for a torn end: then the database is ahead
+		t.Fatalf("started at %s", again.q.Status())
+	}
+	t.Logf("refused: %v", err)
+}
+
+func TestClosedQuorumRefusesWrites(t *testing.T) {
+	n := started(t, t.TempDir(), quorum.Tuning{})
+	n.write(t, set("a", "1"))
+	if err := n.q.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.q.Write(t.Context(), set("a", "2")); !errors.Is(err, quorum.ErrStopped) {
+		t.Errorf("write after close: %v", err)
+	}
+	if err := n.q.Ready(t.Context()); !errors.Is(err, quorum.ErrStopped) {
+		t.Errorf("ready after close: %v", err)
+	}
+	if err := n.q.Barrier(t.Context()); !errors.Is(err, quorum.ErrNotLeader) {
+		t.Errorf("barrier after close: %v", err)
+	}
+	done := make(chan struct{})
+	go func() {
+		n.q.WhileLeading(context.Background(), func(context.Context, uint64) { t.Error("a closed quorum leads") })
+		close(done)
+	}()
+	<-done
+	if got := n.settings(t); got != "a=1/1" {
+		t.Errorf("the database was closed with the quorum: %s", got)
+	}
+	n.db.Close()
+	n.q = nil
+}

@@ -1,0 +1,223 @@
+package quorum_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"thatch/node/quorum"
+	"thatch/node/store"
+	"thatch/node/store/storetest"
+)
+
+func write(t testing.TB, w store.Writer, name string) store.Applied {
+	t.Helper()
+	return storetest.Write(t, w, storetest.Batch(storetest.Set(name, "1")))
+}
+
+// number returns that of a node.
+func number(n *storetest.Node) int { return int(n.ID[1] - '1') }
+
+func TestFollowersForward(t *testing.T) {
+	site := storetest.Three(t)
+	for _, n := range site.Running() {
+		applied := write(t, n.Quorum, "from "+n.ID)
+		if got := storetest.Value(t, n.DB, applied.Index, `SELECT value FROM setting WHERE name = ?`, "from "+n.ID); got != "1" {
+			t.Errorf("%s does not read what it wrote", n.ID)
+		}
+		b := storetest.Batch(store.Statement{SQL: `DELETE FROM setting WHERE name = 'none'`, Want: 1})
+		if conflict := storetest.Write(t, n.Quorum, b); !errors.Is(conflict.Err(), store.ErrConflict) {
+			t.Errorf("%s hears of no conflict: %+v", n.ID, conflict)
+		}
+	}
+	site.Equal()
+}
+
+func TestLeaderIsLostUnderLoad(t *testing.T) {
+	site := storetest.Three(t)
+	const writers, each = 8, 30
+	var all sync.WaitGroup
+	var halfway sync.WaitGroup
+	halfway.Add(writers)
+	for w := range writers {
+		all.Go(func() {
+			for i := range each {
+				if i == each/2 {
+					halfway.Done()
+				}
+				b := storetest.Batch(storetest.Set("count", "x"), storetest.Set(fmt.Sprintf("%d.%d", w, i), "1"))
+				b.Request = fmt.Sprintf("request %d.%d", w, i)
+				if _, err := site.Write(t.Context(), b); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	halfway.Wait()
+	lost := site.Leader()
+	site.Cut(number(lost), true)
+	next := time.Now()
+	all.Wait()
+	t.Logf("writes ended %s after the leader was cut off", time.Since(next).Round(time.Millisecond))
+	site.Cut(number(lost), false)
+	site.Equal()
+	last := write(t, site, "last")
+	if got := storetest.Value(t, site, last.Index, `SELECT version || ' ' || (SELECT count(*) - 2 FROM setting) FROM setting WHERE name = 'count'`); got != "240 240" {
+		t.Errorf("counted %s, want 240 writes, each applied once", got)
+	}
+}
+
+func TestWithoutAMajorityWritesEndAndReadsGoOn(t *testing.T) {
+	site := storetest.Three(t)
+	write(t, site, "before")
+	left := site.Leader()
+	for i := range 3 {
+		if i != number(left) {
+			site.Stop(i)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	_, err := left.Quorum.Write(ctx, storetest.Batch(storetest.Set("alone", "1")))
+	if !errors.Is(err, quorum.ErrUncertain) && !errors.Is(err, quorum.ErrNotLeader) && !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("one of three wrote: %v", err)
+	}
+	if got := storetest.Value(t, left.DB, 0, `SELECT value FROM setting WHERE name = 'before'`); got != "1" {
+		t.Error("reads do not go on")
+	}
+	if err := left.Quorum.Barrier(ctx); err == nil {
+		t.Error("one of three promises a linearizable read")
+	}
+}
+
+func TestWritesSayThatTheSiteIsUnavailable(t *testing.T) {
+	db := storetest.Open(t)
+	q, err := quorum.Open(t.Context(), quorum.Config{ID: "n1", Dir: t.TempDir(), DB: db, Join: true, Wait: 50 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	if _, err := q.Write(t.Context(), storetest.Batch(storetest.Set("a", "1"))); !errors.Is(err, quorum.ErrUnavailable) {
+		t.Errorf("a node that nobody added: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if err := q.Ready(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "leader none") {
+		t.Errorf("ready: %v", err)
+	}
+}
+
+func TestOneNodeGrowsIntoThreeWhileItIsWrittenTo(t *testing.T) {
+	site := storetest.NewSite(t, 1, quorum.Tuning{TrailingBytes: 1})
+	for i := range 50 {
+		write(t, site, fmt.Sprint("before ", i))
+	}
+	site.Snapshot()
+	stop := make(chan struct{})
+	var writing sync.WaitGroup
+	first := site.Node(0).Quorum
+	writing.Go(func() {
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+				write(t, first, fmt.Sprint("while ", i))
+			}
+		}
+	})
+	site.Add()
+	site.Add()
+	close(stop)
+	writing.Wait()
+	if status := first.Status(); len(status.Voters) != 3 || status.Leader != "n1" {
+		t.Errorf("status: %s", status)
+	}
+	site.Equal()
+	if err := first.Remove(t.Context(), "n2"); err != nil {
+		t.Fatal(err)
+	}
+	site.Stop(1)
+	write(t, site, "after")
+	site.Equal()
+}
+
+func TestWorkOfTheLeaderMovesWithIt(t *testing.T) {
+	site := storetest.Three(t)
+	type shift struct {
+		node string
+		term uint64
+		on   bool
+	}
+	shifts := make(chan shift, 100)
+	ctx, cancel := context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	for _, n := range site.Running() {
+		all.Go(func() {
+			n.Quorum.WhileLeading(ctx, func(ctx context.Context, term uint64) {
+				shifts <- shift{n.ID, term, true}
+				<-ctx.Done()
+				shifts <- shift{n.ID, term, false}
+			})
+		})
+	}
+	first := <-shifts
+	if err := site.Leader().Quorum.Transfer(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var over, second shift
+	for range 2 {
+		if s := <-shifts; s.on {
+			second = s
+		} else {
+			over = s
+		}
+	}
+	if !first.on || over.node != first.node || over.term != first.term || second.node == first.node || second.term <= first.term {
+		t.Errorf("first %+v, over %+v, second %+v", first, over, second)
+	}
+	cancel()
+	all.Wait()
+	if last := <-shifts; last.on || last.node != second.node {
+		t.Errorf("last %+v", last)
+	}
+}
+
+func TestFollowerThatLagsBehindTheLogGetsASnapshot(t *testing.T) {
+	site := storetest.NewSite(t, 3, quorum.Tuning{TrailingBytes: 1})
+	write(t, site, "first")
+	behind := (number(site.Leader()) + 1) % 3
+	site.Stop(behind)
+	for i := range 100 {
+		write(t, site, fmt.Sprint("meanwhile ", i))
+	}
+	site.Snapshot()
+	write(t, site, "last")
+	site.Start(behind)
+	site.Equal()
+	// It was restored; it must start again from what it has, although its log begins behind its file.
+	site.Stop(behind)
+	site.Start(behind)
+	write(t, site, "after")
+	site.Equal()
+}
+
+func TestSnapshotsAreMadeBySize(t *testing.T) {
+	site := storetest.NewSite(t, 1, quorum.Tuning{SnapshotBytes: 50 << 10, TrailingBytes: 1 << 10})
+	large := strings.Repeat("x", 10<<10)
+	for i := range 200 {
+		storetest.Write(t, site, storetest.Batch(storetest.Set("a", large+fmt.Sprint(i))))
+	}
+	site.Stop(0)
+	site.LoseDatabase(0)
+	site.Start(0) // fails where the log was shortened without a snapshot
+	if got := storetest.Value(t, site, 0, `SELECT version FROM setting`); got != "200" {
+		t.Errorf("%s of 200 writes", got)
+	}
+	site.Equal()
+}
