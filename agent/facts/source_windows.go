@@ -44,6 +44,9 @@ func readSystem() *rule.System {
 	s.Name = reg.text(currentVersion, "ProductName")
 	s.Edition = reg.text(currentVersion, "EditionID")
 	s.InstallationType = strings.ToLower(strings.ReplaceAll(reg.text(currentVersion, "InstallationType"), " ", ""))
+	if s.InstallationType == "" && s.ProductType == 1 {
+		s.InstallationType = "client"
+	}
 	if value, exists, err := reg.Value(rule.Native, currentVersion, "UBR"); err == nil && exists {
 		if revision, ok := value.Data.(uint32); ok {
 			s.Revision = int(revision)
@@ -124,10 +127,13 @@ func (windowsSource) Machine(ctx context.Context) (Machine, error) {
 		ID: strings.ToLower(reg.text(`SOFTWARE\Microsoft\Cryptography`, "MachineGuid")), Addresses: addresses(), Boot: bootID(),
 	}
 	var err error
-	if m.Name, err = computerName(windows.ComputerNamePhysicalDnsHostname); err != nil || m.Name == "" {
-		if m.Name, err = windows.ComputerName(); err != nil {
-			return Machine{}, fmt.Errorf("name of this computer: %w", err)
-		}
+	if m.Name, err = windows.ComputerName(); err != nil {
+		return Machine{}, fmt.Errorf("name of this computer: %w", err)
+	}
+	// The NetBIOS name is cut at 15 characters and in capitals; the whole one is nicer where it is the same.
+	if whole, err := computerName(windows.ComputerNamePhysicalDnsHostname); err == nil && len(whole) >= len(m.Name) &&
+		strings.EqualFold(whole[:len(m.Name)], m.Name) {
+		m.Name = whole
 	}
 	m.Domain, _ = computerName(windows.ComputerNamePhysicalDnsDomain)
 	if table, err := smbiosTable(); err == nil {
