@@ -37,7 +37,9 @@ func readSystem() *rule.System {
 	v := windows.RtlGetVersion()
 	s := &rule.System{
 		Platform: "windows", Major: int(v.MajorVersion), Minor: int(v.MinorVersion), Build: int(v.BuildNumber), Revision: -1,
-		ServicePackMajor: int(v.ServicePackMajor), ServicePackMinor: int(v.ServicePackMinor), SuiteMask: int(v.SuiteMask),
+		ServicePack: rule.ServicePack{
+			ServicePackMajor: int(v.ServicePackMajor), ServicePackMinor: int(v.ServicePackMinor), SuiteMask: int(v.SuiteMask),
+		},
 		ProductType: int(v.ProductType), Architecture: nativeArchitecture(), Processors: runtime.NumCPU(),
 	}
 	reg := winRegistry{}

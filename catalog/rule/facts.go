@@ -26,16 +26,14 @@ type Facts struct {
 
 // System is the operating system. Zero numbers are facts; what may be unknown has a way to say so.
 type System struct {
-	Platform         string   `json:"platform"` // "windows", "debian"
-	Product          string   `json:"product"`  // "Windows 10 Version 1809 for x64-based Systems"
-	Name             string   `json:"name"`     // as the system calls itself
-	Major            int      `json:"major"`
-	Minor            int      `json:"minor"`
-	Build            int      `json:"build"`
-	Revision         int      `json:"revision"` // -1: unknown
-	ServicePackMajor int      `json:"service_pack_major,omitempty"`
-	ServicePackMinor int      `json:"service_pack_minor,omitempty"`
-	SuiteMask        int      `json:"suite_mask,omitempty"`
+	Platform string `json:"platform"` // "windows", "debian"
+	Product  string `json:"product"`  // "Windows 10 Version 1809 for x64-based Systems"
+	Name     string `json:"name"`     // as the system calls itself
+	Major    int    `json:"major"`
+	Minor    int    `json:"minor"`
+	Build    int    `json:"build"`
+	Revision int    `json:"revision"` // -1: unknown
+	ServicePack
 	ProductType      int      `json:"product_type"`      // 1 workstation, 2 domain controller, 3 server, 0 unknown
 	InstallationType string   `json:"installation_type"` // client, server, servercore, "" unknown
 	Edition          string   `json:"edition,omitempty"`
@@ -43,6 +41,13 @@ type System struct {
 	Languages        []string `json:"languages"`    // user interface languages, lower-case BCP 47, default first; empty: unknown
 	MUI              bool     `json:"mui,omitempty"`
 	Processors       int      `json:"processors,omitempty"` // 0: unknown
+}
+
+// ServicePack is what Windows counted besides its build before Windows 10, and the suites it still tells apart.
+type ServicePack struct {
+	ServicePackMajor int `json:"service_pack_major,omitempty"`
+	ServicePackMinor int `json:"service_pack_minor,omitempty"`
+	SuiteMask        int `json:"suite_mask,omitempty"`
 }
 
 // Hotfixes are the KBs that the system lists as installed.
