@@ -1,34 +1,25 @@
 package recorded
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 
-	"thatch/catalog/rule"
+	"thatch/catalog/rule/memory"
 	"thatch/catalog/windows"
 )
 
-// recordedFacts is the JSON form of a host.
-type recordedFacts struct {
-	Name     string         `json:"name,omitempty"`
-	System   *rule.System   `json:"system"`
-	Hotfixes *rule.Hotfixes `json:"hotfixes,omitempty"`
-}
-
-// readFacts reads {"name":..., "system":{...}, "hotfixes":{"kbs":[...],"complete":true}}. What is left out is not
-// known. The product is computed where it is not given.
+// readFacts reads facts as JSON (see catalog/rule/memory). What is left out is not known. The product is computed
+// where it is not given.
 func readFacts(text string) (*Host, error) {
-	var f recordedFacts
-	if err := json.Unmarshal([]byte(text), &f); err != nil {
-		return nil, fmt.Errorf("%w: facts as JSON: %w", ErrNotRecorded, err)
+	record, err := memory.Decode([]byte(text))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNotRecorded, err)
 	}
-	if f.System == nil || f.System.Platform == "" && f.System.Build == 0 {
+	sys := record.System
+	if sys == nil || sys.Platform == "" && sys.Build == 0 {
 		return nil, fmt.Errorf("%w: the JSON has no \"system\" with platform and build", ErrNotRecorded)
 	}
-	h := &Host{Name: f.Name, Facts: rule.Facts{System: f.System, Hotfixes: f.Hotfixes}}
-	sys := f.System
 	if sys.Platform == "" {
 		sys.Platform = "windows"
 	}
@@ -37,14 +28,25 @@ func readFacts(text string) (*Host, error) {
 			sys.Product = release.NameOn(sys.Architecture, sys.InstallationType == "servercore" || release.Core)
 		}
 	}
+	if list := record.Hotfixes; list != nil {
+		for i, kb := range list.KBs {
+			list.KBs[i] = strings.TrimPrefix(strings.ToUpper(kb), "KB")
+		}
+		slices.Sort(list.KBs)
+	}
+	h := &Host{Name: record.Name, Facts: *record.Facts(), record: record}
 	if len(sys.Languages) > 0 {
 		h.Locale = strings.ToLower(sys.Languages[0])
 	}
-	if f.Hotfixes != nil {
-		for i, kb := range f.Hotfixes.KBs {
-			f.Hotfixes.KBs[i] = strings.TrimPrefix(strings.ToUpper(kb), "KB")
-		}
-		slices.Sort(f.Hotfixes.KBs)
-	}
 	return h, nil
+}
+
+// Record is the host in a form that can be written as JSON and read again.
+func (h *Host) Record() *memory.Host {
+	record := h.record
+	if record == nil {
+		record = &memory.Host{System: h.Facts.System}
+	}
+	record.Name, record.Hotfixes = h.Name, h.Facts.Hotfixes
+	return record
 }

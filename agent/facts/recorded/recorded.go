@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"thatch/catalog/rule"
+	"thatch/catalog/rule/memory"
 	"thatch/catalog/windows"
 )
 
@@ -23,6 +24,7 @@ type Host struct {
 	Facts  rule.Facts
 	Notes  []string // what was read with a doubt, and how
 	Locale string   // of the system, lower-case BCP 47: "en-us"; empty: not said
+	record *memory.Host
 }
 
 // field is one label of systeminfo's output with its value and the lines below it.

@@ -1,10 +1,12 @@
 package recorded_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -361,6 +363,32 @@ func TestFactsAsJSON(t *testing.T) {
 	sys := h.Facts.System
 	if sys.Product != "Windows 10 Version 1803 for x64-based Systems" || sys.Revision != 590 || h.Locale != "de-de" || h.Facts.Hotfixes.KBs[0] != "4487017" {
 		t.Errorf("%+v %+v", h, sys)
+	}
+	again, err := json.Marshal(h.Record())
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := recorded.Read(again, nil)
+	if err != nil || back.Facts.System.Product != sys.Product || !slices.Equal(back.Facts.Hotfixes.KBs, h.Facts.Hotfixes.KBs) || back.Name != "PC7" {
+		t.Errorf("read back: %+v, %v", back, err)
+	}
+}
+
+// A recording that was written as JSON is read back as the same facts.
+func TestRecordReadsBack(t *testing.T) {
+	for name, g := range tongues {
+		h, err := recorded.Read([]byte(g.write([]string{"4480056"})), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := json.Marshal(h.Record())
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := recorded.Read(raw, nil)
+		if err != nil || !reflect.DeepEqual(back.Facts.System, h.Facts.System) || !reflect.DeepEqual(back.Facts.Hotfixes, h.Facts.Hotfixes) {
+			t.Errorf("%s: %+v, %v; was %+v", name, back, err, h)
+		}
 	}
 }
 

@@ -106,6 +106,9 @@ func (s *scanner) cut() error {
 	if n := len(s.starts); n > 0 {
 		return s.fail("the document ends inside <%s>; it is cut short, fetch it again", s.open[s.starts[n-1]:])
 	}
+	if s.pos < len(s.buf) && s.buf[s.pos] == '<' {
+		return s.fail("the document ends inside a tag; it is cut short, fetch it again")
+	}
 	return s.fail("%w", errNoXML)
 }
 
@@ -292,15 +295,18 @@ func (s *scanner) declaration(keep bool) error {
 	case bytes.HasPrefix(window, []byte("<![CDATA[")):
 		return s.cdata(keep)
 	case bytes.HasPrefix(window, []byte("<!DOCTYPE")) && len(s.starts) == 0 && !s.ended:
-		length, err := s.tagEnd()
-		if err != nil {
-			return err
+		for {
+			i := bytes.IndexAny(s.buf[s.pos:], "[>")
+			switch {
+			case i >= 0 && s.buf[s.pos+i] == '[':
+				return s.fail("a document type with declarations of its own is not read")
+			case i >= 0:
+				s.pos += i + 1
+				return nil
+			case len(s.buf)-s.pos > maxTag || !s.fill():
+				return s.cut()
+			}
 		}
-		if bytes.IndexByte(s.buf[s.pos:s.pos+length], '[') >= 0 {
-			return s.fail("a document type with declarations of its own is not read")
-		}
-		s.pos += length + 1
-		return nil
 	}
 	return s.fail("%.20q is no comment, CDATA section or document type", window)
 }
