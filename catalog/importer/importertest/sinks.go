@@ -80,8 +80,10 @@ func (s state) documents(t *testing.T, key string) []importer.Keyed {
 	for _, letter := range letters {
 		if !seen[letter] {
 			seen[letter] = true
-			add(document.Update, source+"/"+key+"/"+string(letter), catalog.Update{Name: key, Bulletin: source + "/" + key, Source: source, Vendor: "Vendor",
-				Product: catalog.Product{ID: string(letter), Name: "Product " + string(letter)}, NoRule: "a test"})
+			add(document.Update, source+"/"+key+"/"+string(letter), catalog.Update{
+				Name: key, Bulletin: source + "/" + key, Source: source, Vendor: "Vendor",
+				Product: catalog.Product{ID: string(letter), Name: "Product " + string(letter)}, NoRule: "a test",
+			})
 		}
 	}
 	return out
