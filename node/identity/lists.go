@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"thatch/node/store"
+	"thatch/node/store/rows"
 )
 
 // Entry is one change in the audit log.
@@ -21,18 +22,21 @@ type Entry struct {
 
 // The lists of the room: what they can be filtered and sorted by.
 var (
-	auditColumns = store.Columns{
+	auditColumns = rows.Columns{
+		From:   `idx, at, actor, action, request, detail FROM audit`,
 		Names:  map[string]string{"index": "idx", "at": "at", "actor": "actor", "action": "action", "request": "request"},
 		Search: []string{"actor", "action", "detail"}, Order: "idx DESC, pos DESC",
 	}
-	enrolmentColumns = store.Columns{
+	enrolmentColumns = rows.Columns{
+		From: `id, name, computer_group, use_limit, used, expires, created, created_by, revoked FROM enrolment_token`,
 		Names: map[string]string{
 			"id": "id", "name": "name", "group": "computer_group", "limit": "use_limit", "used": "used",
 			"expires": "expires", "created": "created", "by": "created_by", "revoked": "revoked",
 		},
 		Search: []string{"name", "computer_group", "created_by"}, Order: "created DESC, id",
 	}
-	apiColumns = store.Columns{
+	apiColumns = rows.Columns{
+		From: `id, name, scope, expires, created, created_by, revoked FROM api_token`,
 		Names: map[string]string{
 			"id": "id", "name": "name", "scope": "scope", "expires": "expires", "created": "created",
 			"by": "created_by", "revoked": "revoked",
@@ -50,10 +54,10 @@ var (
 
 // Audit is a page of the audit log, newest first, and the number of all that match.
 func (id *Identity) Audit(ctx context.Context, q store.Query) ([]Entry, int, error) {
-	return store.List(ctx, id.cfg.Reader, q, auditColumns, `idx, at, actor, action, request, detail FROM audit`,
-		func(rows *sql.Rows) (e Entry, err error) {
+	return rows.List(ctx, id.cfg.Reader, q, auditColumns,
+		func(row *sql.Rows) (e Entry, err error) {
 			var at string
-			err = rows.Scan(&e.Index, &at, &e.Actor, &e.Action, &e.Request, &e.Detail)
+			err = row.Scan(&e.Index, &at, &e.Actor, &e.Action, &e.Request, &e.Detail)
 			e.At = unstamp(at)
 			return e, err
 		})
@@ -61,11 +65,10 @@ func (id *Identity) Audit(ctx context.Context, q store.Query) ([]Entry, int, err
 
 // EnrolmentTokens is a page of the enrolment tokens, newest first, without their secrets.
 func (id *Identity) EnrolmentTokens(ctx context.Context, q store.Query) ([]EnrolmentToken, int, error) {
-	return store.List(ctx, id.cfg.Reader, q, enrolmentColumns,
-		`id, name, computer_group, use_limit, used, expires, created, created_by, revoked FROM enrolment_token`,
-		func(rows *sql.Rows) (t EnrolmentToken, err error) {
+	return rows.List(ctx, id.cfg.Reader, q, enrolmentColumns,
+		func(row *sql.Rows) (t EnrolmentToken, err error) {
 			var expires, created string
-			err = rows.Scan(&t.ID, &t.Name, &t.Group, &t.Limit, &t.Used, &expires, &created, &t.By, &t.Revoked)
+			err = row.Scan(&t.ID, &t.Name, &t.Group, &t.Limit, &t.Used, &expires, &created, &t.By, &t.Revoked)
 			t.Expires, t.Created = unstamp(expires), unstamp(created)
 			return t, err
 		})
@@ -73,11 +76,10 @@ func (id *Identity) EnrolmentTokens(ctx context.Context, q store.Query) ([]Enrol
 
 // APITokens is a page of the API tokens, newest first, without their secrets.
 func (id *Identity) APITokens(ctx context.Context, q store.Query) ([]APIToken, int, error) {
-	return store.List(ctx, id.cfg.Reader, q, apiColumns,
-		`id, name, scope, expires, created, created_by, revoked FROM api_token`,
-		func(rows *sql.Rows) (t APIToken, err error) {
+	return rows.List(ctx, id.cfg.Reader, q, apiColumns,
+		func(row *sql.Rows) (t APIToken, err error) {
 			var expires, created string
-			err = rows.Scan(&t.ID, &t.Name, &t.Scope, &expires, &created, &t.By, &t.Revoked)
+			err = row.Scan(&t.ID, &t.Name, &t.Scope, &expires, &created, &t.By, &t.Revoked)
 			t.Expires, t.Created = unstamp(expires), unstamp(created)
 			return t, err
 		})

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"thatch/node/store"
+	"thatch/node/store/rows"
 )
 
 // keepEvery is how often the progress of a run is written to the database.
@@ -157,7 +158,8 @@ func (r *Room) settle(ctx context.Context) ([]Run, error) {
 	return runs, nil
 }
 
-var runColumns = store.Columns{
+var runColumns = rows.Columns{
+	From: runFields + ` FROM run`,
 	Names: map[string]string{
 		"id": "id", "task": "task", "kind": "kind", "state": "state", "actor": "actor",
 		"started": "started", "ended": "ended",
@@ -168,12 +170,12 @@ var runColumns = store.Columns{
 // RunColumns are what runs can be filtered and sorted by.
 var RunColumns = runColumns.Known()
 
-const runFields = `id, task, kind, state, actor, params, resumes, started, ended, progress, result, error FROM run`
+const runFields = `id, task, kind, state, actor, params, resumes, started, ended, progress, result, error`
 
 // Runs is a page of the history, newest first, without log lines, and the number of all that match. Live ones say how
 // far they are now.
 func (r *Room) Runs(ctx context.Context, q store.Query) ([]Run, int, error) {
-	runs, total, err := store.List(ctx, r.cfg.Reader, q, runColumns, runFields, scanRun)
+	runs, total, err := rows.List(ctx, r.cfg.Reader, q, runColumns, scanRun)
 	for i := range runs {
 		if l := r.alive(runs[i].ID); l != nil {
 			runs[i], _ = l.snapshot()
@@ -183,10 +185,10 @@ func (r *Room) Runs(ctx context.Context, q store.Query) ([]Run, int, error) {
 	return runs, total, err
 }
 
-func scanRun(rows *sql.Rows) (Run, error) {
+func scanRun(row *sql.Rows) (Run, error) {
 	var run Run
 	var params, started, ended, progress, result string
-	err := rows.Scan(&run.ID, &run.Task, &run.Kind, &run.State, &run.Actor, &params, &run.Resumes, &started, &ended, &progress, &result, &run.Error)
+	err := row.Scan(&run.ID, &run.Task, &run.Kind, &run.State, &run.Actor, &params, &run.Resumes, &started, &ended, &progress, &result, &run.Error)
 	if err != nil {
 		return run, err
 	}
@@ -212,7 +214,7 @@ func (r *Room) Get(ctx context.Context, id string) (Run, error) {
 		run, _ := l.snapshot()
 		return run, nil
 	}
-	runs, _, err := store.List(ctx, r.cfg.Reader, store.Query{Filter: map[string]string{"id": id}}, runColumns, runFields, scanRun)
+	runs, _, err := rows.List(ctx, r.cfg.Reader, store.Query{Filter: map[string]string{"id": id}}, runColumns, scanRun)
 	if err != nil {
 		return Run{}, fmt.Errorf("read run %s: %w", id, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"thatch/node/store"
+	"thatch/node/store/rows"
 	"thatch/schedule"
 )
 
@@ -113,15 +114,19 @@ func (r *Room) Task(ctx context.Context, name string) (Task, error) {
 	return Task{}, store.NotFound("task", name)
 }
 
+var (
+	lastRuns = rows.Columns{Order: "task", From: runFields + ` FROM run WHERE id IN
+		(SELECT (SELECT id FROM run WHERE run.task = task.name ORDER BY started DESC, id LIMIT 1) FROM task)`}
+	taskColumns = rows.Columns{Order: "name", From: `name, kind, params, schedule, enabled, version FROM task`}
+)
+
 // Tasks are all tasks by name, with their last run and when the next is due.
 func (r *Room) Tasks(ctx context.Context) ([]Task, error) {
 	tasks, err := r.readTasks(ctx)
 	if err != nil {
 		return nil, err
 	}
-	last, _, err := store.List(ctx, r.cfg.Reader, store.Query{}, store.Columns{Order: "task"},
-		`id, task, kind, state, actor, params, resumes, started, ended, progress, result, error FROM
-		(SELECT *, row_number() OVER (PARTITION BY task ORDER BY started DESC, id) AS age FROM run WHERE task IN (SELECT name FROM task)) WHERE age = 1`, scanRun)
+	last, _, err := rows.List(ctx, r.cfg.Reader, store.Query{}, lastRuns, scanRun)
 	if err != nil {
 		return nil, fmt.Errorf("read the last runs of tasks: %w", err)
 	}
@@ -149,11 +154,10 @@ func (r *Room) Tasks(ctx context.Context) ([]Task, error) {
 }
 
 func (r *Room) readTasks(ctx context.Context) ([]Task, error) {
-	tasks, _, err := store.List(ctx, r.cfg.Reader, store.Query{}, store.Columns{Order: "name"},
-		`name, kind, params, schedule, enabled, version FROM task`,
-		func(rows *sql.Rows) (t Task, err error) {
+	tasks, _, err := rows.List(ctx, r.cfg.Reader, store.Query{}, taskColumns,
+		func(row *sql.Rows) (t Task, err error) {
 			var params string
-			err = rows.Scan(&t.Name, &t.Kind, &params, &t.Schedule, &t.Enabled, &t.Version)
+			err = row.Scan(&t.Name, &t.Kind, &params, &t.Schedule, &t.Enabled, &t.Version)
 			t.Params = raw(params)
 			return t, err
 		})

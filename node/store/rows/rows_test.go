@@ -1,4 +1,4 @@
-package store_test
+package rows_test
 
 import (
 	"database/sql"
@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"thatch/node/store"
+	"thatch/node/store/rows"
 	"thatch/node/store/storetest"
 )
 
@@ -19,14 +20,15 @@ type listed struct {
 	version     int
 }
 
-var settingColumns = store.Columns{
+var settingColumns = rows.Columns{
+	From:   `name, value, version FROM setting`,
 	Names:  map[string]string{"name": "name", "value": "value", "version": "version"},
 	Search: []string{"name", "value"}, Order: "name",
 }
 
 func listSettings(t testing.TB, db *store.DB, q store.Query) ([]listed, int, error) {
-	return store.List(t.Context(), db, q, settingColumns, `name, value, version FROM setting`,
-		func(rows *sql.Rows) (s listed, err error) { return s, rows.Scan(&s.name, &s.value, &s.version) })
+	return rows.List(t.Context(), db, q, settingColumns,
+		func(row *sql.Rows) (s listed, err error) { return s, row.Scan(&s.name, &s.value, &s.version) })
 }
 
 func fillSettings(t testing.TB, db *store.DB, all []listed) {
