@@ -180,8 +180,8 @@ type gathering struct {
 func (g *gathering) member(ctx context.Context, name string, content io.Reader) error {
 	if strings.EqualFold(path.Ext(name), ".sdp") {
 		err := g.xml(ctx, content)
-		if lasting := new(packageError); errors.As(err, &lasting) {
-			g.failed("file "+name, lasting.error)
+		if broken := (packageError{}); errors.As(err, &broken) {
+			g.failed("file "+name, broken.error)
 			return nil
 		}
 		return err

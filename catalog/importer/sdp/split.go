@@ -148,14 +148,16 @@ func (s *splitter) whole(tag []byte) (raw, error) {
 	}
 	for {
 		if i := bytes.Index(s.buf[s.pos+from:], closing); i >= 0 {
-			end := s.pos + from + i + len(closing)
+			from += i // where the end tag begins
+			end := s.pos + from + len(closing)
 			if j := bytes.IndexByte(s.buf[end:], '>'); j >= 0 {
 				found := raw{xml: s.buf[s.pos : end+j+1], line: line}
 				s.pos = end + j + 1
 				return found, nil
 			}
+		} else {
+			from = max(from, len(s.buf)-s.pos-len(closing)+1)
 		}
-		from = max(from, len(s.buf)-s.pos-len(closing)-16)
 		if len(s.buf)-s.pos > maxPackage {
 			return raw{}, fmt.Errorf("line %d: a package of more than %d bytes", line, maxPackage)
 		}
