@@ -89,21 +89,42 @@ func (db *DB) apply(entries []Entry) ([]Applied, error) {
 	if first < 0 {
 		return answers, nil
 	}
-	work := &transaction{conn: db.writer, last: last, topics: map[string]bool{}}
-	if err := work.run(entries[first:], answers[first:]); err != nil {
-		work.conn.exec("ROLLBACK") // SQLite may have done so itself
+	work, err := db.transact(entries[first:], answers[first:], last)
+	if err != nil {
 		return nil, db.failed(fmt.Sprintf("applying index %d to %d", entries[first].Index, entries[len(entries)-1].Index), err)
 	}
 	db.committed(work)
 	return answers, nil
 }
 
+// transact applies entries in one transaction. Conflicts are rare and savepoints dear (every page touched after one is
+// copied), so it first tries without; where a group has to be undone, it starts over with a savepoint for every group.
+func (db *DB) transact(entries []Entry, answers []Applied, last uint64) (*transaction, error) {
+	var err error
+	for _, careful := range []bool{false, true} {
+		t := &transaction{conn: db.writer, last: last, topics: map[string]bool{}, careful: careful}
+		if err = t.run(entries, answers); err == nil {
+			return t, nil
+		}
+		// An error may have ended the transaction already. Where not even this works, the next BEGIN says so.
+		t.conn.exec("ROLLBACK")
+		if !errors.Is(err, errUndo) {
+			return nil, err
+		}
+	}
+	return nil, err
+}
+
+// errUndo says that a group has to be undone for which there is no savepoint.
+var errUndo = errors.New("a group has to be undone")
+
 // transaction applies entries on the writing connection.
 type transaction struct {
-	conn   *conn
-	last   uint64 // index applied last
-	topics map[string]bool
-	schema bool // a statement changed the schema
+	conn    *conn
+	last    uint64 // index applied last
+	topics  map[string]bool
+	schema  bool // a statement changed the schema
+	careful bool // a savepoint for every group
 }
 
 // run applies the entries and commits. An error means that nothing was applied and must stop the node.
@@ -166,37 +187,40 @@ func (t *transaction) batch(index uint64, b Batch) (Applied, error) {
 
 // group applies statements start to stop, all of one group, or none of them.
 func (t *transaction) group(index uint64, all []Statement, start, stop int) (*Conflict, error) {
-	// A statement that fails is undone by SQLite itself; a savepoint is for groups that may have to undo more.
-	alone := stop-start == 1 && all[start].Want == 0
-	if !alone {
+	// A single statement that fails is undone by SQLite itself.
+	save := t.careful && (stop-start > 1 || all[start].Want != 0)
+	if save {
 		if _, err := t.conn.exec("SAVEPOINT grp"); err != nil {
 			return nil, err
 		}
 	}
 	for at := start; at < stop; at++ {
 		conflict, err := t.statement(index, at, all[at])
-		if err != nil {
+		switch {
+		case err != nil:
 			return nil, err
-		}
-		if conflict == nil {
+		case conflict == nil:
 			continue
+		case save:
+			return conflict, t.undo()
+		case t.careful || at == start && conflict.Problem != "":
+			return conflict, nil
 		}
-		if !alone {
-			if _, err := t.conn.exec("ROLLBACK TO grp"); err != nil {
-				return nil, err
-			}
-			if _, err := t.conn.exec("RELEASE grp"); err != nil {
-				return nil, err
-			}
-		}
-		return conflict, nil
+		return nil, errUndo
 	}
-	if !alone {
-		if _, err := t.conn.exec("RELEASE grp"); err != nil {
-			return nil, err
-		}
+	if save {
+		_, err := t.conn.exec("RELEASE grp")
+		return nil, err
 	}
 	return nil, nil
+}
+
+func (t *transaction) undo() error {
+	if _, err := t.conn.exec("ROLLBACK TO grp"); err != nil {
+		return err
+	}
+	_, err := t.conn.exec("RELEASE grp")
+	return err
 }
 
 // statement runs one. An error is this machine's, a conflict the same on every node.

@@ -60,7 +60,6 @@ CREATE TABLE document (
   pos        INTEGER NOT NULL,
   PRIMARY KEY (kind, id)
 ) WITHOUT ROWID;
-CREATE INDEX document_sequence ON document (idx, pos);
 CREATE INDEX document_digest ON document (digest);
 
 -- Every change of a document, in order. A tombstone has no digest and keeps the languages and audience it had.
