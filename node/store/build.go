@@ -5,9 +5,9 @@ import (
 	"fmt"
 )
 
-// builderLimit is the size at which a Builder starts another batch: small enough that one batch does not hold up
-// others, large enough that its share of a disk flush is nothing.
-const builderLimit = MaxBatch / 2
+// builderLimit is the size at which a Builder starts another batch. The larger a transaction, the fewer pages of the
+// indexes are written for each row.
+const builderLimit = MaxBatch / 8 * 7
 
 // Builder gathers groups of statements into as many batches as their size asks for.
 type Builder struct {

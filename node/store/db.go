@@ -76,7 +76,7 @@ func (db *DB) open(ctx context.Context) error {
 	// auto_vacuum can be chosen only while a file is empty: free pages can then be given back in small steps.
 	pragmas := []string{
 		"auto_vacuum(INCREMENTAL)", "journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(1)", "temp_store(MEMORY)",
-		"cache_size(-16000)", "wal_autocheckpoint(4000)", "journal_size_limit(67108864)",
+		"cache_size(-16000)", "wal_autocheckpoint(8000)", "journal_size_limit(67108864)",
 	}
 	if db.config.MaxPages > 0 {
 		pragmas = append(pragmas, fmt.Sprintf("max_page_count(%d)", db.config.MaxPages))

@@ -50,8 +50,11 @@ ON CONFLICT (kind, id) DO UPDATE SET digest = excluded.digest, audience = exclud
 
 	deleteDocument = `DELETE FROM document WHERE kind = ? AND id = ?`
 
-	dropRevisions = `DELETE FROM revision WHERE kind = ?1 AND id = ?2
-AND NOT EXISTS (SELECT 1 FROM document d WHERE d.kind = ?1 AND d.id = ?2 AND d.digest = revision.digest)
+	// What becomes of the former revision is settled while the document still names it.
+	dropFormer = `DELETE FROM revision WHERE digest = (SELECT d.digest FROM document d WHERE d.kind = ?1 AND d.id = ?2)
+AND digest <> ?3 AND NOT EXISTS (SELECT 1 FROM pin p WHERE p.digest = revision.digest)`
+
+	dropRevision = `DELETE FROM revision WHERE digest = ?1 AND digest <> ?2
 AND NOT EXISTS (SELECT 1 FROM pin p WHERE p.digest = revision.digest)`
 
 	insertPin = `INSERT INTO pin (policy, digest) VALUES (?, ?) ON CONFLICT DO NOTHING`
@@ -62,7 +65,7 @@ ON CONFLICT (policy, digest) DO UPDATE SET policy = excluded.policy`
 	deletePins = `DELETE FROM pin WHERE policy = ?`
 
 	dropPinned = `DELETE FROM revision WHERE digest IN (SELECT digest FROM pin WHERE policy = ?1)
-AND NOT EXISTS (SELECT 1 FROM document d WHERE d.digest = revision.digest)
+AND NOT EXISTS (SELECT 1 FROM document d WHERE d.kind = revision.kind AND d.id = revision.id AND d.digest = revision.digest)
 AND NOT EXISTS (SELECT 1 FROM pin p WHERE p.digest = revision.digest AND p.policy <> ?1)`
 )
 
@@ -79,19 +82,19 @@ func Put(doc document.Document, audience string, former Former) []Statement {
 		Args: []any{Index{}, Position(0), kind, doc.ID, digest, languages, audience},
 	}
 	revision := Statement{SQL: upsertRevision, Args: []any{digest, kind, doc.ID, languages, doc.Origin, signature, body}}
-	current := Statement{
-		SQL: upsertDocument, Want: 1,
-		Args: []any{kind, doc.ID, digest, audience, Index{}, Position(-2)},
-	}
-	switch {
-	case former.Absent:
-		journal.SQL, current.SQL = insertJournalPlain, insertDocument
+	current := Statement{SQL: insertDocument, Want: 1, Args: []any{kind, doc.ID, digest, audience, Index{}, Position(-2)}}
+	if former.Absent {
+		journal.SQL = insertJournalPlain
 		return []Statement{journal, revision, current}
-	case former.Digest != zeroDigest:
-		current.SQL = updateDocument
-		current.Args = []any{digest, audience, Index{}, Position(-2), kind, doc.ID, former.Digest[:]}
 	}
-	return []Statement{journal, revision, current, drop(kind, doc.ID)}
+	drop := Statement{SQL: dropFormer, Args: []any{kind, doc.ID, digest}}
+	current.SQL, current.Args[5] = upsertDocument, Position(-3)
+	if former.Digest != zeroDigest {
+		drop = Statement{SQL: dropRevision, Args: []any{former.Digest[:], digest}}
+		current.SQL = updateDocument
+		current.Args = []any{digest, audience, Index{}, Position(-3), kind, doc.ID, former.Digest[:]}
+	}
+	return []Statement{journal, drop, revision, current}
 }
 
 // Remove returns the statements that take the current document of a kind and id away and leave a tombstone in the
@@ -99,8 +102,8 @@ func Put(doc document.Document, audience string, former Former) []Statement {
 func Remove(kind document.Kind, id string, former Former) []Statement {
 	return []Statement{
 		{SQL: insertTombstone, Want: 1, Args: []any{Index{}, Position(0), string(kind), id, former.digest()}},
+		{SQL: dropFormer, Args: []any{string(kind), id, []byte{}}},
 		{SQL: deleteDocument, Want: 1, Args: []any{string(kind), id}},
-		drop(string(kind), id),
 	}
 }
 
@@ -114,7 +117,7 @@ func SetAudience(kind document.Kind, id, audience string, former Former) []State
 }
 
 // Hold returns the statement that keeps a revision without making it current: an earlier document that a policy pins
-// and another site sent. Pin it in the same group, or the next change of its kind and id drops it.
+// and another site sent. Pin it in the same group: only Unpin drops it.
 func Hold(doc document.Document) Statement {
 	return Statement{SQL: upsertRevision, Args: []any{
 		doc.Digest[:], string(doc.Kind), doc.ID, strings.Join(doc.Languages, ","), doc.Origin,
@@ -134,10 +137,6 @@ func Pin(policy string, digest document.Digest, held bool) Statement {
 // Unpin returns the statements that take all pins of a policy away and drop the revisions that nothing needs then.
 func Unpin(policy string) []Statement {
 	return []Statement{{SQL: dropPinned, Args: []any{policy}}, {SQL: deletePins, Args: []any{policy}}}
-}
-
-func drop(kind, id string) Statement {
-	return Statement{SQL: dropRevisions, Args: []any{kind, id}}
 }
 
 func (f Former) digest() any {
