@@ -15,7 +15,6 @@ import (
 // Names in the data folder.
 const (
 	DatabaseFile   = "site.db"         // the site's truth
-	OwnFile        = "own.db"          // what is this node's own
 	QuorumFolder   = "quorum"          // the log of batches, and snapshots
 	ContentDir     = "content"         // payloads by digest
 	ContentFolder  = "content"         // payloads

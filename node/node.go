@@ -85,6 +85,9 @@ func (n *Node) open(ctx context.Context) error {
 		return fmt.Errorf("wait for the site's quorum: %w", err)
 	}
 	n.writer = store.Signed(n.quorum, n.cfg.Now, identity.Audited)
+	if err := n.db.Migrate(ctx, n.quorum, store.SchemaVersion, n.cfg.Now()); err != nil {
+		return fmt.Errorf("bring the site's database to this version: %w", err)
+	}
 	if n.site, err = n.seed(ctx); err != nil {
 		return err
 	}
@@ -162,11 +165,25 @@ func (n *Node) Dir() string { return n.cfg.Dir }
 // Index is that of the last batch in this node's database.
 func (n *Node) Index() uint64 { return n.db.Applied() }
 
-// LiveRuns is the number of runs of tasks going on.
-func (n *Node) LiveRuns() int { return n.Tasks.Live() }
-
-// Collect registers the rooms' metrics.
-func (n *Node) Collect(_ prometheus.Registerer) {}
+// Collect registers the metrics of the node and its rooms.
+func (n *Node) Collect(into prometheus.Registerer) {
+	gauge := func(name, help string, read func() float64) {
+		into.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "thatch_" + name, Help: help}, read))
+	}
+	gauge("applied_index", "Index of the last batch in the database.", func() float64 { return float64(n.Index()) })
+	gauge("database_bytes", "Size of the database on disk.", func() float64 { return float64(n.db.Size()) })
+	gauge("runs_live", "Runs of tasks going on at this node.", func() float64 { return float64(n.Tasks.Live()) })
+	gauge("computers", "Computers of the site.", func() float64 { return float64(len(n.Computers.Computers())) })
+	gauge("certificate_seconds", "Until the node's certificate ends.", func() float64 {
+		return n.Identity.NodeCertificate().NotAfter.Sub(n.cfg.Now()).Seconds()
+	})
+	gauge("leading", "1 while this node leads the site.", func() float64 {
+		if leading, _, _ := n.quorum.Leading(); leading {
+			return 1
+		}
+		return 0
+	})
+}
 
 // Listening is closed when the doors are open.
 func (n *Node) Listening() <-chan struct{} { return n.listens }

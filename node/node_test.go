@@ -3,6 +3,7 @@ package node_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -275,5 +276,48 @@ func TestHousekeepingRenewsTheCertificate(t *testing.T) {
 	sweep()
 	if now := n.Identity.NodeCertificate(); now == first || !now.NotAfter.After(first.NotAfter) {
 		t.Error("an old certificate was not renewed")
+	}
+}
+
+func TestFileDoor(t *testing.T) {
+	n := nodetest.New(t)
+	closeDoor, err := n.OpenFileDoor("127.0.0.1:1234")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(n.Dir(), node.DoorFile)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var door node.FileDoor
+	if err := json.Unmarshal(text, &door); err != nil || door.Address != "127.0.0.1:1234" {
+		t.Fatalf("%s, %v", text, err)
+	}
+	if who, err := n.Identity.Operator(t.Context(), door.Token); err != nil || who.Name != "local" {
+		t.Errorf("%+v, %v", who, err)
+	}
+	if info, err := os.Stat(path); err != nil || os.PathSeparator == '/' && info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	closeDoor()
+	if _, err := os.Stat(path); err == nil {
+		t.Error("the door stays behind")
+	}
+}
+
+func TestReady(t *testing.T) {
+	n, err := node.New(t.Context(), node.Config{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Ready(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Ready(t.Context()); err == nil {
+		t.Error("a closed node is ready")
 	}
 }

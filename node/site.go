@@ -164,10 +164,13 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 	}, nil
 }
 
-// Ready is nil when the node can serve: its database answers and knows its site.
+// Ready is nil when the node can serve: its database answers, and the site's quorum takes writes.
 func (n *Node) Ready(ctx context.Context) error {
 	if _, _, err := n.readSite(ctx); err != nil {
 		return fmt.Errorf("the node cannot read its database: %w", err)
 	}
-	return nil
+	if err := n.quorum.Err(); err != nil {
+		return err
+	}
+	return n.quorum.Ready(ctx)
 }

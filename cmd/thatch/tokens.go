@@ -95,7 +95,7 @@ func tokensList(a *cli.App) *cobra.Command {
 	var forAPI bool
 	enrolment := cli.Listing{
 		Use: "list", Short: "List tokens, without their secrets", Path: "/tokens/enrolment",
-		Example: "  thatch tokens list --filter revoked=0\n  thatch tokens list --api",
+		Example: "  thatch tokens list --filter revoked=no\n  thatch tokens list --api",
 		Heads:   []string{"ID", "NAME", "GROUP", "USED", "LIMIT", "EXPIRES", "REVOKED", "BY"},
 		Keys:    []string{"id", "name", "group", "used", "limit", "expires", "revoked", "by"},
 	}

@@ -22,7 +22,7 @@ func (s *server) healthz(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
 }
 
-// readyz says that the node can read its database and knows its site.
+// readyz says that the node can read its database and write through the site's quorum.
 func (s *server) readyz(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), readyWithin)
 	defer cancel()
@@ -48,11 +48,7 @@ func newMeter(n *node.Node) *meter {
 		}, []string{"method", "status"}),
 	}
 	m.registry.MustRegister(m.requests, collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "thatch_applied_index", Help: "Index of the last batch in the database."},
-			func() float64 { return float64(n.Index()) }),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "thatch_runs_live", Help: "Runs of tasks going on."},
-			func() float64 { return float64(n.LiveRuns()) }))
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	n.Collect(m.registry)
 	return m
 }

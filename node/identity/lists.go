@@ -33,7 +33,7 @@ var (
 			"id": "id", "name": "name", "group": "computer_group", "limit": "use_limit", "used": "used",
 			"expires": "expires", "created": "created", "by": "created_by", "revoked": "revoked",
 		},
-		Search: []string{"name", "computer_group", "created_by"}, Order: "created DESC, id",
+		Flags: []string{"revoked"}, Search: []string{"name", "computer_group", "created_by"}, Order: "created DESC, id",
 	}
 	apiColumns = rows.Columns{
 		From: `id, name, scope, expires, created, created_by, revoked FROM api_token`,
@@ -41,7 +41,7 @@ var (
 			"id": "id", "name": "name", "scope": "scope", "expires": "expires", "created": "created",
 			"by": "created_by", "revoked": "revoked",
 		},
-		Search: []string{"name", "created_by"}, Order: "created DESC, id",
+		Flags: []string{"revoked"}, Search: []string{"name", "created_by"}, Order: "created DESC, id",
 	}
 )
 

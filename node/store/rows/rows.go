@@ -17,6 +17,7 @@ import (
 type Columns struct {
 	From   string // columns and FROM clause, what follows SELECT: "id, name FROM thing"; it has no WHERE of its own
 	Names  map[string]string
+	Flags  []string // names of columns that hold 0 or 1, which people write as yes and no or true and false
 	Search []string
 	Order  string
 }
@@ -35,7 +36,7 @@ func (c Columns) SQL(q store.Query) (where, page string, args []any, err error) 
 		if !ok {
 			return "", "", nil, unknownColumn(name, c)
 		}
-		term, values := condition(expr, q.Filter[name])
+		term, values := condition(expr, c.plain(name, q.Filter[name]))
 		terms, args = append(terms, term), append(args, values...)
 	}
 	for _, word := range strings.Fields(q.Search) {
@@ -88,6 +89,20 @@ func (c Columns) Known() []string {
 
 func unknownColumn(name string, c Columns) error {
 	return store.Invalid("there is no column %q here; there are %s", name, strings.Join(c.Known(), ", "))
+}
+
+// plain writes what people say of a flag as it is stored.
+func (c Columns) plain(name, value string) string {
+	if !slices.Contains(c.Flags, name) {
+		return value
+	}
+	switch strings.ToLower(value) {
+	case "yes", "true":
+		return "1"
+	case "no", "false":
+		return "0"
+	}
+	return value
 }
 
 func condition(expr, value string) (string, []any) {

@@ -21,9 +21,9 @@ type listed struct {
 }
 
 var settingColumns = rows.Columns{
-	From:   `name, value, version FROM setting`,
-	Names:  map[string]string{"name": "name", "value": "value", "version": "version"},
-	Search: []string{"name", "value"}, Order: "name",
+	From:  `name, value, version FROM setting`,
+	Names: map[string]string{"name": "name", "value": "value", "version": "version", "odd": "version % 2"},
+	Flags: []string{"odd"}, Search: []string{"name", "value"}, Order: "name",
 }
 
 func listSettings(t testing.TB, db *store.DB, q store.Query) ([]listed, int, error) {
@@ -66,6 +66,9 @@ func TestQueryFilters(t *testing.T) {
 		{map[string]string{"version": "<3"}, "", "alpha beta"},
 		{map[string]string{"version": "7", "name": "007"}, "", "007"},
 		{map[string]string{"version": "!>3"}, "", "alpha beta gamma_1"},
+		{map[string]string{"odd": "yes"}, "", "007 7 alpha gamma_1"},
+		{map[string]string{"odd": "False"}, "", "beta gamma21"},
+		{map[string]string{"odd": "0"}, "", "beta gamma21"},
 		{map[string]string{"name": ""}, "", ""},
 		{nil, "100%", "gamma_1"},
 		{nil, "_", "gamma_1"},
@@ -87,7 +90,7 @@ func TestQueryFilters(t *testing.T) {
 		}
 	}
 	for _, bad := range []store.Query{{Sort: "colour"}, {Filter: map[string]string{"1=1 OR name": "x"}}, {Sort: "name; DROP TABLE setting"}} {
-		if _, _, err := listSettings(t, db, bad); !errors.Is(err, store.ErrInvalid) || !strings.Contains(err.Error(), "name, value, version") {
+		if _, _, err := listSettings(t, db, bad); !errors.Is(err, store.ErrInvalid) || !strings.Contains(err.Error(), "name, odd, value, version") {
 			t.Errorf("%+v: %v", bad, err)
 		}
 	}

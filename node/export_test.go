@@ -1,0 +1,7 @@
+package node
+
+// OpenFileDoor opens the local door of systems without sockets in folders, wherever the test runs.
+func (n *Node) OpenFileDoor(address string) (closeDoor func(), err error) {
+	d, err := n.openFileDoor(address)
+	return d.close, err
+}
