@@ -64,6 +64,28 @@ func TestArrowsRunDown(t *testing.T) {
 	}
 }
 
+// TestAgentIsSmall proves that the agent's binary links nothing of a node.
+func TestAgentIsSmall(t *testing.T) {
+	for _, system := range []string{"linux", "windows"} {
+		cmd := exec.Command("go", "list", "-deps", "./cmd/thatch-agent")
+		cmd.Env = append(os.Environ(), "GOOS="+system, "CGO_ENABLED=0")
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("%s: list what the agent links: %v", system, err)
+		}
+		for _, dep := range strings.Fields(string(out)) {
+			for _, banned := range []string{
+				"github.com/hashicorp/", "github.com/gorilla/mux", "modernc.org/sqlite",
+				"thatch/node", "thatch/console", "thatch/agentapi/server", "thatch/catalog/importer",
+			} {
+				if strings.HasPrefix(dep, banned) {
+					t.Errorf("%s: the agent links %s", system, dep)
+				}
+			}
+		}
+	}
+}
+
 func importsOf(t *testing.T, system string) map[string][]string {
 	t.Helper()
 	cmd := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...")
