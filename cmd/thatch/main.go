@@ -72,6 +72,7 @@ func rootCommand(a *cli.App) *cobra.Command {
 		updatesCommand(a),
 		packagesCommand(a),
 		severitiesCommand(a),
+		evaluateCommand(a),
 		tokensCommand(a),
 		tasksCommand(a),
 		auditCommand(a),

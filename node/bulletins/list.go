@@ -117,7 +117,9 @@ func (b *Bulletins) rows(ctx context.Context) (rows []*Row, err error) {
 		}
 		return nil
 	})
-	slices.SortStableFunc(rows, func(x, y *Row) int { return cmp.Compare(y.Released, x.Released) })
+	slices.SortStableFunc(rows, func(x, y *Row) int {
+		return cmp.Compare(cmp.Or(y.Released, y.Month), cmp.Or(x.Released, x.Month))
+	})
 	return rows, err
 }
 

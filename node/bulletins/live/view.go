@@ -7,9 +7,11 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"thatch/catalog"
 	"thatch/catalog/document"
+	"thatch/catalog/supersedence"
 	"thatch/node/store"
 )
 
@@ -92,10 +94,14 @@ type View struct {
 	packagesOf   links // update -> packages
 	supersededBy links // update -> updates that supersede it
 	trail        trail
+	graph        *supersedence.Graph
+	knows        *supersedence.View // of today
 }
 
 func newView() *View {
+	graph := supersedence.NewGraph()
 	return &View{
+		graph: graph, knows: graph.View(time.Time{}),
 		updates: map[uint32]*Update{}, removed: map[uint32]store.Sequence{}, byID: map[string]*Update{},
 		bulletins: map[string]*Bulletin{}, packages: map[string]*Package{}, payloads: map[string]*Payload{},
 		severities: map[string]*Severity{}, assignments: map[string]*Assignment{},
@@ -197,6 +203,7 @@ func (v *View) putUpdate(c change) error {
 	v.updates[u.Number], v.byID[u.ID] = u, u
 	delete(v.removed, u.Number)
 	v.trail.add(u.Changed, u.Number)
+	v.graph.AddUpdate(u.ID, &u.Update)
 	v.updatesOf.add(u.Bulletin, u.ID)
 	for _, former := range u.Supersedes {
 		if former != u.ID {
@@ -211,12 +218,13 @@ func (v *View) putBulletin(c change) error {
 	if err != nil {
 		return err
 	}
-	b := &Bulletin{Held: c.held, Bulletin: body, Month: Month(body.Named, body.Released)}
+	b := &Bulletin{Held: c.held, Bulletin: body, Month: month(body)}
 	for _, cve := range body.CVEs {
 		b.Exploited = b.Exploited || cve.Exploited
 		b.Disclosed = b.Disclosed || cve.Disclosed
 	}
 	v.bulletins[b.ID] = b
+	v.graph.AddBulletin(b.ID, &b.Bulletin)
 	return nil
 }
 
@@ -227,6 +235,7 @@ func (v *View) forget(c change) {
 		if u := v.byID[id]; u != nil {
 			delete(v.byID, id)
 			delete(v.updates, u.Number)
+			v.graph.Remove(id)
 			v.updatesOf.remove(u.Bulletin, id)
 			for _, former := range u.Supersedes {
 				v.supersededBy.remove(former, id)
@@ -234,6 +243,7 @@ func (v *View) forget(c change) {
 		}
 	case document.Bulletin:
 		delete(v.bulletins, id)
+		v.graph.Remove(id)
 	case document.Package:
 		if p := v.packages[id]; p != nil {
 			delete(v.packages, id)
@@ -338,15 +348,20 @@ func (v *View) SupersededBy(update string) []*Update {
 	return found
 }
 
-// Superseded says whether a known update supersedes one.
+// Superseded says whether the catalog holds something that makes an update needless: an update that supersedes it, or
+// for KB articles a later one of its series (see supersedence.View).
 func (v *View) Superseded(update string) bool {
 	for _, id := range v.supersededBy[update] {
 		if !v.byID[id].Withdrawn {
 			return true
 		}
 	}
-	return false
+	u := v.byID[update]
+	return u != nil && u.KB != "" && v.knows.Superseded(update)
 }
+
+// Graph is what supersedes what. It may be used after Read ends, and then sees later changes.
+func (v *View) Graph() *supersedence.Graph { return v.graph }
 
 // Severities returns the custom severities, most severe first.
 func (v *View) Severities() []*Severity {
