@@ -59,16 +59,16 @@ func (r *Room) keep(l *live, stop <-chan struct{}) {
 		case <-stop:
 			return
 		case <-tick.C:
-			if err := r.record(l); err != nil {
+			run, _ := l.snapshot()
+			if err := r.record(l, run); err != nil {
 				r.cfg.Log.Warn("the progress of a run could not be kept", "run", l.run.ID, "error", err)
 			}
 		}
 	}
 }
 
-// record writes a run as it is now.
-func (r *Room) record(l *live) error {
-	run, _ := l.snapshot()
+// record writes a run as it is given.
+func (r *Room) record(l *live, run Run) error {
 	progress, err := json.Marshal(run.Progress)
 	if err != nil {
 		return fmt.Errorf("encode progress: %w", err)

@@ -160,17 +160,19 @@ func (r *Room) finish(l *live, result any, err error) {
 		err = tooLarge
 	}
 	l.set(func(run *Run) {
-		run.Ended, run.Result = &at, encoded
-		run.State, run.Error = outcome(cause, err)
 		if l.dropped > 0 {
 			run.Lines[maxLines-1].Text = fmt.Sprintf("and %d more lines, which are not kept", l.dropped+1)
 			l.written = min(l.written, maxLines-1)
 		}
 	})
-	if err := r.record(l); err != nil {
+	run, _ := l.snapshot()
+	run.Ended, run.Result = &at, encoded
+	run.State, run.Error = outcome(cause, err)
+	// Recorded before anybody hears of it: whoever waited for the end may start the next run at once.
+	if err := r.record(l, run); err != nil {
 		r.cfg.Log.Error("the end of a run could not be kept; the next start finds it interrupted", "run", l.run.ID, "error", err)
 	}
-	run, _ := l.snapshot()
+	l.set(func(now *Run) { *now = run })
 	r.cfg.Log.Info("run ended", "task", run.Task, "run", run.ID, "state", run.State, "took", at.Sub(run.Started).Round(time.Millisecond), "error", run.Error)
 	r.mu.Lock()
 	delete(r.live, run.ID)
