@@ -26,20 +26,23 @@ type Update struct {
 // missing. Pending are those that have not evaluated the newest revision; they are counted beside what they said of an
 // earlier one.
 type Counts struct {
-	Applicable int     `json:"applicable"`
-	Installed  int     `json:"installed"`
-	Missing    int     `json:"missing"`
-	Unknown    int     `json:"unknown"`
-	Pending    int     `json:"pending"`
-	Failed     int     `json:"failed"`
-	Percent    float64 `json:"percent"` // installed of installed and missing, 0 to 100; 100 where neither is
+	Applicable int `json:"applicable"`
+	Installed  int `json:"installed"`
+	Missing    int `json:"missing"`
+	Unknown    int `json:"unknown"`
+	Pending    int `json:"pending"`
+	Failed     int `json:"failed"`
+	// Percent is installed of installed and missing, 0 to 100 in tenths; nil where neither is.
+	Percent *float64 `json:"percent"`
 }
 
-func (c *Counts) judge() {
-	c.Percent = 100
-	if c.Installed+c.Missing > 0 {
-		c.Percent = float64(c.Installed*1000/(c.Installed+c.Missing)) / 10
+// percent of installed and missing.
+func percent(installed, missing int) *float64 {
+	if installed+missing == 0 {
+		return nil
 	}
+	value := float64(installed*1000/(installed+missing)) / 10
+	return &value
 }
 
 // group is some updates counted together: of a bulletin, a CVE, a month, or one alone.
@@ -88,7 +91,7 @@ func (g *group) count(v computers.View, queue *waiting, every bool) Counts {
 	for platform, newest := range g.newest {
 		counts.Pending += queue.behind(platform, newest)
 	}
-	counts.judge()
+	counts.Percent = percent(counts.Installed, counts.Missing)
 	return counts
 }
 
@@ -186,16 +189,16 @@ type perComputer struct {
 
 // Standing is how many updates are what on one computer.
 type Standing struct {
-	Applicable int     `json:"applicable"`
-	Installed  int     `json:"installed"`
-	Missing    int     `json:"missing"`
-	Critical   int     `json:"critical"`  // missing, of vendor's severity Critical
-	Exploited  int     `json:"exploited"` // missing, and seen exploited
-	Unknown    int     `json:"unknown"`
-	Pending    int     `json:"pending"`
-	Failed     int     `json:"failed"`
-	Percent    float64 `json:"percent"` // installed of installed and missing
-	every      int     // missing, superseded ones too
+	Applicable int      `json:"applicable"`
+	Installed  int      `json:"installed"`
+	Missing    int      `json:"missing"`
+	Critical   int      `json:"critical"`  // missing, of vendor's severity Critical
+	Exploited  int      `json:"exploited"` // missing, and seen exploited
+	Unknown    int      `json:"unknown"`
+	Pending    int      `json:"pending"`
+	Failed     int      `json:"failed"`
+	Percent    *float64 `json:"percent"` // as in Counts
+	every      int      // missing, superseded ones too
 }
 
 // marks are sets of update numbers.
@@ -346,25 +349,18 @@ func (p *perComputer) finish(m *computers.Member, s *Standing) {
 		}
 		s.Pending += len(list) - at
 	}
-	s.Percent = 100
-	if s.Installed+s.Missing > 0 {
-		s.Percent = float64(s.Installed*1000/(s.Installed+s.Missing)) / 10
-	}
 }
 
 // standing returns the counts of one computer; every says that superseded updates can be missing too.
 func (p *perComputer) standing(number uint32, every bool) Standing {
 	s := p.of[number]
 	if s == nil {
-		return Standing{Percent: 100}
+		return Standing{}
 	}
 	out := *s
 	if every {
 		out.Missing = out.every
-		out.Percent = 100
-		if total := out.Installed + out.every; total > 0 {
-			out.Percent = float64(out.Installed*1000/total) / 10
-		}
 	}
+	out.Percent = percent(out.Installed, out.Missing)
 	return out
 }

@@ -1,0 +1,176 @@
+package compliance
+
+import (
+	"cmp"
+	"slices"
+
+	"thatch/catalog"
+	"thatch/node/bulletins/live"
+	"thatch/node/computers"
+	"thatch/node/store"
+)
+
+// snapshot is the catalog as compliance counts it, with the counts kept of it. A new state of the catalog makes a new
+// one.
+type snapshot struct {
+	at        store.Sequence
+	epoch     string
+	updates   []*updateItem
+	bulletins []*bulletinItem
+	cves      []*cveItem
+	months    []*monthItem
+	computers *perComputer
+}
+
+type updateItem struct {
+	row UpdateRow
+	*group
+}
+
+type bulletinItem struct {
+	row BulletinRow
+	*group
+}
+
+type cveItem struct {
+	row CVERow
+	*group
+}
+
+type monthItem struct {
+	row MonthRow
+	*group
+}
+
+// newSnapshot reads the catalog. Detectors and withdrawn updates are left out.
+func newSnapshot(v *live.View) *snapshot {
+	s := &snapshot{at: v.At, epoch: v.Epoch}
+	makers := builder{snapshot: s, view: v, cves: map[string]*cveMaker{}, months: map[string]*monthMaker{}}
+	for _, b := range v.Bulletins() {
+		makers.bulletin(b)
+	}
+	makers.finish()
+	return s
+}
+
+// builder gathers groups while it walks the bulletins.
+type builder struct {
+	*snapshot
+	view   *live.View
+	cves   map[string]*cveMaker
+	months map[string]*monthMaker
+	all    []Update
+}
+
+type cveMaker struct {
+	row     CVERow
+	updates []Update
+}
+
+type monthMaker struct {
+	row     MonthRow
+	updates []Update
+}
+
+func (m *builder) bulletin(b *live.Bulletin) {
+	exploited := map[string]bool{}
+	for _, c := range b.CVEs {
+		exploited[c.ID] = c.Exploited
+		m.cve(c, b)
+	}
+	row := BulletinRow{
+		ID: b.ID, Bulletin: b.Name, Title: b.Title, Source: b.Source, Severity: b.Severity, Exploited: b.Exploited, Month: b.Month,
+	}
+	if custom := m.view.SeverityOf(b.ID); custom != nil {
+		row.Custom = custom.Name
+	}
+	var members []Update
+	row.Superseded = true
+	for _, u := range m.view.UpdatesOf(b.ID) {
+		if u.Detector || u.Withdrawn {
+			continue
+		}
+		counted := m.update(b, u, exploited)
+		members = append(members, counted)
+		row.Superseded = row.Superseded && counted.Superseded
+		if !u.Evaluable {
+			row.NoRule++
+		}
+		for _, id := range u.CVEs {
+			if maker := m.cves[id]; maker != nil {
+				maker.updates = append(maker.updates, counted)
+			}
+		}
+	}
+	row.Updates = len(members)
+	row.Superseded = row.Superseded && len(members) > 0
+	m.bulletins = append(m.bulletins, &bulletinItem{row, newGroup(members)})
+	m.month(b, members)
+}
+
+// update adds an update by itself and returns it as it is counted.
+func (m *builder) update(b *live.Bulletin, u *live.Update, exploited map[string]bool) Update {
+	counted := Update{
+		Number: u.Number, Changed: cursorOf(u.Changed), Platform: u.Platform(), Severity: u.Severity, Superseded: m.view.Superseded(u.ID),
+	}
+	for _, id := range u.CVEs {
+		counted.Exploited = counted.Exploited || exploited[id]
+	}
+	if !u.Evaluable {
+		counted.Changed = computers.Cursor{} // no computer is asked, so none is behind
+	}
+	m.all = append(m.all, counted)
+	m.updates = append(m.updates, &updateItem{UpdateRow{
+		ID: u.ID, Number: u.Number, Update: u.Name, KB: u.KB, Bulletin: b.Name, Product: u.Product.Name, Severity: u.Severity,
+		Month: b.Month, Exploited: counted.Exploited, Superseded: counted.Superseded, NoRule: u.NoRule,
+	}, newGroup([]Update{counted})})
+	return counted
+}
+
+func (m *builder) cve(c catalog.CVE, b *live.Bulletin) {
+	maker := m.cves[c.ID]
+	if maker == nil {
+		maker = &cveMaker{row: CVERow{CVE: c.ID}}
+		m.cves[c.ID] = maker
+	}
+	row := &maker.row
+	row.Title = cmp.Or(row.Title, c.Title)
+	row.Severity, row.Score = row.Severity.Worse(c.Severity), max(row.Score, c.Score)
+	row.Exploited, row.Disclosed = row.Exploited || c.Exploited, row.Disclosed || c.Disclosed
+	row.Bulletins = append(row.Bulletins, b.Name)
+}
+
+func (m *builder) month(b *live.Bulletin, members []Update) {
+	if b.Month == "" {
+		return
+	}
+	maker := m.months[b.Month]
+	if maker == nil {
+		maker = &monthMaker{row: MonthRow{Month: b.Month}}
+		m.months[b.Month] = maker
+	}
+	maker.row.Bulletins++
+	maker.row.Updates += len(members)
+	maker.updates = append(maker.updates, members...)
+}
+
+func (m *builder) finish() {
+	for _, maker := range m.cves {
+		maker.row.Updates = len(maker.updates)
+		m.snapshot.cves = append(m.snapshot.cves, &cveItem{maker.row, newGroup(maker.updates)})
+	}
+	for _, maker := range m.months {
+		m.snapshot.months = append(m.snapshot.months, &monthItem{maker.row, newGroup(maker.updates)})
+	}
+	slices.SortFunc(m.updates, func(a, b *updateItem) int { return cmp.Compare(a.row.Number, b.row.Number) })
+	slices.SortFunc(m.bulletins, func(a, b *bulletinItem) int {
+		return cmp.Or(cmp.Compare(b.row.Month, a.row.Month), cmp.Compare(a.row.Bulletin, b.row.Bulletin), cmp.Compare(a.row.ID, b.row.ID))
+	})
+	slices.SortFunc(m.snapshot.cves, func(a, b *cveItem) int { return cmp.Compare(b.row.CVE, a.row.CVE) })
+	slices.SortFunc(m.snapshot.months, func(a, b *monthItem) int { return cmp.Compare(b.row.Month, a.row.Month) })
+	m.computers = newPerComputer(m.all)
+}
+
+func cursorOf(at store.Sequence) computers.Cursor {
+	return computers.Cursor{Index: at.Index, Pos: uint32(at.Position)}
+}

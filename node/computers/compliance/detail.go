@@ -1,0 +1,276 @@
+package compliance
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"thatch/node/bulletins/live"
+	"thatch/node/computers"
+	"thatch/node/store"
+)
+
+// UpdateStatus is how one update stands on one computer.
+type UpdateStatus struct {
+	ID          string           `json:"id"`
+	Number      uint32           `json:"number"`
+	Update      string           `json:"update"`
+	KB          string           `json:"kb,omitempty"`
+	Bulletin    string           `json:"bulletin"`
+	Product     string           `json:"product"`
+	Severity    string           `json:"severity"`
+	Exploited   bool             `json:"exploited"`
+	Status      computers.Status `json:"status"`
+	Text        string           `json:"text,omitempty"` // why
+	LastApplied string           `json:"last_applied"`   // time, or Never
+	Starts      time.Time        `json:"starts,omitzero"`
+	Policy      string           `json:"policy,omitempty"` // id
+	Ordered     bool             `json:"ordered"`          // by a policy in force
+}
+
+// Detail is everything of one computer.
+type Detail struct {
+	ComputerRow
+	MachineID string              `json:"machine_id"`
+	Hardware  string              `json:"hardware"`
+	Enrolled  time.Time           `json:"enrolled"`
+	Facts     *computers.Facts    `json:"facts"` // nil: it never reported
+	Counter   uint64              `json:"reports"`
+	Updates   []*UpdateStatus     `json:"updates"`  // ordered, applicable, or not to be told; by status, then name
+	Attempts  []computers.Attempt `json:"attempts"` // newest first
+}
+
+// Find returns the id of the computer with an id, or with a name that it alone bears among those that are not retired.
+func (r *Room) Find(name string) (string, error) {
+	if m := r.computers.Member(name); m != nil {
+		return m.ID, nil
+	}
+	var found []string
+	r.computers.Look(func(v computers.View) {
+		for _, m := range v.Members() {
+			if strings.EqualFold(m.Name, name) && m.Retired.IsZero() {
+				found = append(found, m.ID)
+			}
+		}
+	})
+	switch len(found) {
+	case 0:
+		return "", store.NotFound("computer", name)
+	case 1:
+		return found[0], nil
+	}
+	slices.Sort(found)
+	return "", store.Invalid("several computers are called %q; give the id of one: %s", name, strings.Join(found[:min(5, len(found))], ", "))
+}
+
+// Show returns everything of the computer with an id or a name. Ordered are the numbers of updates that policies in
+// force order there.
+func (r *Room) Show(ctx context.Context, name string, ordered func(ctx context.Context, computer string) ([]uint32, error)) (*Detail, error) {
+	id, err := r.Find(name)
+	if err != nil {
+		return nil, err
+	}
+	numbers, err := ordered(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	held, err := r.computers.Detail(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	d := &Detail{
+		MachineID: held.MachineID, Hardware: held.Hardware, Enrolled: held.Enrolled, Facts: held.Facts, Counter: held.Counter,
+		Attempts: held.Attempts, Updates: []*UpdateStatus{},
+	}
+	if d.Attempts == nil {
+		d.Attempts = []computers.Attempt{}
+	}
+	err = r.look(ctx, func(s *snapshot, v computers.View) {
+		s.computers.refresh(v)
+		member := *v.Member(id)
+		member.LastSeen = held.LastSeen
+		d.ComputerRow = *rowOf(&member, s.computers.standing(held.Number, false))
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = r.catalog.Read(ctx, func(v *live.View) error {
+		judge := judge{held: &held, ordered: numbers, view: v}
+		for _, u := range v.Updates() {
+			if status := judge.update(u); judge.concerns(u, status) {
+				d.Updates = append(d.Updates, status)
+			}
+		}
+		return nil
+	})
+	slices.SortFunc(d.Updates, func(a, b *UpdateStatus) int {
+		return cmp.Or(cmp.Compare(order(a.Status), order(b.Status)), cmp.Compare(a.Update, b.Update), cmp.Compare(a.Number, b.Number))
+	})
+	return d, err
+}
+
+// order puts what calls for a person first.
+func order(s computers.Status) int {
+	switch s {
+	case computers.FailedToInstall:
+		return 0
+	case computers.FailedRescheduled, computers.Retry:
+		return 1
+	case computers.CannotTell:
+		return 3
+	case computers.Superseded:
+		return 4
+	case computers.Installed:
+		return 5
+	case computers.NotApplicable:
+		return 6
+	}
+	return 2
+}
+
+// judge says how updates stand on one computer.
+type judge struct {
+	held    *computers.Detail
+	ordered []uint32
+	view    *live.View
+}
+
+func (j *judge) update(u *live.Update) *UpdateStatus {
+	number := u.Number
+	_, ordered := slices.BinarySearch(j.ordered, number)
+	q := computers.Question{
+		Covered: j.held.Known && j.held.Cursor.Compare(cursorOf(u.Changed)) >= 0, Superseded: j.view.Superseded(u.ID),
+		Applicable: j.held.Sets.Applicable.Contains(number), Installed: j.held.Sets.Installed.Contains(number),
+		Unknown: j.held.Sets.Unknown.Contains(number), Ordered: ordered,
+	}
+	if q.Unknown {
+		q.Reason = j.held.Reasons.Of(number)
+	}
+	if !u.Evaluable {
+		q.Unknown, q.Reason = true, cmp.Or(u.NoRule, "its vendor's rules could not be read")
+	}
+	status := &UpdateStatus{
+		ID: u.ID, Number: number, Update: u.Name, KB: u.KB, Product: u.Product.Name, Severity: string(u.Severity), Ordered: ordered,
+	}
+	if b := j.view.Bulletin(u.Bulletin); b != nil {
+		status.Bulletin = b.Name
+		for _, c := range b.CVEs {
+			status.Exploited = status.Exploited || c.Exploited && slices.Contains(u.CVEs, c.ID)
+		}
+	}
+	if state, known := j.held.States[number]; known {
+		q.State, status.Policy = &state, state.Policy
+	}
+	answer := computers.Judge(q)
+	status.Status, status.Text, status.LastApplied, status.Starts = answer.Status, answer.Text, answer.Applied(), answer.Starts
+	return status
+}
+
+// concerns says whether an update is worth a line: it is ordered, applicable, installed or reported as not to be told.
+// That no rule could be made for an update of some product is said once, in the report by update.
+func (j *judge) concerns(u *live.Update, s *UpdateStatus) bool {
+	if u.Detector || u.Withdrawn || u.Platform() != j.held.Platform {
+		return false
+	}
+	number := u.Number
+	sets := j.held.Sets
+	return s.Ordered || s.Policy != "" || sets.Applicable.Contains(number) || sets.Installed.Contains(number) || sets.Unknown.Contains(number) ||
+		s.Status == computers.Pending
+}
+
+var statusColumns = []store.Column[*UpdateStatus]{
+	{Name: "id", Value: func(s *UpdateStatus) any { return s.ID }},
+	{Name: "number", Value: func(s *UpdateStatus) any { return int(s.Number) }},
+	{Name: "update", Value: func(s *UpdateStatus) any { return s.Update }, Search: true},
+	{Name: "kb", Value: func(s *UpdateStatus) any { return s.KB }, Search: true},
+	{Name: "bulletin", Value: func(s *UpdateStatus) any { return s.Bulletin }, Search: true},
+	{Name: "product", Value: func(s *UpdateStatus) any { return s.Product }, Search: true},
+	{Name: "severity", Value: func(s *UpdateStatus) any { return s.Severity }},
+	{Name: "exploited", Value: func(s *UpdateStatus) any { return s.Exploited }},
+	{Name: "status", Value: func(s *UpdateStatus) any { return string(s.Status) }},
+	{Name: "last_applied", Value: func(s *UpdateStatus) any { return s.LastApplied }},
+	{Name: "policy", Value: func(s *UpdateStatus) any { return s.Policy }},
+	{Name: "ordered", Value: func(s *UpdateStatus) any { return s.Ordered }},
+}
+
+// StatusColumns names what the updates of a computer can be filtered and sorted by.
+var StatusColumns = store.ColumnNames(statusColumns)
+
+// Page returns a page of the updates of a computer.
+func (d *Detail) Page(q store.Query) (page []*UpdateStatus, total int, err error) {
+	return store.Select(q, d.Updates, statusColumns)
+}
+
+// OnComputer is how an update stands on one computer, for the list of an update's computers.
+type OnComputer struct {
+	ID       string    `json:"id"`
+	Computer string    `json:"computer"`
+	Group    string    `json:"group"`
+	Status   string    `json:"status"` // installed, missing, unknown, pending, failed
+	LastSeen time.Time `json:"last_seen"`
+}
+
+var onColumns = []store.Column[*OnComputer]{
+	{Name: "id", Value: func(o *OnComputer) any { return o.ID }},
+	{Name: "computer", Value: func(o *OnComputer) any { return o.Computer }, Search: true},
+	{Name: "group", Value: func(o *OnComputer) any { return o.Group }, Search: true},
+	{Name: "status", Value: func(o *OnComputer) any { return o.Status }},
+	{Name: "last_seen", Value: func(o *OnComputer) any { return stamp(o.LastSeen) }},
+}
+
+// OnColumns names what the computers of an update can be filtered and sorted by.
+var OnColumns = store.ColumnNames(onColumns)
+
+// UpdateComputers returns a page of the computers that an update concerns, by name: of the update with an id or number.
+func (r *Room) UpdateComputers(ctx context.Context, update string, q store.Query) (page []*OnComputer, total int, err error) {
+	var found *Update
+	err = r.look(ctx, func(s *snapshot, _ computers.View) {
+		for _, item := range s.updates {
+			if item.row.ID == update || fmt.Sprint(item.row.Number) == update {
+				found = &item.updates[0]
+			}
+		}
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	if found == nil {
+		return nil, 0, store.NotFound("update", update)
+	}
+	var rows []*OnComputer
+	members := r.computers.Computers()
+	r.computers.Look(func(v computers.View) {
+		for i := range members {
+			if status := statusOn(&members[i], v.Column(found.Number), found); status != "" {
+				m := &members[i]
+				rows = append(rows, &OnComputer{ID: m.ID, Computer: m.Name, Group: m.Group, Status: status, LastSeen: m.LastSeen})
+			}
+		}
+	})
+	slices.SortStableFunc(rows, func(a, b *OnComputer) int { return cmp.Compare(a.Computer, b.Computer) })
+	return store.Select(q, rows, onColumns)
+}
+
+// statusOn is the word for an update on a computer, "" when it does not concern it.
+func statusOn(m *computers.Member, c *computers.Column, u *Update) string {
+	switch {
+	case !m.Retired.IsZero() || u.Platform != "" && u.Platform != m.Platform:
+		return ""
+	case c == nil:
+	case c.Unknown.Contains(m.Number):
+		return "unknown"
+	case c.Installed.Contains(m.Number):
+		return "installed"
+	case c.Applicable.Contains(m.Number) && c.Failed.Contains(m.Number):
+		return "failed"
+	case c.Applicable.Contains(m.Number):
+		return "missing"
+	}
+	if m.Cursor.Compare(u.Changed) < 0 {
+		return "pending"
+	}
+	return ""
+}

@@ -1,0 +1,333 @@
+package compliance
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"thatch/catalog"
+	"thatch/node/bulletins/live"
+	"thatch/node/computers"
+	"thatch/node/store"
+)
+
+// Room counts. It keeps what it counted and counts again only what changed. It is safe for use by several goroutines.
+type Room struct {
+	computers *computers.Room
+	catalog   *live.Catalog
+
+	mu       sync.Mutex
+	snapshot *snapshot
+	queue    *waiting
+	queued   uint64 // stamp of memory for which queue was made
+}
+
+// New makes the room.
+func New(c *computers.Room, catalog *live.Catalog) *Room {
+	return &Room{computers: c, catalog: catalog}
+}
+
+// BulletinRow is one bulletin of the report.
+type BulletinRow struct {
+	ID         string           `json:"id"`
+	Bulletin   string           `json:"bulletin"`
+	Title      string           `json:"title"`
+	Source     string           `json:"source"`
+	Severity   catalog.Severity `json:"severity"`
+	Custom     string           `json:"custom_severity,omitempty"`
+	Month      string           `json:"month"`
+	Exploited  bool             `json:"exploited"`
+	Superseded bool             `json:"superseded"` // all its updates are
+	Updates    int              `json:"updates"`
+	NoRule     int              `json:"no_rule"` // updates of which no computer can tell
+	Counts
+}
+
+// UpdateRow is one update of the report.
+type UpdateRow struct {
+	ID         string           `json:"id"`
+	Number     uint32           `json:"number"`
+	Update     string           `json:"update"`
+	KB         string           `json:"kb,omitempty"`
+	Bulletin   string           `json:"bulletin"`
+	Product    string           `json:"product"`
+	Severity   catalog.Severity `json:"severity"`
+	Month      string           `json:"month"`
+	Exploited  bool             `json:"exploited"`
+	Superseded bool             `json:"superseded"`
+	NoRule     string           `json:"no_rule,omitempty"` // why no computer can tell
+	Counts
+}
+
+// CVERow is one vulnerability of the report.
+type CVERow struct {
+	CVE       string           `json:"cve"`
+	Title     string           `json:"title"`
+	Severity  catalog.Severity `json:"severity"`
+	Score     float64          `json:"score"`
+	Exploited bool             `json:"exploited"`
+	Disclosed bool             `json:"disclosed"`
+	Bulletins []string         `json:"bulletins"`
+	Updates   int              `json:"updates"`
+	Counts
+}
+
+// MonthRow is one month of the report.
+type MonthRow struct {
+	Month     string `json:"month"`
+	Bulletins int    `json:"bulletins"`
+	Updates   int    `json:"updates"`
+	Counts
+}
+
+// ComputerRow is one computer of the report, or of the list of computers.
+type ComputerRow struct {
+	ID        string    `json:"id"`
+	Number    uint32    `json:"number"`
+	Computer  string    `json:"computer"`
+	Group     string    `json:"group"`
+	Platform  string    `json:"platform"`
+	Product   string    `json:"product"`
+	Languages []string  `json:"languages"`
+	LastSeen  time.Time `json:"last_seen"`
+	Reported  time.Time `json:"reported,omitzero"` // zero: never
+	Retired   time.Time `json:"retired,omitzero"`
+	Doubt     string    `json:"doubt,omitempty"`
+	Simulated bool      `json:"simulated"`
+	Version   int64     `json:"version"`
+	Standing
+}
+
+func countColumns[R any](of func(R) *Counts) []store.Column[R] {
+	number := func(name string, field func(c *Counts) int) store.Column[R] {
+		return store.Column[R]{Name: name, Value: func(r R) any { return field(of(r)) }}
+	}
+	return []store.Column[R]{
+		number("applicable", func(c *Counts) int { return c.Applicable }),
+		number("installed", func(c *Counts) int { return c.Installed }),
+		number("missing", func(c *Counts) int { return c.Missing }),
+		number("unknown", func(c *Counts) int { return c.Unknown }),
+		number("pending", func(c *Counts) int { return c.Pending }),
+		number("failed", func(c *Counts) int { return c.Failed }),
+		{Name: "percent", Value: func(r R) any { return orMinus(of(r).Percent) }},
+	}
+}
+
+// orMinus sorts what has no percentage before all that have one.
+func orMinus(percent *float64) float64 {
+	if percent == nil {
+		return -1
+	}
+	return *percent
+}
+
+var bulletinColumns = append([]store.Column[*BulletinRow]{
+	{Name: "id", Value: func(r *BulletinRow) any { return r.ID }},
+	{Name: "bulletin", Value: func(r *BulletinRow) any { return r.Bulletin }, Search: true},
+	{Name: "title", Value: func(r *BulletinRow) any { return r.Title }, Search: true},
+	{Name: "source", Value: func(r *BulletinRow) any { return r.Source }},
+	{Name: "severity", Value: func(r *BulletinRow) any { return string(r.Severity) }},
+	{Name: "severity_rank", Value: func(r *BulletinRow) any { return r.Severity.Rank() }},
+	{Name: "custom_severity", Value: func(r *BulletinRow) any { return r.Custom }},
+	{Name: "month", Value: func(r *BulletinRow) any { return r.Month }},
+	{Name: "exploited", Value: func(r *BulletinRow) any { return r.Exploited }},
+	{Name: "superseded", Value: func(r *BulletinRow) any { return r.Superseded }},
+	{Name: "updates", Value: func(r *BulletinRow) any { return r.Updates }},
+	{Name: "no_rule", Value: func(r *BulletinRow) any { return r.NoRule }},
+}, countColumns(func(r *BulletinRow) *Counts { return &r.Counts })...)
+
+var updateColumns = append([]store.Column[*UpdateRow]{
+	{Name: "id", Value: func(r *UpdateRow) any { return r.ID }},
+	{Name: "number", Value: func(r *UpdateRow) any { return int(r.Number) }},
+	{Name: "update", Value: func(r *UpdateRow) any { return r.Update }, Search: true},
+	{Name: "kb", Value: func(r *UpdateRow) any { return r.KB }, Search: true},
+	{Name: "bulletin", Value: func(r *UpdateRow) any { return r.Bulletin }, Search: true},
+	{Name: "product", Value: func(r *UpdateRow) any { return r.Product }, Search: true},
+	{Name: "severity", Value: func(r *UpdateRow) any { return string(r.Severity) }},
+	{Name: "severity_rank", Value: func(r *UpdateRow) any { return r.Severity.Rank() }},
+	{Name: "month", Value: func(r *UpdateRow) any { return r.Month }},
+	{Name: "exploited", Value: func(r *UpdateRow) any { return r.Exploited }},
+	{Name: "superseded", Value: func(r *UpdateRow) any { return r.Superseded }},
+	{Name: "no_rule", Value: func(r *UpdateRow) any { return r.NoRule != "" }},
+}, countColumns(func(r *UpdateRow) *Counts { return &r.Counts })...)
+
+var cveColumns = append([]store.Column[*CVERow]{
+	{Name: "cve", Value: func(r *CVERow) any { return r.CVE }, Search: true},
+	{Name: "title", Value: func(r *CVERow) any { return r.Title }, Search: true},
+	{Name: "severity", Value: func(r *CVERow) any { return string(r.Severity) }},
+	{Name: "severity_rank", Value: func(r *CVERow) any { return r.Severity.Rank() }},
+	{Name: "score", Value: func(r *CVERow) any { return r.Score }},
+	{Name: "exploited", Value: func(r *CVERow) any { return r.Exploited }},
+	{Name: "disclosed", Value: func(r *CVERow) any { return r.Disclosed }},
+	{Name: "bulletins", Value: func(r *CVERow) any { return r.Bulletins }},
+	{Name: "updates", Value: func(r *CVERow) any { return r.Updates }},
+}, countColumns(func(r *CVERow) *Counts { return &r.Counts })...)
+
+var monthColumns = append([]store.Column[*MonthRow]{
+	{Name: "month", Value: func(r *MonthRow) any { return r.Month }, Search: true},
+	{Name: "bulletins", Value: func(r *MonthRow) any { return r.Bulletins }},
+	{Name: "updates", Value: func(r *MonthRow) any { return r.Updates }},
+}, countColumns(func(r *MonthRow) *Counts { return &r.Counts })...)
+
+var computerColumns = []store.Column[*ComputerRow]{
+	{Name: "id", Value: func(r *ComputerRow) any { return r.ID }},
+	{Name: "number", Value: func(r *ComputerRow) any { return int(r.Number) }},
+	{Name: "computer", Value: func(r *ComputerRow) any { return r.Computer }, Search: true},
+	{Name: "group", Value: func(r *ComputerRow) any { return r.Group }, Search: true},
+	{Name: "platform", Value: func(r *ComputerRow) any { return r.Platform }},
+	{Name: "product", Value: func(r *ComputerRow) any { return r.Product }, Search: true},
+	{Name: "languages", Value: func(r *ComputerRow) any { return r.Languages }},
+	{Name: "last_seen", Value: func(r *ComputerRow) any { return stamp(r.LastSeen) }},
+	{Name: "reported", Value: func(r *ComputerRow) any { return stamp(r.Reported) }},
+	{Name: "retired", Value: func(r *ComputerRow) any { return !r.Retired.IsZero() }},
+	{Name: "doubt", Value: func(r *ComputerRow) any { return r.Doubt != "" }},
+	{Name: "simulated", Value: func(r *ComputerRow) any { return r.Simulated }},
+	{Name: "applicable", Value: func(r *ComputerRow) any { return r.Applicable }},
+	{Name: "installed", Value: func(r *ComputerRow) any { return r.Installed }},
+	{Name: "missing", Value: func(r *ComputerRow) any { return r.Missing }},
+	{Name: "critical", Value: func(r *ComputerRow) any { return r.Critical }},
+	{Name: "exploited", Value: func(r *ComputerRow) any { return r.Exploited }},
+	{Name: "unknown", Value: func(r *ComputerRow) any { return r.Unknown }},
+	{Name: "pending", Value: func(r *ComputerRow) any { return r.Pending }},
+	{Name: "failed", Value: func(r *ComputerRow) any { return r.Failed }},
+	{Name: "percent", Value: func(r *ComputerRow) any { return orMinus(r.Percent) }},
+}
+
+// stamp writes a time so that text order is time order; never is empty.
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02T15:04:05.000Z")
+}
+
+// Columns of the reports, for doors.
+var (
+	BulletinColumns = store.ColumnNames(bulletinColumns)
+	UpdateColumns   = store.ColumnNames(updateColumns)
+	CVEColumns      = store.ColumnNames(cveColumns)
+	MonthColumns    = store.ColumnNames(monthColumns)
+	ComputerColumns = store.ColumnNames(computerColumns)
+)
+
+// look runs read with the catalog as compliance counts it and the memory of computers, both held still.
+func (r *Room) look(ctx context.Context, read func(s *snapshot, v computers.View)) error {
+	return r.catalog.Read(ctx, func(v *live.View) error {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.snapshot == nil || r.snapshot.at != v.At || r.snapshot.epoch != v.Epoch {
+			r.snapshot = newSnapshot(v)
+		}
+		r.computers.Look(func(memory computers.View) {
+			if r.queue == nil || r.queued != memory.Stamp() {
+				r.queue, r.queued = newWaiting(memory), memory.Stamp()
+			}
+			read(r.snapshot, memory)
+		})
+		return nil
+	})
+}
+
+// Bulletins returns a page of the report by bulletin, newest month first. All says that superseded updates count as
+// missing too.
+func (r *Room) Bulletins(ctx context.Context, q store.Query, all bool) (page []*BulletinRow, total int, err error) {
+	var rows []*BulletinRow
+	err = r.look(ctx, func(s *snapshot, v computers.View) {
+		rows = counted(s.bulletins, func(i *bulletinItem) *BulletinRow {
+			row := i.row
+			row.Counts = i.count(v, r.queue, all)
+			return &row
+		})
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	return store.Select(q, rows, bulletinColumns)
+}
+
+// Updates returns a page of the report by update, by number.
+func (r *Room) Updates(ctx context.Context, q store.Query, all bool) (page []*UpdateRow, total int, err error) {
+	var rows []*UpdateRow
+	err = r.look(ctx, func(s *snapshot, v computers.View) {
+		rows = counted(s.updates, func(i *updateItem) *UpdateRow {
+			row := i.row
+			row.Counts = i.count(v, r.queue, all)
+			return &row
+		})
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	return store.Select(q, rows, updateColumns)
+}
+
+// CVEs returns a page of the report by vulnerability, newest first.
+func (r *Room) CVEs(ctx context.Context, q store.Query, all bool) (page []*CVERow, total int, err error) {
+	var rows []*CVERow
+	err = r.look(ctx, func(s *snapshot, v computers.View) {
+		rows = counted(s.cves, func(i *cveItem) *CVERow {
+			row := i.row
+			row.Counts = i.count(v, r.queue, all)
+			return &row
+		})
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	return store.Select(q, rows, cveColumns)
+}
+
+// Months returns a page of the report by month, newest first.
+func (r *Room) Months(ctx context.Context, q store.Query, all bool) (page []*MonthRow, total int, err error) {
+	var rows []*MonthRow
+	err = r.look(ctx, func(s *snapshot, v computers.View) {
+		rows = counted(s.months, func(i *monthItem) *MonthRow {
+			row := i.row
+			row.Counts = i.count(v, r.queue, all)
+			return &row
+		})
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	return store.Select(q, rows, monthColumns)
+}
+
+func counted[I, R any](items []I, count func(I) R) []R {
+	rows := make([]R, 0, len(items))
+	for _, item := range items {
+		rows = append(rows, count(item))
+	}
+	return rows
+}
+
+// Computers returns a page of the computers with what they miss, by number. Retired says that retired ones are listed
+// too.
+func (r *Room) Computers(ctx context.Context, q store.Query, all, retired bool) (page []*ComputerRow, total int, err error) {
+	members := r.computers.Computers()
+	rows := make([]*ComputerRow, 0, len(members))
+	err = r.look(ctx, func(s *snapshot, v computers.View) {
+		s.computers.refresh(v)
+		for i := range members {
+			if m := &members[i]; retired || m.Retired.IsZero() {
+				rows = append(rows, rowOf(m, s.computers.standing(m.Number, all)))
+			}
+		}
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	return store.Select(q, rows, computerColumns)
+}
+
+func rowOf(m *computers.Member, standing Standing) *ComputerRow {
+	row := &ComputerRow{
+		ID: m.ID, Number: m.Number, Computer: m.Name, Group: m.Group, Platform: m.Platform, Product: m.Facts.System.Product,
+		Languages: m.Languages, LastSeen: m.LastSeen, Reported: m.Reported, Retired: m.Retired, Doubt: m.Doubt, Simulated: m.Simulated,
+		Version: m.Version, Standing: standing,
+	}
+	if row.Languages == nil {
+		row.Languages = []string{}
+	}
+	return row
+}
