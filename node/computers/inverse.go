@@ -30,11 +30,12 @@ type inverse struct {
 	columns []*Column // by update number; nil: nobody speaks of it
 	members map[uint32]*Member
 	byID    map[string]*Member
+	cursors map[string]map[Cursor]int // of computers that are not retired, by platform
 	stamp   uint64
 }
 
 func newInverse() *inverse {
-	return &inverse{members: make(map[uint32]*Member), byID: make(map[string]*Member)}
+	return &inverse{members: make(map[uint32]*Member), byID: make(map[string]*Member), cursors: make(map[string]map[Cursor]int)}
 }
 
 // column returns the column of an update to be changed now.
@@ -102,7 +103,24 @@ func (v *inverse) clearFailed(computer uint32) {
 // put keeps a member; what it was before stays as it is for whoever still reads it.
 func (v *inverse) put(m *Member) {
 	m.Stamp = v.stamp
+	v.count(v.members[m.Number], -1)
+	v.count(m, 1)
 	v.members[m.Number], v.byID[m.ID] = m, m
+}
+
+// count adds a computer to those with its cursor, or takes it away.
+func (v *inverse) count(m *Member, by int) {
+	if m == nil || !m.Retired.IsZero() {
+		return
+	}
+	counts := v.cursors[m.Platform]
+	if counts == nil {
+		counts = make(map[Cursor]int)
+		v.cursors[m.Platform] = counts
+	}
+	if counts[m.Cursor] += by; counts[m.Cursor] == 0 {
+		delete(counts, m.Cursor)
+	}
 }
 
 // View is the memory at one moment, for the length of a Room.Look.
@@ -124,6 +142,9 @@ func (v View) Columns() uint32 { return uint32(len(v.v.columns)) }
 
 // Members returns every computer, retired ones too, by number.
 func (v View) Members() map[uint32]*Member { return v.v.members }
+
+// Cursors counts the computers that are not retired, by platform and by how far in the rules they came.
+func (v View) Cursors() map[string]map[Cursor]int { return v.v.cursors }
 
 // Member finds a computer by its id, nil when there is none.
 func (v View) Member(id string) *Member { return v.v.byID[id] }

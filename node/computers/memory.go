@@ -220,6 +220,15 @@ func (l *loader) states() error {
 	}, `SELECT number, upd, status FROM computer_state WHERE idx > ? ORDER BY number, upd`, l.since)
 }
 
+// LastSeen calls set with the last-seen time of each computer that was heard of since the node started.
+func (r *Room) LastSeen(set func(number uint32, at time.Time)) {
+	r.seen.mu.Lock()
+	defer r.seen.mu.Unlock()
+	for number, at := range r.seen.at {
+		set(number, at)
+	}
+}
+
 // Computers returns every computer, retired ones too, sorted by number, with the latest last-seen times.
 func (r *Room) Computers() []Member {
 	var all []Member

@@ -176,13 +176,46 @@ func order[T any](rows []T, q Query, columns []Column[T]) error {
 	if err != nil {
 		return err
 	}
-	slices.SortStableFunc(rows, func(a, b T) int {
+	// A value is asked for once a row: lists of fifty thousand are sorted between two requests.
+	keyed := make([]keyedRow[T], len(rows))
+	for at, row := range rows {
+		keyed[at] = keyOf(c.Value(row), row, at)
+	}
+	slices.SortFunc(keyed, func(a, b keyedRow[T]) int {
+		order := cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.folded, b.folded), cmp.Compare(a.text, b.text))
 		if q.Descending {
-			return compareValues(c.Value(b), c.Value(a))
+			order = -order
 		}
-		return compareValues(c.Value(a), c.Value(b))
+		return cmp.Or(order, cmp.Compare(a.at, b.at))
 	})
+	for at := range keyed {
+		rows[at] = keyed[at].row
+	}
 	return nil
+}
+
+// keyedRow is a row with what it is sorted by; at is its place before.
+type keyedRow[T any] struct {
+	number       float64
+	folded, text string
+	row          T
+	at           int
+}
+
+func keyOf[T any](value any, row T, at int) keyedRow[T] {
+	k := keyedRow[T]{row: row, at: at}
+	switch v := value.(type) {
+	case int:
+		k.number = float64(v)
+	case float64:
+		k.number = v
+	case bool:
+		k.number = float64(number(v))
+	default:
+		k.text = text(value)
+		k.folded = strings.ToLower(k.text)
+	}
+	return k
 }
 
 func compareValues(a, b any) int {

@@ -20,6 +20,7 @@ type snapshot struct {
 	cves      []*cveItem
 	months    []*monthItem
 	computers *perComputer
+	groups    map[string]*group // by kind and key, so that the next snapshot counts only what differs
 }
 
 type updateItem struct {
@@ -42,10 +43,14 @@ type monthItem struct {
 	*group
 }
 
-// newSnapshot reads the catalog. Detectors and withdrawn updates are left out.
-func newSnapshot(v *live.View) *snapshot {
-	s := &snapshot{at: v.At, epoch: v.Epoch}
-	makers := builder{snapshot: s, view: v, cves: map[string]*cveMaker{}, months: map[string]*monthMaker{}}
+// newSnapshot reads the catalog. Detectors and withdrawn updates are left out. What the former one (or nil) counted of
+// the same updates is kept.
+func newSnapshot(v *live.View, former *snapshot) *snapshot {
+	s := &snapshot{at: v.At, epoch: v.Epoch, groups: make(map[string]*group)}
+	if former == nil || former.epoch != v.Epoch {
+		former = &snapshot{}
+	}
+	makers := builder{snapshot: s, former: former, view: v, cves: map[string]*cveMaker{}, months: map[string]*monthMaker{}}
 	for _, b := range v.Bulletins() {
 		makers.bulletin(b)
 	}
@@ -56,6 +61,7 @@ func newSnapshot(v *live.View) *snapshot {
 // builder gathers groups while it walks the bulletins.
 type builder struct {
 	*snapshot
+	former *snapshot
 	view   *live.View
 	cves   map[string]*cveMaker
 	months map[string]*monthMaker
@@ -104,7 +110,7 @@ func (m *builder) bulletin(b *live.Bulletin) {
 	}
 	row.Updates = len(members)
 	row.Superseded = row.Superseded && len(members) > 0
-	m.bulletins = append(m.bulletins, &bulletinItem{row, newGroup(members)})
+	m.bulletins = append(m.bulletins, &bulletinItem{row, m.group("bulletin "+b.ID, members)})
 	m.month(b, members)
 }
 
@@ -123,7 +129,7 @@ func (m *builder) update(b *live.Bulletin, u *live.Update, exploited map[string]
 	m.updates = append(m.updates, &updateItem{UpdateRow{
 		ID: u.ID, Number: u.Number, Update: u.Name, KB: u.KB, Bulletin: b.Name, Product: u.Product.Name, Severity: u.Severity,
 		Month: b.Month, Exploited: counted.Exploited, Superseded: counted.Superseded, NoRule: u.NoRule,
-	}, newGroup([]Update{counted})})
+	}, m.group("update "+u.ID, []Update{counted})})
 	return counted
 }
 
@@ -154,13 +160,23 @@ func (m *builder) month(b *live.Bulletin, members []Update) {
 	maker.updates = append(maker.updates, members...)
 }
 
+// group makes a group, or takes the former one over where its updates are the same.
+func (m *builder) group(key string, updates []Update) *group {
+	g := m.former.groups[key]
+	if g == nil || !slices.Equal(g.updates, updates) {
+		g = newGroup(updates)
+	}
+	m.groups[key] = g
+	return g
+}
+
 func (m *builder) finish() {
 	for _, maker := range m.cves {
 		maker.row.Updates = len(maker.updates)
-		m.snapshot.cves = append(m.snapshot.cves, &cveItem{maker.row, newGroup(maker.updates)})
+		m.snapshot.cves = append(m.snapshot.cves, &cveItem{maker.row, m.group("cve "+maker.row.CVE, maker.updates)})
 	}
 	for _, maker := range m.months {
-		m.snapshot.months = append(m.snapshot.months, &monthItem{maker.row, newGroup(maker.updates)})
+		m.snapshot.months = append(m.snapshot.months, &monthItem{maker.row, m.group("month "+maker.row.Month, maker.updates)})
 	}
 	slices.SortFunc(m.updates, func(a, b *updateItem) int { return cmp.Compare(a.row.Number, b.row.Number) })
 	slices.SortFunc(m.bulletins, func(a, b *bulletinItem) int {
@@ -168,7 +184,10 @@ func (m *builder) finish() {
 	})
 	slices.SortFunc(m.snapshot.cves, func(a, b *cveItem) int { return cmp.Compare(b.row.CVE, a.row.CVE) })
 	slices.SortFunc(m.snapshot.months, func(a, b *monthItem) int { return cmp.Compare(b.row.Month, a.row.Month) })
-	m.computers = newPerComputer(m.all)
+	slices.SortFunc(m.all, func(a, b Update) int { return cmp.Compare(a.Number, b.Number) })
+	if m.computers = m.former.computers; m.computers == nil || !slices.Equal(m.computers.updates, m.all) {
+		m.computers = newPerComputer(m.all)
+	}
 }
 
 func cursorOf(at store.Sequence) computers.Cursor {

@@ -88,11 +88,13 @@ func (r *Room) Show(ctx context.Context, name string, ordered func(ctx context.C
 	if d.Attempts == nil {
 		d.Attempts = []computers.Attempt{}
 	}
-	err = r.look(ctx, func(s *snapshot, v computers.View) {
+	err = r.look(ctx, func(s *snapshot, v computers.View) error {
 		s.computers.refresh(v)
-		member := *v.Member(id)
-		member.LastSeen = held.LastSeen
-		d.ComputerRow = *rowOf(&member, s.computers.standing(held.Number, false))
+		item := s.computers.of[held.Number]
+		item.counting(false)
+		d.ComputerRow = item.row
+		d.LastSeen = held.LastSeen
+		return nil
 	})
 	if err != nil {
 		return nil, err
@@ -227,12 +229,13 @@ var OnColumns = store.ColumnNames(onColumns)
 // UpdateComputers returns a page of the computers that an update concerns, by name: of the update with an id or number.
 func (r *Room) UpdateComputers(ctx context.Context, update string, q store.Query) (page []*OnComputer, total int, err error) {
 	var found *Update
-	err = r.look(ctx, func(s *snapshot, _ computers.View) {
+	err = r.look(ctx, func(s *snapshot, _ computers.View) error {
 		for _, item := range s.updates {
 			if item.row.ID == update || fmt.Sprint(item.row.Number) == update {
 				found = &item.updates[0]
 			}
 		}
+		return nil
 	})
 	if err != nil {
 		return nil, 0, err

@@ -211,113 +211,111 @@ var (
 )
 
 // look runs read with the catalog as compliance counts it and the memory of computers, both held still.
-func (r *Room) look(ctx context.Context, read func(s *snapshot, v computers.View)) error {
-	return r.catalog.Read(ctx, func(v *live.View) error {
+func (r *Room) look(ctx context.Context, read func(s *snapshot, v computers.View) error) error {
+	return r.catalog.Read(ctx, func(v *live.View) (err error) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		if r.snapshot == nil || r.snapshot.at != v.At || r.snapshot.epoch != v.Epoch {
-			r.snapshot = newSnapshot(v)
+			r.snapshot = newSnapshot(v, r.snapshot)
 		}
 		r.computers.Look(func(memory computers.View) {
 			if r.queue == nil || r.queued != memory.Stamp() {
 				r.queue, r.queued = newWaiting(memory), memory.Stamp()
 			}
-			read(r.snapshot, memory)
+			err = read(r.snapshot, memory)
 		})
-		return nil
+		return err
 	})
+}
+
+// selected picks the page of rows that a query asks for, and copies it: the rows themselves change with the next count.
+func selected[R any](q store.Query, rows []*R, columns []store.Column[*R]) (page []*R, total int, err error) {
+	picked, total, err := store.Select(q, rows, columns)
+	for _, row := range picked {
+		same := *row
+		page = append(page, &same)
+	}
+	return page, total, err
 }
 
 // Bulletins returns a page of the report by bulletin, newest month first. All says that superseded updates count as
 // missing too.
 func (r *Room) Bulletins(ctx context.Context, q store.Query, all bool) (page []*BulletinRow, total int, err error) {
-	var rows []*BulletinRow
-	err = r.look(ctx, func(s *snapshot, v computers.View) {
-		rows = counted(s.bulletins, func(i *bulletinItem) *BulletinRow {
-			row := i.row
-			row.Counts = i.count(v, r.queue, all)
-			return &row
-		})
+	err = r.look(ctx, func(s *snapshot, v computers.View) (err error) {
+		rows := make([]*BulletinRow, 0, len(s.bulletins))
+		for _, i := range s.bulletins {
+			i.row.Counts = i.count(v, r.queue, all)
+			rows = append(rows, &i.row)
+		}
+		page, total, err = selected(q, rows, bulletinColumns)
+		return err
 	})
-	if err != nil {
-		return nil, 0, err
-	}
-	return store.Select(q, rows, bulletinColumns)
+	return page, total, err
 }
 
 // Updates returns a page of the report by update, by number.
 func (r *Room) Updates(ctx context.Context, q store.Query, all bool) (page []*UpdateRow, total int, err error) {
-	var rows []*UpdateRow
-	err = r.look(ctx, func(s *snapshot, v computers.View) {
-		rows = counted(s.updates, func(i *updateItem) *UpdateRow {
-			row := i.row
-			row.Counts = i.count(v, r.queue, all)
-			return &row
-		})
+	err = r.look(ctx, func(s *snapshot, v computers.View) (err error) {
+		rows := make([]*UpdateRow, 0, len(s.updates))
+		for _, i := range s.updates {
+			i.row.Counts = i.count(v, r.queue, all)
+			rows = append(rows, &i.row)
+		}
+		page, total, err = selected(q, rows, updateColumns)
+		return err
 	})
-	if err != nil {
-		return nil, 0, err
-	}
-	return store.Select(q, rows, updateColumns)
+	return page, total, err
 }
 
 // CVEs returns a page of the report by vulnerability, newest first.
 func (r *Room) CVEs(ctx context.Context, q store.Query, all bool) (page []*CVERow, total int, err error) {
-	var rows []*CVERow
-	err = r.look(ctx, func(s *snapshot, v computers.View) {
-		rows = counted(s.cves, func(i *cveItem) *CVERow {
-			row := i.row
-			row.Counts = i.count(v, r.queue, all)
-			return &row
-		})
+	err = r.look(ctx, func(s *snapshot, v computers.View) (err error) {
+		rows := make([]*CVERow, 0, len(s.cves))
+		for _, i := range s.cves {
+			i.row.Counts = i.count(v, r.queue, all)
+			rows = append(rows, &i.row)
+		}
+		page, total, err = selected(q, rows, cveColumns)
+		return err
 	})
-	if err != nil {
-		return nil, 0, err
-	}
-	return store.Select(q, rows, cveColumns)
+	return page, total, err
 }
 
 // Months returns a page of the report by month, newest first.
 func (r *Room) Months(ctx context.Context, q store.Query, all bool) (page []*MonthRow, total int, err error) {
-	var rows []*MonthRow
-	err = r.look(ctx, func(s *snapshot, v computers.View) {
-		rows = counted(s.months, func(i *monthItem) *MonthRow {
-			row := i.row
-			row.Counts = i.count(v, r.queue, all)
-			return &row
-		})
+	err = r.look(ctx, func(s *snapshot, v computers.View) (err error) {
+		rows := make([]*MonthRow, 0, len(s.months))
+		for _, i := range s.months {
+			i.row.Counts = i.count(v, r.queue, all)
+			rows = append(rows, &i.row)
+		}
+		page, total, err = selected(q, rows, monthColumns)
+		return err
 	})
-	if err != nil {
-		return nil, 0, err
-	}
-	return store.Select(q, rows, monthColumns)
-}
-
-func counted[I, R any](items []I, count func(I) R) []R {
-	rows := make([]R, 0, len(items))
-	for _, item := range items {
-		rows = append(rows, count(item))
-	}
-	return rows
+	return page, total, err
 }
 
 // Computers returns a page of the computers with what they miss, by number. Retired says that retired ones are listed
 // too.
 func (r *Room) Computers(ctx context.Context, q store.Query, all, retired bool) (page []*ComputerRow, total int, err error) {
-	members := r.computers.Computers()
-	rows := make([]*ComputerRow, 0, len(members))
-	err = r.look(ctx, func(s *snapshot, v computers.View) {
+	err = r.look(ctx, func(s *snapshot, v computers.View) (err error) {
 		s.computers.refresh(v)
-		for i := range members {
-			if m := &members[i]; retired || m.Retired.IsZero() {
-				rows = append(rows, rowOf(m, s.computers.standing(m.Number, all)))
+		r.computers.LastSeen(func(number uint32, at time.Time) {
+			if item := s.computers.of[number]; item != nil && at.After(item.row.LastSeen) {
+				item.row.LastSeen = at
+			}
+		})
+		rows := make([]*ComputerRow, 0, len(s.computers.list))
+		for _, i := range s.computers.list {
+			if retired || i.row.Retired.IsZero() {
+				i.counting(all)
+				rows = append(rows, &i.row)
 			}
 		}
+		page, total, err = selected(q, rows, computerColumns)
+		return err
 	})
-	if err != nil {
-		return nil, 0, err
-	}
-	return store.Select(q, rows, computerColumns)
+	return page, total, err
 }
 
 func rowOf(m *computers.Member, standing Standing) *ComputerRow {

@@ -49,11 +49,11 @@ func percent(installed, missing int) *float64 {
 type group struct {
 	updates []Update
 	newest  map[string]computers.Cursor // by platform: the greatest sequence of its updates
-
-	stamp   uint64 // of memory when it was counted
+	stamp   uint64                      // of memory when it was counted
 	counted bool
 	counts  Counts
-	every   int // missing, superseded ones too
+	every   int      // missing, superseded ones too
+	percent *float64 // of every
 }
 
 func newGroup(updates []Update) *group {
@@ -83,15 +83,15 @@ func (g *group) stale(v computers.View) bool {
 func (g *group) count(v computers.View, queue *waiting, every bool) Counts {
 	if g.stale(v) {
 		g.recount(v)
+		g.counts.Percent, g.percent = percent(g.counts.Installed, g.counts.Missing), percent(g.counts.Installed, g.every)
 	}
 	counts := g.counts
 	if every {
-		counts.Missing = g.every
+		counts.Missing, counts.Percent = g.every, g.percent
 	}
 	for platform, newest := range g.newest {
 		counts.Pending += queue.behind(platform, newest)
 	}
-	counts.Percent = percent(counts.Installed, counts.Missing)
 	return counts
 }
 
@@ -148,33 +148,54 @@ func (g *group) recountOne(v computers.View) {
 	}
 }
 
-// waiting are the cursors of all computers that are not retired, by platform, sorted: how many have not come to a
-// sequence is a search, not a count.
+// waiting are the cursors of all computers that are not retired, by platform: how many have not come to a sequence is a
+// search, not a count.
 type waiting struct {
-	cursors map[string][]computers.Cursor // "": of all platforms
+	steps map[string][]step // "": of all platforms
+}
+
+// step says how many computers have a cursor of at most at.
+type step struct {
+	at     computers.Cursor
+	behind int
 }
 
 func newWaiting(v computers.View) *waiting {
-	w := &waiting{cursors: make(map[string][]computers.Cursor)}
-	for _, m := range v.Members() {
-		if m.Retired.IsZero() {
-			w.cursors[m.Platform] = append(w.cursors[m.Platform], m.Cursor)
-			w.cursors[""] = append(w.cursors[""], m.Cursor)
+	w := &waiting{steps: make(map[string][]step)}
+	all := make(map[computers.Cursor]int)
+	for platform, counts := range v.Cursors() {
+		w.steps[platform] = stepsOf(counts)
+		for at, n := range counts {
+			all[at] += n
 		}
 	}
-	for _, list := range w.cursors {
-		slices.SortFunc(list, computers.Cursor.Compare)
-	}
+	w.steps[""] = stepsOf(all)
 	return w
 }
 
-func (w *waiting) behind(platform string, newest computers.Cursor) int {
-	n, _ := slices.BinarySearchFunc(w.cursors[platform], newest, computers.Cursor.Compare)
-	return n
+func stepsOf(counts map[computers.Cursor]int) []step {
+	steps := make([]step, 0, len(counts))
+	for at, n := range counts {
+		steps = append(steps, step{at, n})
+	}
+	slices.SortFunc(steps, func(a, b step) int { return a.at.Compare(b.at) })
+	sum := 0
+	for i := range steps {
+		sum += steps[i].behind
+		steps[i].behind = sum
+	}
+	return steps
 }
 
-// all is the number of computers that are counted.
-func (w *waiting) all() int { return len(w.cursors[""]) }
+// behind is how many computers of a platform have not come to a sequence.
+func (w *waiting) behind(platform string, newest computers.Cursor) int {
+	steps := w.steps[platform]
+	at, _ := slices.BinarySearchFunc(steps, newest, func(s step, at computers.Cursor) int { return s.at.Compare(at) })
+	if at == 0 {
+		return 0
+	}
+	return steps[at-1].behind
+}
 
 // perComputer is the other direction: of every computer, how many updates are what. It is brought up to date by the
 // computers that changed, or made anew when many did or the catalog changed.
@@ -184,7 +205,26 @@ type perComputer struct {
 	changed map[string][]computers.Cursor // sequences of updates by platform, sorted
 
 	stamp uint64
-	of    map[uint32]*Standing
+	of    map[uint32]*computerItem
+	list  []*computerItem // of all computers, by number
+}
+
+// computerItem is the row of one computer, with both ways to count what it misses.
+type computerItem struct {
+	row  ComputerRow
+	both [2]struct {
+		missing int
+		percent *float64
+	}
+}
+
+// counting has the row count superseded updates too, or not.
+func (i *computerItem) counting(every bool) {
+	at := 0
+	if every {
+		at = 1
+	}
+	i.row.Missing, i.row.Percent = i.both[at].missing, i.both[at].percent
 }
 
 // Standing is how many updates are what on one computer.
@@ -198,7 +238,6 @@ type Standing struct {
 	Pending    int      `json:"pending"`
 	Failed     int      `json:"failed"`
 	Percent    *float64 `json:"percent"` // as in Counts
-	every      int      // missing, superseded ones too
 }
 
 // marks are sets of update numbers.
@@ -231,14 +270,14 @@ func newPerComputer(updates []Update) *perComputer {
 // few is up to how many changed computers are counted one by one.
 const few = 32
 
-// refresh brings the standings up to memory.
+// refresh brings the rows up to memory.
 func (p *perComputer) refresh(v computers.View) {
 	if p.of != nil && p.stamp == v.Stamp() {
 		return
 	}
 	var changed []*computers.Member
 	for number, m := range v.Members() {
-		if p.of == nil || m.Stamp > p.stamp || p.of[number] == nil && m.Retired.IsZero() {
+		if p.of == nil || m.Stamp > p.stamp || p.of[number] == nil {
 			changed = append(changed, m)
 		}
 	}
@@ -250,117 +289,133 @@ func (p *perComputer) refresh(v computers.View) {
 		}
 	}
 	p.stamp = v.Stamp()
+	if len(p.list) == len(p.of) {
+		return
+	}
+	p.list = make([]*computerItem, 0, len(p.of))
+	for _, item := range p.of {
+		p.list = append(p.list, item)
+	}
+	slices.SortFunc(p.list, func(a, b *computerItem) int { return int(a.row.Number) - int(b.row.Number) })
+}
+
+// put makes or replaces the row of a computer.
+func (p *perComputer) put(m *computers.Member, s Standing, every int) {
+	item := p.of[m.Number]
+	if item == nil {
+		item = &computerItem{}
+		p.of[m.Number] = item
+	}
+	if m.Retired.IsZero() {
+		s.Pending = p.pending(m)
+	}
+	item.row = *rowOf(m, s)
+	item.both[0].missing, item.both[0].percent = s.Missing, percent(s.Installed, s.Missing)
+	item.both[1].missing, item.both[1].percent = every, percent(s.Installed, every)
+}
+
+// pending counts the updates newer than what a computer evaluated.
+func (p *perComputer) pending(m *computers.Member) (count int) {
+	for _, platform := range slices.Compact([]string{"", m.Platform}) {
+		list := p.changed[platform]
+		at, _ := slices.BinarySearchFunc(list, m.Cursor, func(changed, cursor computers.Cursor) int {
+			if changed.Compare(cursor) > 0 {
+				return 1
+			}
+			return -1
+		})
+		count += len(list) - at
+	}
+	return count
 }
 
 func (p *perComputer) one(v computers.View, m *computers.Member) {
 	if !m.Retired.IsZero() {
-		delete(p.of, m.Number)
+		p.put(m, Standing{}, 0)
 		return
 	}
-	sets, s := v.Sets(m.Number), &Standing{}
+	sets, s := v.Sets(m.Number), Standing{}
 	applicable := roaring.Or(sets.Applicable, sets.Installed)
 	s.Applicable = int(applicable.AndCardinality(p.marks.counted))
 	s.Unknown = int(sets.Unknown.AndCardinality(p.marks.counted))
 	installed := roaring.AndNot(sets.Installed, sets.Unknown)
 	s.Installed = int(installed.AndCardinality(p.marks.counted))
 	missing := sets.Missing()
-	s.every = int(missing.AndCardinality(p.marks.counted))
+	every := int(missing.AndCardinality(p.marks.counted))
 	missing.And(p.marks.current)
 	s.Missing = int(missing.GetCardinality())
 	s.Critical, s.Exploited = int(missing.AndCardinality(p.marks.critical)), int(missing.AndCardinality(p.marks.exploited))
-	for _, u := range p.updates {
-		if c := v.Column(u.Number); c != nil && c.Failed.Contains(m.Number) {
+	for i := range p.updates {
+		if c := v.Column(p.updates[i].Number); c != nil && c.Failed.Contains(m.Number) {
 			s.Failed++
 		}
 	}
-	p.of[m.Number] = s
-	p.finish(m, s)
+	p.put(m, s, every)
+}
+
+// tallies count updates by computer number.
+type tallies struct {
+	applicable, installed, unknown, failed, every, missing, critical, exploited []int32
 }
 
 // recount walks every bitmap once.
 func (p *perComputer) recount(v computers.View) {
-	p.of = make(map[uint32]*Standing, len(v.Members()))
+	p.of, p.list = make(map[uint32]*computerItem, len(v.Members())), nil
 	var most uint32
 	for number := range v.Members() {
 		most = max(most, number)
 	}
-	dense := make([]Standing, most+1)
-	for _, u := range p.updates {
-		if c := v.Column(u.Number); c != nil {
-			addColumn(dense, u, c)
+	column := func() []int32 { return make([]int32, most+1) }
+	t := tallies{column(), column(), column(), column(), column(), column(), column(), column()}
+	for i := range p.updates {
+		if c := v.Column(p.updates[i].Number); c != nil {
+			t.add(&p.updates[i], c)
 		}
 	}
-	for number, m := range v.Members() {
-		if m.Retired.IsZero() {
-			p.of[number] = &dense[number]
-			p.finish(m, &dense[number])
-		}
+	for n, m := range v.Members() {
+		p.put(m, Standing{
+			Applicable: int(t.applicable[n]), Installed: int(t.installed[n]), Missing: int(t.missing[n]), Critical: int(t.critical[n]),
+			Exploited: int(t.exploited[n]), Unknown: int(t.unknown[n]), Failed: int(t.failed[n]),
+		}, int(t.every[n]))
 	}
 }
 
-func addColumn(dense []Standing, u Update, c *computers.Column) {
-	each(c.Applicable, dense, func(s *Standing) { s.Applicable++ })
-	each(c.Unknown, dense, func(s *Standing) { s.Unknown++ })
-	each(c.Failed, dense, func(s *Standing) { s.Failed++ })
+func (t *tallies) add(u *Update, c *computers.Column) {
+	addAll(c.Applicable, t.applicable)
+	addAll(c.Unknown, t.unknown)
+	addAll(c.Failed, t.failed)
 	installed := c.Installed
 	if !c.Unknown.IsEmpty() {
 		installed = roaring.AndNot(c.Installed, c.Unknown)
 	}
-	each(installed, dense, func(s *Standing) { s.Installed++ })
-	each(roaring.AndNot(c.Installed, c.Applicable), dense, func(s *Standing) { s.Applicable++ })
-	critical, exploited := 0, 0
-	if u.Severity == catalog.Critical {
-		critical = 1
-	}
-	if u.Exploited {
-		exploited = 1
-	}
+	addAll(installed, t.installed)
+	addAll(roaring.AndNot(c.Installed, c.Applicable), t.applicable)
 	missing := c.Missing()
-	each(missing, dense, func(s *Standing) { s.every++ })
+	addAll(missing, t.every)
 	if u.Superseded {
 		return
 	}
-	each(missing, dense, func(s *Standing) {
-		s.Missing, s.Critical, s.Exploited = s.Missing+1, s.Critical+critical, s.Exploited+exploited
-	})
+	addAll(missing, t.missing)
+	if u.Severity == catalog.Critical {
+		addAll(missing, t.critical)
+	}
+	if u.Exploited {
+		addAll(missing, t.exploited)
+	}
 }
 
-func each(set *roaring.Bitmap, dense []Standing, do func(s *Standing)) {
-	var buffer [512]uint32
+// addAll adds one to the count of every number of a set.
+func addAll(set *roaring.Bitmap, counts []int32) {
+	var buffer [1024]uint32
 	for it := set.ManyIterator(); ; {
 		n := it.NextMany(buffer[:])
 		if n == 0 {
 			return
 		}
 		for _, number := range buffer[:n] {
-			if int(number) < len(dense) {
-				do(&dense[number])
+			if int(number) < len(counts) {
+				counts[number]++
 			}
 		}
 	}
-}
-
-func (p *perComputer) finish(m *computers.Member, s *Standing) {
-	for _, platform := range slices.Compact([]string{"", m.Platform}) {
-		list := p.changed[platform]
-		at, found := slices.BinarySearchFunc(list, m.Cursor, computers.Cursor.Compare)
-		for found && at < len(list) && list[at] == m.Cursor {
-			at++
-		}
-		s.Pending += len(list) - at
-	}
-}
-
-// standing returns the counts of one computer; every says that superseded updates can be missing too.
-func (p *perComputer) standing(number uint32, every bool) Standing {
-	s := p.of[number]
-	if s == nil {
-		return Standing{}
-	}
-	out := *s
-	if every {
-		out.Missing = out.every
-	}
-	out.Percent = percent(out.Installed, out.Missing)
-	return out
 }
