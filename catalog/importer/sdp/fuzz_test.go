@@ -11,6 +11,7 @@ import (
 	"thatch/catalog"
 	"thatch/catalog/document"
 	"thatch/catalog/importer"
+	"thatch/catalog/importer/sdp/markup"
 	"thatch/catalog/rule"
 )
 
@@ -22,11 +23,11 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Add(full)
 	f.Add(bytes.ReplaceAll(full, []byte("\n"), nil)[:3000])
-	f.Add([]byte(`<c:SystemsManagementCatalog xmlns:c="` + nsCatalog + `" xmlns:s="` + nsSDP + `"><c:SoftwareDistributionPackage><s:Properties ` +
+	f.Add([]byte(`<c:SystemsManagementCatalog xmlns:c="` + markup.Catalog + `" xmlns:s="` + markup.SDP + `"><c:SoftwareDistributionPackage><s:Properties ` +
 		`PackageID="00000000-0000-0000-0000-000000000001"/><s:InstallableItem ID="00000000-0000-0000-0000-000000000001"/>` +
 		`</c:SoftwareDistributionPackage><!-- --></c:SystemsManagementCatalog>`))
 	f.Add([]byte("\xff\xfe<\x00a\x00/\x00>\x00"))
-	f.Add([]byte(`<?xml version="1.0" encoding="windows-1252"?><SoftwareDistributionPackage xmlns="` + nsSDP + `">`))
+	f.Add([]byte(`<?xml version="1.0" encoding="windows-1252"?><SoftwareDistributionPackage xmlns="` + markup.SDP + `">`))
 	f.Fuzz(func(t *testing.T, content []byte) {
 		source := &Source{Limit: 1 << 20}
 		file := importer.File{Name: "f", Path: "f", Open: func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil }}
@@ -85,50 +86,4 @@ func FuzzManifest(f *testing.F) {
 			}
 		}
 	})
-}
-
-// The packages of any catalog are the same however the stream is cut into reads.
-func FuzzSplit(f *testing.F) {
-	f.Add([]byte("<a:SystemsManagementCatalog><!-- > --><b:SoftwareDistributionPackage x='>'>y</b:SoftwareDistributionPackage ></a:SystemsManagementCatalog>"), 1)
-	f.Add([]byte("<SoftwareDistributionPackage/>"), 3)
-	f.Fuzz(func(t *testing.T, content []byte, step int) {
-		whole, errWhole := pieces(bytes.NewReader(content))
-		cut, errCut := pieces(&slow{content: content, step: max(1, step%97)})
-		if (errWhole == nil) != (errCut == nil) || len(whole) != len(cut) {
-			t.Fatalf("whole: %d pieces, %v; cut: %d pieces, %v", len(whole), errWhole, len(cut), errCut)
-		}
-		for i := range whole {
-			if whole[i] != cut[i] {
-				t.Errorf("piece %d: %q and %q", i, whole[i], cut[i])
-			}
-		}
-	})
-}
-
-type slow struct {
-	content []byte
-	step    int
-}
-
-func (s *slow) Read(p []byte) (int, error) {
-	if len(s.content) == 0 {
-		return 0, io.EOF
-	}
-	n := copy(p[:min(len(p), s.step)], s.content)
-	s.content = s.content[n:]
-	return n, nil
-}
-
-func pieces(r io.Reader) (found []string, err error) {
-	s, err := newSplitter(r)
-	for err == nil {
-		var one raw
-		if one, err = s.next(); err == nil {
-			found = append(found, string(one.xml))
-		}
-	}
-	if err == io.EOF {
-		err = nil
-	}
-	return found, err
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"thatch/catalog"
+	"thatch/catalog/importer/sdp/markup"
 )
 
 func itemID(pack, item string) string { return updateID(pack) + "/" + item }
@@ -27,8 +28,8 @@ func guid(text string) (string, bool) {
 }
 
 // item makes the package document of an InstallableItem; none where there is nothing to install, or no way to.
-func (p *pack) item(e *element, where, id string, languages []string) bool {
-	file := p.originFile(e.kid("OriginFile"), where+"/OriginFile")
+func (p *pack) item(e *markup.Element, where, id string, languages []string) bool {
+	file := p.originFile(e.Kid("OriginFile"), where+"/OriginFile")
 	install := p.installer(e, where)
 	switch {
 	case file == nil && install == nil && p.update.Detector:
@@ -44,20 +45,20 @@ func (p *pack) item(e *element, where, id string, languages []string) bool {
 	body := catalog.Package{
 		Update: updateID(p.id), Name: file.Name, Files: []catalog.File{*file}, Installer: *install,
 	}
-	p.behaviour(e.kid("InstallProperties"), where+"/InstallProperties", &body)
+	p.behaviour(e.Kid("InstallProperties"), where+"/InstallProperties", &body)
 	body.Uninstall = p.uninstaller(e, install)
 	p.packages = append(p.packages, packageDocument{id: itemID(p.id, id), languages: languages, body: body})
 	return true
 }
 
-func (p *pack) behaviour(e *element, where string, body *catalog.Package) {
+func (p *pack) behaviour(e *markup.Element, where string, body *catalog.Package) {
 	if e == nil {
 		body.Restart = catalog.RestartMaybe // the schema's default
 		return
 	}
 	body.UserInput = flag(e, "CanRequestUserInput")
-	body.Exclusive = e.attr("Impact") == "RequiresExclusiveHandling"
-	switch reboot := e.attr("RebootBehavior"); reboot {
+	body.Exclusive = e.Attr("Impact") == "RequiresExclusiveHandling"
+	switch reboot := e.Attr("RebootBehavior"); reboot {
 	case "NeverReboots":
 		body.Restart = catalog.RestartNever
 	case "AlwaysRequiresReboot":
@@ -70,29 +71,29 @@ func (p *pack) behaviour(e *element, where string, body *catalog.Package) {
 	}
 }
 
-func flag(e *element, name string) bool {
-	value, err := strconv.ParseBool(e.attr(name))
+func flag(e *markup.Element, name string) bool {
+	value, err := strconv.ParseBool(e.Attr(name))
 	return err == nil && value
 }
 
 // originFile reads the payload's name, size, digests and location.
-func (p *pack) originFile(e *element, where string) *catalog.File {
+func (p *pack) originFile(e *markup.Element, where string) *catalog.File {
 	if e == nil {
 		return nil
 	}
-	name := baseName(e.attr("FileName"))
+	name := baseName(e.Attr("FileName"))
 	switch {
 	case name == "":
-		p.warn("file-name", where, fmt.Sprintf("FileName=%.80q names no file; left out", e.attr("FileName")))
+		p.warn("file-name", where, fmt.Sprintf("FileName=%.80q names no file; left out", e.Attr("FileName")))
 		return nil
-	case name != e.attr("FileName"):
-		p.warn("file-name", where, fmt.Sprintf("FileName=%.80q is taken as %q", e.attr("FileName"), name))
+	case name != e.Attr("FileName"):
+		p.warn("file-name", where, fmt.Sprintf("FileName=%.80q is taken as %q", e.Attr("FileName"), name))
 	}
-	file := &catalog.File{Name: name, URL: e.attr("OriginUri")}
+	file := &catalog.File{Name: name, URL: e.Attr("OriginUri")}
 	if at, err := url.Parse(file.URL); err != nil || file.URL != "" && at.Scheme != "http" && at.Scheme != "https" {
 		p.warn("origin-location", where, fmt.Sprintf("OriginUri=%.200q is no http or https address; it cannot be downloaded", file.URL))
 	}
-	if text, has := e.lookup("Size"); has {
+	if text, has := e.Lookup("Size"); has {
 		size, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || size < 0 {
 			p.warn("size-malformed", where, fmt.Sprintf("Size=%.40q is no size; taken as unknown", text))
@@ -100,10 +101,10 @@ func (p *pack) originFile(e *element, where string) *catalog.File {
 		}
 		file.Size = size
 	}
-	file.SHA1 = p.digest(e.attr("Digest"), 20, where)
-	for _, more := range e.all("AdditionalDigest") {
-		if strings.EqualFold(strings.ReplaceAll(more.attr("Algorithm"), "-", ""), "SHA256") {
-			file.SHA256 = p.digest(more.text, 32, where+"/AdditionalDigest")
+	file.SHA1 = p.digest(e.Attr("Digest"), 20, where)
+	for _, more := range e.All("AdditionalDigest") {
+		if strings.EqualFold(strings.ReplaceAll(more.Attr("Algorithm"), "-", ""), "SHA256") {
+			file.SHA256 = p.digest(more.Text, 32, where+"/AdditionalDigest")
 		}
 	}
 	return file
@@ -144,33 +145,33 @@ func (p *pack) program(text, payload, where string) string {
 }
 
 // installer reads how an item is installed; nil when it does not say, or in a way that is not known.
-func (p *pack) installer(e *element, where string) *catalog.Installer {
-	for _, kid := range e.kids {
-		at := where + "/" + kid.name
+func (p *pack) installer(e *markup.Element, where string) *catalog.Installer {
+	for _, kid := range e.Kids {
+		at := where + "/" + kid.Name
 		switch {
-		case kid.space == nsCMD && kid.name == "CommandLineInstallerData":
+		case kid.Space == markup.CommandLine && kid.Name == "CommandLineInstallerData":
 			return p.commandLine(kid, at)
-		case kid.space == nsMSI && kid.name == "MsiInstallerData":
+		case kid.Space == markup.MSI && kid.Name == "MsiInstallerData":
 			return &catalog.Installer{
-				Type: catalog.MSI, File: kid.attr("MsiFile"), Arguments: kid.attr("CommandLine"),
-				ProductCode: kid.attr("ProductCode"), DefaultResult: catalog.Failed, Codes: installerCodes(),
+				Type: catalog.MSI, File: kid.Attr("MsiFile"), Arguments: kid.Attr("CommandLine"),
+				ProductCode: kid.Attr("ProductCode"), DefaultResult: catalog.Failed, Codes: installerCodes(),
 			}
-		case kid.space == nsMSP && kid.name == "MspInstallerData":
+		case kid.Space == markup.MSP && kid.Name == "MspInstallerData":
 			install := &catalog.Installer{
-				Type: catalog.MSP, Arguments: kid.attr("CommandLine"), PatchCode: kid.attr("PatchCode"),
+				Type: catalog.MSP, Arguments: kid.Attr("CommandLine"), PatchCode: kid.Attr("PatchCode"),
 				DefaultResult: catalog.Failed, Codes: installerCodes(),
 			}
 			if install.PatchCode == "" {
-				install.PatchCode = kid.attr("FullFilePatchCode")
+				install.PatchCode = kid.Attr("FullFilePatchCode")
 			}
-			for _, name := range kid.kids {
-				if name.name == "MspFileName" && name.space == nsMSP {
-					install.File = name.text
+			for _, name := range kid.Kids {
+				if name.Name == "MspFileName" && name.Space == markup.MSP {
+					install.File = name.Text
 				}
 			}
 			return install
-		case strings.HasSuffix(kid.name, "InstallerData"):
-			p.warn("installer-unknown", at, fmt.Sprintf("installer of namespace %q is not known", kid.space))
+		case strings.HasSuffix(kid.Name, "InstallerData"):
+			p.warn("installer-unknown", at, fmt.Sprintf("installer of namespace %q is not known", kid.Space))
 		}
 	}
 	return nil
@@ -185,19 +186,19 @@ func installerCodes() []catalog.ReturnCode {
 	}
 }
 
-func (p *pack) commandLine(e *element, where string) *catalog.Installer {
+func (p *pack) commandLine(e *markup.Element, where string) *catalog.Installer {
 	install := &catalog.Installer{
-		Type: catalog.EXE, File: e.attr("Program"), Arguments: e.attr("Arguments"),
-		DefaultResult: p.result(e.attr("DefaultResult"), where), DefaultRestart: flag(e, "RebootByDefault"),
+		Type: catalog.EXE, File: e.Attr("Program"), Arguments: e.Attr("Arguments"),
+		DefaultResult: p.result(e.Attr("DefaultResult"), where), DefaultRestart: flag(e, "RebootByDefault"),
 	}
 	seen := map[int]bool{}
-	for _, kid := range e.kids {
-		if kid.name != "ReturnCode" || kid.space != nsCMD {
+	for _, kid := range e.Kids {
+		if kid.Name != "ReturnCode" || kid.Space != markup.CommandLine {
 			continue
 		}
-		code, err := strconv.ParseInt(kid.attr("Code"), 10, 64)
+		code, err := strconv.ParseInt(kid.Attr("Code"), 10, 64)
 		if err != nil {
-			p.warn("code-malformed", where, fmt.Sprintf("ReturnCode Code=%.40q is no number; left out", kid.attr("Code")))
+			p.warn("code-malformed", where, fmt.Sprintf("ReturnCode Code=%.40q is no number; left out", kid.Attr("Code")))
 			continue
 		}
 		if seen[int(code)] {
@@ -205,9 +206,9 @@ func (p *pack) commandLine(e *element, where string) *catalog.Installer {
 			continue
 		}
 		seen[int(code)] = true
-		one := catalog.ReturnCode{Code: int(code), Result: p.result(kid.attr("Result"), where), Restart: flag(kid, "Reboot")}
-		for _, text := range kid.kids { // the first is in the default language
-			if text.name == "LocalizedDescription" && one.Text == "" {
+		one := catalog.ReturnCode{Code: int(code), Result: p.result(kid.Attr("Result"), where), Restart: flag(kid, "Reboot")}
+		for _, text := range kid.Kids { // the first is in the default language
+			if text.Name == "LocalizedDescription" && one.Text == "" {
 				one.Text = describe(text)
 			}
 		}
@@ -216,10 +217,10 @@ func (p *pack) commandLine(e *element, where string) *catalog.Installer {
 	return install
 }
 
-func describe(e *element) string {
-	for _, kid := range e.kids {
-		if kid.name == "Description" {
-			return kid.text
+func describe(e *markup.Element) string {
+	for _, kid := range e.Kids {
+		if kid.Name == "Description" {
+			return kid.Text
 		}
 	}
 	return ""
@@ -237,15 +238,15 @@ func (p *pack) result(text, where string) catalog.Result {
 }
 
 // uninstaller says how a package is taken away; nil where the author allows it not, or says not how.
-func (p *pack) uninstaller(e *element, install *catalog.Installer) *catalog.Installer {
-	if e.kid("UninstallProperties") == nil || install.Type == catalog.EXE {
+func (p *pack) uninstaller(e *markup.Element, install *catalog.Installer) *catalog.Installer {
+	if e.Kid("UninstallProperties") == nil || install.Type == catalog.EXE {
 		return nil
 	}
 	away := *install
 	away.Arguments = ""
-	for _, kid := range e.kids {
-		if kid.space == nsMSI || kid.space == nsMSP {
-			away.Arguments = kid.attr("UninstallCommandLine")
+	for _, kid := range e.Kids {
+		if kid.Space == markup.MSI || kid.Space == markup.MSP {
+			away.Arguments = kid.Attr("UninstallCommandLine")
 		}
 	}
 	return &away

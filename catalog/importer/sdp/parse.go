@@ -17,6 +17,7 @@ import (
 	"thatch/catalog"
 	"thatch/catalog/importer"
 	"thatch/catalog/importer/cab"
+	"thatch/catalog/importer/sdp/markup"
 )
 
 // Parse implements importer.Source. A file is a package, a catalog of them (v1), or a cabinet or zip archive of either
@@ -207,11 +208,11 @@ func (g *gathering) failed(element string, err error) {
 // xml reads a package or a catalog of them.
 func (g *gathering) xml(ctx context.Context, stream io.Reader) error {
 	watched := &watched{r: stream}
-	split, err := newSplitter(watched)
+	split, err := markup.NewSplitter(watched)
 	for err == nil {
-		var one raw
-		if one, err = split.next(); err == nil {
-			g.one(split.head, one)
+		var one markup.Raw
+		if one, err = split.Next(); err == nil {
+			g.one(split.Around(), one)
 			err = ctx.Err()
 		}
 	}
@@ -241,10 +242,10 @@ func (w *watched) Read(p []byte) (int, error) {
 }
 
 // one reads a package and takes it in.
-func (g *gathering) one(around []byte, from raw) {
+func (g *gathering) one(around []byte, from markup.Raw) {
 	var pending []importer.Warning
-	p := &pack{file: g.file, line: from.line, report: func(w importer.Warning) { pending = append(pending, w) }}
-	root, err := parse(around, from.xml)
+	p := &pack{file: g.file, line: from.Line, report: func(w importer.Warning) { pending = append(pending, w) }}
+	root, err := markup.Parse(around, from.XML)
 	if err == nil {
 		err = p.read(root)
 	}

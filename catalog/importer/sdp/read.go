@@ -9,6 +9,7 @@ import (
 	"thatch/catalog"
 	"thatch/catalog/document"
 	"thatch/catalog/importer"
+	"thatch/catalog/importer/sdp/markup"
 	"thatch/catalog/rule"
 )
 
@@ -64,57 +65,57 @@ func refuse(element, format string, args ...any) error {
 }
 
 // read fills a package from its XML. Its error is a refused.
-func (p *pack) read(root *element) error {
-	if root.space != nsSDP && root.space != nsCatalog {
-		return refuse(root.name, "namespace %q is not that of SDP packages, %s", root.space, nsSDP)
+func (p *pack) read(root *markup.Element) error {
+	if root.Space != markup.SDP && root.Space != markup.Catalog {
+		return refuse(root.Name, "namespace %q is not that of SDP packages, %s", root.Space, markup.SDP)
 	}
-	for _, kid := range root.kids {
-		if kid.name == "Properties" && kid.space != nsSDP {
-			return refuse(kid.name, "namespace %q where %s is wanted", kid.space, nsSDP)
+	for _, kid := range root.Kids {
+		if kid.Name == "Properties" && kid.Space != markup.SDP {
+			return refuse(kid.Name, "namespace %q where %s is wanted", kid.Space, markup.SDP)
 		}
 	}
-	if err := p.properties(root.kid("Properties")); err != nil {
+	if err := p.properties(root.Kid("Properties")); err != nil {
 		return err
 	}
-	for _, kid := range root.kids {
-		if kid.space != nsSDP && kid.name != "Signature" {
-			p.warn("wrong-namespace", kid.name, fmt.Sprintf("namespace %q where %s is wanted; the element is left out", kid.space, nsSDP))
+	for _, kid := range root.Kids {
+		if kid.Space != markup.SDP && kid.Name != "Signature" {
+			p.warn("wrong-namespace", kid.Name, fmt.Sprintf("namespace %q where %s is wanted; the element is left out", kid.Space, markup.SDP))
 		}
 	}
-	p.texts(root.all("LocalizedProperties"))
-	p.details(root.kid("UpdateSpecificData"))
+	p.texts(root.All("LocalizedProperties"))
+	p.details(root.Kid("UpdateSpecificData"))
 	p.related(root)
 	return p.rules(root)
 }
 
-func (p *pack) properties(e *element) error {
+func (p *pack) properties(e *markup.Element) error {
 	if e == nil {
 		return refuse("Properties", "the element is missing; it names the package")
 	}
-	id, ok := guid(e.attr("PackageID"))
+	id, ok := guid(e.Attr("PackageID"))
 	if !ok {
-		return refuse("Properties", "PackageID=%.60q is no GUID", e.attr("PackageID"))
+		return refuse("Properties", "PackageID=%.60q is no GUID", e.Attr("PackageID"))
 	}
 	p.id = id
-	p.created = p.date(e.attr("CreationDate"))
+	p.created = p.date(e.Attr("CreationDate"))
 	u := &p.update
-	u.Source, u.Vendor, u.URL = Name, e.attr("VendorName"), e.first("MoreInfoUrl")
+	u.Source, u.Vendor, u.URL = Name, e.Attr("VendorName"), e.First("MoreInfoUrl")
 	if u.Vendor == "" {
 		p.warn("vendor-missing", "Properties", "VendorName is missing")
 	}
 	if u.URL == "" {
-		u.URL = e.first("SupportUrl")
+		u.URL = e.First("SupportUrl")
 	}
-	products := e.content("ProductName")
+	products := e.Content("ProductName")
 	u.Product = catalog.Product{Name: strings.Join(products, ", "), Family: u.Vendor}
-	switch state := e.attr("PublicationState"); state {
+	switch state := e.Attr("PublicationState"); state {
 	case "", "Published":
 	case "Expired":
 		u.Withdrawn = true
 	default:
 		p.warn("state-unknown", "Properties", fmt.Sprintf("PublicationState=%q is neither Published nor Expired; taken as Published", state))
 	}
-	switch kind := e.attr("UpdateType"); kind {
+	switch kind := e.Attr("UpdateType"); kind {
 	case "", "Software", "Driver":
 	case "Detectoid":
 		u.Detector = true
@@ -146,10 +147,10 @@ func parseDate(text string) (string, bool) {
 }
 
 // texts takes the titles: the first language is the default, further ones are kept beside.
-func (p *pack) texts(all []*element) {
+func (p *pack) texts(all []*markup.Element) {
 	seen := map[string]bool{}
 	for i, e := range all {
-		text := catalog.Text{Language: strings.ToLower(e.first("Language")), Title: e.first("Title"), Description: e.first("Description")}
+		text := catalog.Text{Language: strings.ToLower(e.First("Language")), Title: e.First("Title"), Description: e.First("Description")}
 		if seen[text.Language] {
 			p.warn("text-repeated", "LocalizedProperties", fmt.Sprintf("language %q occurs twice; the first is taken", text.Language))
 			continue
@@ -169,23 +170,23 @@ func (p *pack) texts(all []*element) {
 }
 
 // details takes severity, classification and the names of bulletin and article.
-func (p *pack) details(e *element) {
+func (p *pack) details(e *markup.Element) {
 	u := &p.update
 	u.Name = u.Title
 	u.Bulletin = bulletinID(u.Vendor, p.id)
 	if e == nil {
 		return // an application: nothing is said of it as an update
 	}
-	u.Class = e.attr("UpdateClassification")
-	u.Severity = p.severity(e.attr("MsrcSeverity"))
-	for _, cve := range e.content("CveID") {
+	u.Class = e.Attr("UpdateClassification")
+	u.Severity = p.severity(e.Attr("MsrcSeverity"))
+	for _, cve := range e.Content("CveID") {
 		u.CVEs = append(u.CVEs, strings.ToUpper(cve))
 	}
 	slices.Sort(u.CVEs)
 	u.CVEs = slices.Compact(u.CVEs)
-	article := named(e.first("KBArticleID"))
+	article := named(e.First("KBArticleID"))
 	u.KB = digits(article)
-	p.article = named(e.first("SecurityBulletinID"))
+	p.article = named(e.First("SecurityBulletinID"))
 	if p.article == "" {
 		p.article = article
 	}
@@ -231,12 +232,12 @@ func digits(article string) string {
 }
 
 // related takes the edges to other packages.
-func (p *pack) related(root *element) {
+func (p *pack) related(root *markup.Element) {
 	u := &p.update
-	u.Supersedes = p.ids(root.kid("SupersededPackages"), "SupersededPackages")
-	u.Bundles = p.ids(root.kid("BundledPackages"), "BundledPackages")
-	for _, prerequisites := range root.all("Prerequisites") {
-		for _, group := range prerequisites.all("AtLeastOne") {
+	u.Supersedes = p.ids(root.Kid("SupersededPackages"), "SupersededPackages")
+	u.Bundles = p.ids(root.Kid("BundledPackages"), "BundledPackages")
+	for _, prerequisites := range root.All("Prerequisites") {
+		for _, group := range prerequisites.All("AtLeastOne") {
 			if ids := p.ids(group, "Prerequisites/AtLeastOne"); len(ids) > 0 {
 				u.Prerequisites = append(u.Prerequisites, ids)
 			}
@@ -245,9 +246,9 @@ func (p *pack) related(root *element) {
 }
 
 // ids reads PackageIDs as ids of updates, without repetitions and in the author's order.
-func (p *pack) ids(e *element, where string) (ids []string) {
+func (p *pack) ids(e *markup.Element, where string) (ids []string) {
 	seen := map[string]bool{}
-	for _, text := range e.content("PackageID") {
+	for _, text := range e.Content("PackageID") {
 		id, ok := guid(text)
 		switch {
 		case !ok:
@@ -263,17 +264,17 @@ func (p *pack) ids(e *element, where string) (ids []string) {
 }
 
 // rules makes the rules of the update, and the packages.
-func (p *pack) rules(root *element) error {
+func (p *pack) rules(root *markup.Element) error {
 	own := p.groupsOf(root, "")
 	own.superseded = nil // the schema has no such group here
-	elements := root.all("InstallableItem")
+	elements := root.All("InstallableItem")
 	items := make([]item, 0, len(elements))
 	seen := map[string]bool{}
 	for i, e := range elements {
 		where := fmt.Sprintf("InstallableItem[%d]", i+1)
-		id, ok := guid(e.attr("ID"))
+		id, ok := guid(e.Attr("ID"))
 		if !ok || seen[id] {
-			return refuse(where, "ID=%.60q is no GUID, or that of an item before", e.attr("ID"))
+			return refuse(where, "ID=%.60q is no GUID, or that of an item before", e.Attr("ID"))
 		}
 		seen[id] = true
 		one, languages, err := p.itemRules(e, where, own)
@@ -312,13 +313,13 @@ func (one *packageDocument) own(of item) {
 
 // itemRules reads the rules and languages of one item. What is not there counts as false; where the package itself
 // says when it is installed, that is enough.
-func (p *pack) itemRules(e *element, where string, own groups) (item, []string, error) {
-	languages, err := document.NormalLanguages(e.content("Language"))
+func (p *pack) itemRules(e *markup.Element, where string, own groups) (item, []string, error) {
+	languages, err := document.NormalLanguages(e.Content("Language"))
 	if err != nil {
 		return item{}, nil, refuse(where+"/Language", "%v", err)
 	}
 	one := item{languages: strings.Join(languages, ",")}
-	applicability := e.kid("ApplicabilityRules")
+	applicability := e.Kid("ApplicabilityRules")
 	if applicability == nil {
 		one.installable = constant(true)
 	} else {

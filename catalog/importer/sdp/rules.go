@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"thatch/catalog/importer/sdp/markup"
 	"thatch/catalog/rule"
 )
 
@@ -14,24 +15,24 @@ type groups struct {
 }
 
 // groupsOf reads the rule groups under an element: at package level, or in an item's ApplicabilityRules.
-func (p *pack) groupsOf(parent *element, where string) groups {
-	metadata := parent.kid("Metadata")
+func (p *pack) groupsOf(parent *markup.Element, where string) groups {
+	metadata := parent.Kid("Metadata")
 	read := func(name string) *rule.Rule {
-		group := parent.kid(name)
+		group := parent.Kid(name)
 		if group == nil {
 			return nil
 		}
 		at := where + name
-		switch len(group.kids) {
+		switch len(group.Kids) {
 		case 0:
 			p.warn("rule-missing", at, "the group holds no rule; it counts as missing")
 			return nil
 		case 1:
 		default:
-			p.warn("rule-several", at, fmt.Sprintf("the group holds %d rules where one is allowed; all of them must hold", len(group.kids)))
+			p.warn("rule-several", at, fmt.Sprintf("the group holds %d rules where one is allowed; all of them must hold", len(group.Kids)))
 		}
 		var rules []*rule.Rule
-		for _, kid := range group.kids {
+		for _, kid := range group.Kids {
 			rules = append(rules, p.rule(kid, metadata, at))
 		}
 		return allOf(rules...)
@@ -47,67 +48,67 @@ func constant(value bool) *rule.Rule {
 }
 
 // rule translates one rule element: local names and attributes as they are.
-func (p *pack) rule(e, metadata *element, at string) *rule.Rule {
-	node := &rule.Rule{Op: e.name, With: attributes(e)}
-	switch e.space {
-	case nsLAR, nsBAR, nsMSIAR, nsDriver:
+func (p *pack) rule(e, metadata *markup.Element, at string) *rule.Rule {
+	node := &rule.Rule{Op: e.Name, With: attributes(e)}
+	switch e.Space {
+	case markup.LAR, markup.BAR, markup.MSIAR, markup.Driver:
 	default:
 		// Under its bare name it could be taken for a rule that it is not.
-		node.Op = "{" + e.space + "}" + e.name
+		node.Op = "{" + e.Space + "}" + e.Name
 		kind := "unknown-rule"
-		if strings.Contains(e.space, "CorporatePublishing/") {
+		if strings.Contains(e.Space, "CorporatePublishing/") {
 			kind = "wrong-namespace"
 		}
-		p.warn(kind, at, fmt.Sprintf("<%s> of namespace %q is no known rule; computers will not be able to tell", e.name, e.space))
+		p.warn(kind, at, fmt.Sprintf("<%s> of namespace %q is no known rule; computers will not be able to tell", e.Name, e.Space))
 	}
-	for _, kid := range e.kids {
-		if e.space == nsMSIAR || e.space == nsDriver {
+	for _, kid := range e.Kids {
+		if e.Space == markup.MSIAR || e.Space == markup.Driver {
 			node.Rules = append(node.Rules, data(kid)) // Feature, Product, Component
 			continue
 		}
-		node.Rules = append(node.Rules, p.rule(kid, metadata, at+"/"+e.name))
+		node.Rules = append(node.Rules, p.rule(kid, metadata, at+"/"+e.Name))
 	}
 	if wanted := metadataOf(e); wanted != "" {
-		for _, kid := range metadata.children() {
-			if kid.name == wanted {
+		for _, kid := range metadata.Children() {
+			if kid.Name == wanted {
 				node.Rules = append(node.Rules, data(kid))
 			}
 		}
 	}
-	if e.name == "InstalledOnce" {
+	if e.Name == "InstalledOnce" {
 		node.With = with(node.With, rule.Update, updateID(p.id))
 	}
 	return node
 }
 
 // metadataOf names the metadata that a rule without attributes reads.
-func metadataOf(e *element) string {
+func metadataOf(e *markup.Element) string {
 	switch {
-	case e.space == nsMSIAR && strings.HasPrefix(e.name, "MsiApplication"):
+	case e.Space == markup.MSIAR && strings.HasPrefix(e.Name, "MsiApplication"):
 		return "MsiApplicationMetadata"
-	case e.space == nsMSIAR && strings.HasPrefix(e.name, "MsiPatch") && e.name != "MsiPatchInstalledForProduct":
+	case e.Space == markup.MSIAR && strings.HasPrefix(e.Name, "MsiPatch") && e.Name != "MsiPatchInstalledForProduct":
 		return "MsiPatchMetadata"
-	case e.space == nsDriver:
+	case e.Space == markup.Driver:
 		return "WindowsDriverMetaData"
 	}
 	return ""
 }
 
 // data keeps an element that is no rule, whole.
-func data(e *element) *rule.Rule {
-	node := &rule.Rule{Op: e.name, With: attributes(e)}
-	if e.text != "" {
-		node.With = with(node.With, rule.Text, e.text)
+func data(e *markup.Element) *rule.Rule {
+	node := &rule.Rule{Op: e.Name, With: attributes(e)}
+	if e.Text != "" {
+		node.With = with(node.With, rule.Text, e.Text)
 	}
-	for _, kid := range e.kids {
+	for _, kid := range e.Kids {
 		node.Rules = append(node.Rules, data(kid))
 	}
 	return node
 }
 
-func attributes(e *element) map[string]string {
+func attributes(e *markup.Element) map[string]string {
 	var found map[string]string
-	for _, a := range e.attrs {
+	for _, a := range e.Attrs {
 		if a.Name.Space == "" && a.Name.Local != "xmlns" {
 			found = with(found, a.Name.Local, a.Value)
 		}
@@ -121,13 +122,6 @@ func with(m map[string]string, key, value string) map[string]string {
 	}
 	m[key] = value
 	return m
-}
-
-func (e *element) children() []*element {
-	if e == nil {
-		return nil
-	}
-	return e.kids
 }
 
 // allOf and anyOf join rules; what is always true or false falls out.

@@ -18,6 +18,7 @@ import (
 	"strings"
 
 	"thatch/catalog/importer"
+	"thatch/catalog/importer/sdp/markup"
 )
 
 // importerVersion is part of every fingerprint: raise it when the same file would give other documents.
@@ -101,7 +102,7 @@ func (s *Source) describe(ctx context.Context, req importer.Request, item import
 	}
 	if folder && strings.EqualFold(filepath.Ext(item.Name), ".xml") {
 		head, err := fetch.Head(ctx, item, headSize)
-		if err != nil || !strings.Contains(strings.ReplaceAll(string(head), "\x00", ""), catalogElement) {
+		if err != nil || !strings.Contains(strings.ReplaceAll(string(head), "\x00", ""), markup.CatalogElement) {
 			return importer.File{}, ctx.Err()
 		}
 	}
@@ -125,7 +126,7 @@ func (s *Source) describePackage(ctx context.Context, req importer.Request, item
 		return file, err
 	}
 	defer stream.Close()
-	content, err := io.ReadAll(io.LimitReader(stream, maxPackage+1))
+	content, err := io.ReadAll(io.LimitReader(stream, markup.MaxPackage+1))
 	if err != nil {
 		return file, fmt.Errorf("read %s: %w", item.Path, err)
 	}

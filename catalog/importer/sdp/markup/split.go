@@ -1,4 +1,6 @@
-package sdp
+// Package markup reads the XML of SDP packages and of catalogs of them: as a stream, one package at a time, each as a
+// tree of elements.
+package markup
 
 import (
 	"bytes"
@@ -14,17 +16,23 @@ import (
 )
 
 const (
-	maxPackage = 16 << 20 // bytes of one package's XML; the largest known has 0.2 MB
-	chunk      = 64 << 10
+	// MaxPackage is the largest package that is read, in bytes; the largest known has 0.2 MB.
+	MaxPackage = 16 << 20
+
+	chunk = 64 << 10
 )
 
-const packageElement, catalogElement = "SoftwareDistributionPackage", "SystemsManagementCatalog"
+// The elements that a file can have as its root.
+const (
+	PackageElement = "SoftwareDistributionPackage"
+	CatalogElement = "SystemsManagementCatalog"
+)
 
 var errCut = errors.New("the file is cut short; fetch it again")
 
-// splitter cuts a stream of XML into its packages, each as bytes with the start tags around it, so that one that is
+// Splitter cuts a stream of XML into its packages, each as bytes with the start tags around it, so that one that is
 // broken costs no other and only one is in memory.
-type splitter struct {
+type Splitter struct {
 	r    io.Reader
 	buf  []byte
 	pos  int
@@ -34,14 +42,16 @@ type splitter struct {
 	name string // of the catalog element, as it is written
 }
 
-// raw is one package as it was found.
-type raw struct {
-	xml  []byte // valid until the next call
-	line int    // where it begins, from 1
+// Raw is one package as it was found.
+type Raw struct {
+	XML  []byte // valid until the next call
+	Line int    // where it begins, from 1
 }
 
-func newSplitter(r io.Reader) (*splitter, error) {
-	s := &splitter{r: r}
+// NewSplitter reads up to the first package. A stream that is no catalog and no package is an error, as is one that
+// ends too early, then or later: "the file is cut short".
+func NewSplitter(r io.Reader) (*Splitter, error) {
+	s := &Splitter{r: r}
 	if err := s.need(4); err != nil && !errors.Is(err, errCut) {
 		return nil, err
 	}
@@ -56,13 +66,16 @@ func newSplitter(r io.Reader) (*splitter, error) {
 	return s, s.root()
 }
 
-func (s *splitter) decode(from encoding.Encoding) {
+func (s *Splitter) decode(from encoding.Encoding) {
 	rest := io.MultiReader(bytes.NewReader(bytes.Clone(s.buf[s.pos:])), s.r)
 	s.r, s.buf, s.pos, s.done = transform.NewReader(rest, from.NewDecoder()), nil, 0, false
 }
 
+// Around is the start tag of the catalog that the packages stand in, empty for a single package; for Parse.
+func (s *Splitter) Around() []byte { return s.head }
+
 // root reads up to the first start tag.
-func (s *splitter) root() error {
+func (s *Splitter) root() error {
 	for {
 		markup, err := s.markup()
 		if err != nil {
@@ -74,10 +87,10 @@ func (s *splitter) root() error {
 				return err
 			}
 		case markup[1] == '?' || markup[1] == '!':
-		case localName(markup) == packageElement:
+		case localName(markup) == PackageElement:
 			s.pos -= len(markup)
 			return nil
-		case localName(markup) == catalogElement:
+		case localName(markup) == CatalogElement:
 			s.head, s.name = bytes.Clone(markup), fullName(markup)
 			if bytes.HasSuffix(markup, []byte("/>")) {
 				s.name = "" // an empty catalog
@@ -85,13 +98,13 @@ func (s *splitter) root() error {
 			return nil
 		default:
 			return fmt.Errorf("line %d: the root element is %.80s, where %s or %s is wanted: this is no SDP package and no catalog of them",
-				s.at(), fullName(markup), packageElement, catalogElement)
+				s.at(), fullName(markup), PackageElement, CatalogElement)
 		}
 	}
 }
 
 // declared obeys an XML declaration that names an encoding.
-func (s *splitter) declared(declaration []byte) error {
+func (s *Splitter) declared(declaration []byte) error {
 	_, after, found := strings.Cut(string(declaration), "encoding")
 	if !found {
 		return nil
@@ -111,30 +124,30 @@ func (s *splitter) declared(declaration []byte) error {
 	return fmt.Errorf("line %d: encoding %.40q is not read; save the file as UTF-8", s.at(), name)
 }
 
-// next returns the next package, io.EOF after the last.
-func (s *splitter) next() (raw, error) {
+// Next returns the next package, io.EOF after the last.
+func (s *Splitter) Next() (Raw, error) {
 	if s.name == "" && s.head != nil {
-		return raw{}, io.EOF
+		return Raw{}, io.EOF
 	}
 	for {
 		markup, err := s.markup()
 		if err != nil {
-			return raw{}, err
+			return Raw{}, err
 		}
 		switch {
 		case bytes.HasPrefix(markup, []byte("</")):
 			if string(bytes.TrimRight(markup[2:len(markup)-1], " \t\r\n")) == s.name {
 				s.name = ""
-				return raw{}, io.EOF
+				return Raw{}, io.EOF
 			}
-		case markup[1] != '?' && markup[1] != '!' && localName(markup) == packageElement:
+		case markup[1] != '?' && markup[1] != '!' && localName(markup) == PackageElement:
 			return s.whole(markup)
 		}
 	}
 }
 
 // whole reads to the end of the package whose start tag was just read.
-func (s *splitter) whole(tag []byte) (raw, error) {
+func (s *Splitter) whole(tag []byte) (Raw, error) {
 	from, line := len(tag), s.at()
 	if s.head == nil {
 		s.head = []byte{} // nothing follows a root element
@@ -144,31 +157,31 @@ func (s *splitter) whole(tag []byte) (raw, error) {
 	s.pos -= from // need keeps what is behind pos
 	if bytes.HasSuffix(tag, []byte("/>")) {
 		s.pos += from
-		return raw{xml: s.buf[s.pos-from : s.pos], line: line}, nil
+		return Raw{XML: s.buf[s.pos-from : s.pos], Line: line}, nil
 	}
 	for {
 		if i := bytes.Index(s.buf[s.pos+from:], closing); i >= 0 {
 			from += i // where the end tag begins
 			end := s.pos + from + len(closing)
 			if j := bytes.IndexByte(s.buf[end:], '>'); j >= 0 {
-				found := raw{xml: s.buf[s.pos : end+j+1], line: line}
+				found := Raw{XML: s.buf[s.pos : end+j+1], Line: line}
 				s.pos = end + j + 1
 				return found, nil
 			}
 		} else {
 			from = max(from, len(s.buf)-s.pos-len(closing)+1)
 		}
-		if len(s.buf)-s.pos > maxPackage {
-			return raw{}, fmt.Errorf("line %d: a package of more than %d bytes", line, maxPackage)
+		if len(s.buf)-s.pos > MaxPackage {
+			return Raw{}, fmt.Errorf("line %d: a package of more than %d bytes", line, MaxPackage)
 		}
 		if err := s.fill(); err != nil {
-			return raw{}, fmt.Errorf("the package that begins in line %d does not end: %w", line, err)
+			return Raw{}, fmt.Errorf("the package that begins in line %d does not end: %w", line, err)
 		}
 	}
 }
 
 // markup steps over text and returns the next tag, comment, declaration or CDATA section whole.
-func (s *splitter) markup() ([]byte, error) {
+func (s *Splitter) markup() ([]byte, error) {
 	for {
 		if i := bytes.IndexByte(s.buf[s.pos:], '<'); i >= 0 {
 			s.pos += i
@@ -193,8 +206,8 @@ func (s *splitter) markup() ([]byte, error) {
 			s.pos += i
 			return s.buf[s.pos-i : s.pos], nil
 		}
-		if len(s.buf)-s.pos > maxPackage {
-			return nil, fmt.Errorf("line %d: markup of more than %d bytes", s.at(), maxPackage)
+		if len(s.buf)-s.pos > MaxPackage {
+			return nil, fmt.Errorf("line %d: markup of more than %d bytes", s.at(), MaxPackage)
 		}
 		if err := s.fill(); err != nil {
 			return nil, err
@@ -226,7 +239,7 @@ func closes(window []byte, from int, closing string) int {
 	return 0
 }
 
-func (s *splitter) need(n int) error {
+func (s *Splitter) need(n int) error {
 	for len(s.buf)-s.pos < n {
 		if err := s.fill(); err != nil {
 			return err
@@ -237,7 +250,7 @@ func (s *splitter) need(n int) error {
 
 // fill reads more and drops what lies before pos. The end of the stream is errCut: whoever wants more has not seen
 // the end of what it reads.
-func (s *splitter) fill() error {
+func (s *Splitter) fill() error {
 	if s.done {
 		return errCut
 	}
@@ -263,7 +276,7 @@ func (s *splitter) fill() error {
 }
 
 // at is the line of pos.
-func (s *splitter) at() int { return s.line + bytes.Count(s.buf[:s.pos], []byte("\n")) + 1 }
+func (s *Splitter) at() int { return s.line + bytes.Count(s.buf[:s.pos], []byte("\n")) + 1 }
 
 // fullName is the name in a start tag, with its prefix.
 func fullName(tag []byte) string {
