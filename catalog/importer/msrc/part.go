@@ -258,6 +258,10 @@ func (r *bodyReader) count(size int) int { return r.number(len(r.rest) / size) }
 
 func (r *bodyReader) text() string {
 	n := r.number(len(r.rest))
+	if n > len(r.rest) { // the length itself took a byte
+		r.bad, r.rest = true, nil
+		return ""
+	}
 	s := string(r.rest[:n])
 	r.rest = r.rest[n:]
 	return s

@@ -52,7 +52,7 @@ const (
 
 func newScanner(r io.Reader) *scanner {
 	s := &scanner{r: r, buf: make([]byte, 0, bufferSize)}
-	s.fill()
+	s.need(3)
 	switch {
 	case bytes.HasPrefix(s.buf, []byte{0xef, 0xbb, 0xbf}):
 		s.hadBOM, s.pos = true, 3
