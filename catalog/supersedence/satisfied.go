@@ -125,7 +125,7 @@ func (q *question) holds(later, kb string) bool {
 		if k != nil && lk.inOrder() && lk == q.view.kind(q.platform, k) && lm > km {
 			return true
 		}
-		if q.covers(lk, kb, product) {
+		if q.covers(lk, kb, product) && (lk != hotpatch || lm > km) { // of the same month, all its hotpatches are wanted
 			return true
 		}
 	}

@@ -178,7 +178,7 @@ func TestLocationsThatAreNone(t *testing.T) {
 	for from, want := range map[string]string{
 		server.URL + "/json":       "not an index",
 		server.URL + "/half":       "not an index",
-		server.URL + "/page":       "no CVRF documents",
+		server.URL + "/sub/page":   "no CVRF documents",
 		server.URL + "/absent":     "404",
 		"http://":                  "no URL",
 		"http://127.0.0.1:1/x":     "refused",
