@@ -84,13 +84,17 @@ func TestPartsReadBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := part{revision: text.Draw(t, "revision")}
 		for range rapid.IntRange(0, 4).Draw(t, "cves") {
-			p.cves = append(p.cves, catalog.CVE{ID: text.Draw(t, "id"), Title: text.Draw(t, "title"), Severity: rapid.SampledFrom(severityCodes).Draw(t, "severity"),
-				Score: float64(rapid.IntRange(0, 100).Draw(t, "score")) / 10, Vector: text.Draw(t, "vector"), Exploited: rapid.Bool().Draw(t, "exploited"), Disclosed: rapid.Bool().Draw(t, "disclosed")})
+			p.cves = append(p.cves, catalog.CVE{
+				ID: text.Draw(t, "id"), Title: text.Draw(t, "title"), Severity: rapid.SampledFrom(severityCodes).Draw(t, "severity"),
+				Score: float64(rapid.IntRange(0, 100).Draw(t, "score")) / 10, Vector: text.Draw(t, "vector"), Exploited: rapid.Bool().Draw(t, "exploited"), Disclosed: rapid.Bool().Draw(t, "disclosed"),
+			})
 		}
 		for range rapid.IntRange(0, 3).Draw(t, "pairs") {
-			pair := partPair{product: catalog.Product{ID: text.Draw(t, "product"), Name: text.Draw(t, "name"), Family: text.Draw(t, "family")}, severity: rapid.SampledFrom(severityCodes).Draw(t, "severity"),
+			pair := partPair{
+				product: catalog.Product{ID: text.Draw(t, "product"), Name: text.Draw(t, "name"), Family: text.Draw(t, "family")}, severity: rapid.SampledFrom(severityCodes).Draw(t, "severity"),
 				class: text.Draw(t, "class"), restart: text.Draw(t, "restart"), fixed: text.Draw(t, "fixed"), url: text.Draw(t, "url"),
-				supersedes: rapid.SliceOfN(text, 0, 3).Draw(t, "supersedes"), cves: []int{}}
+				supersedes: rapid.SliceOfN(text, 0, 3).Draw(t, "supersedes"), cves: []int{},
+			}
 			if len(p.cves) > 0 {
 				pair.cves = rapid.SliceOfN(rapid.IntRange(0, len(p.cves)-1), 0, 3).Draw(t, "rows")
 			}
