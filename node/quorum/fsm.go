@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"thatch/node/store"
+	"thatch/node/store/batch"
 )
 
 // machine applies committed entries to the database. Raft calls ApplyBatch, Snapshot and Restore from one goroutine.
@@ -67,11 +68,11 @@ func (m *machine) apply(logs []*raft.Log) (map[uint64]store.Applied, error) {
 			answers[entry.Index] = store.Applied{Index: entry.Index}
 			continue
 		}
-		batch, err := store.Decode(entry.Data)
+		made, err := batch.Decode(entry.Data)
 		if err != nil {
 			return nil, fmt.Errorf("entry %d of the log: %w", entry.Index, err)
 		}
-		entries = append(entries, store.Entry{Index: entry.Index, Batch: batch})
+		entries = append(entries, store.Entry{Index: entry.Index, Batch: made})
 	}
 	if len(entries) == 0 {
 		return answers, nil

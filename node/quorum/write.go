@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"thatch/node/store"
+	"thatch/node/store/batch"
 )
 
 // Forwarder carries an encoded batch to the node that leads, whose Accept answers. An error that wraps ErrNotLeader
@@ -28,7 +29,7 @@ func (q *Quorum) Write(ctx context.Context, b store.Batch) (store.Applied, error
 	if q.config.Forward != nil && b.Request == "" {
 		b.Request = uuid.NewString()
 	}
-	encoded, err := store.Encode(b)
+	encoded, err := batch.Encode(b)
 	if err != nil {
 		return store.Applied{}, err
 	}

@@ -2,11 +2,16 @@ package store
 
 import (
 	"context"
+	"database/sql/driver"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
+	"strings"
+
+	"thatch/node/store/batch"
+	"thatch/node/store/sqlite"
 )
 
 // RequestsKept is for how many indexes a request id is remembered.
@@ -25,11 +30,11 @@ func (db *DB) Write(ctx context.Context, b Batch) (Applied, error) {
 	if err := ctx.Err(); err != nil {
 		return Applied{}, err
 	}
-	encoded, err := Encode(b)
+	encoded, err := batch.Encode(b)
 	if err != nil {
 		return Applied{}, err
 	}
-	b, err = Decode(encoded)
+	b, err = batch.Decode(encoded)
 	if err != nil {
 		return Applied{}, err
 	}
@@ -107,7 +112,7 @@ func (db *DB) transact(entries []Entry, answers []Applied, last uint64) (*transa
 			return t, nil
 		}
 		// An error may have ended the transaction already. Where not even this works, the next BEGIN says so.
-		t.conn.exec("ROLLBACK")
+		t.conn.Exec("ROLLBACK")
 		if !errors.Is(err, errUndo) {
 			return nil, err
 		}
@@ -120,16 +125,17 @@ var errUndo = errors.New("a group has to be undone")
 
 // transaction applies entries on the writing connection.
 type transaction struct {
-	conn    *conn
+	conn    *sqlite.Conn
 	last    uint64 // index applied last
 	topics  map[string]bool
 	schema  bool // a statement changed the schema
 	careful bool // a savepoint for every group
+	args    []driver.NamedValue
 }
 
 // run applies the entries and commits. An error means that nothing was applied and must stop the node.
 func (t *transaction) run(entries []Entry, answers []Applied) error {
-	if _, err := t.conn.exec("BEGIN IMMEDIATE"); err != nil {
+	if _, err := t.conn.Exec("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
 	for i, e := range entries {
@@ -143,10 +149,10 @@ func (t *transaction) run(entries []Entry, answers []Applied) error {
 		answers[i] = answer
 		t.last = e.Index
 	}
-	if _, err := t.conn.exec("UPDATE applied SET idx = ?", int64(t.last)); err != nil {
+	if _, err := t.conn.Exec("UPDATE applied SET idx = ?", int64(t.last)); err != nil {
 		return err
 	}
-	_, err := t.conn.exec("COMMIT")
+	_, err := t.conn.Exec("COMMIT")
 	return err
 }
 
@@ -190,7 +196,7 @@ func (t *transaction) group(index uint64, all []Statement, start, stop int) (*Co
 	// A single statement that fails is undone by SQLite itself.
 	save := t.careful && (stop-start > 1 || all[start].Want != 0)
 	if save {
-		if _, err := t.conn.exec("SAVEPOINT grp"); err != nil {
+		if _, err := t.conn.Exec("SAVEPOINT grp"); err != nil {
 			return nil, err
 		}
 	}
@@ -209,34 +215,34 @@ func (t *transaction) group(index uint64, all []Statement, start, stop int) (*Co
 		return nil, errUndo
 	}
 	if save {
-		_, err := t.conn.exec("RELEASE grp")
+		_, err := t.conn.Exec("RELEASE grp")
 		return nil, err
 	}
 	return nil, nil
 }
 
 func (t *transaction) undo() error {
-	if _, err := t.conn.exec("ROLLBACK TO grp"); err != nil {
+	if _, err := t.conn.Exec("ROLLBACK TO grp"); err != nil {
 		return err
 	}
-	_, err := t.conn.exec("RELEASE grp")
+	_, err := t.conn.Exec("RELEASE grp")
 	return err
 }
 
 // statement runs one. An error is this machine's, a conflict the same on every node.
 func (t *transaction) statement(index uint64, at int, s Statement) (*Conflict, error) {
 	conflict := &Conflict{Group: s.Group, Statement: at, Want: s.Want}
-	p, err := t.conn.prepare(s.SQL)
-	if err == nil && p.inputs != len(s.Args) {
-		conflict.Problem, conflict.Broken = fmt.Sprintf("%d arguments for %d parameters", len(s.Args), p.inputs), true
+	if inputs := batch.Parameters(s.SQL); inputs != len(s.Args) {
+		conflict.Problem, conflict.Broken = fmt.Sprintf("%d arguments for %d parameters", len(s.Args), inputs), true
 		return conflict, nil
 	}
+	p, err := t.conn.Prepare(s.SQL)
 	var rows int
 	if err == nil {
-		rows, err = t.conn.run(p, t.conn.resolved(s.Args, index, at))
+		rows, err = t.conn.Run(p, t.bind(s.Args, index, at))
 	}
 	if err != nil {
-		isSteady, constraint := steady(err)
+		isSteady, constraint := sqlite.Steady(err)
 		if !isSteady {
 			return nil, err
 		}
@@ -247,16 +253,46 @@ func (t *transaction) statement(index uint64, at int, s Statement) (*Conflict, e
 		conflict.Got = rows
 		return conflict, nil
 	}
-	if p.journal {
+	if writesJournal(s.SQL) {
 		t.topics[TopicDocuments] = true
 	}
-	t.schema = t.schema || p.schema
+	t.schema = t.schema || changesSchema(s.SQL)
 	return nil, nil
+}
+
+// bind resolves the arguments of a statement. What it returns is good until the next call.
+func (t *transaction) bind(args []any, index uint64, position int) []driver.NamedValue {
+	t.args = t.args[:0]
+	for i, arg := range args {
+		value := arg
+		switch v := arg.(type) {
+		case int:
+			value = int64(v)
+		case Index:
+			value = int64(index)
+		case Position:
+			value = int64(position) + int64(v)
+		case []byte:
+			if v == nil {
+				value = nil
+			}
+		}
+		t.args = append(t.args, driver.NamedValue{Ordinal: i + 1, Value: value})
+	}
+	return t.args
+}
+
+// writesJournal says whether a statement adds to the journal: all such statements are made in document.go.
+func writesJournal(text string) bool { return strings.HasPrefix(text, "INSERT INTO journal") }
+
+func changesSchema(text string) bool {
+	return strings.HasPrefix(text, "CREATE") || strings.HasPrefix(text, "ALTER") || strings.HasPrefix(text, "DROP") ||
+		strings.HasPrefix(text, "UPDATE applied")
 }
 
 // request answers a batch that was applied before.
 func (t *transaction) request(id string) (Applied, bool, error) {
-	values, err := t.conn.row("SELECT idx, conflicts FROM request WHERE id = ?", id)
+	values, err := t.conn.Row("SELECT idx, conflicts FROM request WHERE id = ?", id)
 	if errors.Is(err, io.EOF) {
 		return Applied{}, false, nil
 	}
@@ -295,13 +331,13 @@ func (t *transaction) remember(id string, answer Applied) error {
 		}
 		conflicts = string(text)
 	}
-	if _, err := t.conn.exec("INSERT INTO request (id, idx, conflicts) VALUES (?, ?, ?)",
+	if _, err := t.conn.Exec("INSERT INTO request (id, idx, conflicts) VALUES (?, ?, ?)",
 		id, int64(answer.Index), conflicts); err != nil {
 		return err
 	}
 	if answer.Index <= RequestsKept {
 		return nil
 	}
-	_, err := t.conn.exec("DELETE FROM request WHERE idx < ?", int64(answer.Index-RequestsKept))
+	_, err := t.conn.Exec("DELETE FROM request WHERE idx < ?", int64(answer.Index-RequestsKept))
 	return err
 }

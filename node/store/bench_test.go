@@ -7,6 +7,7 @@ import (
 
 	"thatch/catalog/document"
 	"thatch/node/store"
+	encoding "thatch/node/store/batch"
 	"thatch/node/store/storetest"
 )
 
@@ -39,8 +40,8 @@ func BenchmarkPutDocuments(b *testing.B) {
 func benchPut(b *testing.B, former func(string) store.Former) {
 	batches := putBatches(b, 20_000, strings.Repeat("x", 760), former)
 	encoded := make([][]byte, len(batches))
-	for i, batch := range batches {
-		data, err := store.Encode(batch)
+	for i, one := range batches {
+		data, err := encoding.Encode(one)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -51,11 +52,11 @@ func benchPut(b *testing.B, former func(string) store.Former) {
 		db := storetest.Open(b)
 		b.StartTimer()
 		for i, data := range encoded {
-			batch, err := store.Decode(data)
+			one, err := encoding.Decode(data)
 			if err != nil {
 				b.Fatal(err)
 			}
-			if _, err := db.ApplyAt([]store.Entry{{Index: uint64(i + 1), Batch: batch}}); err != nil {
+			if _, err := db.ApplyAt([]store.Entry{{Index: uint64(i + 1), Batch: one}}); err != nil {
 				b.Fatal(err)
 			}
 		}

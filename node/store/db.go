@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 
 	lib "modernc.org/sqlite/lib"
+
+	"thatch/node/store/sqlite"
 )
 
 //go:embed schema.sql
@@ -21,6 +23,9 @@ var schemaText string
 // SchemaVersion is the version of schema.sql. A change of schema.sql after a release comes with a migration to the
 // next version.
 const SchemaVersion = 1
+
+// ErrClosed says that the database was closed.
+var ErrClosed = errors.New("the database is closed")
 
 // Config says how to open a database.
 type Config struct {
@@ -37,7 +42,7 @@ type DB struct {
 	config  Config
 	schema  Schema
 	writing sync.Mutex // held while the writing connection is used
-	writer  *conn
+	writer  *sqlite.Conn
 	queue   queue
 	gate    gate // readers, and who replaces the file
 	readers *sql.DB
@@ -81,18 +86,18 @@ func (db *DB) open(ctx context.Context) error {
 	if db.config.MaxPages > 0 {
 		pragmas = append(pragmas, fmt.Sprintf("max_page_count(%d)", db.config.MaxPages))
 	}
-	writer, err := openConn(db.config.Path, pragmas...)
+	writer, err := sqlite.Open(db.config.Path, pragmas...)
 	if err != nil {
-		return fatal(db.config.Path, "opening", err)
+		return sqlite.NewFatal(db.config.Path, "opening", err)
 	}
 	if err := db.begin(writer); err != nil {
-		writer.close()
+		writer.Close()
 		return err
 	}
-	readers, err := sql.Open("sqlite", source(db.config.Path, "query_only(1)", "foreign_keys(1)", "cache_size(-4000)"))
+	readers, err := sql.Open("sqlite", sqlite.Source(db.config.Path, "query_only(1)", "foreign_keys(1)", "cache_size(-4000)"))
 	if err != nil {
-		writer.close()
-		return fatal(db.config.Path, "opening for reading", err)
+		writer.Close()
+		return sqlite.NewFatal(db.config.Path, "opening for reading", err)
 	}
 	readers.SetMaxOpenConns(db.config.Readers)
 	readers.SetMaxIdleConns(db.config.Readers)
@@ -101,22 +106,22 @@ func (db *DB) open(ctx context.Context) error {
 }
 
 // begin makes an empty file from the schema and reads where a file stands.
-func (db *DB) begin(c *conn) error {
-	tables, err := c.number("SELECT count(*) FROM sqlite_schema")
+func (db *DB) begin(c *sqlite.Conn) error {
+	tables, err := c.Number("SELECT count(*) FROM sqlite_schema")
 	if err != nil {
-		return fatal(db.config.Path, "opening", err)
+		return sqlite.NewFatal(db.config.Path, "opening", err)
 	}
 	if tables == 0 {
 		if err := db.schema.create(c); err != nil {
-			return fatal(db.config.Path, "making the tables", err)
+			return sqlite.NewFatal(db.config.Path, "making the tables", err)
 		}
 	}
-	values, err := c.row("SELECT idx, schema FROM applied")
+	values, err := c.Row("SELECT idx, schema FROM applied")
 	switch {
-	case errors.Is(err, io.EOF) || code(err) == lib.SQLITE_ERROR:
+	case errors.Is(err, io.EOF) || sqlite.Code(err) == lib.SQLITE_ERROR:
 		return fmt.Errorf("database %s: it is no database of this program: move it away or name another", db.config.Path)
 	case err != nil:
-		return fatal(db.config.Path, "opening", err)
+		return sqlite.NewFatal(db.config.Path, "opening", err)
 	}
 	index, _ := values[0].(int64)
 	version, _ := values[1].(int64)
@@ -156,7 +161,7 @@ func (db *DB) Err() error { return db.stopped.Err() }
 func (db *DB) Failed() <-chan struct{} { return db.stopped.done }
 
 func (db *DB) failed(op string, err error) error {
-	f := fatal(db.config.Path, op, err)
+	f := sqlite.NewFatal(db.config.Path, op, err)
 	db.stopped.set(f)
 	return f
 }
@@ -210,7 +215,7 @@ func (db *DB) release() error {
 	if db.writer == nil {
 		return nil
 	}
-	err := errors.Join(db.readers.Close(), db.writer.close())
+	err := errors.Join(db.readers.Close(), db.writer.Close())
 	db.writer, db.readers = nil, nil
 	if err != nil {
 		return fmt.Errorf("closing database %s: %w", db.config.Path, err)
@@ -221,7 +226,7 @@ func (db *DB) release() error {
 // committed makes known what a transaction did.
 func (db *DB) committed(t *transaction) {
 	if t.schema {
-		if version, err := t.conn.number("SELECT schema FROM applied"); err == nil {
+		if version, err := t.conn.Number("SELECT schema FROM applied"); err == nil {
 			db.version.Store(version)
 		}
 	}

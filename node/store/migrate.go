@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"thatch/node/store/sqlite"
 )
 
 // Schema is the text that makes an empty file, and the steps by which files of earlier versions come to equal it.
@@ -20,16 +22,16 @@ var siteSchema = Schema{Text: schemaText, Version: SchemaVersion, Steps: siteSte
 var siteSteps = map[int][]string{}
 
 // create makes the tables of an empty file in one transaction.
-func (s Schema) create(c *conn) error {
-	if err := c.script("BEGIN IMMEDIATE;" + s.Text); err != nil {
-		c.exec("ROLLBACK")
+func (s Schema) create(c *sqlite.Conn) error {
+	if err := c.Script("BEGIN IMMEDIATE;" + s.Text); err != nil {
+		c.Exec("ROLLBACK")
 		return err
 	}
-	if _, err := c.exec("INSERT INTO applied (one, idx, schema) VALUES (1, 0, ?)", int64(s.Version)); err != nil {
-		c.exec("ROLLBACK")
+	if _, err := c.Exec("INSERT INTO applied (one, idx, schema) VALUES (1, 0, ?)", int64(s.Version)); err != nil {
+		c.Exec("ROLLBACK")
 		return err
 	}
-	_, err := c.exec("COMMIT")
+	_, err := c.Exec("COMMIT")
 	return err
 }
 
@@ -76,14 +78,14 @@ func (db *DB) Migrate(ctx context.Context, w Writer, to int, at time.Time) error
 		if err != nil {
 			return fmt.Errorf("%s: %w", b.Reason, err)
 		}
-		if err := applied.Err(); err != nil && !applied.missedFirst() {
+		if err := applied.Err(); err != nil && !missedFirst(applied) {
 			return fmt.Errorf("%s: %w", b.Reason, err)
 		}
 	}
 	return nil
 }
 
-// missedFirst says that the batch found another version than the one it starts from.
-func (a Applied) missedFirst() bool {
+// missedFirst says that a migration found another version than the one it starts from.
+func missedFirst(a Applied) bool {
 	return len(a.Conflicts) == 1 && a.Conflicts[0].Statement == 0 && a.Conflicts[0].Problem == ""
 }

@@ -2,14 +2,16 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
-	"strings"
+
+	"thatch/node/store/sqlite"
 )
 
 // Snapshot writes a consistent copy of the file to a path where nothing is yet, synced to disk, and returns the index
@@ -37,7 +39,7 @@ func (db *DB) copyTo(ctx context.Context, path string) (uint64, error) {
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return 0, fmt.Errorf("there is something already")
 	}
-	one, err := sql.Open("sqlite", source(db.config.Path))
+	one, err := sql.Open("sqlite", sqlite.Source(db.config.Path))
 	if err != nil {
 		return 0, err
 	}
@@ -45,7 +47,7 @@ func (db *DB) copyTo(ctx context.Context, path string) (uint64, error) {
 	if _, err := one.ExecContext(ctx, "VACUUM INTO ?", path); err != nil {
 		return 0, err
 	}
-	if err := syncFile(path); err != nil {
+	if err := sqlite.SyncFile(path); err != nil {
 		return 0, err
 	}
 	about, err := Inspect(ctx, path)
@@ -63,7 +65,7 @@ func Inspect(ctx context.Context, path string) (About, error) {
 	if _, err := os.Stat(path); err != nil {
 		return About{}, err
 	}
-	one, err := sql.Open("sqlite", source(path)+"&mode=ro&immutable=1")
+	one, err := sql.Open("sqlite", sqlite.Source(path)+"&mode=ro&immutable=1")
 	if err != nil {
 		return About{}, err
 	}
@@ -89,7 +91,7 @@ func (db *DB) Restore(ctx context.Context, path string) error {
 		return fmt.Errorf("restoring %s: its schema has version %d, this program knows %d: run the newer version of the program",
 			path, about.Schema, db.schema.Version)
 	}
-	if err := syncFile(path); err != nil {
+	if err := sqlite.SyncFile(path); err != nil {
 		return fmt.Errorf("restoring: %w", err)
 	}
 	db.writing.Lock()
@@ -110,30 +112,16 @@ func (db *DB) swap(ctx context.Context, path string) error {
 	if err := db.release(); err != nil {
 		return err
 	}
-	if err := clearAway(db.config.Path); err != nil {
+	if err := sqlite.ClearAway(db.config.Path); err != nil {
 		return err
 	}
 	if err := os.Rename(path, db.config.Path); err != nil {
 		return err
 	}
-	if err := syncFolder(filepath.Dir(db.config.Path)); err != nil {
+	if err := sqlite.SyncFolder(filepath.Dir(db.config.Path)); err != nil {
 		return err
 	}
 	return db.open(context.WithoutCancel(ctx))
-}
-
-// clearAway makes the place of a closed database free for another. If closing left a write-ahead log behind, the
-// file goes first: a log without its file is harmless, a file without its log, or with another's, is not.
-func clearAway(path string) error {
-	if _, err := os.Stat(path + "-wal"); errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	for _, name := range []string{path, path + "-wal", path + "-shm"} {
-		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-	}
-	return syncFolder(filepath.Dir(path))
 }
 
 // Sync returns when everything up to Applied would survive a power cut. It folds what it can of the write-ahead log
@@ -141,7 +129,7 @@ func clearAway(path string) error {
 func (db *DB) Sync() error {
 	err := db.checkpoint()
 	if err == nil {
-		err = syncFile(db.config.Path + "-wal")
+		err = sqlite.SyncFile(db.config.Path + "-wal")
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		if stopped := db.Err(); stopped != nil {
@@ -158,29 +146,29 @@ func (db *DB) checkpoint() error {
 	if err := db.Err(); err != nil {
 		return err
 	}
-	_, err := db.writer.row("PRAGMA wal_checkpoint(PASSIVE)")
+	_, err := db.writer.Row("PRAGMA wal_checkpoint(PASSIVE)")
 	return err
 }
 
-func syncFile(path string) error {
-	file, err := os.OpenFile(path, os.O_RDWR, 0)
+// Digest is SHA-256 over all tables, as 64 hexadecimal digits: two databases at one index have equal ones. It reads
+// everything.
+func (db *DB) Digest(ctx context.Context) (string, error) {
+	tables, err := db.Tables(ctx)
 	if err != nil {
-		return err
+		return "", err
 	}
-	return errors.Join(file.Sync(), file.Close())
+	sum := sha256.New()
+	for _, t := range tables {
+		fmt.Fprintf(sum, "%q %d %x\n", t.Name, t.Rows, t.Digest)
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
-// syncFolder makes a rename in a folder durable, where the system needs and allows it.
-func syncFolder(path string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	folder, err := os.Open(path)
-	if err != nil {
+// Tables returns the digests of all tables, by name, at one state.
+func (db *DB) Tables(ctx context.Context) (tables []Table, err error) {
+	err = db.View(ctx, func(tx *sql.Tx) (err error) {
+		tables, err = sqlite.Tables(ctx, tx)
 		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
+	})
+	return tables, err
 }
-
-// quoted is a name as SQL writes it.
-func quoted(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }

@@ -1,4 +1,4 @@
-package store
+package batch
 
 import (
 	"fmt"
@@ -61,6 +61,9 @@ type verdict struct {
 	counts  bool   // it affects rows
 	inputs  int    // number of its parameters
 }
+
+// Parameters is the number of arguments that an SQL text takes.
+func Parameters(text string) int { return judged(text).inputs }
 
 // verdicts remembers the texts judged. Texts are few, constants of the program; should someone make them up on the
 // fly all the same, the memory starts anew now and then.

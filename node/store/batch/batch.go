@@ -1,10 +1,8 @@
-// Package store keeps a site's truth in one SQLite file: batches applied at an index, a journal of changed documents,
-// migrations, watches and snapshots. It knows nothing of raft; node/quorum orders batches and has them applied here.
-package store
+// Package batch says what a write is: parameterised statements in groups, applied on every node alike at one index.
+// It checks, encodes and builds batches, and knows nothing of who orders or applies them.
+package batch
 
 import (
-	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"time"
@@ -85,27 +83,4 @@ func (a Applied) Err() error {
 		return nil
 	}
 	return a.Conflicts[0].Err(a.Index)
-}
-
-// Writer takes a batch and answers when it is durable and applied. The error is that of the write; conflicts are in
-// the answer (see Applied.Err).
-type Writer interface {
-	Write(ctx context.Context, b Batch) (Applied, error)
-}
-
-// Reader runs reads in one read transaction, at a state that holds the index of the context (see AtLeast).
-type Reader interface {
-	View(ctx context.Context, read func(tx *sql.Tx) error) error
-}
-
-type indexKey struct{}
-
-// AtLeast returns a context whose reads wait until the given index is applied.
-func AtLeast(ctx context.Context, index uint64) context.Context {
-	return context.WithValue(ctx, indexKey{}, index)
-}
-
-func wantedIndex(ctx context.Context) uint64 {
-	index, _ := ctx.Value(indexKey{}).(uint64)
-	return index
 }

@@ -1,9 +1,6 @@
-package store
+package batch
 
-import (
-	"context"
-	"fmt"
-)
+import "fmt"
 
 // builderLimit is the size at which a Builder starts another batch. The larger a transaction, the fewer pages of the
 // indexes are written for each row.
@@ -107,18 +104,4 @@ func (b *Builder) Batches() []Batch {
 		b.start()
 	}
 	return all
-}
-
-// WriteAll writes batches one after the other and returns the answers of those that were written. It stops at the
-// first error; conflicts are in the answers.
-func WriteAll(ctx context.Context, w Writer, batches []Batch) ([]Applied, error) {
-	answers := make([]Applied, 0, len(batches))
-	for i, b := range batches {
-		applied, err := w.Write(ctx, b)
-		if err != nil {
-			return answers, fmt.Errorf("%s, batch %d of %d: %w", b.Reason, i+1, len(batches), err)
-		}
-		answers = append(answers, applied)
-	}
-	return answers, nil
 }

@@ -1,11 +1,10 @@
-package store
+package sqlite
 
 import (
 	"context"
 	"crypto/sha256"
 	"database/sql"
 	"encoding/binary"
-	"encoding/hex"
 	"fmt"
 	"hash"
 	"math"
@@ -19,39 +18,22 @@ type Table struct {
 	Digest [sha256.Size]byte
 }
 
-// Digest is SHA-256 over all tables, as 64 hexadecimal digits: two databases at one index have equal ones. It reads
-// everything.
-func (db *DB) Digest(ctx context.Context) (string, error) {
-	tables, err := db.Tables(ctx)
-	if err != nil {
-		return "", err
-	}
-	sum := sha256.New()
-	for _, t := range tables {
-		fmt.Fprintf(sum, "%q %d %x\n", t.Name, t.Rows, t.Digest)
-	}
-	return hex.EncodeToString(sum.Sum(nil)), nil
-}
-
-// Tables returns the digests of all tables, by name, at one state.
-func (db *DB) Tables(ctx context.Context) ([]Table, error) {
-	var tables []Table
-	err := db.View(ctx, func(tx *sql.Tx) error {
-		names, err := listTexts(ctx, tx, `SELECT name FROM sqlite_schema WHERE type = 'table'
+// Tables returns the digests of all tables, by name, at the state of the transaction.
+func Tables(ctx context.Context, tx *sql.Tx) ([]Table, error) {
+	names, err := listTexts(ctx, tx, `SELECT name FROM sqlite_schema WHERE type = 'table'
 AND (name NOT LIKE 'sqlite~_%' ESCAPE '~' OR name = 'sqlite_sequence') ORDER BY name`)
+	if err != nil {
+		return nil, err
+	}
+	tables := make([]Table, 0, len(names))
+	for _, name := range names {
+		t, err := digestTable(ctx, tx, name)
 		if err != nil {
-			return err
+			return nil, fmt.Errorf("digest of table %s: %w", name, err)
 		}
-		for _, name := range names {
-			t, err := digestTable(ctx, tx, name)
-			if err != nil {
-				return fmt.Errorf("digest of table %s: %w", name, err)
-			}
-			tables = append(tables, t)
-		}
-		return nil
-	})
-	return tables, err
+		tables = append(tables, t)
+	}
+	return tables, nil
 }
 
 func digestTable(ctx context.Context, tx *sql.Tx, name string) (Table, error) {
@@ -131,3 +113,6 @@ func listTexts(ctx context.Context, tx *sql.Tx, query string, args ...any) ([]st
 	}
 	return list, rows.Err()
 }
+
+// quoted is a name as SQL writes it.
+func quoted(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }

@@ -1,4 +1,4 @@
-package store
+package batch
 
 import (
 	"encoding/binary"

@@ -1,10 +1,10 @@
-package store_test
+package batch_test
 
 import (
 	"strings"
 	"testing"
 
-	"thatch/node/store"
+	"thatch/node/store/batch"
 )
 
 func TestSQLThatNodesCouldDisagreeAboutIsRefused(t *testing.T) {
@@ -51,7 +51,7 @@ func TestSQLThatNodesCouldDisagreeAboutIsRefused(t *testing.T) {
 		{`UPDATE setting SET value = ?`, "0 arguments for 1"},
 		{`UPDATE setting SET value = ?3`, "0 arguments for 3"},
 	} {
-		err := batch(store.Statement{SQL: c.sql}).Check()
+		err := write(batch.Statement{SQL: c.sql}).Check()
 		switch {
 		case c.says == "" && err != nil:
 			t.Errorf("%s: %v", c.sql, err)
@@ -62,8 +62,8 @@ func TestSQLThatNodesCouldDisagreeAboutIsRefused(t *testing.T) {
 }
 
 func TestGroupsAndWantsAreChecked(t *testing.T) {
-	in := func(groups ...int) store.Batch {
-		b := batch()
+	in := func(groups ...int) batch.Batch {
+		b := write()
 		for _, g := range groups {
 			s := set("a", "1")
 			s.Group = g
@@ -77,10 +77,10 @@ func TestGroupsAndWantsAreChecked(t *testing.T) {
 	if err := in(0, 1, 0).Check(); err == nil || !strings.Contains(err.Error(), "statement 2: group 0 comes again") {
 		t.Errorf("torn group: %v", err)
 	}
-	if err := batch(store.Statement{SQL: `DROP TABLE x`, Want: 1}).Check(); err == nil {
+	if err := write(batch.Statement{SQL: `DROP TABLE x`, Want: 1}).Check(); err == nil {
 		t.Error("rows may be wanted of DROP")
 	}
-	if err := batch(store.Statement{SQL: `DELETE FROM x`, Want: -2}).Check(); err == nil {
+	if err := write(batch.Statement{SQL: `DELETE FROM x`, Want: -2}).Check(); err == nil {
 		t.Error("-2 rows may be wanted")
 	}
 }
@@ -94,7 +94,7 @@ func TestArgumentsAreCounted(t *testing.T) {
 		`DELETE FROM x WHERE "a?" = [b?]`:               0,
 	} {
 		for given := range 5 {
-			err := batch(store.Statement{SQL: sql, Args: make([]any, given)}).Check()
+			err := write(batch.Statement{SQL: sql, Args: make([]any, given)}).Check()
 			if (err == nil) != (given == n) {
 				t.Errorf("%s with %d arguments: %v", sql, given, err)
 			}

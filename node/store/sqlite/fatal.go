@@ -1,4 +1,4 @@
-package store
+package sqlite
 
 import (
 	"errors"
@@ -7,9 +7,6 @@ import (
 	"modernc.org/sqlite"
 	lib "modernc.org/sqlite/lib"
 )
-
-// ErrClosed says that the database was closed.
-var ErrClosed = errors.New("the database is closed")
 
 // Fatal is an error after which nothing more is applied: disk full, an I/O error, a damaged file. What was
 // acknowledged before is safe; the batch at which it happened is applied after the cause is gone and the node is
@@ -27,8 +24,8 @@ func (f *Fatal) Error() string {
 
 func (f *Fatal) Unwrap() error { return f.Err }
 
-// code is SQLite's primary result code of an error, 0 when it is none of SQLite's.
-func code(err error) int {
+// Code is SQLite's primary result code of an error, 0 when it is none of SQLite's.
+func Code(err error) int {
 	var e *sqlite.Error
 	if errors.As(err, &e) {
 		return e.Code() & 0xff
@@ -36,10 +33,10 @@ func code(err error) int {
 	return 0
 }
 
-// steady says whether a statement that failed so fails on every node alike: its text or its data are at fault, not
+// Steady says whether a statement that failed so fails on every node alike: its text or its data are at fault, not
 // this machine.
-func steady(err error) (isSteady, constraint bool) {
-	switch code(err) {
+func Steady(err error) (isSteady, constraint bool) {
+	switch Code(err) {
 	case lib.SQLITE_CONSTRAINT:
 		return true, true
 	case lib.SQLITE_ERROR, lib.SQLITE_MISMATCH, lib.SQLITE_TOOBIG, lib.SQLITE_RANGE, lib.SQLITE_AUTH:
@@ -48,7 +45,8 @@ func steady(err error) (isSteady, constraint bool) {
 	return false, false
 }
 
-func fatal(path, op string, err error) *Fatal {
+// NewFatal makes a Fatal of an error, with what to do about it.
+func NewFatal(path, op string, err error) *Fatal {
 	var already *Fatal
 	if errors.As(err, &already) {
 		return already
@@ -57,7 +55,7 @@ func fatal(path, op string, err error) *Fatal {
 }
 
 func advice(err error) string {
-	switch code(err) {
+	switch Code(err) {
 	case lib.SQLITE_FULL:
 		return "The disk is full: free space on it, then start the node again; it goes on where it stopped."
 	case lib.SQLITE_IOERR:

@@ -1,0 +1,78 @@
+// Package store keeps a site's truth in one SQLite file: batches applied at an index, a journal of changed documents,
+// migrations, watches and snapshots. It knows nothing of raft; node/quorum orders batches and has them applied here.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"thatch/node/store/batch"
+	"thatch/node/store/sqlite"
+)
+
+// What a write is, is told in node/store/batch. Rooms that write know the store alone.
+type (
+	Batch     = batch.Batch
+	Statement = batch.Statement
+	Index     = batch.Index
+	Position  = batch.Position
+	Applied   = batch.Applied
+	Conflict  = batch.Conflict
+	Builder   = batch.Builder
+	Fatal     = sqlite.Fatal
+	Table     = sqlite.Table
+)
+
+// See node/store/batch.
+const (
+	MaxBatch = batch.MaxBatch
+	NoRows   = batch.NoRows
+)
+
+// See node/store/batch.
+var (
+	ErrConflict  = batch.ErrConflict
+	ErrStatement = batch.ErrStatement
+	ErrTooLarge  = batch.ErrTooLarge
+)
+
+// NewBuilder makes batches with the actor, reason, request, time and topics of the model, see batch.NewBuilder.
+func NewBuilder(model Batch) *Builder { return batch.NewBuilder(model) }
+
+// Writer takes a batch and answers when it is durable and applied. The error is that of the write; conflicts are in
+// the answer (see Applied.Err).
+type Writer interface {
+	Write(ctx context.Context, b Batch) (Applied, error)
+}
+
+// Reader runs reads in one read transaction, at a state that holds the index of the context (see AtLeast).
+type Reader interface {
+	View(ctx context.Context, read func(tx *sql.Tx) error) error
+}
+
+type indexKey struct{}
+
+// AtLeast returns a context whose reads wait until the given index is applied.
+func AtLeast(ctx context.Context, index uint64) context.Context {
+	return context.WithValue(ctx, indexKey{}, index)
+}
+
+func wantedIndex(ctx context.Context) uint64 {
+	index, _ := ctx.Value(indexKey{}).(uint64)
+	return index
+}
+
+// WriteAll writes batches one after the other and returns the answers of those that were written. It stops at the
+// first error; conflicts are in the answers.
+func WriteAll(ctx context.Context, w Writer, batches []Batch) ([]Applied, error) {
+	answers := make([]Applied, 0, len(batches))
+	for i, b := range batches {
+		applied, err := w.Write(ctx, b)
+		if err != nil {
+			return answers, fmt.Errorf("%s, batch %d of %d: %w", b.Reason, i+1, len(batches), err)
+		}
+		answers = append(answers, applied)
+	}
+	return answers, nil
+}
