@@ -90,7 +90,7 @@ func countBodies(t *testing.T, n *node.Node) bulletins.SourceCounts {
 	var c bulletins.SourceCounts
 	kbs, pairs, edges := map[string]bool{}, map[[2]string]bool{}, map[[2]string]bool{}
 	err := n.Reader().View(t.Context(), func(tx *sql.Tx) error {
-		all, err := store.Documents(t.Context(), tx, document.Update, "", 1<<20, true)
+		all, err := store.Documents(t.Context(), tx, document.Update, "", 1<<20)
 		if err != nil {
 			return err
 		}

@@ -100,7 +100,7 @@ func current(t testing.TB, db *store.DB) map[string]document.Digest {
 	all := map[string]document.Digest{}
 	err := db.View(context.Background(), func(tx *sql.Tx) error {
 		for _, kind := range []document.Kind{document.Bulletin, document.Update} {
-			docs, err := store.Documents(context.Background(), tx, kind, "", 1<<20, true)
+			docs, err := store.Documents(context.Background(), tx, kind, "", 1<<20)
 			if err != nil {
 				return err
 			}

@@ -123,7 +123,7 @@ func (id *Identity) Keys(ctx context.Context) ([]document.Document, error) {
 	var keys []document.Document
 	err := id.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
 		keys = keys[:0]
-		all, err := store.Documents(ctx, tx, document.SigningKey, "", maxSites, true)
+		all, err := store.Documents(ctx, tx, document.SigningKey, "", maxSites)
 		for _, key := range all {
 			keys = append(keys, key.Document)
 		}

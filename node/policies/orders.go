@@ -174,7 +174,7 @@ func (p *order) readPackages(ctx context.Context, tx *sql.Tx) error {
 func (o *orders) readWindows(ctx context.Context, tx *sql.Tx) error {
 	for after := ""; ; {
 		const page = 500
-		list, err := store.Documents(ctx, tx, document.Window, after, page, true)
+		list, err := store.Documents(ctx, tx, document.Window, after, page)
 		if err != nil {
 			return err
 		}

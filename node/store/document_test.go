@@ -83,11 +83,11 @@ func TestListsOfDocuments(t *testing.T) {
 	}
 	write(t, db, b)
 	view(t, db, func(tx *sql.Tx) error {
-		page, err := store.Documents(t.Context(), tx, document.Update, "a", 2, true)
+		page, err := store.Documents(t.Context(), tx, document.Update, "a", 2)
 		if err != nil || len(page) != 2 || page[0].ID != "b" || string(page[1].Body) != "body c" {
 			t.Errorf("page %+v, %v", page, err)
 		}
-		heads, err := store.Documents(t.Context(), tx, document.Update, "c", 10, false)
+		heads, err := store.Heads(t.Context(), tx, document.Update, "c", 10)
 		if err != nil || len(heads) != 1 || heads[0].ID != "d" || heads[0].Body != nil || heads[0].Changed.Position != 6 {
 			t.Errorf("heads %+v, %v", heads, err)
 		}

@@ -43,6 +43,7 @@ const (
 	headColumns    = `r.digest, r.kind, r.id, r.languages, r.origin, r.signature`
 	currentColumns = headColumns + `, d.audience, d.idx, d.pos`
 	fromCurrent    = ` FROM document d JOIN revision r ON r.digest = d.digest`
+	pageOfKind     = ` WHERE d.kind = ? AND d.id > ? ORDER BY d.id LIMIT ?`
 )
 
 // Document returns the current document of a kind and id, or ErrNotFound.
@@ -65,28 +66,27 @@ func Revision(ctx context.Context, tx *sql.Tx, digest document.Digest) (document
 	return doc, nil
 }
 
-// Documents returns the current documents of a kind with an id greater than after, in the order of ids, at most limit;
-// with or without their bodies.
-func Documents(ctx context.Context, tx *sql.Tx, kind document.Kind, after string, limit int, bodies bool) ([]Current, error) {
-	body := ``
-	if bodies {
-		body = `, r.body`
-	}
-	rows, err := tx.QueryContext(ctx, `SELECT `+currentColumns+body+fromCurrent+
-		` WHERE d.kind = ? AND d.id > ? ORDER BY d.id LIMIT ?`, string(kind), after, limit)
+// Documents returns the current documents of a kind with an id greater than after, in the order of ids, at most limit.
+func Documents(ctx context.Context, tx *sql.Tx, kind document.Kind, after string, limit int) ([]Current, error) {
+	return list(ctx, tx, `SELECT `+currentColumns+`, r.body`+fromCurrent+pageOfKind, string(kind), after, limit)
+}
+
+// Heads is Documents without their bodies.
+func Heads(ctx context.Context, tx *sql.Tx, kind document.Kind, after string, limit int) ([]Current, error) {
+	return list(ctx, tx, `SELECT `+currentColumns+`, NULL`+fromCurrent+pageOfKind, string(kind), after, limit)
+}
+
+func list(ctx context.Context, tx *sql.Tx, query string, args ...any) ([]Current, error) {
+	rows, err := tx.QueryContext(ctx, query, args...)
 	if err != nil {
-		return nil, fmt.Errorf("documents of kind %s: %w", kind, err)
+		return nil, fmt.Errorf("documents of kind %s: %w", args[0], err)
 	}
 	defer rows.Close()
 	var list []Current
 	for rows.Next() {
 		var c Current
-		var more []any
-		if bodies {
-			more = []any{&c.Body}
-		}
-		if err := c.scan(rows.Scan, more...); err != nil {
-			return nil, fmt.Errorf("documents of kind %s: %w", kind, err)
+		if err := c.scan(rows.Scan, &c.Body); err != nil {
+			return nil, fmt.Errorf("documents of kind %s: %w", args[0], err)
 		}
 		list = append(list, c)
 	}
