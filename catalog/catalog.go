@@ -90,8 +90,9 @@ type CVE struct {
 
 // NamedBy counts the vulnerabilities for which a vendor file names a bulletin. A bulletin's month follows from it.
 type NamedBy struct {
-	File string `json:"file"` // the vendor's id, such as "2019-Feb"
-	CVEs int    `json:"cves"`
+	File     string `json:"file"` // the vendor's id, such as "2019-Feb"
+	CVEs     int    `json:"cves"`
+	Released string `json:"released,omitempty"` // day on which the file was first published, as it says itself
 }
 
 // Update is what may be installed on one product. Its document is always neutral.

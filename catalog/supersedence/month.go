@@ -46,7 +46,17 @@ func (m Month) Released() time.Time {
 // MonthFrom is the month of a bulletin: that of the vendor file that names it for the most vulnerabilities, of equals
 // the earliest. Files are revised later and then name newer KBs, so a file's name alone does not tell.
 func MonthFrom(named []catalog.NamedBy) Month {
-	var best Month
+	best, _ := release(named)
+	return best
+}
+
+// ReleasedFrom is the day on which the vendor file of a bulletin's month was first published, or empty.
+func ReleasedFrom(named []catalog.NamedBy) string {
+	_, day := release(named)
+	return day
+}
+
+func release(named []catalog.NamedBy) (best Month, day string) {
 	most := -1
 	for _, n := range named {
 		m := MonthOf(n.File)
@@ -54,10 +64,10 @@ func MonthFrom(named []catalog.NamedBy) Month {
 			continue
 		}
 		if n.CVEs > most || n.CVEs == most && m < best {
-			best, most = m, n.CVEs
+			best, most, day = m, n.CVEs, n.Released
 		}
 	}
-	return best
+	return best, day
 }
 
 // anchor says which KB number was given out in a month: that of the cumulative update of Windows 10 1607 and

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"thatch/catalog"
+	"thatch/catalog/supersedence"
 	"thatch/node/bulletins/live"
 	"thatch/node/bulletins/staging"
 	"thatch/node/store"
@@ -146,7 +147,7 @@ func (b *Bulletins) Rows(ctx context.Context, ids ...string) ([]*Row, error) {
 func rowOf(v *live.View, s *staging.State, one *live.Bulletin) *Row {
 	row := &Row{
 		ID: one.ID, Name: one.Name, Source: one.Source, Vendor: one.Vendor, Severity: one.Severity,
-		Released: one.Released, Revised: one.Revised, Month: one.Month, Title: one.Title, Description: one.Description,
+		Released: cmp.Or(one.Released, supersedence.ReleasedFrom(one.Named)), Revised: one.Revised, Month: one.Month, Title: one.Title, Description: one.Description,
 		URL:   one.URL,
 		Marks: Marks{Exploited: one.Exploited, Disclosed: one.Disclosed, Superseded: v.BulletinSuperseded(one.ID)},
 	}

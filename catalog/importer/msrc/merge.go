@@ -188,7 +188,7 @@ func (m *merged) bulletin(all []filePart, pairs []joined) catalog.Bulletin {
 	b.URL = links.most()
 	b.Title = m.title(pairs)
 	for _, p := range all {
-		b.Named = append(b.Named, catalog.NamedBy{File: p.file, CVEs: len(p.cves)})
+		b.Named = append(b.Named, catalog.NamedBy{File: p.file, CVEs: len(p.cves), Released: p.released})
 	}
 	slices.SortFunc(b.Named, func(a, b catalog.NamedBy) int { return cmp.Compare(a.File, b.File) })
 	return b

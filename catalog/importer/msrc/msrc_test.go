@@ -90,7 +90,7 @@ func TestArticle(t *testing.T) {
 	if !slices.Equal(b.CVEs, want) || b.Severity != catalog.Critical || b.Name != "KB6000001" || b.Vendor != "Microsoft" {
 		t.Errorf("bulletin %+v", b)
 	}
-	if !slices.Equal(b.Named, []catalog.NamedBy{{File: "2030-Jan", CVEs: 2}}) {
+	if !slices.Equal(b.Named, []catalog.NamedBy{{File: "2030-Jan", CVEs: 2, Released: "2030-01-08"}}) {
 		t.Errorf("named by %v", b.Named)
 	}
 	if b.Title != "Security Update for Windows 10 Version 1803" {
@@ -280,7 +280,7 @@ func TestSeveralDocumentsOfOneArticle(t *testing.T) {
 		t.Errorf("update %+v", u)
 	}
 	b := bulletin(t, sink, "6000001")
-	if len(b.CVEs) != 2 || b.CVEs[0].Title != "New" || !slices.Equal(b.Named, []catalog.NamedBy{{File: "2030-Feb", CVEs: 2}, {File: "2030-Jan", CVEs: 1}}) {
+	if len(b.CVEs) != 2 || b.CVEs[0].Title != "New" || !slices.Equal(b.Named, []catalog.NamedBy{{File: "2030-Feb", CVEs: 2, Released: "2030-01-08"}, {File: "2030-Jan", CVEs: 1, Released: "2030-01-08"}}) {
 		t.Errorf("bulletin %+v", b)
 	}
 	for _, kind := range []string{"cve-in-several-files", "fixedbuild-differs", "supercedence-differs", "product-name-differs"} {

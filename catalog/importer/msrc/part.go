@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
+	"time"
 
 	"thatch/catalog"
 )
@@ -14,6 +16,7 @@ import (
 // part is what one document says of one KB article.
 type part struct {
 	revision string // of the document: its CurrentReleaseDate
+	released string // day of the document's InitialReleaseDate
 	cves     []catalog.CVE
 	pairs    []partPair
 }
@@ -32,13 +35,13 @@ type partPair struct {
 
 // partVersion is the first byte of an encoded part. Parts of another version cannot be read: the importer's version
 // (see importerVersion) changes with it, so every file is read again.
-const partVersion = 1
+const partVersion = 2
 
 var errPart = errors.New("a stored part cannot be read; import all files again")
 
 // partOf makes the part of an article, everything sorted; what its rows say differently is counted.
 func (d *reading) partOf(kb string, a *article) part {
-	p := part{revision: d.current}
+	p := part{revision: d.current, released: day(d.released)}
 	rows := make(map[int]int, len(a.cves)) // row of the document: row of the part
 	order := make([]int, 0, len(a.cves))
 	for i, row := range a.cves {
@@ -61,6 +64,18 @@ func (d *reading) partOf(kb string, a *article) part {
 	}
 	slices.SortFunc(p.pairs, func(x, y partPair) int { return cmp.Compare(x.product.ID, y.product.ID) })
 	return p
+}
+
+// day cuts a date and time to its day; what is no date is empty.
+func day(date string) string {
+	date = strings.TrimSpace(date)
+	if len(date) < len(time.DateOnly) {
+		return ""
+	}
+	if _, err := time.Parse(time.DateOnly, date[:len(time.DateOnly)]); err != nil {
+		return ""
+	}
+	return date[:len(time.DateOnly)]
 }
 
 // mergeCVEs joins rows of one id (a document may repeat a vulnerability) and renumbers.
@@ -158,6 +173,7 @@ var severityCodes = []catalog.Severity{catalog.Unspecified, catalog.None, catalo
 func (p *part) encode() []byte {
 	w := writer{partVersion}
 	w.text(p.revision)
+	w.text(p.released)
 	w.number(len(p.cves))
 	for i := range p.cves {
 		c := &p.cves[i]
@@ -218,7 +234,7 @@ func decodePart(body []byte) (part, error) {
 		return p, errPart
 	}
 	r.rest = body[1:]
-	p.revision = r.text()
+	p.revision, p.released = r.text(), r.text()
 	p.cves = make([]catalog.CVE, r.count(6))
 	for i := range p.cves {
 		c := &p.cves[i]

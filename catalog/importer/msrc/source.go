@@ -22,7 +22,7 @@ import (
 const Live = "https://api.msrc.microsoft.com/cvrf/v3.0"
 
 // importerVersion is part of every fingerprint: raise it when the same file would give other documents.
-const importerVersion = "1"
+const importerVersion = "2"
 
 const (
 	headSize  = 32 << 10 // decompressed bytes that hold a document's id and revision
