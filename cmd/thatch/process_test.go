@@ -13,8 +13,11 @@ import (
 	"testing"
 
 	"thatch/agentapi"
+	"thatch/cmd/internal/cli"
 	"thatch/console/api/client"
 	"thatch/node/identity"
+	"thatch/node/tasks"
+	"thatch/ringtest"
 )
 
 // TestMain lets the test's own binary stand in for the program: real processes without building twice.
@@ -244,4 +247,66 @@ func TestKill(t *testing.T) {
 		t.Errorf("%d acknowledged tokens of %d are lost", len(acknowledged), len(list.Items)+len(acknowledged))
 	}
 	t.Logf("%d tokens survived %d kills", len(list.Items), rounds)
+}
+
+// TestKillDuringImport ends the node with SIGKILL at several steps of an import: the next start goes on with it, and in
+// the end the catalog is the one that an undisturbed import makes.
+func TestKillDuringImport(t *testing.T) {
+	data := ringtest.Data(t, "msrc")
+	finish := func(c *client.Client, id string) string {
+		t.Helper()
+		run, err := c.WaitRun(t.Context(), id, nil)
+		if err != nil || run.State != tasks.Done {
+			t.Fatalf("%+v, %v", run, err)
+		}
+		var result map[string]any
+		if err := json.Unmarshal(run.Result, &result); err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprint(result["kbs"], " ", result["kb_products"], " ", result["supersedence_edges"])
+	}
+	begin := func(dir string) (*exec.Cmd, *client.Client, string) {
+		t.Helper()
+		cmd := startNode(t, dir)
+		c, err := client.New(client.Config{Dir: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var started cli.Started
+		if err := c.Post(t.Context(), "/catalog/imports", map[string]string{"source": "msrc", "from": data}, &started); err != nil {
+			t.Fatal(err)
+		}
+		return cmd, c, started.Run
+	}
+	_, undisturbed, id := begin(t.TempDir())
+	want := finish(undisturbed, id)
+	for _, step := range []int{1, 2, 4} {
+		dir := t.TempDir()
+		cmd, c, id := begin(dir)
+		seen := 0
+		_, _ = c.WaitRun(t.Context(), id, func(run tasks.Run) { // it ends with the node
+			if seen++; seen == step && run.Ended == nil {
+				_ = cmd.Process.Kill()
+				_ = cmd.Wait()
+			}
+		})
+		again := startNode(t, dir)
+		c, err := client.New(client.Config{Dir: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var runs struct{ Items []tasks.Run }
+		if err := c.Get(t.Context(), "/catalog/runs", nil, &runs); err != nil {
+			t.Fatal(err)
+		}
+		last := runs.Items[0]
+		t.Logf("killed at step %d: %d runs, the last resumes %q", step, len(runs.Items), last.Resumes)
+		if len(runs.Items) == 2 && (last.Resumes != id || runs.Items[1].State != tasks.Interrupted) {
+			t.Errorf("killed at step %d: %+v", step, runs.Items)
+		}
+		if got := finish(c, last.ID); got != want {
+			t.Errorf("killed at step %d, the catalog holds %s; undisturbed %s", step, got, want)
+		}
+		_ = again.Process.Kill()
+	}
 }
