@@ -74,13 +74,15 @@ func MSI(t testing.TB, dir string, p Product) (string, Product) {
 	if err := wix.Execute(&text, struct {
 		Product
 		File string
-	}{p, base + ".txt"}); err != nil {
+	}{p, filepath.Base(base) + ".txt"}); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(base+".wxs", []byte(text.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command("wixl", "-a", "x64", "-o", base+".msi", base+".wxs").CombinedOutput(); err != nil {
+	cmd := exec.Command("wixl", "-a", "x64", "-o", base+".msi", base+".wxs")
+	cmd.Dir = dir // wixl takes no absolute paths of content
+	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("wixl: %v\n%s", err, out)
 	}
 	return base + ".msi", p
