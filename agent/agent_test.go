@@ -12,10 +12,10 @@ import (
 	"time"
 
 	"thatch/agentapi"
-	"thatch/agentapi/agentapitest"
 	"thatch/catalog"
 	"thatch/catalog/document"
 	"thatch/catalog/policy"
+	"thatch/catalog/rule"
 	"thatch/schedule"
 )
 
@@ -790,4 +790,38 @@ func TestRetiredComputerStops(t *testing.T) {
 	}
 }
 
-var _ = agentapitest.NewNode
+// An update of several packages in one language is installed when all of them are.
+func TestUpdateOfSeveralPackages(t *testing.T) {
+	s := newSite(t)
+	s.computer.values["app"] = "1"
+	id := s.update(1, "app", "2", func(u *catalog.Update) { u.Installed = rule.And(has("one", "2"), has("two", "2")) })
+	part := func(name, language, script string) *pack {
+		return &pack{id: name, language: language, script: script, change: func(p *catalog.Package) {
+			p.Installed, p.Installer.Arguments = has(name, "2"), ""
+		}}
+	}
+	packs := []*pack{part("one", "", "set one=2"), part("two", "de", "set two=2"), part("trois", "fr", "set trois=2")}
+	s.node.Order([]agentapi.AssignedPolicy{s.policyOf("p", map[string][]*pack{id: packs})})
+	s.round()
+	s.ran("two.exe", "one.exe")
+	s.expect(id, agentapi.Installed, "")
+	for _, attempt := range s.node.View().Attempts {
+		if !attempt.Success {
+			t.Errorf("%+v", attempt)
+		}
+	}
+	delete(s.computer.values, "one")
+	s.round()
+	s.ran("two.exe", "one.exe", "one.exe")
+}
+
+func TestRulesKnowWhatTheAgentInstalledOnce(t *testing.T) {
+	s, id := orderedSite(t, "set app=2")
+	next := s.update(2, "app", "3", func(u *catalog.Update) {
+		u.Applicable = rule.Test("InstalledOnce", rule.Update, id)
+	})
+	s.round()
+	if view := s.node.View(); !view.Applicable[2] {
+		t.Fatalf("%s: the site sees %v", next, view.Applicable)
+	}
+}

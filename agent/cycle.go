@@ -108,9 +108,9 @@ func (a *Agent) round(ctx context.Context) (Cycle, error) {
 // somebody uninstalled comes back.
 func (a *Agent) scanRules(ctx context.Context) (*scan, error) {
 	platform := ""
-	read, err := a.cfg.Source.Read(ctx)
+	read, err := a.read(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read facts: %w", err)
+		return nil, err
 	}
 	if read.System != nil {
 		platform = read.System.Platform

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -180,7 +181,7 @@ func (a *Agent) choose(o *order, s *scan) (*choice, error) {
 			err = c.fits(s)
 		}
 		if err != nil {
-			failed = err
+			failed = errors.Join(failed, err)
 			continue
 		}
 		candidates = append(candidates, c)
@@ -213,8 +214,14 @@ func inLanguage(candidates []*choice, languages []string) *choice {
 	return nil
 }
 
-// fits says whether the package's own rule lets it onto this computer.
+// fits says whether the package's own rules let it onto this computer. Of an update of several packages, those that
+// are there already are not installed again.
 func (c *choice) fits(s *scan) error {
+	if c.body.Installed != nil {
+		if v := s.evaluator.Evaluate(c.body.Installed); v.Answer == rule.True {
+			return fmt.Errorf("%w: package %s is installed, and its update is not", ErrRefused, c.body.Name)
+		}
+	}
 	if c.body.Applicable == nil {
 		return nil
 	}

@@ -50,15 +50,35 @@ type scan struct {
 	refused    map[uint32]string
 }
 
+// read asks the source, and adds what the agent itself knows.
+func (a *Agent) read(ctx context.Context) (*rule.Facts, error) {
+	read, err := a.cfg.Source.Read(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read facts: %w", err)
+	}
+	own := *read
+	own.History = history(a.orders)
+	return &own, nil
+}
+
+// history is what this agent installed: rule.History.
+type history map[string]*progress
+
+// Once implements rule.History. Rules name updates by their documents' ids.
+func (h history) Once(update string) (bool, error) {
+	p := h[update]
+	return p != nil && p.LastApplied != nil, nil
+}
+
 // look reads the computer, and judges every update of the catalog.
 func (a *Agent) look(ctx context.Context) (*scan, error) {
 	machine, err := a.machine(ctx)
 	if err != nil {
 		return nil, err
 	}
-	read, err := a.cfg.Source.Read(ctx)
+	read, err := a.read(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read facts: %w", err)
+		return nil, err
 	}
 	s := &scan{
 		at: a.cfg.Now(), cursor: a.rules.cursor, epoch: a.rules.epoch, machine: machine, facts: read,

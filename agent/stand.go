@@ -221,5 +221,12 @@ func (st *situation) restarts() int {
 	return 1
 }
 
-// isInstalled asks the update's rule after an install.
-func (s *scan) isInstalled(o *order) rule.Verdict { return s.evaluator.Evaluate(o.update.Installed) }
+// isInstalled asks the rules after an install: the package's own where it has one, because an update of several
+// packages is not installed before the last of them, else the update's.
+func (s *scan) isInstalled(o *order, pack *catalog.Package) rule.Verdict {
+	v := s.evaluator.Evaluate(o.update.Installed)
+	if v.Answer != rule.True && pack != nil && pack.Installed != nil {
+		return s.evaluator.Evaluate(pack.Installed)
+	}
+	return v
+}

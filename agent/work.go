@@ -22,7 +22,7 @@ type work struct {
 	agent *Agent
 	scan  *scan
 	cycle *Cycle
-	tried map[string]bool // update ids
+	tried map[string]bool // ids of packages
 	alone bool            // nothing else may be installed in this round
 	stale bool            // the computer was looked at again, for the orders alone
 }
@@ -70,15 +70,16 @@ func (w *work) do(ctx context.Context) error {
 	if err := w.settle(ctx); err != nil {
 		return err
 	}
-	if err := w.fetch(ctx); err != nil {
-		return err
-	}
 	for {
+		// Asked again after every install: an update of several packages needs the next one now.
+		if err := w.fetch(ctx); err != nil {
+			return err
+		}
 		st, err := w.next()
 		if err != nil || st == nil {
 			return err
 		}
-		w.tried[st.order.id()] = true
+		w.tried[st.choice.doc.ID] = true
 		same, err := w.confirm(ctx, st)
 		if err != nil {
 			return err
@@ -139,7 +140,7 @@ func (w *work) next() (*situation, error) {
 		return nil, err
 	}
 	restartPending := slices.ContainsFunc(situations, func(st situation) bool { return st.status == agentapi.WaitingForRestart })
-	ready := slices.DeleteFunc(situations, func(st situation) bool { return !st.ready || w.tried[st.order.id()] })
+	ready := slices.DeleteFunc(situations, func(st situation) bool { return !st.ready || w.tried[st.choice.doc.ID] })
 	slices.SortStableFunc(ready, func(x, y situation) int {
 		return cmp.Or(
 			cmp.Compare(one(x.choice.body.Exclusive), one(y.choice.body.Exclusive)),
@@ -191,9 +192,9 @@ func (w *work) confirm(ctx context.Context, st *situation) (same bool, err error
 
 // lookAgain reads the computer anew, for the orders alone: the catalog's other updates keep their verdicts.
 func (w *work) lookAgain(ctx context.Context) error {
-	read, err := w.agent.cfg.Source.Read(ctx)
+	read, err := w.agent.read(ctx)
 	if err != nil {
-		return fmt.Errorf("read facts: %w", err)
+		return err
 	}
 	machine, err := w.agent.machine(ctx)
 	if err != nil {
@@ -294,7 +295,7 @@ func (w *work) ended(ctx context.Context, st *situation, outcome install.Outcome
 		return err
 	}
 	w.agent.step("looked")
-	has := w.scan.isInstalled(st.order)
+	has := w.scan.isInstalled(st.order, &st.choice.body)
 	switch {
 	case failed != nil:
 		w.cycle.Failed++
@@ -379,7 +380,7 @@ func (w *work) settleOne(o *order, p *progress) error {
 	if p.Running != nil {
 		attempt := *p.Running
 		attempt.Code = -1
-		if has := w.scan.isInstalled(o); has.Answer == rule.True {
+		if has := w.scan.isInstalled(o, w.agent.packageOf(o, attempt.Package)); has.Answer == rule.True {
 			return w.succeed(p, attempt, install.Meaning{Text: interruptedInstalled})
 		}
 		w.cycle.Failed++
@@ -389,7 +390,7 @@ func (w *work) settleOne(o *order, p *progress) error {
 		return nil
 	}
 	p.Restarting, p.RestartBoot = false, ""
-	if has := w.scan.isInstalled(o); has.Answer == rule.True {
+	if has := w.scan.isInstalled(o, nil); has.Answer == rule.True {
 		p.Attempts = 0
 		return w.agent.save(p)
 	}
@@ -397,6 +398,18 @@ func (w *work) settleOne(o *order, p *progress) error {
 	p.Next = w.agent.cfg.Now().Add(w.agent.cfg.Retry)
 	p.Text = "the installer succeeded, the computer was restarted, and the rules still say that it is not installed"
 	return w.agent.save(p)
+}
+
+// packageOf finds the package of an attempt again, nil when it is not ordered any more.
+func (a *Agent) packageOf(o *order, id string) *catalog.Package {
+	for i := range o.given.Packages {
+		if o.given.Packages[i].ID == id {
+			if c, err := a.readPackage(o, &o.given.Packages[i]); err == nil {
+				return &c.body
+			}
+		}
+	}
+	return nil
 }
 
 func newID() string {
