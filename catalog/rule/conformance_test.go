@@ -519,6 +519,8 @@ var composites = []struct {
 	{application("MsiApplicationSuperseded", "ProductCode", guidA+"9}", "UpgradeCode", guidB, "ProductVersion", "1.6.6"), "false"},
 	{application("MsiApplicationSuperseded", "ProductCode", guidA+"1}", "UpgradeCode", guidB, "ProductVersion", "1.6.5"), "false"},
 	{application("MsiApplicationSuperseded", "ProductCode", guidA+"9}", "UpgradeCode", guidB, "ProductVersion", "x"), `version "x"`},
+	{application("MsiApplicationSuperseded", "ProductCode", guidA+"9}", "UpgradeCode", guidB), "false"},
+	{application("MsiApplicationSuperseded", "ProductCode", guidA+"9}", "ProductVersion", "1"), "false"},
 	{application("MsiApplicationSuperseded"), "with a ProductCode"},
 
 	{patch("MsiPatchInstalled", guidD, guidA+"1}", "1.6", "EqualTo", "MajorMinor"), "true"},
@@ -589,6 +591,7 @@ func TestOtherHosts(t *testing.T) {
 		{"WindowsVersion MajorVersion=6", server(func(h *memory.Host) { h.System.Major = 0 }), "the Windows version is not known"},
 		{"WindowsBuild Comparison=LessThan Build=1", server(func(h *memory.Host) { h.System.Build = 0 }), "the Windows build is not known"},
 		{"WindowsBuild Comparison=LessThan Build=17763 Revision=1", server(func(h *memory.Host) { h.System.Revision = -1 }), "revision of Windows build 17763 is not known"},
+		{"WindowsBuild Comparison=LessThan Build=17763 Revision=1", server(func(h *memory.Host) { h.System.Revision = 0 }), "true"},
 		{"WindowsBuild Comparison=LessThan Build=17764 Revision=1", server(func(h *memory.Host) { h.System.Revision = -1 }), "true"},
 		{"InstallationType Is=server", server(func(h *memory.Host) { h.System.InstallationType = "" }), "installation type is not known"},
 		{"Architecture Is=x64", server(func(h *memory.Host) { h.System.Architecture = "" }), "architecture is not known"},

@@ -252,6 +252,19 @@ func TestEveryFactIsReadOnce(t *testing.T) {
 	}
 }
 
+// That a key exists and what is below it are two facts, in whatever order they are asked for.
+func TestKeyAndItsSubkeys(t *testing.T) {
+	exists, below := leaf(t, `RegKeyExists Key=L Subkey=SOFTWARE\Loop`), loop(`SOFTWARE\Loop`, "Any", deepExists)
+	for _, order := range [][]*rule.Rule{{exists, below}, {below, exists}} {
+		e := rule.NewEvaluator(decodeHost(t, hostJSON).Facts(), nil)
+		for _, r := range order {
+			if v := e.Evaluate(r); v.Answer != rule.True {
+				t.Errorf("%s: %v", r.Op, v)
+			}
+		}
+	}
+}
+
 func TestExplanationForPeople(t *testing.T) {
 	f := decodeHost(t, hostJSON).Facts()
 	r := rule.And(
