@@ -59,6 +59,12 @@ func TestAbsentPartsAreNil(t *testing.T) {
 	if h := mustDecode(t, `{"system":{"platform":"windows"}}`); h.System.Revision != -1 {
 		t.Fatal("a revision that is not given is", h.System.Revision)
 	}
+	if _, err := mustDecode(t, `{"registry":{"wow64":{}}}`).Facts().Registry.Key(rule.Native, "SYSTEM"); !errors.Is(err, rule.ErrUnknown) {
+		t.Fatal("a view that is not there was collected:", err)
+	}
+	if exists, err := mustDecode(t, `{"registry":{"native":{}}}`).Facts().Registry.Key(rule.Native, "SYSTEM"); exists || err != nil {
+		t.Fatal("a view that is empty was not collected:", err)
+	}
 	if h := mustDecode(t, `{"system":{"platform":"windows","revision":0}}`); h.System.Revision != 0 {
 		t.Fatal("a revision of 0 is", h.System.Revision)
 	}
@@ -139,6 +145,9 @@ func TestRegistryViews(t *testing.T) {
 		exists, err := c.registry.Key(c.view, c.path)
 		got := map[bool]string{true: "yes", false: "no"}[exists]
 		if err != nil {
+			if _, has, _ := c.registry.Value(c.view, c.path, "V"); exists || has {
+				t.Errorf("case %d, %s: exists although it cannot be read", i, c.path)
+			}
 			got = err.Error()
 		}
 		if got != c.want && !(err != nil && strings.Contains(got, c.want)) {
@@ -175,7 +184,13 @@ func TestRegistryChanges(t *testing.T) {
 	if _, _, err := view.Subkeys(rule.Native, `SOFTWARE`); err == nil || !errors.Is(err, rule.ErrUnknown) {
 		t.Fatal("the subkeys of a key that was not listed are told:", err)
 	}
-	if _, _, err := view.Value(rule.Native, `SOFTWARE`, "x"); !errors.Is(err, rule.ErrUnknown) {
+	if names, exists, err := view.Subkeys(rule.Native, `SOFTWARE\App`); len(names) != 2 || !exists || err != nil {
+		t.Fatal("the subkeys of a key that was listed:", names, err)
+	}
+	if _, has, err := view.Value(rule.Native, `SOFTWARE\App`, "None"); has || err != nil {
+		t.Fatal("the values of a key that was listed:", err)
+	}
+	if _, has, err := view.Value(rule.Native, `SOFTWARE`, "x"); has || !errors.Is(err, rule.ErrUnknown) {
 		t.Fatal("the values of a key that was not listed are told:", err)
 	}
 }
@@ -188,6 +203,27 @@ func TestFiles(t *testing.T) {
 	info := rule.FileInfo{Version: [4]uint16{1, 2, 3, 4}, Created: time.Unix(1, 0).UTC(), Modified: time.Unix(2, 0).UTC(), Size: 3, Language: 1031}
 	f.Put(38, `App\app.exe`, info)
 	f.Put(999, `odd.txt`, rule.FileInfo{})
+	f.Put(0, `desktop.txt`, rule.FileInfo{Version: [4]uint16{65535, 65535, 65535, 65535}})
+	if _, exists, _ := f.Stat(-1, "desktop.txt"); exists {
+		t.Error("folder 0 is no folder")
+	}
+	written, err := json.Marshal(&f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := NewFiles()
+	if err := json.Unmarshal(written, again); err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range []struct {
+		csidl int
+		path  string
+	}{{38, `App\app.exe`}, {0, "desktop.txt"}, {999, "odd.txt"}} {
+		was, _, _ := f.Stat(at.csidl, at.path)
+		if is, exists, err := again.Stat(at.csidl, at.path); !exists || err != nil || is != was {
+			t.Errorf("%v: put %v, read %v %v %v", at, was, is, exists, err)
+		}
+	}
 	for _, at := range []struct {
 		csidl int
 		path  string
@@ -211,8 +247,8 @@ func TestFiles(t *testing.T) {
 		t.Error(exists, err)
 	}
 	f.Partial = true
-	if _, _, err := f.Stat(-1, `C:\other`); !errors.Is(err, rule.ErrUnknown) {
-		t.Error(err)
+	if _, exists, err := f.Stat(-1, `C:\other`); exists || !errors.Is(err, rule.ErrUnknown) {
+		t.Error(exists, err)
 	}
 	if _, exists, err := f.Stat(38, `App\app.exe`); exists || err != nil {
 		t.Error("a file known to be missing", exists, err)
@@ -267,7 +303,7 @@ func TestWMI(t *testing.T) {
 			if err != nil || rows != (want == "true") {
 				t.Errorf("%s: %v %v", query, rows, err)
 			}
-		case err == nil || !errors.Is(err, rule.ErrUnknown) || !strings.Contains(err.Error(), want):
+		case rows || err == nil || !errors.Is(err, rule.ErrUnknown) || !strings.Contains(err.Error(), want):
 			t.Errorf("%s: %v %v", query, rows, err)
 		}
 	}

@@ -72,6 +72,12 @@ func TestQueries(t *testing.T) {
 		"select * from b where Model like '%[a-c]esk%'":                "false",
 		"select * from b where Model like '%[a-d]esk%'":                "true",
 		"select * from b where Model like '%[^a-d]esk%'":               "false",
+		"select * from b where Model like '%[a-e]esk%'":                "true",
+		"select * from b where Model like '%_rodesk%'":                 "true",
+		"select * from b where Model like '%__odesk%'":                 "true",
+		"select * from b where Model like '%ProDesk_600_%'":            "false",
+		"select * from b where Size = 4.096e+3":                        "true",
+		"select * from b where Size = 40960e-1":                        "true",
 		"select * from b where Model like '%[_]%'":                     "true",
 		"select * from b where Model like '%100[%]'":                   "true",
 		"select * from b where Model like '%200[%]'":                   "false",
@@ -101,6 +107,10 @@ func TestQueries(t *testing.T) {
 		"select * from b where Size is 4":          "expected NULL",
 		"select * from b where Size not 4":         "expected LIKE",
 		"select * from b where Size '=' 4":         "expected a comparison",
+		"select * from b where 'x' like Model":     "expected a comparison with a property",
+		"select * from b where Size = 4-1":         "expected the end",
+		"select * from b where Size = 4096+1":      "expected the end",
+		"select * from b where Size = 'x\\":        "is not closed",
 		"select * from b where 4 4":                "expected a comparison with a property",
 		"select * from b where 4 = 4":              "expected a comparison with a property",
 		"select * from b where T.Size = 4":         "embedded objects",
@@ -141,11 +151,31 @@ func TestBackslashesAsHPWritesThem(t *testing.T) {
 		`select * from Win32_PnpEntity where DeviceID LIKE '%PCI\\VEN_1002&DEV_9901%' or DeviceID LIKE '%PCI\\VEN_1002&DEV_9900%'`:    true,
 		`select * from Win32_PnpEntity where DeviceID LIKE '%PCI\\VEN_1002&DEV_9901%' or DeviceID LIKE '%HDAUDIO\\FUNC_01&VEN_10EC%'`: false,
 		`select * from Win32_PnpEntity where DeviceID LIKE '%\'q\''`:                                                                  true,
-		// One text does not go on in the next.
-		`select * from Win32_PnpEntity where DeviceID LIKE '%3&1USB%'`: false,
+		// One text does not go on in the next, not even where any character would do.
+		`select * from Win32_PnpEntity where DeviceID LIKE '%_USB\\VID%'`: false,
+		`select * from Win32_PnpEntity where DeviceID LIKE '%3&1_USB%'`:   false,
+		`select * from Win32_PnpEntity where DeviceID LIKE '%3&1USB%'`:    false,
 	} {
 		if has, err := ask(text, devices); err != nil || has != want {
 			t.Errorf("%s: got %v, %v", text, has, err)
+		}
+	}
+}
+
+// Only a property that is text in every row is searched at once: of the others, some rows cannot be told or are null.
+func TestColumns(t *testing.T) {
+	table := NewTable([]map[string]any{{"All": "x", "Void": "x", "Some": "x", "Number": "x"}, {"ALL": "y", "Void": nil, "Number": float64(1)}})
+	if len(table.columns) != 1 || table.columns["all"] != "x\xffy\xff" {
+		t.Fatalf("%q", table.columns)
+	}
+	for text, want := range map[string]string{
+		"select * from t where Some like '%z%'":       "was not collected",
+		"select * from t where Void like '%z%'":       "",
+		"select * from t where not (Void like '%x%')": "under NOT",
+		"select * from t where Number like '%z%'":     "",
+	} {
+		if has, err := ask(text, table); has || (err != nil) != (want != "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v %v", text, has, err)
 		}
 	}
 }
