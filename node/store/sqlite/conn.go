@@ -122,28 +122,43 @@ func (c *Conn) Script(text string) error {
 }
 
 // Row reads the first row of a query; io.EOF when there is none.
-func (c *Conn) Row(text string, args ...driver.Value) ([]driver.Value, error) {
+func (c *Conn) Row(text string, args ...driver.Value) (first []driver.Value, err error) {
+	err = c.Rows(text, args, func(values []driver.Value) error {
+		first = values
+		return io.EOF
+	})
+	switch {
+	case first != nil && errors.Is(err, io.EOF):
+		return first, nil
+	case err == nil:
+		return nil, io.EOF
+	}
+	return nil, err
+}
+
+// Rows calls a function with every row of a query, until it returns an error, which is returned.
+func (c *Conn) Rows(text string, args []driver.Value, each func([]driver.Value) error) error {
 	p, err := c.Prepare(text)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	query, ok := p.Stmt.(driver.StmtQueryContext)
 	if !ok {
-		return nil, fmt.Errorf("SQLite driver: statements of type %T cannot query", p.Stmt)
+		return fmt.Errorf("SQLite driver: statements of type %T cannot query", p.Stmt)
 	}
 	rows, err := query.QueryContext(context.Background(), c.named(args))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	values := make([]driver.Value, len(rows.Columns()))
-	err = rows.Next(values)
-	if closing := rows.Close(); err == nil {
-		err = closing
+	for err == nil {
+		values := make([]driver.Value, len(rows.Columns()))
+		if err = rows.Next(values); err == nil {
+			err = each(values)
+		} else if errors.Is(err, io.EOF) {
+			return rows.Close()
+		}
 	}
-	if err != nil {
-		return nil, err
-	}
-	return values, nil
+	return errors.Join(err, rows.Close())
 }
 
 // Number reads one integer; 0 when there is no row.

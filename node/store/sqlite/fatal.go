@@ -51,11 +51,11 @@ func NewFatal(path, op string, err error) *Fatal {
 	if errors.As(err, &already) {
 		return already
 	}
-	return &Fatal{Path: path, Op: op, Err: err, Advice: advice(err)}
+	return &Fatal{Path: path, Op: op, Err: err, Advice: adviceFor(Code(err))}
 }
 
-func advice(err error) string {
-	switch Code(err) {
+func adviceFor(code int) string {
+	switch code {
 	case lib.SQLITE_FULL:
 		return "The disk is full: free space on it, then start the node again; it goes on where it stopped."
 	case lib.SQLITE_IOERR:
