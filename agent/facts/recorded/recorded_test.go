@@ -405,7 +405,7 @@ func TestRealHosts(t *testing.T) {
 		"10_1809_x64_education_es_systeminfo.txt":                        {"Windows 10 Version 1809 for x64-based Systems", "es", 9, true},
 		"11_23H2_x64_enterprise_systeminfo.txt":                          {"Windows 11 Version 23H2 for x64-based Systems", "en-us", 4, true},
 		"7_sp1_x64_enterprise_en-us_A_systeminfo.txt":                    {"Windows 7 for x64-based Systems Service Pack 1", "en-us", 219, true},
-		"7_sp1_x64_ultimaten_de_systeminfo.txt":                          {"Windows 7 for x64-based Systems Service Pack 1", "de", 234, false},
+		"7_sp1_x64_ultimaten_de_systeminfo.txt":                          {"Windows 7 for x64-based Systems Service Pack 1", "de", 242, false},
 		"srv_2012r2_x64_standard_ru_systeminfo.txt":                      {"Windows Server 2012 R2", "ru", 7, true},
 		"srv_2019_rtm_datacenter_en-us_systeminfo.txt":                   {"Windows Server 2019", "en-us", 5, true},
 	} {

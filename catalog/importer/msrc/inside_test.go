@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"reflect"
 	"slices"
 	"strings"
@@ -211,82 +210,6 @@ func TestNoRule(t *testing.T) {
 		if r := rulesFor("6000001", catalog.Product{ID: "1", Name: name}, "", ""); r.applicable != nil || r.installed != nil || !strings.Contains(r.reason, want) {
 			t.Errorf("%q: %+v, want %q", name, r, want)
 		}
-	}
-}
-
-func TestFrameworkAndExplorerRules(t *testing.T) {
-	for versions, want := range map[string]string{
-		"3.5 and 4.7.2":      "And",
-		"4.6/4.6.1/4.6.2":    "Or",
-		"2.0 service pack 2": "RegDword",
-		"4.8.1":              "RegDword",
-		"3.5.1":              "RegDword",
-	} {
-		if r := frameworkRule(versions); r == nil || r.Op != want {
-			t.Errorf("%s: %+v", versions, r)
-		}
-	}
-	if r := frameworkRule("5.9"); r != nil {
-		t.Errorf("a version that is not: %+v", r)
-	}
-}
-
-// One byte at a time is the same document.
-func TestScannerDoesNotDependOnHowItIsFed(t *testing.T) {
-	text := "\ufeff<?xml version='1.0'?><!-- c --><a:cvrfdoc x='1>2'><b>t&amp;<![CDATA[<&>]]>u</b><c/><d y=\"z\" /></a:cvrfdoc>\n"
-	events := func(r io.Reader) []string {
-		s := newScanner(r)
-		var all []string
-		for {
-			ev, err := s.next(false)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if ev == finished {
-				return all
-			}
-			name := string(s.name)
-			if ev == start && name == "b" {
-				raw, err := s.leaf()
-				if err != nil {
-					t.Fatal(err)
-				}
-				name += "=" + string(raw)
-			}
-			all = append(all, name)
-		}
-	}
-	want := []string{"cvrfdoc", "b=t&<&>u", "c", "c", "d", "d", "cvrfdoc"}
-	if got := events(strings.NewReader(text)); !slices.Equal(got, want) {
-		t.Errorf("%q", got)
-	}
-	if got := events(oneByte{strings.NewReader(text)}); !slices.Equal(got, want) {
-		t.Errorf("a byte at a time: %q", got)
-	}
-}
-
-type oneByte struct{ r io.Reader }
-
-func (o oneByte) Read(p []byte) (int, error) { return o.r.Read(p[:1]) }
-
-// Memory does not grow with the file: a gigabyte of notes passes through one buffer.
-func TestMemoryDoesNotGrowWithTheFile(t *testing.T) {
-	head := `<cvrfdoc><DocumentTracking><Identification><ID>2030-Jan</ID></Identification></DocumentTracking><DocumentNotes><Note>`
-	body := bytes.Repeat([]byte("&lt;p&gt;words and words&lt;/p&gt;\n"), 1<<15)
-	parts := []io.Reader{strings.NewReader(head)}
-	for range 64 {
-		parts = append(parts, bytes.NewReader(body))
-	}
-	parts = append(parts, strings.NewReader("</Note></DocumentNotes></cvrfdoc>"))
-	allocated := testing.AllocsPerRun(1, func() {
-		d, err := read(context.Background(), io.MultiReader(parts...), "x", nil)
-		if err != nil || cap(d.s.buf) != bufferSize || cap(d.s.text) > maxText {
-			t.Errorf("buffer %d, text %d: %v", cap(d.s.buf), cap(d.s.text), err)
-		}
-		parts = []io.Reader{strings.NewReader(head + "</Note></DocumentNotes></cvrfdoc>")}
-	})
-	if allocated > 200 {
-		t.Errorf("%v allocations", allocated)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"thatch/catalog"
+	"thatch/catalog/importer/xmlscan"
 	"thatch/catalog/windows"
 )
 
@@ -21,11 +22,11 @@ const maxRows = 1 << 20
 // reading is one document being read. Texts that repeat are kept once.
 type reading struct {
 	ctx      context.Context
-	s        *scanner
+	s        *xmlscan.Scanner
 	odd      oddities
 	excluded exclusions
 
-	id, title, released, current, number string
+	head
 
 	products []product
 	byID     map[string]int
@@ -35,6 +36,12 @@ type reading struct {
 	parsed   map[string]superseded
 	v        vulnerability
 	ordinal  int
+}
+
+// head is what tells a document from others.
+type head struct {
+	id, title         string
+	released, current string // dates of the first and of this revision
 }
 
 type product struct {
@@ -85,7 +92,7 @@ func read(ctx context.Context, stream io.Reader, file string, excluded exclusion
 
 func newReading(ctx context.Context, stream io.Reader, file string, excluded exclusions) *reading {
 	return &reading{
-		ctx: ctx, s: newScanner(stream), excluded: excluded, odd: oddities{file: file},
+		ctx: ctx, s: xmlscan.New(stream), excluded: excluded, odd: oddities{file: file},
 		byID: make(map[string]int), kbs: make(map[string]*article), texts: make(map[string]string), parsed: make(map[string]superseded),
 	}
 }
@@ -94,25 +101,25 @@ func newReading(ctx context.Context, stream io.Reader, file string, excluded exc
 func (d *reading) articles() []string { return slices.SortedFunc(maps.Keys(d.kbs), compareKBs) }
 
 func (d *reading) document() error {
-	ev, err := d.s.next(false)
+	ev, err := d.s.Next()
 	if err != nil {
 		return err
 	}
-	if ev != start {
-		return d.s.fail("%w", errNoXML)
+	if ev != xmlscan.Start {
+		return d.s.Fail("%w", xmlscan.ErrNoXML)
 	}
-	if name := string(d.s.name); name != "cvrfdoc" {
-		return d.s.fail("the root element is <%.60s>, not a CVRF document (cvrfdoc)", name)
+	if name := string(d.s.Name()); name != "cvrfdoc" {
+		return d.s.Fail("the root element is <%.60s>, not a CVRF document (cvrfdoc)", name)
 	}
-	if d.s.hadBOM {
+	if d.s.HadMark() {
 		d.odd.seen("byte-order-mark", func() (string, string) { return "", "the file starts with a byte order mark; it was skipped" })
 	}
 	if err := d.each(d.topLevel); err != nil {
 		return err
 	}
-	ev, err = d.s.next(false)
-	if err == nil && ev != finished {
-		err = d.s.fail("something follows the root element")
+	ev, err = d.s.Next()
+	if err == nil && ev != xmlscan.Finished {
+		err = d.s.Fail("something follows the root element")
 	}
 	if err == nil && d.id == "" {
 		err = fmt.Errorf("the document has no ID (DocumentTracking/Identification/ID); it cannot be told from others")
@@ -123,17 +130,17 @@ func (d *reading) document() error {
 // each calls back for every child of the element just started; the callback reads to the child's end.
 func (d *reading) each(child func(name string) error) error {
 	for {
-		ev, err := d.s.next(false)
+		ev, err := d.s.Next()
 		if err != nil {
 			return err
 		}
-		if ev == end {
+		if ev == xmlscan.End {
 			return nil
 		}
-		if ev == finished {
-			return d.s.cut()
+		if ev == xmlscan.Finished {
+			return d.s.Cut()
 		}
-		if err := child(known(d.s.name)); err != nil {
+		if err := child(known(d.s.Name())); err != nil {
 			return err
 		}
 	}
@@ -141,7 +148,7 @@ func (d *reading) each(child func(name string) error) error {
 
 // leaf reads a text that repeats often.
 func (d *reading) leaf() (string, error) {
-	raw, err := d.s.leaf()
+	raw, err := d.s.Leaf()
 	if err != nil {
 		return "", err
 	}
@@ -172,7 +179,7 @@ func (d *reading) where() string {
 	case d.ordinal > 0:
 		return "Vulnerability number " + strconv.Itoa(d.ordinal)
 	}
-	return "line " + strconv.Itoa(d.s.line())
+	return "line " + strconv.Itoa(d.s.Line())
 }
 
 func (d *reading) topLevel(name string) error {
@@ -191,23 +198,21 @@ func (d *reading) topLevel(name string) error {
 		}
 		return d.vulnerability()
 	}
-	return d.s.skip()
+	return d.s.Skip()
 }
 
 func (d *reading) tracking(name string) (err error) {
 	switch name {
-	case "Identification", "RevisionHistory", "Revision":
+	case "Identification":
 		return d.each(d.tracking)
 	case "ID":
 		d.id, err = d.leaf()
-	case "Number":
-		d.number, err = d.leaf()
 	case "InitialReleaseDate":
 		d.released, err = d.leaf()
 	case "CurrentReleaseDate":
 		d.current, err = d.leaf()
 	default:
-		return d.s.skip()
+		return d.s.Skip()
 	}
 	return err
 }
@@ -217,19 +222,19 @@ func (d *reading) tree(family string) func(string) error {
 	return func(name string) error {
 		switch name {
 		case "Branch":
-			kind, err := d.s.attr("Type")
+			kind, err := d.s.Attr("Type")
 			if err != nil {
 				return err
 			}
 			inner := family
 			if kind == "Product Family" {
-				if inner, err = d.s.attr("Name"); err != nil {
+				if inner, err = d.s.Attr("Name"); err != nil {
 					return err
 				}
 			}
 			return d.each(d.tree(inner))
 		case "FullProductName":
-			id, err := d.s.attr("ProductID")
+			id, err := d.s.Attr("ProductID")
 			if err != nil {
 				return err
 			}
@@ -240,7 +245,7 @@ func (d *reading) tree(family string) func(string) error {
 			d.define(id, windows.Tidy(text), family)
 			return nil
 		}
-		return d.s.skip()
+		return d.s.Skip()
 	}
 }
 
@@ -270,7 +275,7 @@ func (d *reading) product(id string) int {
 }
 
 func (d *reading) productLeaf() (int, error) {
-	raw, err := d.s.leaf()
+	raw, err := d.s.Leaf()
 	if err != nil {
 		return 0, err
 	}
@@ -278,7 +283,7 @@ func (d *reading) productLeaf() (int, error) {
 		return i, nil
 	}
 	if len(d.products) >= maxRows {
-		return 0, d.s.fail("more than %d products", maxRows)
+		return 0, d.s.Fail("more than %d products", maxRows)
 	}
 	return d.product(string(raw)), nil
 }

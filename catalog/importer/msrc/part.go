@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"thatch/catalog"
+	"thatch/catalog/windows"
 )
 
 // part is what one document says of one KB article.
@@ -131,7 +132,7 @@ func (d *reading) pairOf(kb string, p *pair, rows map[int]int) partPair {
 // for several releases at once name the build of one of them.
 func (p *pair) fixedBuild(product string) string {
 	if len(p.fixed) > 1 {
-		if release := scopes.of(product).release; release != nil {
+		if release := windows.ScopeOf(product).Release; release != nil {
 			own := slices.DeleteFunc(slices.Clone(p.fixed), func(c counted) bool {
 				return !release.OwnBuild(c.value)
 			})

@@ -1,4 +1,6 @@
-package msrc
+// Package xmlscan reads XML as a stream, fast: start and end tags by their local names, and the text of those elements
+// that its caller asks for. It is made for vendors' catalogs of many megabytes of which little is wanted.
+package xmlscan
 
 import (
 	"bytes"
@@ -16,15 +18,20 @@ import (
 const (
 	bufferSize = 256 << 10
 	maxTag     = 64 << 10 // bytes of one start tag
-	maxText    = 64 << 10 // bytes of one text that is kept
 	maxDepth   = 64
 )
 
-// scanner reads XML as a stream of start and end tags, and the text of those elements that its caller wants. It knows
-// what CVRF documents use: elements by local name, attributes, entities, CDATA, comments, processing instructions.
-// Start and end tags must match, and there must be one root, closed; nothing else is validated. Texts that nobody
-// asks for are stepped over without being copied, so memory does not grow with the file.
-type scanner struct {
+// MaxText is the longest text that Leaf returns, in bytes.
+const MaxText = 64 << 10
+
+// ErrNoXML says that no element was found at all.
+var ErrNoXML = errors.New("no XML element found")
+
+// Scanner reads elements by local name, attributes, the five entities and character references, CDATA, comments and
+// processing instructions, in UTF-8 or UTF-16 with a byte order mark. Start and end tags must match, and there must be
+// one root, closed; nothing else is validated. Texts that nobody asks for are stepped over without being copied, so
+// memory does not grow with the file. Errors name the line.
+type Scanner struct {
 	r        io.Reader
 	buf      []byte // what was read and not yet dropped
 	pos      int    // next byte
@@ -41,17 +48,19 @@ type scanner struct {
 	hadBOM   bool
 }
 
-// event is what next returns.
-type event int
+// Event is what Next returns.
+type Event int
 
+// The events. Finished comes once the root was closed and nothing but white space followed.
 const (
-	start event = iota
-	end
-	finished
+	Start Event = iota
+	End
+	Finished
 )
 
-func newScanner(r io.Reader) *scanner {
-	s := &scanner{r: r, buf: make([]byte, 0, bufferSize)}
+// New makes a scanner of a stream.
+func New(r io.Reader) *Scanner {
+	s := &Scanner{r: r, buf: make([]byte, 0, bufferSize)}
 	s.need(3)
 	switch {
 	case bytes.HasPrefix(s.buf, []byte{0xef, 0xbb, 0xbf}):
@@ -66,7 +75,7 @@ func newScanner(r io.Reader) *scanner {
 }
 
 // fill drops what was consumed and reads more; it returns false at the end of the stream.
-func (s *scanner) fill() bool {
+func (s *Scanner) fill() bool {
 	if s.eof || s.err != nil {
 		return false
 	}
@@ -91,64 +100,72 @@ func (s *scanner) fill() bool {
 	}
 }
 
-// line is where the next byte stands, from 1.
-func (s *scanner) line() int { return s.lines + bytes.Count(s.buf[:s.pos], []byte{'\n'}) + 1 }
+// Line is where the next byte stands, from 1.
+func (s *Scanner) Line() int { return s.lines + bytes.Count(s.buf[:s.pos], []byte{'\n'}) + 1 }
 
-func (s *scanner) fail(format string, args ...any) error {
-	return fmt.Errorf("line %d: %w", s.line(), fmt.Errorf(format, args...))
+// Fail makes an error that names the line.
+func (s *Scanner) Fail(format string, args ...any) error {
+	return fmt.Errorf("line %d: %w", s.Line(), fmt.Errorf(format, args...))
 }
 
-// cut is the error of a stream that ends too early.
-func (s *scanner) cut() error {
+// Cut is the error of a stream that ends too early.
+func (s *Scanner) Cut() error {
 	if s.err != nil {
-		return s.fail("reading broke off: %w", s.err)
+		return s.Fail("reading broke off: %w", s.err)
 	}
 	if n := len(s.starts); n > 0 {
-		return s.fail("the document ends inside <%s>; it is cut short, fetch it again", s.open[s.starts[n-1]:])
+		return s.Fail("the document ends inside <%s>; it is cut short, fetch it again", s.open[s.starts[n-1]:])
 	}
 	if s.pos < len(s.buf) && s.buf[s.pos] == '<' {
-		return s.fail("the document ends inside a tag; it is cut short, fetch it again")
+		return s.Fail("the document ends inside a tag; it is cut short, fetch it again")
 	}
-	return s.fail("%w", errNoXML)
+	return s.Fail("%w", ErrNoXML)
 }
 
-var errNoXML = errors.New("no XML element found; a CVRF document (XML, plain or gzip) is wanted")
+// HadMark says whether the stream began with a byte order mark.
+func (s *Scanner) HadMark() bool { return s.hadBOM }
 
-// next returns the next start or end tag; local names are in s.name. Text on the way goes to s.text when keep is set.
-func (s *scanner) next(keep bool) (event, error) {
+// Name is the local name of the tag that Next returned last, valid until the next call of anything.
+func (s *Scanner) Name() []byte { return s.name }
+
+// Next returns the next start or end tag.
+func (s *Scanner) Next() (Event, error) { return s.next(false) }
+
+// next is Next; text on the way is kept when that is asked for.
+func (s *Scanner) next(keep bool) (Event, error) {
 	if s.selfDone {
 		s.selfDone = false
-		return end, s.pop()
+		return End, s.pop()
 	}
 	for {
 		if err := s.toTag(keep); err != nil {
 			if errors.Is(err, io.EOF) {
-				return finished, nil
+				return Finished, nil
 			}
-			return finished, err
+			return Finished, err
 		}
 		if !s.need(2) {
-			return finished, s.cut()
+			return Finished, s.Cut()
 		}
 		switch s.buf[s.pos+1] {
 		case '/':
-			return end, s.endTag()
+			return End, s.endTag()
 		case '!':
 			if err := s.declaration(keep); err != nil {
-				return finished, err
+				return Finished, err
 			}
 		case '?':
 			if err := s.skipPast("?>", 2, "processing instruction"); err != nil {
-				return finished, err
+				return Finished, err
 			}
 		default:
-			return start, s.startTag()
+			return Start, s.startTag()
 		}
 	}
 }
 
 // need makes sure that n bytes are in the buffer.
-func (s *scanner) need(n int) bool {
+func (s *Scanner) need(n int) bool {
 	for len(s.buf)-s.pos < n {
 		if !s.fill() {
 			return false
@@ -158,7 +175,7 @@ func (s *scanner) need(n int) bool {
 }
 
 // toTag moves to the next '<'. Its error is io.EOF after the root was closed.
-func (s *scanner) toTag(keep bool) error {
+func (s *Scanner) toTag(keep bool) error {
 	for {
 		i := bytes.IndexByte(s.buf[s.pos:], '<')
 		text := s.buf[s.pos:]
@@ -176,26 +193,26 @@ func (s *scanner) toTag(keep bool) error {
 			if s.ended && s.err == nil {
 				return io.EOF
 			}
-			return s.cut()
+			return s.Cut()
 		}
 	}
 }
 
-func (s *scanner) take(text []byte, keep bool) error {
+func (s *Scanner) take(text []byte, keep bool) error {
 	if len(s.starts) == 0 && len(bytes.TrimSpace(text)) > 0 {
-		return s.fail("text outside of the root element: %.40q", bytes.TrimSpace(text))
+		return s.Fail("text outside of the root element: %.40q", bytes.TrimSpace(text))
 	}
 	if !keep || len(text) == 0 {
 		return nil
 	}
-	if len(s.text)+len(text) > maxText {
-		return s.fail("the text of <%s> has more than %d bytes", s.open[s.starts[len(s.starts)-1]:], maxText)
+	if len(s.text)+len(text) > MaxText {
+		return s.Fail("the text of <%s> has more than %d bytes", s.open[s.starts[len(s.starts)-1]:], MaxText)
 	}
 	s.text = append(s.text, text...)
 	return nil
 }
 
-func (s *scanner) startTag() error {
+func (s *Scanner) startTag() error {
 	end, err := s.tagEnd()
 	if err != nil {
 		return err
@@ -211,13 +228,13 @@ func (s *scanner) startTag() error {
 	}
 	name := tag[:cut]
 	if len(name) == 0 || !isNameStart(name[0]) {
-		return s.fail("<%.20s is no element name", tag)
+		return s.Fail("<%.20s is no element name", tag)
 	}
 	if s.ended {
-		return s.fail("a second root element <%.40s>", name)
+		return s.Fail("a second root element <%.40s>", name)
 	}
 	if len(s.starts) >= maxDepth {
-		return s.fail("elements are nested more than %d deep", maxDepth)
+		return s.Fail("elements are nested more than %d deep", maxDepth)
 	}
 	s.starts = append(s.starts, len(s.open))
 	s.open = append(s.open, name...)
@@ -227,7 +244,7 @@ func (s *scanner) startTag() error {
 }
 
 // tagEnd finds the '>' that closes the tag at pos, counted from pos; quoted ones do not.
-func (s *scanner) tagEnd() (int, error) {
+func (s *Scanner) tagEnd() (int, error) {
 	i, quote := 1, byte(0)
 	for {
 		for window := s.buf[s.pos:]; i < len(window); i++ {
@@ -241,34 +258,34 @@ func (s *scanner) tagEnd() (int, error) {
 			case c == '"' || c == '\'':
 				quote = c
 			case c == '<':
-				return 0, s.fail("'<' inside of a tag")
+				return 0, s.Fail("'<' inside of a tag")
 			}
 		}
 		if i > maxTag {
-			return 0, s.fail("a tag has more than %d bytes", maxTag)
+			return 0, s.Fail("a tag has more than %d bytes", maxTag)
 		}
 		if !s.fill() {
-			return 0, s.cut()
+			return 0, s.Cut()
 		}
 	}
 }
 
-func (s *scanner) endTag() error {
+func (s *Scanner) endTag() error {
 	for {
 		i := bytes.IndexByte(s.buf[s.pos:], '>')
 		if i < 0 {
 			if len(s.buf)-s.pos > maxTag || !s.fill() {
-				return s.cut()
+				return s.Cut()
 			}
 			continue
 		}
 		name := bytes.TrimRight(s.buf[s.pos+2:s.pos+i], " \t\r\n")
 		n := len(s.starts)
 		if n == 0 {
-			return s.fail("</%.40s> closes nothing", name)
+			return s.Fail("</%.40s> closes nothing", name)
 		}
 		if open := s.open[s.starts[n-1]:]; !bytes.Equal(open, name) {
-			return s.fail("</%.40s> where </%.40s> is wanted", name, open)
+			return s.Fail("</%.40s> where </%.40s> is wanted", name, open)
 		}
 		s.pos += i + 1
 		return s.pop()
@@ -276,7 +293,7 @@ func (s *scanner) endTag() error {
 }
 
 // pop closes the innermost element; its name stays readable in s.name until the next tag.
-func (s *scanner) pop() error {
+func (s *Scanner) pop() error {
 	n := len(s.starts) - 1
 	s.name = local(s.open[s.starts[n]:])
 	s.open = s.open[:s.starts[n]]
@@ -286,7 +303,7 @@ func (s *scanner) pop() error {
 }
 
 // declaration steps over a comment or a document type, and takes the text of a CDATA section.
-func (s *scanner) declaration(keep bool) error {
+func (s *Scanner) declaration(keep bool) error {
 	s.need(9)
 	window := s.buf[s.pos:]
 	switch {
@@ -299,19 +316,19 @@ func (s *scanner) declaration(keep bool) error {
 			i := bytes.IndexAny(s.buf[s.pos:], "[>")
 			switch {
 			case i >= 0 && s.buf[s.pos+i] == '[':
-				return s.fail("a document type with declarations of its own is not read")
+				return s.Fail("a document type with declarations of its own is not read")
 			case i >= 0:
 				s.pos += i + 1
 				return nil
 			case len(s.buf)-s.pos > maxTag || !s.fill():
-				return s.cut()
+				return s.Cut()
 			}
 		}
 	}
-	return s.fail("%.20q is no comment, CDATA section or document type", window)
+	return s.Fail("%.20q is no comment, CDATA section or document type", window)
 }
 
-func (s *scanner) skipPast(mark string, from int, what string) error {
+func (s *Scanner) skipPast(mark string, from int, what string) error {
 	s.pos += from
 	for {
 		if i := bytes.Index(s.buf[s.pos:], []byte(mark)); i >= 0 {
@@ -320,7 +337,7 @@ func (s *scanner) skipPast(mark string, from int, what string) error {
 		}
 		s.pos = max(s.pos, len(s.buf)-len(mark)+1)
 		if !s.fill() {
-			return s.fail("a %s is not closed: %w", what, s.cut())
+			return s.Fail("a %s is not closed: %w", what, s.Cut())
 		}
 	}
 }
@@ -328,7 +345,7 @@ func (s *scanner) skipPast(mark string, from int, what string) error {
 var cdataEnd = []byte("]]>")
 
 // cdata escapes what it takes, so that a text is unescaped once, whatever it came from.
-func (s *scanner) cdata(keep bool) error {
+func (s *Scanner) cdata(keep bool) error {
 	s.pos += len("<![CDATA[")
 	for {
 		window := s.buf[s.pos:]
@@ -350,14 +367,14 @@ func (s *scanner) cdata(keep bool) error {
 			return nil
 		}
 		if !s.fill() {
-			return s.fail("a CDATA section is not closed: %w", s.cut())
+			return s.Fail("a CDATA section is not closed: %w", s.Cut())
 		}
 	}
 }
 
-// leaf reads to the end of the element just started and returns its own text, unescaped and trimmed; elements inside
+// Leaf reads to the end of the element just started and returns its own text, unescaped and trimmed; elements inside
 // are stepped over. The bytes are valid until the next call.
-func (s *scanner) leaf() ([]byte, error) {
+func (s *Scanner) Leaf() ([]byte, error) {
 	s.text = s.text[:0]
 	depth := len(s.starts)
 	for {
@@ -365,27 +382,27 @@ func (s *scanner) leaf() ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if ev == end && len(s.starts) < depth {
+		if ev == End && len(s.starts) < depth {
 			return s.unescaped(s.text)
 		}
 	}
 }
 
-// skip reads to the end of the element just started.
-func (s *scanner) skip() error {
+// Skip reads to the end of the element just started.
+func (s *Scanner) Skip() error {
 	for depth := len(s.starts); ; {
 		ev, err := s.next(false)
 		if err != nil {
 			return err
 		}
-		if ev == end && len(s.starts) < depth {
+		if ev == End && len(s.starts) < depth {
 			return nil
 		}
 	}
 }
 
-// attr returns an attribute of the start tag just read, by local name; absent ones are empty.
-func (s *scanner) attr(name string) (string, error) {
+// Attr returns an attribute of the start tag just read, by local name; absent ones are empty.
+func (s *Scanner) Attr(name string) (string, error) {
 	rest := s.attrs
 	for {
 		rest = bytes.TrimLeft(rest, " \t\r\n")
@@ -396,11 +413,11 @@ func (s *scanner) attr(name string) (string, error) {
 		key := bytes.TrimRight(rest[:eq], " \t\r\n")
 		rest = bytes.TrimLeft(rest[eq+1:], " \t\r\n")
 		if len(rest) == 0 || rest[0] != '"' && rest[0] != '\'' {
-			return "", s.fail("attribute %.40s has no quoted value", key)
+			return "", s.Fail("attribute %.40s has no quoted value", key)
 		}
 		closing := bytes.IndexByte(rest[1:], rest[0])
 		if closing < 0 {
-			return "", s.fail("attribute %.40s has no closing quote", key)
+			return "", s.Fail("attribute %.40s has no closing quote", key)
 		}
 		if string(local(key)) == name {
 			value, err := s.unescaped(bytes.Clone(rest[1 : closing+1]))
@@ -411,7 +428,7 @@ func (s *scanner) attr(name string) (string, error) {
 }
 
 // unescaped resolves entities in place and trims.
-func (s *scanner) unescaped(text []byte) ([]byte, error) {
+func (s *Scanner) unescaped(text []byte) ([]byte, error) {
 	at := bytes.IndexByte(text, '&')
 	if at < 0 {
 		return bytes.TrimSpace(text), nil
@@ -429,11 +446,11 @@ func (s *scanner) unescaped(text []byte) ([]byte, error) {
 		}
 		semicolon := bytes.IndexByte(rest[:min(len(rest), 12)], ';')
 		if semicolon < 0 {
-			return nil, s.fail("'&' without a name and a semicolon: %.20q", rest)
+			return nil, s.Fail("'&' without a name and a semicolon: %.20q", rest)
 		}
 		r, ok := entity(string(rest[1:semicolon]))
 		if !ok {
-			return nil, s.fail("the entity %s is not known", rest[:semicolon+1])
+			return nil, s.Fail("the entity %s is not known", rest[:semicolon+1])
 		}
 		rest = rest[semicolon+1:]
 		out = utf8.AppendRune(out, r) // never longer than its escape
