@@ -1,13 +1,14 @@
 package agentapi
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 )
@@ -90,6 +91,6 @@ func (b Backoff) Wait(failures int, err error) time.Duration {
 
 // Unreachable says whether err is that no connection to a node was made, or that it was cut.
 func Unreachable(err error) bool {
-	var network net.Error
-	return !errors.Is(err, ErrUntrusted) && errors.As(err, &network)
+	var call *url.Error
+	return errors.As(err, &call) && !errors.Is(err, ErrUntrusted) && !errors.Is(err, context.Canceled)
 }
