@@ -17,6 +17,7 @@ import (
 	"thatch/node/bulletins"
 	"thatch/node/bulletins/staging"
 	"thatch/node/computers"
+	"thatch/node/computers/compliance"
 	"thatch/node/identity"
 	"thatch/node/policies"
 	"thatch/node/quorum"
@@ -27,14 +28,15 @@ import (
 
 // Rooms are the nouns of a site; each owns its tables and verbs.
 type Rooms struct {
-	Identity  *identity.Identity
-	Tasks     *tasks.Room
-	Settings  *settings.Room
-	Bulletins *bulletins.Bulletins
-	Content   *content.Store
-	Staging   *staging.Stager
-	Computers *computers.Room
-	Policies  *policies.Room
+	Identity   *identity.Identity
+	Tasks      *tasks.Room
+	Settings   *settings.Room
+	Bulletins  *bulletins.Bulletins
+	Content    *content.Store
+	Staging    *staging.Stager
+	Computers  *computers.Room
+	Compliance *compliance.Room
+	Policies   *policies.Room
 }
 
 // Node is a member of a site. Make one with New, mount doors, call Run, then Close.
@@ -118,6 +120,7 @@ func (n *Node) openRooms(ctx context.Context) error {
 	if n.Computers, err = computers.New(ctx, n.db, n.writer, n.cfg.Now); err != nil {
 		return fmt.Errorf("open the computers: %w", err)
 	}
+	n.Compliance = compliance.New(n.Computers, n.Bulletins.Catalog())
 	n.Policies = policies.New(policies.Config{
 		Site: n.site.ID, Reader: n.db, Writer: n.writer, Signer: n.Identity, Bulletins: n.Bulletins, Computers: n.Computers,
 		Now: n.cfg.Now,

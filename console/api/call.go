@@ -37,6 +37,9 @@ type Call struct {
 // Context is the request's: reads under it see what the client wrote before, writes under it carry the actor.
 func (c *Call) Context() context.Context { return c.r.Context() }
 
+// Fresh is a context whose reads see what this very call wrote.
+func (c *Call) Fresh() context.Context { return store.AtLeast(c.Context(), c.caller.Index()) }
+
 // Var is a name of the path, unescaped.
 func (c *Call) Var(name string) string { return mux.Vars(c.r)[name] }
 

@@ -128,7 +128,7 @@ func (r *Room) replace(ctx context.Context, reason string, e edition, more ...st
 	if err != nil {
 		return err
 	}
-	if doc.Digest == e.of.document.Digest && len(more) == 0 {
+	if doc.Digest == e.of.document.Digest && len(more) == 0 && e.version == e.of.Version {
 		return nil
 	}
 	statements := store.Put(doc, "", store.Former{Digest: e.of.document.Digest})

@@ -202,7 +202,7 @@ func (r *Room) ChangeWindow(ctx context.Context, name, version string, body Wind
 		return err
 	}
 	doc, err := r.signed(document.Window, found.doc.ID, nil, body)
-	if err != nil || doc.Digest == found.doc.Digest {
+	if err != nil || doc.Digest == found.doc.Digest && former.Digest == doc.Digest {
 		return err
 	}
 	return r.write(ctx, "change window "+body.Name, store.Put(doc, "", former)...)

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"thatch/cmd/internal/cli"
+	"thatch/node/computers/compliance"
+)
+
+// The counts of every report, for people.
+var (
+	countHeads = []string{"APPLICABLE", "INSTALLED", "MISSING", "UNKNOWN", "PENDING", "FAILED", "PERCENT"}
+	countKeys  = []string{"applicable", "installed", "missing", "unknown", "pending", "failed", "percent"}
+)
+
+const countsText = "Counts are computers. Percent is installed of installed and missing. Superseded updates are left out of missing,\n" +
+	"unless --all is given. Pending computers have not evaluated the newest revision yet.\n\nColumns to filter and sort by: "
+
+func complianceCommand(a *cli.App) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "compliance", Short: "What is applicable, installed and missing where", Args: cobra.NoArgs,
+		Example: "  thatch compliance bulletins --filter exploited=yes --sort -missing",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	reports := []cli.Listing{
+		{
+			Use: "bulletins", Short: "Compliance by bulletin, newest month first", Path: "/compliance/bulletins",
+			Long:    countsText + columnsText(compliance.BulletinColumns),
+			Example: "  thatch compliance bulletins --filter severity=Critical --sort -missing\n  thatch compliance bulletins --filter month=2019-02 --json",
+			Heads:   append([]string{"BULLETIN", "MONTH", "SEVERITY", "EXPLOITED", "UPDATES"}, countHeads...),
+			Keys:    append([]string{"bulletin", "month", "severity", "exploited", "updates"}, countKeys...),
+		},
+		{
+			Use: "updates", Short: "Compliance by update", Path: "/compliance/updates", Long: countsText + columnsText(compliance.UpdateColumns),
+			Example: "  thatch compliance updates --filter 'missing=>0' --sort -missing\n  thatch compliance updates --filter superseded=no -q 'windows 10'",
+			Heads:   append([]string{"UPDATE", "BULLETIN", "PRODUCT", "SEVERITY", "EXPLOITED", "SUPERSEDED"}, countHeads...),
+			Keys:    append([]string{"update", "bulletin", "product", "severity", "exploited", "superseded"}, countKeys...),
+		},
+		{
+			Use: "cves", Short: "Compliance by vulnerability, newest first", Path: "/compliance/cves", Long: countsText + columnsText(compliance.CVEColumns),
+			Example: "  thatch compliance cves --filter exploited=yes --filter 'missing=>0'\n  thatch compliance cves -q CVE-2019-0676",
+			Heads:   append([]string{"CVE", "SEVERITY", "SCORE", "EXPLOITED", "BULLETINS"}, countHeads...),
+			Keys:    append([]string{"cve", "severity", "score", "exploited", "bulletins"}, countKeys...),
+		},
+		{
+			Use: "months", Short: "Compliance by month, newest first", Path: "/compliance/months", Long: countsText + columnsText(compliance.MonthColumns),
+			Example: "  thatch compliance months",
+			Heads:   append([]string{"MONTH", "BULLETINS", "UPDATES"}, countHeads...), Keys: append([]string{"month", "bulletins", "updates"}, countKeys...),
+		},
+		{
+			Use: "computers", Short: "Compliance by computer; counts are updates", Path: "/compliance/computers",
+			Long:    "Columns to filter and sort by: " + columnsText(compliance.ComputerColumns),
+			Example: "  thatch compliance computers --filter 'percent=<95' --sort percent",
+			Heads:   append([]string{"COMPUTER", "GROUP", "CRITICAL", "EXPLOITED"}, countHeads...),
+			Keys:    append([]string{"computer", "group", "critical", "exploited"}, countKeys...),
+		},
+	}
+	for _, report := range reports {
+		report.Flags = map[string]string{"all": "superseded updates count as missing too"}
+		inner := a.List(report)
+		yes(inner, "all")
+		cmd.AddCommand(inner)
+	}
+	cmd.AddCommand(a.List(cli.Listing{
+		Use: "update UPDATE", Short: "The computers that an update concerns", Path: "/compliance/updates", Args: []string{"UPDATE"}, After: "/computers",
+		Long:    "UPDATE is an id or a number.\n\nColumns to filter and sort by: " + columnsText(compliance.OnColumns),
+		Example: "  thatch compliance update 17 --filter status=missing",
+		Heads:   []string{"COMPUTER", "GROUP", "STATUS", "LAST SEEN", "ID"}, Keys: []string{"computer", "group", "status", "last_seen", "id"},
+	}))
+	return cmd
+}

@@ -1,0 +1,94 @@
+package api
+
+import (
+	"context"
+
+	"thatch/node"
+	"thatch/node/computers/compliance"
+	"thatch/node/identity"
+	"thatch/node/store"
+)
+
+// ComputerChange changes a computer. Version is the one that was seen; 0 takes the present one.
+type ComputerChange struct {
+	Group   string `json:"group"`
+	Version int64  `json:"version,omitempty"`
+}
+
+// Seen says from which version a change is made; 0 takes the present one.
+type Seen struct {
+	Version int64 `json:"version,omitempty"`
+}
+
+var (
+	paramAll     = Param{"all", "boolean", "superseded updates count as missing too"}
+	paramRetired = Param{"retired", "boolean", "retired computers are listed too"}
+)
+
+func computerRoutes(n *node.Node) []Route {
+	show := func(c *Call) (*compliance.Detail, error) {
+		return n.Compliance.Show(c.Context(), c.Var("id"), n.Policies.Numbers)
+	}
+	return []Route{
+		{
+			Method: "GET", Path: "/computers", Scope: identity.Viewer, Summary: "Computers, with what they miss",
+			Columns: compliance.ComputerColumns, Query: []Param{paramAll, paramRetired}, Do: Get(computerList),
+		},
+		{
+			Method: "GET", Path: "/computers/{id}", Scope: identity.Viewer, Summary: "A computer: facts, the status of updates, attempts",
+			Do: Get(show),
+		},
+		{
+			Method: "GET", Path: "/computers/{id}/updates", Scope: identity.Viewer, Summary: "The status of the updates of a computer",
+			Columns: compliance.StatusColumns, Do: Get(func(c *Call) (List[*compliance.UpdateStatus], error) {
+				d, err := show(c)
+				if err != nil {
+					return List[*compliance.UpdateStatus]{}, err
+				}
+				return list(c, func(_ context.Context, q store.Query) ([]*compliance.UpdateStatus, int, error) { return d.Page(q) })
+			}),
+		},
+		{
+			Method: "PUT", Path: "/computers/{id}", Scope: identity.Operate, Summary: "Move a computer to a group",
+			Do: Do(func(c *Call, in ComputerChange) (None, error) {
+				id, err := n.Compliance.Find(c.Var("id"))
+				if err != nil {
+					return None{}, err
+				}
+				return None{}, n.Computers.Move(c.Context(), c.Who.Actor(), id, in.Group, in.Version)
+			}),
+		},
+		{
+			Method: "POST", Path: "/computers/{id}/retire", Scope: identity.Administrator, Do: Do(retire),
+			Summary: "Take a computer out of the site: its certificates are revoked, its row stays and is not counted",
+		},
+	}
+}
+
+// list answers a list whose reading needs more than a query.
+func list[T any](c *Call, read func(ctx context.Context, q store.Query) ([]T, int, error)) (List[T], error) {
+	q, err := c.List()
+	if err != nil {
+		return List[T]{}, err
+	}
+	items, total, err := read(c.Context(), q)
+	if err != nil {
+		return List[T]{}, err
+	}
+	return Listed(q, items, total), nil
+}
+
+func computerList(c *Call) (List[*compliance.ComputerRow], error) {
+	return list(c, func(ctx context.Context, q store.Query) ([]*compliance.ComputerRow, int, error) {
+		return c.Node.Compliance.Computers(ctx, q, c.Flag("all"), c.Flag("retired"))
+	})
+}
+
+func retire(c *Call, in Seen) (None, error) {
+	id, err := c.Node.Compliance.Find(c.Var("id"))
+	if err != nil {
+		return None{}, err
+	}
+	revoke := identity.RevokeComputer(id, "retired", c.Node.Now())
+	return None{}, c.Node.Computers.Retire(c.Context(), c.Who.Actor(), id, in.Version, revoke)
+}

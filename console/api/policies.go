@@ -1,0 +1,99 @@
+package api
+
+import (
+	"context"
+	"strconv"
+
+	"thatch/node"
+	"thatch/node/identity"
+	"thatch/node/policies"
+	"thatch/node/store"
+)
+
+// PolicyChange changes parts of a policy. Version is the one that was seen; 0 takes the present one.
+type PolicyChange struct {
+	policies.Edit
+	Version int64 `json:"version,omitempty"`
+}
+
+func policyRoutes(n *node.Node) []Route {
+	verb := func(name, summary string, do func(ctx context.Context, id string, version int64) error) Route {
+		return Route{
+			Method: "POST", Path: "/policies/{id}/" + name, Scope: identity.Operate, Summary: summary,
+			Do: Do(func(c *Call, in Seen) (*policies.Detail, error) {
+				if err := do(c.Context(), c.Var("id"), in.Version); err != nil {
+					return nil, err
+				}
+				return n.Policies.Show(c.Fresh(), c.Var("id"))
+			}),
+		}
+	}
+	return []Route{
+		{
+			Method: "GET", Path: "/policies", Scope: identity.Viewer, Summary: "Software update policies and how far they are",
+			Columns: policies.Columns(), Do: GetList(n.Policies.List),
+		},
+		{
+			Method: "GET", Path: "/policies/{id}", Scope: identity.Viewer, Summary: "A policy: what it pins, for whom, how far it is, what it waits for",
+			Do: Get(func(c *Call) (*policies.Detail, error) { return n.Policies.Show(c.Context(), c.Var("id")) }),
+		},
+		{
+			Method: "POST", Path: "/policies", Scope: identity.Operate, Summary: "Make a policy of staged bulletins",
+			Do: Do(func(c *Call, in policies.Draft) (policies.Created, error) { return n.Policies.Create(c.Context(), in) }),
+		},
+		{
+			Method: "PUT", Path: "/policies/{id}", Scope: identity.Operate, Summary: "Change parts of a policy",
+			Do: Do(func(c *Call, in PolicyChange) (*policies.Detail, error) {
+				before, err := n.Policies.Show(c.Context(), c.Var("id"))
+				if err != nil {
+					return nil, err
+				}
+				if err := n.Policies.Change(c.Context(), before.ID, in.Version, in.Edit); err != nil {
+					return nil, err
+				}
+				return n.Policies.Show(c.Fresh(), before.ID)
+			}),
+		},
+		{
+			Method: "DELETE", Path: "/policies/{id}", Scope: identity.Operate, Summary: "Delete a policy",
+			Query: []Param{{"version", "integer", "that was seen; without it the present one"}},
+			Do: Get(func(c *Call) (None, error) {
+				version, err := versionArg(c)
+				if err != nil {
+					return None{}, err
+				}
+				return None{}, n.Policies.Delete(c.Context(), c.Var("id"), version)
+			}),
+		},
+		verb("enable", "Switch a policy on", func(ctx context.Context, id string, version int64) error {
+			return n.Policies.Enable(ctx, id, version, true)
+		}),
+		verb("disable", "Switch a policy off", func(ctx context.Context, id string, version int64) error {
+			return n.Policies.Enable(ctx, id, version, false)
+		}),
+		verb("pause", "Hold a policy's installs", func(ctx context.Context, id string, version int64) error {
+			return n.Policies.Pause(ctx, id, version, true)
+		}),
+		verb("resume", "Let a policy's installs go on", func(ctx context.Context, id string, version int64) error {
+			return n.Policies.Pause(ctx, id, version, false)
+		}),
+		{
+			Method: "POST", Path: "/policies/{id}/revise", Scope: identity.Operate, Summary: "Pin the present revisions of what a policy was made from",
+			Do: Do(func(c *Call, in Seen) (policies.Created, error) {
+				return n.Policies.Revise(c.Context(), c.Var("id"), in.Version)
+			}),
+		},
+	}
+}
+
+func versionArg(c *Call) (int64, error) {
+	text := c.Arg("version")
+	if text == "" {
+		return 0, nil
+	}
+	version, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || version < 1 {
+		return 0, store.Invalid("version: %.40q is no number from 1", text)
+	}
+	return version, nil
+}
