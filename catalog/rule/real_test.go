@@ -1,6 +1,7 @@
 package rule_test
 
 import (
+	"encoding/json"
 	"encoding/xml"
 	"fmt"
 	"io"
@@ -212,4 +213,37 @@ func BenchmarkScan(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed())/float64(b.N)/float64(time.Millisecond), "ms/scan")
+}
+
+// BenchmarkDecode reads the rules of the same 5,000 updates, as parts of larger values.
+func BenchmarkDecode(b *testing.B) {
+	type update struct {
+		Name       string
+		Applicable *rule.Rule
+		Installed  *rule.Rule
+	}
+	var bodies [][]byte
+	size := 0
+	for i := range 2500 {
+		for _, make := range []func(int) (*rule.Rule, *rule.Rule){likeHP, likeMSRC} {
+			applicable, installed := make(i)
+			body, err := json.Marshal(update{"update", applicable, installed})
+			if err != nil {
+				b.Fatal(err)
+			}
+			bodies = append(bodies, body)
+			size += len(body)
+		}
+	}
+	b.SetBytes(int64(size))
+	b.ReportAllocs()
+	for b.Loop() {
+		for _, body := range bodies {
+			var u update
+			if err := json.Unmarshal(body, &u); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed())/float64(b.N)/float64(time.Millisecond), "ms/5000")
 }

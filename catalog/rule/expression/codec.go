@@ -24,6 +24,11 @@ type plain struct {
 // that this version does not know are ignored (a new meaning takes a new operator), so wherever a rule is part of a
 // larger value it is decoded as safely as by Decode.
 func (r *Node) UnmarshalJSON(data []byte) error {
+	fast := canonical{text: string(data)}
+	if parsed := fast.parse(); parsed != nil {
+		*r = *parsed
+		return nil
+	}
 	var tree plain
 	if err := json.Unmarshal(data, &tree); err != nil {
 		return fmt.Errorf("rule: %w", err)

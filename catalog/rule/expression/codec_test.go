@@ -47,6 +47,68 @@ func TestRoundTripKeepsTreeAndBytes(t *testing.T) {
 	})
 }
 
+// slowly decodes without the short cut.
+func slowly(data []byte) (*Node, error) {
+	var tree plain
+	if err := json.Unmarshal(data, &tree); err != nil {
+		return nil, err
+	}
+	nodes := 0
+	return tree.node(1, &nodes)
+}
+
+func TestCanonicalFormIsReadAlike(t *testing.T) {
+	taken := 0
+	rapid.Check(t, func(rt *rapid.T) {
+		text, err := Encode(drawNode(3).Draw(rt, "rule"))
+		if err != nil {
+			rt.Fatal(err)
+		}
+		fast := canonical{text: string(text)}
+		got := fast.parse()
+		if got == nil {
+			return // an escape that rules do not have in practice
+		}
+		taken++
+		if want, err := slowly(text); err != nil || !reflect.DeepEqual(got, want) {
+			rt.Fatalf("%s: %+v, %v", text, got, err)
+		}
+	})
+	if taken == 0 {
+		t.Error("the short cut was never taken")
+	}
+	plainText := And(Test("RegSz", "Subkey", `SOFTWARE\Bäcker "GmbH"`, "Data", "a<b>&c/d\x1f", "Value", ""), Not(Test("True")))
+	for _, html := range []bool{false, true} {
+		text, err := Encode(plainText)
+		if html {
+			text, err = json.Marshal(plainText)
+		}
+		fast := canonical{text: string(text)}
+		if got := fast.parse(); err != nil || !reflect.DeepEqual(got, plainText) {
+			t.Errorf("%s: %+v, %v", text, got, err)
+		}
+	}
+}
+
+// What is not of the canonical form is left to encoding/json, even where that takes it.
+func TestCanonicalFormIsAllThatIsTaken(t *testing.T) {
+	for _, text := range []string{
+		``, `{}`, `{"op":""}`, `{"op":"True" }`, ` {"op":"True"}`, `{"op":"True"}x`, `{"op":"True","op":"False"}`, `{"op":"True","with":{}}`, `{"op":"True","rules":[]}`,
+		`{"op":"True","rules":[],"with":{"a":"b"}}`, `{"op":"True","with":{"a":"b","a":"c"}}`, `{"op":"True","with":{"a":1}}`, `{"op":"True","with":{"a":"b"`, `{"op":"True","with":{"a":"b",}}`,
+		`{"op":"And","rules":[{"op":"True"},null]}`, `{"op":"And","rules":[{"op":"True"}`, `{"op":"And","rules":[{"op":"True"};]}`, `{"op":"True","later":1}`, `{"op":"a\n"}`, `{"op":"\u00e9"}`,
+		`{"op":"\u12"}`, `{"op":"\`, `{"op":"\"`, `{"op":"\q"}`, "{\"op\":\"\xff\"}", "{\"op\":\"a\nb\"}", "{\"op\":\"\\\\a\nb\"}", `{"Op":"True"}`, nested(MaxDepth + 1),
+	} {
+		fast := canonical{text: text}
+		if n := fast.parse(); n != nil {
+			t.Errorf("%q was taken: %+v", text, n)
+		}
+	}
+	fast := canonical{text: nested(MaxDepth)}
+	if fast.parse() == nil {
+		t.Error("the deepest tree was not taken")
+	}
+}
+
 func TestEncodingIsStable(t *testing.T) {
 	r := And(Test("RegSz", "Value", "a<b&c>", "Key", "HKEY_LOCAL_MACHINE"), Not(&Node{Op: "True", With: map[string]string{}, Rules: []*Node{}}))
 	const want = `{"op":"And","rules":[{"op":"RegSz","with":{"Key":"HKEY_LOCAL_MACHINE","Value":"a<b&c>"}},{"op":"Not","rules":[{"op":"True"}]}]}`
@@ -119,6 +181,9 @@ func FuzzDecode(f *testing.F) {
 		r, err := Decode(data)
 		if err != nil {
 			return
+		}
+		if want, err := slowly(data); err != nil || !reflect.DeepEqual(r, want) {
+			t.Fatalf("%q: %+v, slowly %+v %v", data, r, want, err)
 		}
 		first, err := Encode(r)
 		if err != nil {
