@@ -3,6 +3,7 @@
 package sdp
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -100,11 +101,8 @@ func (s *Source) describe(ctx context.Context, req importer.Request, item import
 	if strings.EqualFold(filepath.Ext(item.Name), ".sdp") {
 		return s.describePackage(ctx, req, item, file)
 	}
-	if folder && strings.EqualFold(filepath.Ext(item.Name), ".xml") {
-		head, err := fetch.Head(ctx, item, headSize)
-		if err != nil || !strings.Contains(strings.ReplaceAll(string(head), "\x00", ""), markup.CatalogElement) {
-			return importer.File{}, ctx.Err()
-		}
+	if folder && strings.EqualFold(filepath.Ext(item.Name), ".xml") && s.another(ctx, item) {
+		return importer.File{}, ctx.Err()
 	}
 	version := item.Version
 	if version == "" {
@@ -117,6 +115,17 @@ func (s *Source) describe(ctx context.Context, req importer.Request, item import
 	file.Name = relative(req.From, item)
 	file.Fingerprint = fingerprint(req, "", version)
 	return file, nil
+}
+
+// another says that a file is XML of another kind. A web page is not: it stands where a catalog should have been.
+func (s *Source) another(ctx context.Context, item importer.Item) bool {
+	head, err := s.fetch().Head(ctx, item, headSize)
+	if err != nil {
+		return false
+	}
+	_, err = markup.NewSplitter(bytes.NewReader(head))
+	root := markup.RootError{}
+	return errors.As(err, &root) && !strings.EqualFold(root.Name, "html")
 }
 
 // describePackage reads a package file, which is small: its bytes are the fingerprint, its date the revision.

@@ -30,6 +30,17 @@ const (
 
 var errCut = errors.New("the file is cut short; fetch it again")
 
+// RootError says that a file is XML of another kind.
+type RootError struct {
+	Line int
+	Name string // of its root element
+}
+
+func (e RootError) Error() string {
+	return fmt.Sprintf("line %d: the root element is %.80s, where %s or %s is wanted: this is no SDP package and no catalog of them",
+		e.Line, e.Name, PackageElement, CatalogElement)
+}
+
 // Splitter cuts a stream of XML into its packages, each as bytes with the start tags around it, so that one that is
 // broken costs no other and only one is in memory.
 type Splitter struct {
@@ -97,8 +108,7 @@ func (s *Splitter) root() error {
 			}
 			return nil
 		default:
-			return fmt.Errorf("line %d: the root element is %.80s, where %s or %s is wanted: this is no SDP package and no catalog of them",
-				s.at(), fullName(markup), PackageElement, CatalogElement)
+			return RootError{Line: s.at(), Name: fullName(markup)}
 		}
 	}
 }
