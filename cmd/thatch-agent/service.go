@@ -64,6 +64,15 @@ func (p *program) service() (service.Program, error) {
 	}, nil
 }
 
+// runAsService runs the agent as its service manager says.
+func (p *program) runAsService(ctx context.Context) error {
+	program, err := p.service()
+	if err != nil {
+		return err
+	}
+	return service.Run(ctx, program)
+}
+
 // logged runs the agent with its log in its folder: a service has nowhere else to write. A missing folder is made by
 // the enrolment, which came first.
 func (p *program) logged(ctx context.Context) error {

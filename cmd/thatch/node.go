@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+	"runtime"
 
 	"github.com/spf13/cobra"
 
@@ -21,6 +22,7 @@ import (
 type nodeFlags struct {
 	listen, site, log string
 	languages, names  []string
+	service           bool // the service manager started this process
 }
 
 func (f *nodeFlags) bind(cmd *cobra.Command) {
@@ -47,29 +49,19 @@ func nodeCommand(a *cli.App) *cobra.Command {
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runNode(cmd.Context(), a, f) },
 	}
 	f.bind(run)
+	run.Flags().BoolVar(&f.service, "service", false, "the service manager started this process")
+	_ = run.Flags().MarkHidden("service") // the flag is there
 	cmd.AddCommand(run)
 	return cmd
 }
 
-// runNode runs a node until ctx ends; where the Windows service manager started us, as it says.
+// runNode runs a node until ctx ends, or as a service until its manager says so.
 func runNode(ctx context.Context, a *cli.App, f nodeFlags) error {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(f.log)); err != nil {
 		return cli.Usagef("--log %q: want debug, info, warn or error", f.log)
 	}
-	return service.Run(ctx, nodeService(nil, func(ctx context.Context) (err error) {
-		out := a.Err
-		if service.Managed() {
-			if err := node.MakeFolder(a.Node.Dir); err != nil {
-				return err
-			}
-			file, err := service.LogFile(filepath.Join(a.Node.Dir, logFile))
-			if err != nil {
-				return err
-			}
-			defer file.Close()
-			out = file
-		}
+	run := func(ctx context.Context, out io.Writer) (err error) {
 		n, err := node.New(ctx, node.Config{
 			Dir: a.Node.Dir, Listen: f.listen, Site: f.site, Languages: f.languages, Names: f.names,
 			Version: a.Version, Log: newLog(out, level, a.JSON),
@@ -80,7 +72,31 @@ func runNode(ctx context.Context, a *cli.App, f nodeFlags) error {
 		defer func() { err = errors.Join(err, n.Close()) }()
 		mount(n)
 		return n.Run(ctx)
-	}))
+	}
+	if !f.service {
+		return run(ctx, a.Err)
+	}
+	return service.Run(ctx, nodeService(nil, func(ctx context.Context) error { return logged(ctx, a, run) }))
+}
+
+// logged runs a service. On Windows it has nowhere to write but a file in the data folder; elsewhere the service
+// manager keeps what it says.
+func logged(ctx context.Context, a *cli.App, run func(ctx context.Context, out io.Writer) error) error {
+	if runtime.GOOS != "windows" {
+		return run(ctx, a.Err)
+	}
+	if err := node.MakeFolder(a.Node.Dir); err != nil {
+		return err
+	}
+	file, err := service.LogFile(filepath.Join(a.Node.Dir, logFile))
+	if err != nil {
+		return err
+	}
+	err = run(ctx, file)
+	if err != nil {
+		fmt.Fprintln(file, "the node ends:", err)
+	}
+	return errors.Join(err, file.Close())
 }
 
 // logFile is where a service of Windows logs, in the data folder.

@@ -68,7 +68,7 @@ func (f *nodeFlags) arguments(a *cli.App) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the data folder: %w", err)
 	}
-	arguments := []string{"node", "run", "--data", dir, "--listen", f.listen, "--log", f.log}
+	arguments := []string{"node", "run", "--service", "--data", dir, "--listen", f.listen, "--log", f.log}
 	for _, more := range []struct{ flag, value string }{
 		{"--site", f.site}, {"--languages", strings.Join(f.languages, ",")}, {"--names", strings.Join(f.names, ",")},
 	} {

@@ -13,7 +13,8 @@ import (
 	"github.com/kardianos/service"
 )
 
-// Program is what runs as a service.
+// Program is what runs as a service. Its arguments say that the service manager starts it: Run is told so, because on
+// Windows a process cannot tell for certain by itself.
 type Program struct {
 	Name      string   // of the service: "thatch"
 	Title     string   // for people
@@ -38,9 +39,16 @@ const (
 	NotInstalled = "not installed"
 )
 
+// nobody stands where kardianos/service wants a program to run: it only installs and controls ours. The service
+// manager is spoken with in Run.
+type nobody struct{}
+
+func (nobody) Start(service.Service) error { return nil }
+func (nobody) Stop(service.Service) error  { return nil }
+
 // Control does one verb and answers with the state of the service afterwards.
 func Control(p Program, verb string) (state string, err error) {
-	s, err := service.New(&runner{program: p}, config(p))
+	s, err := service.New(nobody{}, config(p))
 	if errors.Is(err, service.ErrNoServiceSystemDetected) {
 		return "", errors.New("this system has no service manager that we know; start the program by other means")
 	}
@@ -96,53 +104,6 @@ func dependencies() []string {
 	if runtime.GOOS == "linux" {
 		return []string{"After=network-online.target", "Wants=network-online.target"}
 	}
-	return nil
-}
-
-// Managed says that the Windows service manager started this process, so that it has to be spoken with. Elsewhere a
-// service is a plain process that ends at SIGTERM.
-func Managed() bool { return runtime.GOOS == "windows" && !service.Interactive() }
-
-// Run runs the program: under the service manager where that started it, else plainly until ctx ends.
-func Run(ctx context.Context, p Program) error {
-	if !Managed() {
-		return p.Run(ctx)
-	}
-	r := &runner{program: p, parent: ctx, ended: make(chan error, 1)}
-	s, err := service.New(r, config(p))
-	if err != nil {
-		return fmt.Errorf("service %s: %w", p.Name, err)
-	}
-	return errors.Join(s.Run(), r.err)
-}
-
-// runner is a program as the service manager sees it.
-type runner struct {
-	program Program
-	parent  context.Context
-	cancel  context.CancelFunc
-	ended   chan error
-	err     error
-}
-
-// Start implements service.Interface; it must not block.
-func (r *runner) Start(service.Service) error {
-	ctx, cancel := context.WithCancel(r.parent)
-	r.cancel = cancel
-	go func() {
-		err := r.program.Run(ctx)
-		r.ended <- err
-		if err != nil && ctx.Err() == nil {
-			os.Exit(1) // the service manager sees a failure and starts it again
-		}
-	}()
-	return nil
-}
-
-// Stop implements service.Interface.
-func (r *runner) Stop(service.Service) error {
-	r.cancel()
-	r.err = <-r.ended
 	return nil
 }
 

@@ -1,4 +1,4 @@
-package main
+package service
 
 import (
 	"context"
@@ -8,30 +8,33 @@ import (
 	"golang.org/x/sys/windows/svc"
 )
 
-// runAsService speaks with the service control manager itself. The command line says that it started this process:
-// svc.IsWindowsService guesses that from the process's parent, and not every Windows has parents as it expects.
-func (p *program) runAsService(ctx context.Context) error {
+// Run runs a program that the service control manager started, and speaks with that until it says stop. The command
+// line says who started us: svc.IsWindowsService guesses it from the process's parent, and not every Windows has
+// parents as it expects.
+func Run(ctx context.Context, p Program) error {
 	h := &handler{program: p, ctx: ctx}
-	if err := svc.Run(serviceName, h); err != nil {
+	if err := svc.Run(p.Name, h); err != nil {
 		return fmt.Errorf("speak with the service manager: %w", err)
 	}
 	return h.err
 }
 
 type handler struct {
-	program *program
+	program Program
 	ctx     context.Context
 	err     error
 }
 
-// Execute implements svc.Handler. An error of the agent is the service's own exit code, so that the manager starts it
-// again where it was told to.
+// failed is the service's own exit code after an error, so that the manager starts it again where it was told to.
+const failed = 1
+
+// Execute implements svc.Handler.
 func (h *handler) Execute(_ []string, requests <-chan svc.ChangeRequest, status chan<- svc.Status) (ownCode bool, code uint32) {
 	status <- svc.Status{State: svc.StartPending}
 	ctx, cancel := context.WithCancel(h.ctx)
 	defer cancel()
 	ended := make(chan error, 1)
-	go func() { ended <- h.program.logged(ctx) }()
+	go func() { ended <- h.program.Run(ctx) }()
 	status <- svc.Status{State: svc.Running, Accepts: svc.AcceptStop | svc.AcceptShutdown}
 	for {
 		select {
@@ -39,7 +42,7 @@ func (h *handler) Execute(_ []string, requests <-chan svc.ChangeRequest, status 
 			status <- svc.Status{State: svc.StopPending}
 			if err != nil && !errors.Is(err, context.Canceled) {
 				h.err = err
-				return true, uint32(exitCode(err))
+				return true, failed
 			}
 			return false, 0
 		case request := <-requests:
@@ -47,7 +50,7 @@ func (h *handler) Execute(_ []string, requests <-chan svc.ChangeRequest, status 
 			case svc.Interrogate:
 				status <- request.CurrentStatus
 			case svc.Stop, svc.Shutdown:
-				// An installer under way is let finish, which may take longer than the manager waits.
+				// What is under way may take longer to end than the manager waits.
 				status <- svc.Status{State: svc.StopPending}
 				cancel()
 			}
