@@ -19,12 +19,18 @@ type Scope struct {
 
 // ScopeOf makes the rule by which a computer tells that it has a product: it runs that Windows, of that architecture
 // and kind, and has the component. The rule is shared: it must not be changed.
-func ScopeOf(name string) Scope { return scopes.of(name) }
+func ScopeOf(name string) Scope { return scopes.of(name).scope }
+
+// known is what a name gives.
+type known struct {
+	product Product
+	scope   Scope
+}
 
 // scopeCache keeps what names give, for there are few names and many updates.
 type scopeCache struct {
 	mu  sync.Mutex
-	all map[string]Scope
+	all map[string]known
 }
 
 var scopes scopeCache
@@ -32,25 +38,25 @@ var scopes scopeCache
 // maxScopes bounds the cache against files that invent names.
 const maxScopes = 1 << 14
 
-func (c *scopeCache) of(name string) Scope {
+func (c *scopeCache) of(name string) known {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s, ok := c.all[name]
 	if !ok {
-		s = newScope(name)
+		s.product = parse(name)
+		s.scope = newScope(name, s.product)
 		if c.all == nil || len(c.all) >= maxScopes {
-			c.all = make(map[string]Scope)
+			c.all = make(map[string]known)
 		}
 		c.all[name] = s
 	}
 	return s
 }
 
-func newScope(name string) Scope {
+func newScope(name string, p Product) Scope {
 	if name == "" {
 		return Scope{Reason: "the vendor's file does not name the product"}
 	}
-	p := Parse(name)
 	if p.Release == nil {
 		if lower := strings.ToLower(name); hasWords(lower, "for mac") || hasWords(lower, "mac os") || hasWords(lower, "for ios") || hasWords(lower, "for android") {
 			return Scope{Applicable: rule.Test("False")} // no agent runs there

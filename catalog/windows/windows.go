@@ -121,12 +121,19 @@ var (
 )
 
 // Tidy folds runs of white space: the vendor's names differ in nothing else between documents.
-func Tidy(name string) string { return strings.TrimSpace(spaces.ReplaceAllString(name, " ")) }
+func Tidy(name string) string {
+	if !strings.ContainsAny(name, "\t\r\n\f\v") && !strings.Contains(name, "  ") {
+		return strings.TrimSpace(name)
+	}
+	return strings.TrimSpace(spaces.ReplaceAllString(name, " "))
+}
 
 // Parse reads a product's name: "Windows 10 Version 1803 for x64-based Systems", "Internet Explorer 11 on Windows
 // Server 2012 R2", "Windows Server 2019  (Server Core installation)". A name of something else has neither release
-// nor component.
-func Parse(name string) Product {
+// nor component. Answers are kept, for there are few names and many updates.
+func Parse(name string) Product { return scopes.of(name).product }
+
+func parse(name string) Product {
 	name = Tidy(name)
 	var p Product
 	if parts := onWindows.FindStringSubmatch(name); parts != nil {

@@ -34,6 +34,7 @@ type reading struct {
 	kbs      map[string]*article
 	texts    map[string]string
 	parsed   map[string]superseded
+	links    map[string]link
 	v        vulnerability
 	ordinal  int
 }
@@ -93,7 +94,7 @@ func read(ctx context.Context, stream io.Reader, file string, excluded exclusion
 func newReading(ctx context.Context, stream io.Reader, file string, excluded exclusions) *reading {
 	return &reading{
 		ctx: ctx, s: xmlscan.New(stream), excluded: excluded, odd: oddities{file: file},
-		byID: make(map[string]int), kbs: make(map[string]*article), texts: make(map[string]string), parsed: make(map[string]superseded),
+		byID: make(map[string]int), kbs: make(map[string]*article), texts: make(map[string]string), parsed: make(map[string]superseded), links: make(map[string]link),
 	}
 }
 

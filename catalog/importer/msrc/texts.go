@@ -12,7 +12,6 @@ import (
 )
 
 var (
-	kbNumber   = regexp.MustCompile(`^(?i:KB)?([0-9]{6,8})$`)
 	vulnID     = regexp.MustCompile(`^(CVE-\d{4}-\d{4,}|ADV\d{6})$`)
 	digitRuns  = regexp.MustCompile(`\b(?i:KB)?([0-9]+)\b`)
 	bulletinID = regexp.MustCompile(`(?i)\bMS\d\d-\d{3}\b`)
@@ -23,6 +22,22 @@ var (
 	guid       = regexp.MustCompile(`^[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}$`)
 	months     = []string{"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"}
 )
+
+// kbOf reads a KB number, with or without its prefix; other texts are empty.
+func kbOf(text string) string {
+	if len(text) > 2 && strings.EqualFold(text[:2], "KB") {
+		text = text[2:]
+	}
+	if len(text) < 6 || len(text) > 8 {
+		return ""
+	}
+	for i := range len(text) {
+		if text[i] < '0' || text[i] > '9' {
+			return ""
+		}
+	}
+	return text
+}
 
 // superseded is what a Supercedence text says.
 type superseded struct {
@@ -82,21 +97,23 @@ func documentID(id, released string) (normal string, odd bool) {
 	return normal, normal != id
 }
 
-// readURL checks a link before anybody is shown it. Kind names what is odd about it; kept says whether it is usable.
-func readURL(text, kb string) (link string, kind string) {
+// link is a URL as it was checked, before anybody is shown it.
+type link struct {
+	url   string // empty: not usable
+	kind  string // what is odd about it
+	asked string // the KB that a search link asks for
+}
+
+func readURL(text string) link {
 	if text == "" {
-		return "", "url-empty"
+		return link{kind: "url-empty"}
 	}
 	parsed, err := url.Parse(text)
 	if err != nil || parsed.Scheme != "https" && parsed.Scheme != "http" ||
 		!strings.Contains(parsed.Hostname(), ".") || guid.MatchString(parsed.Hostname()) || parsed.User != nil {
-		return "", "url-invalid"
+		return link{kind: "url-invalid"}
 	}
-	asked := parsed.Query().Get("q")
-	if parts := kbNumber.FindStringSubmatch(asked); parts != nil && parts[1] != kb {
-		return parsed.String(), "url-other-kb"
-	}
-	return parsed.String(), ""
+	return link{url: parsed.String(), asked: kbOf(parsed.Query().Get("q"))}
 }
 
 func readSeverity(text string) (s catalog.Severity, known bool) {

@@ -222,9 +222,9 @@ func (s *Scanner) startTag() error {
 		s.selfDone = true
 		tag = tag[:len(tag)-1]
 	}
-	cut := bytes.IndexAny(tag, " \t\r\n")
-	if cut < 0 {
-		cut = len(tag)
+	cut := 0
+	for cut < len(tag) && tag[cut] > ' ' {
+		cut++
 	}
 	name := tag[:cut]
 	if len(name) == 0 || !isNameStart(name[0]) {
@@ -279,7 +279,10 @@ func (s *Scanner) endTag() error {
 			}
 			continue
 		}
-		name := bytes.TrimRight(s.buf[s.pos+2:s.pos+i], " \t\r\n")
+		name := s.buf[s.pos+2 : s.pos+i]
+		if len(name) > 0 && name[len(name)-1] <= ' ' {
+			name = bytes.TrimRight(name, " \t\r\n")
+		}
 		n := len(s.starts)
 		if n == 0 {
 			return s.Fail("</%.40s> closes nothing", name)
