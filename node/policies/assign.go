@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -14,7 +15,6 @@ import (
 	"thatch/catalog/document"
 	"thatch/catalog/policy"
 	"thatch/node/bulletins/live"
-	"thatch/node/bulletins/staging"
 	"thatch/node/computers"
 	"thatch/node/store"
 	"thatch/schedule"
@@ -51,7 +51,8 @@ type choice struct {
 	Update  document.Digest
 	Pins    []policy.Pin
 	Held    bool
-	missing bool // not installed yet
+	files   []string // SHA-256 of what must be held
+	missing bool     // not installed yet
 }
 
 type chosen struct {
@@ -97,12 +98,11 @@ func (r *Room) Assigned(ctx context.Context, computer, tag string) (Assigned, er
 	if err != nil {
 		return Assigned{}, err
 	}
-	state, err := staging.Load(ctx, r.cfg.Reader)
-	if err != nil {
-		return Assigned{}, err
-	}
 	windows := o.windowsOf(targetOf(m, false))
-	list, err := r.choose(ctx, o, m, state)
+	list, err := r.choose(ctx, o, m)
+	if err == nil {
+		err = r.findHeld(ctx, list)
+	}
 	if err != nil {
 		return Assigned{}, err
 	}
@@ -119,18 +119,16 @@ func (r *Room) Assigned(ctx context.Context, computer, tag string) (Assigned, er
 	for _, w := range windows {
 		answer.Windows = append(answer.Windows, w.doc)
 	}
-	err = r.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
-		for _, c := range list {
-			assigned, err := c.read(ctx, tx)
-			if err != nil {
-				return err
-			}
-			answer.Policies = append(answer.Policies, assigned)
-		}
-		return nil
-	})
+	documents, err := r.documents(ctx, list)
 	if err != nil {
 		return Assigned{}, fmt.Errorf("read what is ordered for %s: %w", m.Name, err)
+	}
+	for i := range list {
+		assigned, err := list[i].with(documents)
+		if err != nil {
+			return Assigned{}, err
+		}
+		answer.Policies = append(answer.Policies, assigned)
 	}
 	return answer, nil
 }
@@ -146,7 +144,7 @@ func (o *orders) windowsOf(c policy.Computer) []*window {
 }
 
 // choose finds the policies in force for a computer, and of each the updates that are applicable to it.
-func (r *Room) choose(ctx context.Context, o *orders, m *computers.Member, state *staging.State) ([]chosen, error) {
+func (r *Room) choose(ctx context.Context, o *orders, m *computers.Member) ([]chosen, error) {
 	var list []chosen
 	if !m.Retired.IsZero() {
 		return nil, nil
@@ -157,7 +155,7 @@ func (r *Room) choose(ctx context.Context, o *orders, m *computers.Member, state
 				if !p.Enabled {
 					continue
 				}
-				c := chosen{order: p, Policy: p.document.Digest, Paused: p.Paused, Choices: p.choices(v, memory, m, state)}
+				c := chosen{order: p, Policy: p.document.Digest, Paused: p.Paused, Choices: p.choices(v, memory, m)}
 				if p.body.Target.Match(targetOf(m, len(c.Choices) > 0)) && len(c.Choices) > 0 {
 					list = append(list, c)
 				}
@@ -168,7 +166,7 @@ func (r *Room) choose(ctx context.Context, o *orders, m *computers.Member, state
 	return list, err
 }
 
-func (p *order) choices(v *live.View, memory computers.View, m *computers.Member, state *staging.State) []choice {
+func (p *order) choices(v *live.View, memory computers.View, m *computers.Member) []choice {
 	var found []choice
 	for i := range p.body.Updates {
 		pin := &p.body.Updates[i]
@@ -181,16 +179,13 @@ func (p *order) choices(v *live.View, memory computers.View, m *computers.Member
 			continue
 		}
 		c := choice{
-			Number: u.Number, Update: pin.Digest, Held: true,
+			Number: u.Number, Update: pin.Digest,
 			missing: !column.Installed.Contains(m.Number) && !column.Unknown.Contains(m.Number),
 		}
 		c.Pins = p.speaking(pin.Packages, targetOf(m, true).System.Languages)
 		for _, k := range c.Pins {
-			for _, file := range p.packages[k.Digest].files {
-				c.Held = c.Held && state.Held(file)
-			}
+			c.files = append(c.files, p.packages[k.Digest].files...)
 		}
-		c.Held = c.Held && len(c.Pins) > 0
 		found = append(found, c)
 	}
 	return found
@@ -251,22 +246,96 @@ func tagOf(list []chosen, windows []*window) (string, error) {
 	return hex.EncodeToString(sum[:12]), nil
 }
 
-func (c *chosen) read(ctx context.Context, tx *sql.Tx) (AssignedPolicy, error) {
+// findHeld finds out which updates the site holds everything of.
+func (r *Room) findHeld(ctx context.Context, list []chosen) error {
+	wanted := map[string]bool{} // held
+	for _, c := range list {
+		for _, pick := range c.Choices {
+			for _, file := range pick.files {
+				wanted[file] = false
+			}
+		}
+	}
+	err := r.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
+		for some := range slices.Chunk(slices.Sorted(maps.Keys(wanted)), 400) {
+			if err := markHeld(ctx, tx, some, wanted); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read which payloads are held: %w", err)
+	}
+	for _, c := range list {
+		for i := range c.Choices {
+			pick := &c.Choices[i]
+			pick.Held = len(pick.Pins) > 0
+			for _, file := range pick.files {
+				pick.Held = pick.Held && wanted[file]
+			}
+		}
+	}
+	return nil
+}
+
+func markHeld(ctx context.Context, tx *sql.Tx, files []string, held map[string]bool) error {
+	args := make([]any, 0, len(files))
+	for _, file := range files {
+		sum, err := hex.DecodeString(file)
+		if err != nil {
+			return fmt.Errorf("digest of a payload file: %w", err)
+		}
+		args = append(args, sum)
+	}
+	rows, err := tx.QueryContext(ctx, `SELECT DISTINCT sha256 FROM holding WHERE sha256 IN (?`+strings.Repeat(",?", len(args)-1)+`)`, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var sum []byte
+		if err := rows.Scan(&sum); err != nil {
+			return err
+		}
+		held[hex.EncodeToString(sum)] = true
+	}
+	return rows.Err()
+}
+
+// documents reads everything that is chosen, by digest.
+func (r *Room) documents(ctx context.Context, list []chosen) (map[document.Digest]document.Document, error) {
+	wanted := map[document.Digest]bool{}
+	for _, c := range list {
+		for _, pick := range c.Choices {
+			wanted[pick.Update] = true
+			for _, pin := range pick.Pins {
+				wanted[pin.Digest], wanted[pin.PayloadDigest] = true, true
+			}
+		}
+	}
+	documents, err := r.cfg.Bulletins.Catalog().Documents(ctx, slices.Collect(maps.Keys(wanted)))
+	found := make(map[document.Digest]document.Document, len(documents))
+	for _, doc := range documents {
+		found[doc.Digest] = doc
+	}
+	return found, err
+}
+
+// with makes the answer from the documents that were read.
+func (c *chosen) with(documents map[document.Digest]document.Document) (AssignedPolicy, error) {
 	answer := AssignedPolicy{Document: c.order.document, Paused: c.Paused, Wait: c.Wait}
 	for _, pick := range c.Choices {
 		ordered := Ordered{Number: pick.Number, Held: pick.Held}
-		var err error
-		if ordered.Update, err = store.Revision(ctx, tx, pick.Update); err != nil {
-			return answer, err
+		var held bool
+		if ordered.Update, held = documents[pick.Update]; !held {
+			return answer, fmt.Errorf("policy %s pins an update that is not there any more: %s", c.order.Name, pick.Update)
 		}
 		for _, pin := range pick.Pins {
-			pack, err := store.Revision(ctx, tx, pin.Digest)
-			if err != nil {
-				return answer, err
-			}
-			payload, err := store.Revision(ctx, tx, pin.PayloadDigest)
-			if err != nil {
-				return answer, err
+			pack, hasPack := documents[pin.Digest]
+			payload, hasPayload := documents[pin.PayloadDigest]
+			if !hasPack || !hasPayload {
+				return answer, fmt.Errorf("policy %s pins package %s, which is not there any more", c.order.Name, pin.ID)
 			}
 			ordered.Packages, ordered.Payloads = append(ordered.Packages, pack), append(ordered.Payloads, payload)
 		}
@@ -305,11 +374,7 @@ func (r *Room) Numbers(ctx context.Context, computer string) ([]uint32, error) {
 	if err != nil {
 		return nil, err
 	}
-	state, err := staging.Load(ctx, r.cfg.Reader)
-	if err != nil {
-		return nil, err
-	}
-	list, err := r.choose(ctx, o, m, state)
+	list, err := r.choose(ctx, o, m)
 	var numbers []uint32
 	for _, c := range list {
 		for _, pick := range c.Choices {

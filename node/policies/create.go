@@ -9,6 +9,7 @@ import (
 
 	"thatch/catalog/document"
 	"thatch/catalog/policy"
+	"thatch/node/bulletins"
 	"thatch/node/bulletins/live"
 	"thatch/node/bulletins/staging"
 	"thatch/node/store"
@@ -66,39 +67,36 @@ func (r *Room) collect(ctx context.Context, names []string) (*contents, error) {
 		return nil, store.Invalid("a policy is made from at least one bulletin")
 	}
 	c := &contents{named: make(map[string]string)}
+	var unique []string // names of c.bulletins, as they were given
 	for _, name := range names {
 		id, err := r.cfg.Bulletins.Find(ctx, name)
 		if err != nil {
 			return nil, err
 		}
 		if !slices.Contains(c.bulletins, id) {
-			c.bulletins = append(c.bulletins, id)
+			c.bulletins, unique = append(c.bulletins, id), append(unique, name)
 		}
 	}
 	state, err := staging.Load(ctx, r.cfg.Reader)
 	if err != nil {
 		return nil, err
 	}
-	err = r.cfg.Bulletins.Catalog().Read(ctx, func(v *live.View) error {
-		var missing []string
-		for _, id := range c.bulletins {
-			b := v.Bulletin(id)
-			if _, staged := state.Staged[id]; !staged {
-				return store.Invalid("bulletin %s is not staged; stage it first: thatch bulletins stage %s", b.Name, b.Name)
-			}
-			for _, u := range v.UpdatesOf(id) {
-				if why := c.take(b, state.Update(v, u)); why != "" {
-					missing = append(missing, why)
-				}
-			}
+	var missing []string
+	for i, id := range c.bulletins {
+		if _, staged := state.Staged[id]; !staged {
+			return nil, store.Invalid("bulletin %s is not staged; stage it first: thatch bulletins stage %s", unique[i], unique[i])
 		}
-		if len(missing) > 0 {
-			return store.Invalid("not everything is there yet (%d of the updates): %s", len(missing), first(missing, 5))
+		ready, not, err := r.cfg.Bulletins.ReadyUpdates(ctx, id)
+		if err != nil {
+			return nil, err
 		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
+		for _, one := range ready {
+			c.pin(one)
+		}
+		missing = append(missing, c.leave(unique[i], not)...)
+	}
+	if len(missing) > 0 {
+		return nil, store.Invalid("not everything is there yet (%d of the updates): %s", len(missing), first(missing, 5))
 	}
 	if len(c.updates) == 0 {
 		return nil, store.Invalid("none of the updates has a package that matters to this site: %s", c.whyEmpty())
@@ -124,36 +122,34 @@ func (c *contents) whyEmpty() string {
 	return first(why, 3)
 }
 
-// take pins an update, leaves it out, or says why it is not all there.
-func (c *contents) take(b *live.Bulletin, s staging.UpdateStatus) (missing string) {
-	u := s.Update
-	if u.Detector {
-		return ""
-	}
-	switch s.Status {
-	case staging.NoPackage, staging.Withdrawn:
-		c.left = append(c.left, LeftOut{Update: u.Name, Product: u.Product.Name, Bulletin: b.Name, Status: s.Status, Text: s.Text})
-		return ""
-	case staging.Ready:
-	default:
-		why := fmt.Sprintf("%s is %s", u.Name, s.Status)
-		if s.Text != "" {
-			why += " (" + s.Text + ")"
-		}
-		return why
-	}
-	pin := policy.Update{Update: u.ID, Digest: u.Digest, Enabled: true}
-	for _, p := range s.Packages {
-		if !p.Matters || p.Status != staging.Ready {
-			continue
-		}
+// pin adds an update with its packages.
+func (c *contents) pin(one bulletins.Ready) {
+	pin := policy.Update{Update: one.Update.ID, Digest: one.Update.Digest, Enabled: true}
+	for _, p := range one.Packages {
 		pin.Packages = append(pin.Packages, policy.Pin{ID: p.Package.ID, Digest: p.Package.Digest, PayloadDigest: p.Payload.Digest})
 		c.neutral = c.neutral || len(p.Package.Languages) == 0
 		c.languages = append(c.languages, p.Package.Languages...)
 	}
 	c.updates = append(c.updates, pin)
-	c.call(u)
-	return ""
+	c.call(one.Update)
+}
+
+// leave notes the updates that no policy can hold, and returns those that must be there first, in words.
+func (c *contents) leave(bulletin string, not []bulletins.NotReady) (missing []string) {
+	for _, one := range not {
+		if !one.Blocks {
+			c.left = append(c.left, LeftOut{
+				Update: one.Name, Product: one.Update.Product.Name, Bulletin: bulletin, Status: one.Status, Text: one.Text,
+			})
+			continue
+		}
+		why := fmt.Sprintf("%s is %s", one.Name, one.Status)
+		if one.Text != "" {
+			why += " (" + one.Text + ")"
+		}
+		missing = append(missing, why)
+	}
+	return missing
 }
 
 // call notes what people may call an update; a name that several bear is none.
