@@ -100,7 +100,7 @@ func (d *demo) importCatalogs(ctx context.Context) error {
 	if err := d.vendor.release(ctx, products()); err != nil {
 		return err
 	}
-	d.note("Programs are only accepted with a signature that the site trusts; the sample vendor's root goes on the list.")
+	d.note("Programs are only accepted with a signature that the site trusts; the sample vendor's certificate goes on the list.")
 	return d.commands(ctx,
 		[]string{"settings", "set", "staging.trusted", d.vendor.publisher.fingerprint()},
 		[]string{"catalog", "import", "--source", "sdp", "--from", filepath.Join(d.vendor.dir, "sdp")},
@@ -152,7 +152,7 @@ func (d *demo) order(ctx context.Context) error {
 	d.chapter("One policy for all of it")
 	return d.commands(ctx,
 		[]string{
-			"policies", "create", "October", "--bulletin", "ES-2026-52,ES-2026-021,ES-2026-094,ES-2026-011",
+			"policies", "create", "--name", "October", "--bulletin", "ES-2026-52,ES-2026-021,ES-2026-094,ES-2026-011",
 			"--bulletin", "KB9200011,KB9200012,KB9200013",
 		},
 		[]string{"policies", "list"})

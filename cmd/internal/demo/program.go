@@ -24,12 +24,11 @@ import (
 
 // publisher is the made-up vendor's code-signing identity: a root of its own and a leaf that signs set-up programs.
 type publisher struct {
-	root *x509.Certificate
 	leaf *certloader.Certificate
 }
 
 // newPublisher makes an identity that is valid around now. A new one is made for every demo: nothing outside it
-// trusts this root.
+// trusts it.
 func newPublisher(now time.Time) (*publisher, error) {
 	rootKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -57,7 +56,7 @@ func newPublisher(now time.Time) (*publisher, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &publisher{root: root, leaf: &certloader.Certificate{
+	return &publisher{leaf: &certloader.Certificate{
 		Leaf: leaf, Certificates: []*x509.Certificate{leaf}, PrivateKey: leafKey,
 	}}, nil
 }
@@ -70,9 +69,9 @@ func issue(template, parent *x509.Certificate, public, signer any) (*x509.Certif
 	return x509.ParseCertificate(der)
 }
 
-// fingerprint is the SHA-256 of the root, in hexadecimal: what an administrator puts on the trust list.
+// fingerprint is the SHA-256 of the signing certificate, in hexadecimal: what an administrator puts on the trust list.
 func (p *publisher) fingerprint() string {
-	sum := sha256.Sum256(p.root.Raw)
+	sum := sha256.Sum256(p.leaf.Leaf.Raw)
 	return hex.EncodeToString(sum[:])
 }
 
