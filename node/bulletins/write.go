@@ -60,8 +60,8 @@ func (b *Bulletins) statements(e edit) ([]store.Statement, error) {
 		former.Absent = true
 	} else {
 		digest, err := document.ParseDigest(e.was)
-		if err != nil {
-			return nil, store.Invalid("version: %v", err)
+		if err != nil || digest == (document.Digest{}) { // no document has the zero digest
+			return nil, store.Invalid("version %.80q is that of no document", e.was)
 		}
 		former.Digest = digest
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -14,7 +15,6 @@ import (
 	"thatch/catalog/importer"
 	"thatch/node/bulletins"
 	"thatch/node/store"
-	"thatch/node/store/storetest"
 )
 
 // Site is the id of the sites that are made here.
@@ -35,10 +35,25 @@ type Signer struct{}
 // Sign implements bulletins.Signer.
 func (Signer) Sign(doc *document.Document) { doc.Sign(Site, Key) }
 
-// Room makes a room on an empty database that manages English and German.
+// Room makes a room on an empty database that manages English and German. It is closed with the test.
 func Room(t testing.TB) (*bulletins.Bulletins, *store.DB) {
 	t.Helper()
-	db := storetest.Open(t)
+	room, db := Open(t)
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return room, db
+}
+
+// Open is Room for whoever closes the database before the test ends.
+func Open(t testing.TB) (*bulletins.Bulletins, *store.DB) {
+	t.Helper()
+	db, err := store.Open(context.Background(), store.Config{Path: filepath.Join(t.TempDir(), "site.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
 	Write(t, db, store.Statement{SQL: `INSERT INTO site (one, id, name, epoch, created) VALUES (1, ?, 'Test', 'e1', '')`, Args: []any{Site}},
 		store.Statement{SQL: `INSERT INTO language (tag, since) VALUES ('de', ''), ('en', '')`})
 	return On(db, db), db
@@ -103,3 +118,6 @@ func Save(t testing.TB, b *bulletins.Bulletins, source, file string, docs ...doc
 	}
 	return changed
 }
+
+// Public is the other half of Key.
+func Public() ed25519.PublicKey { return Key.Public().(ed25519.PublicKey) }

@@ -1,0 +1,306 @@
+package live_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"thatch/catalog"
+	"thatch/catalog/document"
+	"thatch/catalog/rule"
+	"thatch/node/bulletins/bulletinstest"
+	"thatch/node/bulletins/live"
+	"thatch/node/store"
+)
+
+func update(t testing.TB, id, of string, change func(*catalog.Update)) document.Document {
+	u := catalog.Update{Name: id, Bulletin: of, Source: "sdp", Applicable: rule.And(), Installed: rule.Not(rule.And())}
+	if change != nil {
+		change(&u)
+	}
+	return bulletinstest.Doc(t, document.Update, id, nil, u)
+}
+
+func read(t testing.TB, c *live.Catalog, look func(v *live.View)) {
+	t.Helper()
+	err := c.Read(context.Background(), func(v *live.View) error {
+		look(v)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func ids[T any](list []T, id func(T) string) string {
+	var names []string
+	for _, one := range list {
+		names = append(names, id(one))
+	}
+	return strings.Join(names, " ")
+}
+
+func TestSupersedence(t *testing.T) {
+	room, _ := bulletinstest.Room(t)
+	supersede := func(former ...string) func(*catalog.Update) {
+		return func(u *catalog.Update) { u.Supersedes = former }
+	}
+	save := func(docs ...document.Document) { bulletinstest.Save(t, room, "sdp", "f", docs...) }
+	check := func(want map[string]bool) {
+		t.Helper()
+		read(t, room.Catalog(), func(v *live.View) {
+			for id, superseded := range want {
+				if v.Superseded(id) != superseded {
+					t.Errorf("%s superseded: %v, want %v", id, !superseded, superseded)
+				}
+			}
+		})
+	}
+	// C names B and itself; B is not in the catalog yet, and names A.
+	save(update(t, "A", "1", nil), update(t, "C", "3", supersede("B", "C", "never heard of")))
+	check(map[string]bool{"A": false, "C": false})
+	b := update(t, "B", "2", supersede("A"))
+	save(update(t, "A", "1", nil), b, update(t, "C", "3", supersede("B")))
+	check(map[string]bool{"A": true, "B": true, "C": false})
+	read(t, room.Catalog(), func(v *live.View) {
+		if got := ids(v.SupersededBy("A"), func(u *live.Update) string { return u.ID }); got != "B" {
+			t.Errorf("A is superseded by %q", got)
+		}
+	})
+	// A withdrawn successor supersedes nothing; one that is gone neither.
+	save(update(t, "A", "1", nil), b, update(t, "C", "3", func(u *catalog.Update) { u.Supersedes, u.Withdrawn = []string{"B"}, true }))
+	check(map[string]bool{"A": true, "B": false})
+	save(update(t, "A", "1", nil))
+	check(map[string]bool{"A": false})
+}
+
+func TestRulesPages(t *testing.T) {
+	room, db := bulletinstest.Room(t)
+	c := room.Catalog()
+	var docs []document.Document
+	for i := range 10 {
+		docs = append(docs, update(t, fmt.Sprintf("U%d", i), "B", nil))
+	}
+	docs = append(docs, update(t, "no rule", "B", func(u *catalog.Update) { u.Applicable, u.NoRule = nil, "nobody knows" }),
+		update(t, "linux", "B", func(u *catalog.Update) { u.Source = "debian" }))
+	bulletinstest.Save(t, room, "sdp", "f", docs...)
+
+	var at store.Sequence
+	var got []string
+	pages := 0
+	for more := true; more; pages++ {
+		read(t, c, func(v *live.View) {
+			page := v.Since(at, 4, live.For("windows"))
+			for _, u := range page.Updates {
+				got = append(got, u.ID)
+			}
+			at, more = page.Next, page.More
+		})
+	}
+	slices.Sort(got)
+	if strings.Join(got, " ") != "U0 U1 U2 U3 U4 U5 U6 U7 U8 U9" || pages != 3 {
+		t.Errorf("%d pages of %v", pages, got)
+	}
+	read(t, c, func(v *live.View) {
+		if page := v.Since(at, 4, nil); len(page.Updates)+len(page.Removed) != 0 || page.More || page.Next != at {
+			t.Errorf("nothing new, but %+v", page)
+		}
+	})
+
+	// One changes, one loses its rule, one goes.
+	number := map[string]uint32{}
+	read(t, c, func(v *live.View) {
+		for _, u := range v.Updates() {
+			number[u.ID] = u.Number
+		}
+	})
+	docs[1] = update(t, "U1", "B", func(u *catalog.Update) { u.Title = "new" })
+	docs[2] = update(t, "U2", "B", func(u *catalog.Update) { u.Applicable = nil })
+	bulletinstest.Save(t, room, "sdp", "f", docs[1:]...)
+	read(t, c, func(v *live.View) {
+		page := v.Since(at, 100, live.For("windows"))
+		removed := slices.Sorted(slices.Values(page.Removed))
+		if len(page.Updates) != 1 || page.Updates[0].ID != "U1" || !slices.Equal(removed, []uint32{number["U0"], number["U2"]}) {
+			t.Errorf("after changes: %v, removed %v", ids(page.Updates, func(u *live.Update) string { return u.ID }), removed)
+		}
+		if whole := v.Since(store.Sequence{}, 100, live.For("windows")); len(whole.Updates) != 8 || len(whole.Removed) != 0 {
+			t.Errorf("a new agent gets %d updates and %d removals, want 8 and 0", len(whole.Updates), len(whole.Removed))
+		}
+	})
+	// A catalog that was read at once knows the same removals.
+	read(t, live.New(db, nil), func(v *live.View) {
+		page := v.Since(at, 100, live.For("windows"))
+		if len(page.Updates) != 1 || len(page.Removed) != 2 {
+			t.Errorf("read at once: %d updates, removed %v", len(page.Updates), page.Removed)
+		}
+	})
+}
+
+func TestWhole(t *testing.T) {
+	room, _ := bulletinstest.Room(t)
+	c := room.Catalog()
+	bulletinstest.Save(t, room, "sdp", "f", update(t, "A", "B", nil), update(t, "Z", "B", nil))
+	var old []*live.Update
+	read(t, c, func(v *live.View) { old = v.Updates() })
+	if old[0].Applicable != nil || !old[0].Evaluable {
+		t.Errorf("the view holds rules: %+v", old[0])
+	}
+	whole, err := c.Whole(t.Context(), old)
+	if err != nil || len(whole) != 2 || whole[0].Applicable == nil || whole[0].ID != "A" {
+		t.Fatalf("whole: %+v, %v", whole, err)
+	}
+	again, err := c.Whole(t.Context(), old)
+	if err != nil || again[0] != whole[0] {
+		t.Error("a revision was decoded twice")
+	}
+	bulletinstest.Save(t, room, "sdp", "f", update(t, "A", "B", func(u *catalog.Update) { u.Title = "new" }))
+	var now []*live.Update
+	read(t, c, func(v *live.View) { now = v.Updates() })
+	whole, err = c.Whole(t.Context(), now)
+	if err != nil || len(whole) != 1 || whole[0].Title != "new" {
+		t.Errorf("after a change: %+v, %v", whole, err)
+	}
+}
+
+// A document that cannot be read costs itself alone.
+func TestUnreadableDocument(t *testing.T) {
+	room, db := bulletinstest.Room(t)
+	broken, err := document.New(document.Update, "broken", nil, []byte(`{"name":3}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	bulletinstest.Save(t, room, "sdp", "f", update(t, "A", "B", nil), broken)
+	c := live.New(db, slog.New(slog.DiscardHandler))
+	read(t, c, func(v *live.View) {
+		if got := ids(v.Updates(), func(u *live.Update) string { return u.ID }); got != "A" {
+			t.Errorf("updates: %q", got)
+		}
+	})
+	bulletinstest.Save(t, room, "sdp", "f", update(t, "A", "B", nil), update(t, "broken", "B", nil))
+	read(t, c, func(v *live.View) {
+		if v.UpdateByID("broken") == nil {
+			t.Error("a mended document is not taken up")
+		}
+	})
+}
+
+func TestEpochBeginsAnew(t *testing.T) {
+	room, db := bulletinstest.Room(t)
+	bulletinstest.Save(t, room, "sdp", "f", update(t, "A", "B", nil))
+	read(t, room.Catalog(), func(v *live.View) {
+		if v.Epoch != "e1" {
+			t.Errorf("epoch %q", v.Epoch)
+		}
+	})
+	bulletinstest.Write(t, db, store.Statement{SQL: `UPDATE site SET epoch = 'e2'`})
+	read(t, room.Catalog(), func(v *live.View) {
+		if v.Epoch != "e2" || len(v.Updates()) != 1 {
+			t.Errorf("epoch %q, %d updates", v.Epoch, len(v.Updates()))
+		}
+	})
+}
+
+type failing struct{ store.Reader }
+
+func (failing) View(context.Context, func(*sql.Tx) error) error { return errors.New("no disk") }
+
+func TestReadFails(t *testing.T) {
+	err := live.New(failing{}, nil).Read(t.Context(), func(*live.View) error { return nil })
+	if err == nil || !strings.Contains(err.Error(), "no disk") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// Readers beside a writer see whole states: every update has its bulletin's number of siblings or none.
+func TestReadersBesideWriter(t *testing.T) {
+	room, _ := bulletinstest.Room(t)
+	c := room.Catalog()
+	var work sync.WaitGroup
+	done := make(chan struct{})
+	for range 3 {
+		work.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				read(t, c, func(v *live.View) {
+					if n := len(v.UpdatesOf("B")); n%3 != 0 {
+						t.Errorf("%d updates: half a batch was seen", n)
+					}
+				})
+			}
+		})
+	}
+	for i := range 15 {
+		bulletinstest.Save(t, room, "sdp", fmt.Sprint(i), update(t, fmt.Sprintf("%d.1", i), "B", nil),
+			update(t, fmt.Sprintf("%d.2", i), "B", nil), update(t, fmt.Sprintf("%d.3", i), "B", nil))
+	}
+	close(done)
+	work.Wait()
+}
+
+// Whatever happens, a catalog that followed every change equals one that is read at once.
+func TestFollowing(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		room, db := bulletinstest.Open(t)
+		defer db.Close()
+		for step := range rapid.IntRange(1, 8).Draw(r, "steps") {
+			var docs []document.Document
+			for _, n := range rapid.SliceOfNDistinct(rapid.IntRange(1, 6), 0, 6, rapid.ID).Draw(r, "updates") {
+				docs = append(docs, update(t, fmt.Sprintf("U%d", n), fmt.Sprintf("B%d", n%2), func(u *catalog.Update) {
+					u.Title = rapid.SampledFrom([]string{"x", "y"}).Draw(r, "title")
+					u.Withdrawn = rapid.Bool().Draw(r, "withdrawn")
+					u.Supersedes = []string{fmt.Sprintf("U%d", rapid.IntRange(1, 6).Draw(r, "supersedes"))}
+				}))
+				if rapid.Bool().Draw(r, "package") {
+					id := fmt.Sprintf("P%d", n)
+					docs = append(docs, bulletinstest.Doc(t, document.Package, id, nil, catalog.Package{Update: fmt.Sprintf("U%d", n), Name: id}))
+				}
+			}
+			bulletinstest.Save(t, room, "sdp", fmt.Sprintf("f%d", step%2), docs...)
+			if rapid.Bool().Draw(r, "look") {
+				read(t, room.Catalog(), func(*live.View) {})
+			}
+		}
+		if followed, fresh := picture(t, room.Catalog()), picture(t, live.New(db, nil)); followed != fresh {
+			r.Fatalf("followed:\n%s\nread at once:\n%s", followed, fresh)
+		}
+	})
+}
+
+// picture writes down everything that a view tells.
+func picture(t testing.TB, c *live.Catalog) string {
+	var out strings.Builder
+	read(t, c, func(v *live.View) {
+		fmt.Fprintln(&out, v.Epoch, v.At)
+		for _, u := range v.Updates() {
+			fmt.Fprintln(&out, u.Number, u.ID, u.Digest, u.Changed, v.Superseded(u.ID),
+				ids(v.SupersededBy(u.ID), func(u *live.Update) string { return u.ID }),
+				ids(v.PackagesOf(u.ID), func(p *live.Package) string { return p.ID }))
+		}
+		for _, b := range []string{"B0", "B1"} {
+			fmt.Fprintln(&out, b, v.BulletinSuperseded(b), ids(v.UpdatesOf(b), func(u *live.Update) string { return u.ID }))
+		}
+		for _, p := range v.Packages() {
+			fmt.Fprintln(&out, p.ID, p.Digest)
+		}
+		page := v.Since(store.Sequence{Index: 1}, 1000, nil)
+		last := map[uint32]bool{}
+		for _, number := range page.Removed {
+			last[number] = true
+		}
+		fmt.Fprintln(&out, ids(page.Updates, func(u *live.Update) string { return u.ID }), slices.Sorted(maps.Keys(last)))
+	})
+	return out.String()
+}
