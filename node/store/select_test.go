@@ -50,12 +50,29 @@ func pick(t *testing.T, q store.Query) (string, int) {
 
 func TestSelect(t *testing.T) {
 	for _, c := range []struct{ filter, want string }{
-		{"name=APPLE", "Apple"}, {"name=apple,date", "Apple date"}, {"name=!apple", "banana Cherry_x date"},
-		{"name=b*", "banana"}, {"name=cherry_*", "Cherry_x"}, {"name=!*", ""}, {"name=<b", "Apple"}, {"name=>c", "Cherry_x date"},
-		{"weight=8", "Cherry_x date"}, {"weight=>9", "Apple banana"}, {"weight=<120", "Cherry_x date"}, {"weight=1*", "Apple banana"},
-		{"weight=heavy", ""}, {"price=>0.3", "Apple date"}, {"price=0.10", "Cherry_x"}, {"ripe=yes", "Apple Cherry_x"},
-		{"ripe=false", "banana date"}, {"ripe=!1", "banana date"}, {"ripe=maybe", ""}, {"colour=red", "Apple"},
-		{"colour=!red", "banana Cherry_x date"}, {"colour=", "Cherry_x"}, {"colour=>r", "Apple banana"},
+		{"name=APPLE", "Apple"},
+		{"name=apple,date", "Apple date"},
+		{"name=!apple", "banana Cherry_x date"},
+		{"name=b*", "banana"},
+		{"name=cherry_*", "Cherry_x"},
+		{"name=!*", ""},
+		{"name=<b", "Apple"},
+		{"name=>c", "Cherry_x date"},
+		{"weight=8", "Cherry_x date"},
+		{"weight=>9", "Apple banana"},
+		{"weight=<120", "Cherry_x date"},
+		{"weight=1*", "Apple banana"},
+		{"weight=heavy", ""},
+		{"price=>0.3", "Apple date"},
+		{"price=0.10", "Cherry_x"},
+		{"ripe=yes", "Apple Cherry_x"},
+		{"ripe=false", "banana date"},
+		{"ripe=!1", "banana date"},
+		{"ripe=maybe", ""},
+		{"colour=red", "Apple"},
+		{"colour=!red", "banana Cherry_x date"},
+		{"colour=", "Cherry_x"},
+		{"colour=>r", "Apple banana"},
 	} {
 		name, value, _ := strings.Cut(c.filter, "=")
 		if got, total := pick(t, store.Query{Filter: map[string]string{name: value}}); got != c.want || total != len(strings.Fields(c.want)) {
@@ -72,9 +89,12 @@ func TestSelect(t *testing.T) {
 		descending bool
 		want       string
 	}{
-		{"name", false, "Apple banana Cherry_x date"}, {"name", true, "date Cherry_x banana Apple"},
-		{"weight", false, "Cherry_x date banana Apple"}, {"weight", true, "Apple banana Cherry_x date"},
-		{"price", false, "Cherry_x banana Apple date"}, {"ripe", true, "Apple Cherry_x banana date"},
+		{"name", false, "Apple banana Cherry_x date"},
+		{"name", true, "date Cherry_x banana Apple"},
+		{"weight", false, "Cherry_x date banana Apple"},
+		{"weight", true, "Apple banana Cherry_x date"},
+		{"price", false, "Cherry_x banana Apple date"},
+		{"ripe", true, "Apple Cherry_x banana date"},
 		{"colour", false, "Cherry_x date Apple banana"},
 	} {
 		if got, _ := pick(t, store.Query{Sort: c.sort, Descending: c.descending}); got != c.want {
