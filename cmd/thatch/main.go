@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"thatch/cmd/internal/cli"
+	"thatch/cmd/thatch/bulletins"
 )
 
 // version is set by the release build; otherwise the build's revision stands in.
@@ -64,15 +65,10 @@ func rootCommand(a *cli.App) *cobra.Command {
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	a.Bind(root)
+	root.AddCommand(bulletins.Commands(a)...)
 	root.AddCommand(
 		nodeCommand(a),
 		siteCommand(a),
-		catalogCommand(a),
-		bulletinsCommand(a),
-		updatesCommand(a),
-		packagesCommand(a),
-		severitiesCommand(a),
-		evaluateCommand(a),
 		policiesCommand(a),
 		windowsCommand(a),
 		computersCommand(a),

@@ -52,6 +52,15 @@ func bulletinRoutes(n *node.Node) []Route {
 			Do: Get(bulletinReady),
 		},
 		{
+			Method: "GET", Path: "/cves", Scope: identity.Viewer, Summary: "Vulnerabilities that bulletins fix",
+			Columns: bulletins.CVEColumns(), Do: GetList(n.Bulletins.CVEs),
+		},
+	}
+}
+
+func stagingRoutes(n *node.Node) []Route {
+	return []Route{
+		{
 			Method: "POST", Path: "/bulletins/stage", Scope: identity.Operate, Do: Do(stage),
 			Summary: "Stage bulletins: download every package that is neutral or in a managed language; what failed is tried again",
 		},
@@ -98,10 +107,6 @@ func bulletinRoutes(n *node.Node) []Route {
 				all, err := n.Bulletins.Alarms(c.Context(), "")
 				return List[staging.Alarm]{Items: all, Total: len(all), Page: 1, Limit: len(all)}, err
 			}),
-		},
-		{
-			Method: "GET", Path: "/cves", Scope: identity.Viewer, Summary: "Vulnerabilities that bulletins fix",
-			Columns: bulletins.CVEColumns(), Do: GetList(n.Bulletins.CVEs),
 		},
 	}
 }

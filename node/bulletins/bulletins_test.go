@@ -322,7 +322,7 @@ func checkSigned(t *testing.T, db *store.DB, kinds ...document.Kind) {
 	ring := document.Keyring{bulletinstest.Site: bulletinstest.Public()}
 	err := db.View(t.Context(), func(tx *sql.Tx) error {
 		for _, kind := range kinds {
-			docs, err := store.Documents(t.Context(), tx, kind, "", 1000, true)
+			docs, err := store.Documents(t.Context(), tx, kind, "", 1000)
 			if err != nil {
 				return err
 			}

@@ -27,11 +27,11 @@ type SourceCounts struct {
 func (b *Bulletins) CountSource(ctx context.Context, source string) (SourceCounts, error) {
 	n := counting{kbs: map[string]bool{}, pairs: map[pair]bool{}, edges: map[pair]bool{}}
 	s := sink{bulletins: b}
-	err := s.view(ctx, func(tx *sql.Tx) error {
+	err := s.view(ctx, func(r reading) error {
 		const query = `SELECT i.kind, i.id, CASE i.kind WHEN 'update' THEN r.body END
 FROM import_document i JOIN document d ON d.kind = i.kind AND d.id = i.id JOIN revision r ON r.digest = d.digest
 WHERE i.source = ?`
-		return each(ctx, tx, query, []any{source}, func(rows *sql.Rows) error {
+		return r.each(query, []any{source}, func(rows *sql.Rows) error {
 			var kind document.Kind
 			var id string
 			var body sql.RawBytes

@@ -34,8 +34,8 @@ type sink struct {
 // Known implements importer.Sink.
 func (s *sink) Known(ctx context.Context, source string) (map[string]string, error) {
 	known := map[string]string{}
-	err := s.view(ctx, func(tx *sql.Tx) error {
-		return each(ctx, tx, `SELECT name, fingerprint FROM import_file WHERE source = ?`, []any{source}, func(rows *sql.Rows) error {
+	err := s.view(ctx, func(r reading) error {
+		return r.each(`SELECT name, fingerprint FROM import_file WHERE source = ?`, []any{source}, func(rows *sql.Rows) error {
 			var name, fingerprint string
 			err := rows.Scan(&name, &fingerprint)
 			known[name] = fingerprint
@@ -48,9 +48,9 @@ func (s *sink) Known(ctx context.Context, source string) (map[string]string, err
 // Parts implements importer.Sink.
 func (s *sink) Parts(ctx context.Context, source string, keys []string) ([]importer.Part, error) {
 	var parts []importer.Part
-	err := s.view(ctx, func(tx *sql.Tx) error {
+	err := s.view(ctx, func(r reading) error {
 		const query = `SELECT key, file, body FROM import_part WHERE source = ? AND key IN `
-		return eachOf(ctx, tx, query, source, keys, func(rows *sql.Rows) error {
+		return r.eachOf(query, source, keys, func(rows *sql.Rows) error {
 			part := importer.Part{Source: source}
 			err := rows.Scan(&part.Key, &part.File, &part.Body)
 			parts = append(parts, part)
@@ -63,8 +63,8 @@ func (s *sink) Parts(ctx context.Context, source string, keys []string) ([]impor
 // FileKeys implements importer.Sink.
 func (s *sink) FileKeys(ctx context.Context, source, file string) ([]string, error) {
 	var keys []string
-	err := s.view(ctx, func(tx *sql.Tx) error {
-		return each(ctx, tx, `SELECT key FROM import_part WHERE source = ? AND file = ?`, []any{source, file}, func(rows *sql.Rows) error {
+	err := s.view(ctx, func(r reading) error {
+		return r.each(`SELECT key FROM import_part WHERE source = ? AND file = ?`, []any{source, file}, func(rows *sql.Rows) error {
 			var key string
 			err := rows.Scan(&key)
 			keys = append(keys, key)
@@ -165,9 +165,9 @@ func (s *sink) look(ctx context.Context, saved importer.Saved) (*work, error) {
 	for _, part := range saved.Parts {
 		w.now[part.Key] = part.Body
 	}
-	return w, s.view(ctx, func(tx *sql.Tx) error {
+	return w, s.view(ctx, func(r reading) error {
 		const ofFile = `SELECT key, body FROM import_part WHERE source = ? AND file = ?`
-		err := each(ctx, tx, ofFile, []any{saved.Source, saved.File}, func(rows *sql.Rows) error {
+		err := r.each(ofFile, []any{saved.Source, saved.File}, func(rows *sql.Rows) error {
 			var key string
 			var body []byte
 			err := rows.Scan(&key, &body)
@@ -177,14 +177,14 @@ func (s *sink) look(ctx context.Context, saved importer.Saved) (*work, error) {
 		if err != nil {
 			return err
 		}
-		return w.lookDocuments(ctx, tx)
+		return w.lookDocuments(r)
 	})
 }
 
-func (w *work) lookDocuments(ctx context.Context, tx *sql.Tx) error {
+func (w *work) lookDocuments(r reading) error {
 	wanted := map[document.Kind][]string{}
 	const ofKeys = `SELECT key, kind, id FROM import_document WHERE source = ? AND key IN `
-	err := eachOf(ctx, tx, ofKeys, w.saved.Source, w.saved.Keys, func(rows *sql.Rows) error {
+	err := r.eachOf(ofKeys, w.saved.Source, w.saved.Keys, func(rows *sql.Rows) error {
 		var key string
 		var n name
 		err := rows.Scan(&key, &n.kind, &n.id)
@@ -195,7 +195,7 @@ func (w *work) lookDocuments(ctx context.Context, tx *sql.Tx) error {
 	if err != nil {
 		return err
 	}
-	if err := w.lookShared(ctx, tx); err != nil {
+	if err := w.lookShared(r); err != nil {
 		return err
 	}
 	for n := range w.claimed {
@@ -204,7 +204,7 @@ func (w *work) lookDocuments(ctx context.Context, tx *sql.Tx) error {
 	for kind, ids := range wanted {
 		slices.Sort(ids)
 		const heads = `SELECT id, digest FROM document WHERE kind = ? AND id IN `
-		err := eachOf(ctx, tx, heads, string(kind), slices.Compact(ids), func(rows *sql.Rows) error {
+		err := r.eachOf(heads, string(kind), slices.Compact(ids), func(rows *sql.Rows) error {
 			var id string
 			var digest sql.RawBytes
 			err := rows.Scan(&id, &digest)
@@ -222,7 +222,7 @@ func (w *work) lookDocuments(ctx context.Context, tx *sql.Tx) error {
 
 // lookShared finds which of the documents that are to go another key made as well. Few files take something away, so
 // there is no index for it.
-func (w *work) lookShared(ctx context.Context, tx *sql.Tx) error {
+func (w *work) lookShared(r reading) error {
 	leaving := map[name]bool{}
 	for _, names := range w.owned {
 		for _, n := range names {
@@ -238,7 +238,7 @@ func (w *work) lookShared(ctx context.Context, tx *sql.Tx) error {
 	for _, key := range w.saved.Keys {
 		touched[key] = true
 	}
-	return each(ctx, tx, `SELECT source, key, kind, id FROM import_document`, nil, func(rows *sql.Rows) error {
+	return r.each(`SELECT source, key, kind, id FROM import_document`, nil, func(rows *sql.Rows) error {
 		var source, key string
 		var n name
 		err := rows.Scan(&source, &key, &n.kind, &n.id)
@@ -400,15 +400,23 @@ func rows(count, columns int) string {
 	return row + strings.Repeat(", "+row, count-1)
 }
 
-func (s *sink) view(ctx context.Context, read func(tx *sql.Tx) error) error {
-	if err := s.bulletins.cfg.Reader.View(ctx, read); err != nil {
+func (s *sink) view(ctx context.Context, read func(r reading) error) error {
+	err := s.bulletins.cfg.Reader.View(ctx, func(tx *sql.Tx) error { return read(reading{ctx, tx}) })
+	if err != nil {
 		return fmt.Errorf("read what was imported: %w", err)
 	}
 	return nil
 }
 
-func each(ctx context.Context, tx *sql.Tx, query string, args []any, take func(*sql.Rows) error) error {
-	rows, err := tx.QueryContext(ctx, query, args...)
+// reading is one read transaction.
+type reading struct {
+	ctx context.Context
+	tx  *sql.Tx
+}
+
+// each calls take with every row of a query.
+func (r reading) each(query string, args []any, take func(*sql.Rows) error) error {
+	rows, err := r.tx.QueryContext(r.ctx, query, args...)
 	if err != nil {
 		return err
 	}
@@ -422,14 +430,14 @@ func each(ctx context.Context, tx *sql.Tx, query string, args []any, take func(*
 }
 
 // eachOf runs a query that ends in IN for many values, some hundreds at a time.
-func eachOf(ctx context.Context, tx *sql.Tx, query, first string, values []string, take func(*sql.Rows) error) error {
+func (r reading) eachOf(query, first string, values []string, take func(*sql.Rows) error) error {
 	for some := range slices.Chunk(values, 400) {
 		args := make([]any, 0, len(some)+1)
 		args = append(args, first)
 		for _, value := range some {
 			args = append(args, value)
 		}
-		if err := each(ctx, tx, query+"(?"+strings.Repeat(",?", len(some)-1)+")", args, take); err != nil {
+		if err := r.each(query+"(?"+strings.Repeat(",?", len(some)-1)+")", args, take); err != nil {
 			return err
 		}
 	}

@@ -15,8 +15,9 @@ type step struct {
 
 // trail is the changes of updates in order: what agents ask for again and again.
 type trail struct {
-	steps  []step
-	sorted bool
+	steps   []step
+	sorted  bool
+	removed map[uint32]store.Sequence // numbers of withdrawn updates
 }
 
 func (t *trail) add(at store.Sequence, number uint32) {
@@ -28,7 +29,7 @@ func (t *trail) add(at store.Sequence, number uint32) {
 
 // settle brings the steps into order and drops stale ones when they are the most.
 func (t *trail) settle(v *View) {
-	if len(t.steps) > 2*(len(v.updates)+len(v.removed))+1000 {
+	if len(t.steps) > 2*(len(v.updates)+len(v.trail.removed))+1000 {
 		t.steps = slices.DeleteFunc(t.steps, func(s step) bool { return v.changedAt(s.number) != s.at })
 	}
 	if !t.sorted {
@@ -44,7 +45,7 @@ func (v *View) changedAt(number uint32) store.Sequence {
 	if u := v.updates[number]; u != nil {
 		return u.Changed
 	}
-	return v.removed[number]
+	return v.trail.removed[number]
 }
 
 // Page is what changed of the updates after a sequence.

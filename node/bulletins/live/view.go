@@ -82,7 +82,6 @@ type View struct {
 	At    store.Sequence
 
 	updates     map[uint32]*Update
-	removed     map[uint32]store.Sequence // numbers of withdrawn updates
 	byID        map[string]*Update
 	bulletins   map[string]*Bulletin
 	packages    map[string]*Package
@@ -102,10 +101,11 @@ func newView() *View {
 	graph := supersedence.NewGraph()
 	return &View{
 		graph: graph, knows: graph.View(time.Time{}),
-		updates: map[uint32]*Update{}, removed: map[uint32]store.Sequence{}, byID: map[string]*Update{},
+		updates: map[uint32]*Update{}, byID: map[string]*Update{},
 		bulletins: map[string]*Bulletin{}, packages: map[string]*Package{}, payloads: map[string]*Payload{},
 		severities: map[string]*Severity{}, assignments: map[string]*Assignment{},
 		updatesOf: links{}, packagesOf: links{}, supersededBy: links{},
+		trail: trail{removed: map[uint32]store.Sequence{}},
 	}
 }
 
@@ -145,7 +145,7 @@ func (v *View) apply(c change) error {
 	v.forget(c)
 	if c.gone {
 		if c.kind == document.Update && c.number > 0 {
-			v.removed[c.number] = c.held.Changed
+			v.trail.removed[c.number] = c.held.Changed
 			v.trail.add(c.held.Changed, c.number)
 		}
 		return nil
@@ -201,7 +201,7 @@ func (v *View) putUpdate(c change) error {
 	}
 	u := &Update{Held: c.held, Update: body, Number: c.number, Evaluable: evaluable}
 	v.updates[u.Number], v.byID[u.ID] = u, u
-	delete(v.removed, u.Number)
+	delete(v.trail.removed, u.Number)
 	v.trail.add(u.Changed, u.Number)
 	v.graph.AddUpdate(u.ID, &u.Update)
 	v.updatesOf.add(u.Bulletin, u.ID)

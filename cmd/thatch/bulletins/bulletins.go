@@ -1,4 +1,6 @@
-package main
+// Package bulletins holds the commands of the catalog: imports, bulletins, updates, packages, custom severities, and the
+// evaluation of recorded hosts.
+package bulletins
 
 import (
 	"encoding/json"
@@ -15,6 +17,13 @@ import (
 	"thatch/node/bulletins/staging"
 	"thatch/node/tasks"
 )
+
+// Commands are all of them.
+func Commands(a *cli.App) []*cobra.Command {
+	return []*cobra.Command{
+		catalogCommand(a), bulletinsCommand(a), updatesCommand(a), packagesCommand(a), severitiesCommand(a), evaluateCommand(a),
+	}
+}
 
 func bulletinsCommand(a *cli.App) *cobra.Command {
 	cmd := &cobra.Command{
