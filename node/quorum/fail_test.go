@@ -175,3 +175,75 @@ func TestClosedQuorumRefusesWrites(t *testing.T) {
 	n.db.Close()
 	n.q = nil
 }
+
+func TestSnapshotThatFailsCostsNothing(t *testing.T) {
+	n := started(t, t.TempDir(), quorum.Tuning{TrailingBytes: 1})
+	for i := range 20 {
+		n.write(t, set("a", fmt.Sprint(i)))
+	}
+	inTheWay := filepath.Join(n.dir, "site.db-snapshot-out", "x")
+	if err := os.MkdirAll(inTheWay, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.q.Snapshot(); err == nil || !strings.Contains(err.Error(), "site.db-snapshot-out") {
+		t.Errorf("snapshot: %v", err)
+	}
+	n.write(t, set("a", "after"))
+	if err := os.RemoveAll(filepath.Dir(inTheWay)); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second has nothing new
+		if err := n.q.Snapshot(); err != nil {
+			t.Error(err)
+		}
+	}
+	n.close(t)
+	removeDatabase(t, n.dir)
+	n = started(t, n.dir, quorum.Tuning{})
+	if got := n.settings(t); got != "a=after/21" {
+		t.Errorf("made anew: %s", got)
+	}
+}
+
+func TestDamagedSnapshotIsNotRestored(t *testing.T) {
+	dir := t.TempDir()
+	n := started(t, dir, quorum.Tuning{TrailingBytes: 1})
+	for i := range 30 {
+		n.write(t, set("a", fmt.Sprint(i)))
+	}
+	if err := n.q.Snapshot(); err != nil {
+		t.Fatal(err)
+	}
+	n.close(t)
+	files, err := filepath.Glob(filepath.Join(dir, "quorum", "snapshots", "*", "*", "state.bin"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("snapshots %v, %v", files, err)
+	}
+	good, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, bad := range map[string][]byte{
+		"a byte":  append(append(append([]byte(nil), good[:5000]...), good[5000]^1), good[5001:]...),
+		"cut":     good[:len(good)/2],
+		"nothing": nil,
+		"another": []byte(strings.Repeat("not a snapshot ", 100)),
+	} {
+		if err := os.WriteFile(files[0], bad, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		// The database is whole: the snapshot is not needed, nor read.
+		started(t, dir, quorum.Tuning{}).close(t)
+		database, err := os.ReadFile(filepath.Join(dir, "site.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		removeDatabase(t, dir)
+		if _, err := start(t, dir, quorum.Tuning{}); err == nil || !strings.Contains(err.Error(), "snapshot") {
+			t.Errorf("%s damaged: started, %v", name, err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "site.db"), database, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"sync/atomic"
 
 	"github.com/hashicorp/raft"
@@ -20,7 +19,6 @@ import (
 type machine struct {
 	q       *Quorum
 	db      *store.DB
-	dir     string
 	written atomic.Int64 // bytes of log since the last snapshot
 	entries atomic.Int64
 	due     chan struct{} // a snapshot is
@@ -238,7 +236,8 @@ func (m *machine) restore(in io.Reader) error {
 	return m.db.Restore(m.q.ctx, path)
 }
 
-func (m *machine) temporary(name string) string { return filepath.Join(m.dir, "snapshot-"+name+".tmp") }
+// temporary is beside the database, so that a snapshot can be renamed into its place.
+func (m *machine) temporary(name string) string { return m.db.Path() + "-snapshot-" + name }
 
 func removeOld(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -223,16 +223,23 @@ func (q *Quorum) change(ctx context.Context, future raft.Future) error {
 	}
 }
 
+// snapshotRetry is how long after a snapshot that failed the next is tried.
+const snapshotRetry = time.Minute
+
 // takeSnapshots makes one whenever enough log was written, and keeps of the log what followers that lag may need.
 func (q *Quorum) takeSnapshots() {
+	retry := time.NewTimer(snapshotRetry)
+	retry.Stop()
 	for {
 		select {
 		case <-q.fsm.due:
-			if err := q.Snapshot(); err != nil && q.Err() == nil {
-				q.log.Error("no snapshot could be made; the log grows until one can", "error", err)
-			}
+		case <-retry.C:
 		case <-q.ctx.Done():
 			return
+		}
+		if err := q.Snapshot(); err != nil && q.Err() == nil {
+			q.log.Error("no snapshot could be made; the log grows until one can", "error", err, "again in", snapshotRetry)
+			retry.Reset(snapshotRetry)
 		}
 	}
 }

@@ -41,7 +41,7 @@ type Voter struct {
 // Config says how to take part. ID, Dir and DB are needed.
 type Config struct {
 	ID        string         // of this node, never changes
-	Dir       string         // for the log and snapshots, on the volume of the database; made if missing
+	Dir       string         // for the log and snapshots; made if missing
 	DB        *store.DB      // open; the caller closes it after the Quorum
 	Transport raft.Transport // closed with the quorum; nil: one in this process, for a node that is alone
 	// Voters are the first voters of a new site; none means this node alone. Used by the very first start only.
@@ -84,7 +84,7 @@ func Open(ctx context.Context, config Config) (*Quorum, error) {
 	q.ctx, q.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	q.stop.done = make(chan struct{})
 	q.lead.changed = make(chan struct{})
-	q.fsm = &machine{q: q, db: config.DB, dir: config.Dir, due: make(chan struct{}, 1)}
+	q.fsm = &machine{q: q, db: config.DB, due: make(chan struct{}, 1)}
 	if err := q.start(ctx); err != nil {
 		q.cancel()
 		if q.logs != nil {
