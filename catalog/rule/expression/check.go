@@ -25,7 +25,7 @@ func Check(r *Node) []Problem {
 	}
 	c.node(r, r.Op, 1, false)
 	if c.nodes > MaxNodes {
-		c.add(r.Op, "has %d nodes, at most %d are read", c.nodes, MaxNodes)
+		c.add(r.Op, "has more than %d nodes", MaxNodes)
 	}
 	return c.problems
 }
@@ -40,7 +40,9 @@ func (c *checker) add(path, format string, args ...any) {
 }
 
 func (c *checker) node(r *Node, path string, depth int, loop bool) {
-	c.nodes++
+	if c.nodes++; c.nodes > MaxNodes {
+		return // said once, by Check
+	}
 	if depth > MaxDepth {
 		c.add(path, "is deeper than %d levels", MaxDepth)
 		return
@@ -74,7 +76,9 @@ func (c *checker) node(r *Node, path string, depth int, loop bool) {
 
 // data only counts: what metadata hold is checked by the tests that read them.
 func (c *checker) data(r *Node, path string, depth int) {
-	c.nodes++
+	if c.nodes++; c.nodes > MaxNodes {
+		return // said once, by Check
+	}
 	if depth > MaxDepth {
 		c.add(path, "is deeper than %d levels", MaxDepth)
 		return
