@@ -14,7 +14,10 @@ import (
 	"time"
 
 	"thatch/agent/facts"
+	"thatch/agent/folder"
 	"thatch/agent/install"
+	"thatch/agent/order"
+	"thatch/agent/rulebook"
 	"thatch/agentapi"
 	"thatch/catalog/content"
 )
@@ -25,9 +28,9 @@ var (
 	// ErrClone says that the folder's identity belongs to another computer.
 	ErrClone = errors.New("the identity in this folder was made on another computer")
 	// ErrLocked says that another agent works in the folder.
-	ErrLocked = errors.New("another agent works in this folder")
+	ErrLocked = folder.ErrLocked
 	// ErrRefused wraps everything that an agent will not install because it cannot be verified.
-	ErrRefused = errors.New("refused")
+	ErrRefused = order.ErrRefused
 )
 
 // Config is what an agent is made of.
@@ -51,7 +54,7 @@ type Config struct {
 // Agent is one agent in its folder. Its methods may not be called at once, but for Close.
 type Agent struct {
 	cfg      Config
-	folder   folder
+	folder   folder.Folder
 	unlock   func() error
 	payloads *content.Store
 	client   *agentapi.Client
@@ -59,9 +62,9 @@ type Agent struct {
 
 	identity *identity
 	memory   memory
-	rules    *rules
+	rules    *rulebook.Book
 	orders   map[string]*progress // by update document id
-	ordered  *assignments         // as the node said last
+	ordered  *order.Assignments   // as the node said last
 
 	step func(string) // tests end the process here
 }
@@ -71,14 +74,14 @@ func Open(cfg Config) (*Agent, error) { return open(cfg, func(string) {}) }
 
 func open(cfg Config, step func(string)) (*Agent, error) {
 	cfg.complete()
-	if err := makePrivate(cfg.Dir); err != nil {
+	if err := folder.MakePrivate(cfg.Dir); err != nil {
 		return nil, fmt.Errorf("folder of the agent: %w", err)
 	}
-	unlock, err := lock(filepath.Join(cfg.Dir, "lock"))
+	unlock, err := folder.Lock(filepath.Join(cfg.Dir, "lock"))
 	if err != nil {
 		return nil, err
 	}
-	a := &Agent{cfg: cfg, folder: folder{cfg.Dir, step}, unlock: unlock, step: step}
+	a := &Agent{cfg: cfg, folder: folder.Folder{Dir: cfg.Dir, Step: step}, unlock: unlock, step: step}
 	if err := a.load(); err != nil {
 		return nil, errors.Join(err, unlock())
 	}
@@ -93,12 +96,12 @@ func (a *Agent) load() error {
 	if a.identity, err = loadIdentity(a.folder); err != nil {
 		return err
 	}
-	if err := a.folder.read(memoryFile, &a.memory); err != nil {
+	if err := a.folder.Read(memoryFile, &a.memory); err != nil {
 		// It is made again by a whole report; an agent that does not start patches nothing.
 		a.cfg.Log.Warn("what was reported is not readable, a whole report follows", "error", err)
 		a.memory = memory{}
 	}
-	if a.rules, err = openRules(a.folder); err != nil {
+	if a.rules, err = rulebook.Open(a.folder); err != nil {
 		return err
 	}
 	a.orders, err = loadOrders(a.folder, a.cfg.Log)
@@ -130,7 +133,7 @@ func (a *Agent) Close() error {
 		if a.client != nil {
 			a.client.Close()
 		}
-		err = errors.Join(a.rules.close(), a.unlock())
+		err = errors.Join(a.rules.Close(), a.unlock())
 	})
 	return err
 }
@@ -140,21 +143,21 @@ func (a *Agent) Enrolled() bool { return a.identity != nil }
 
 // Forget removes everything but downloaded payloads, so that the agent can enrol anew.
 func (a *Agent) Forget() error {
-	if err := a.rules.close(); err != nil {
+	if err := a.rules.Close(); err != nil {
 		return err
 	}
-	for _, name := range []string{identityFile, memoryFile, assignmentsFile, rulesFile, outcomeFile} {
+	for _, name := range []string{identityFile, memoryFile, assignmentsFile, rulebook.File, outcomeFile} {
 		if err := os.Remove(filepath.Join(a.cfg.Dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("forget the former enrolment: %w", err)
 		}
 	}
-	if err := a.folder.removeAll(ordersFolder); err != nil {
+	if err := a.folder.RemoveAll(ordersFolder); err != nil {
 		return err
 	}
 	a.identity, a.memory, a.client, a.ordered = nil, memory{}, nil, nil
 	a.orders = map[string]*progress{}
 	var err error
-	a.rules, err = openRules(a.folder)
+	a.rules, err = rulebook.Open(a.folder)
 	return err
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"thatch/agent/folder"
 	"thatch/agentapi"
 	"thatch/catalog"
 	"thatch/catalog/document"
@@ -740,8 +741,8 @@ func TestCertificateThatCannotBeRenewed(t *testing.T) {
 
 func TestOneAgentPerFolder(t *testing.T) {
 	s := newSite(t)
-	if _, err := Open(s.config()); !errors.Is(err, ErrLocked) {
-		t.Fatalf("%v, want ErrLocked", err)
+	if _, err := Open(s.config()); !errors.Is(err, folder.ErrLocked) {
+		t.Fatalf("%v, want folder.ErrLocked", err)
 	}
 }
 

@@ -2,19 +2,18 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"thatch/agent/rulebook"
 	"thatch/agentapi"
-	"thatch/agentapi/agentapitest"
 	"thatch/catalog"
-	"thatch/catalog/document"
 )
 
 // killed is what a step panics with when the process ends there.
@@ -36,7 +35,7 @@ func (s *site) roundUntil(n int) (reached bool, at string) {
 			reached, at = true, k.at
 			// Whatever the process held is gone: the next one begins with the folder alone. Locks and files of a
 			// killed process are closed by the operating system.
-			_ = s.agent.rules.file.Close()
+			_ = s.agent.rules.Close()
 			_ = s.agent.unlock()
 			s.agent = nil
 		}
@@ -156,7 +155,7 @@ func TestKilledDuringEnrolmentEnrolsAgain(t *testing.T) {
 					t.Fatalf("step %d was not reached", n)
 				}
 				s.step = func(string) {}
-				_ = s.agent.rules.file.Close()
+				_ = s.agent.rules.Close()
 				_ = s.agent.unlock()
 				s.agent = nil
 			}()
@@ -216,7 +215,7 @@ func (s *site) kill(step string) {
 			s.Fatalf("step %q was not reached", step)
 		}
 		s.step = func(string) {}
-		_ = s.agent.rules.file.Close()
+		_ = s.agent.rules.Close()
 		_ = s.agent.unlock()
 		s.agent = nil
 	}()
@@ -279,7 +278,7 @@ func TestNewEpochVoidsNumbersAndCounters(t *testing.T) {
 }
 
 func TestDamagedFilesAreMadeAgain(t *testing.T) {
-	for _, name := range []string{memoryFile, assignmentsFile, rulesFile, outcomeFile, progressFile("test:app-2")} {
+	for _, name := range []string{memoryFile, assignmentsFile, rulebook.File, outcomeFile, progressFile("test:app-2")} {
 		for _, damage := range []string{"", "{", "\x00\x00\x00\x00\x00\x00\x00\x00", strings.Repeat("x", 5000)} {
 			t.Run(fmt.Sprintf("%s %.4q", name, damage), func(t *testing.T) {
 				s, id := orderedSite(t, "set app=2")
@@ -297,7 +296,7 @@ func TestDamagedFilesAreMadeAgain(t *testing.T) {
 	}
 }
 
-func (s *site) agent0(name string) string { return folder{s.dir, nil}.path(name) }
+func (s *site) agent0(name string) string { return filepath.Join(s.dir, name) }
 
 func TestDamagedIdentityAsksForAnEnrolment(t *testing.T) {
 	s := newSite(t)
@@ -308,135 +307,4 @@ func TestDamagedIdentityAsksForAnEnrolment(t *testing.T) {
 	if _, err := Open(s.config()); err == nil || !strings.Contains(err.Error(), "enrol this computer again") {
 		t.Fatalf("%v", err)
 	}
-}
-
-func TestRulesLogSurvivesACutAtEveryByte(t *testing.T) {
-	node := agentapitest.NewNode(t, time.Now)
-	make := func(n int) agentapi.NumberedUpdate {
-		doc := node.Document(t, document.Update, fmt.Sprintf("u%d", n), nil, catalog.Update{Name: fmt.Sprint(n)})
-		return agentapi.NumberedUpdate{Number: uint32(n), Document: doc}
-	}
-	dir := t.TempDir()
-	f := folder{dir, func(string) {}}
-	r, err := openRules(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var ends []int64
-	for n := 1; n <= 3; n++ {
-		if err := r.apply(&page{Epoch: "e", Cursor: fmt.Sprint(n), Updates: []agentapi.NumberedUpdate{make(n)}}); err != nil {
-			t.Fatal(err)
-		}
-		info, err := os.Stat(f.path(rulesFile))
-		if err != nil {
-			t.Fatal(err)
-		}
-		ends = append(ends, info.Size())
-	}
-	if err := r.close(); err != nil {
-		t.Fatal(err)
-	}
-	whole, err := os.ReadFile(f.path(rulesFile))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for cut := range len(whole) + 1 {
-		if err := os.WriteFile(f.path(rulesFile), whole[:cut], 0o600); err != nil {
-			t.Fatal(err)
-		}
-		pages := 0
-		for _, end := range ends {
-			if int64(cut) >= end {
-				pages++
-			}
-		}
-		r, err := openRules(f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		want := ""
-		if pages > 0 {
-			want = fmt.Sprint(pages)
-		}
-		if len(r.live) != pages || r.cursor != want {
-			t.Fatalf("cut at %d: %d updates up to cursor %q, want %d", cut, len(r.live), r.cursor, pages)
-		}
-		if err := r.apply(&page{Epoch: "e", Cursor: "9", Updates: []agentapi.NumberedUpdate{make(9)}}); err != nil {
-			t.Fatal(err)
-		}
-		if err := r.close(); err != nil {
-			t.Fatal(err)
-		}
-		if r, err = openRules(f); err != nil || len(r.live) != pages+1 {
-			t.Fatalf("cut at %d: after one more page there are %d, %v", cut, len(r.live), err)
-		}
-		_ = r.close()
-	}
-}
-
-func TestRulesLogIsRewrittenWhenItGrows(t *testing.T) {
-	node := agentapitest.NewNode(t, time.Now)
-	f := folder{t.TempDir(), func(string) {}}
-	r, err := openRules(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = r.close() }()
-	largest := 0
-	for round := range 40 {
-		p := &page{Epoch: "e", Cursor: fmt.Sprint(round)}
-		for n := range 50 {
-			doc := node.Document(t, document.Update, fmt.Sprintf("u%d", n), nil, catalog.Update{Name: fmt.Sprint(round)})
-			p.Updates = append(p.Updates, agentapi.NumberedUpdate{Number: uint32(n), Document: doc})
-		}
-		p.Removed = []uint32{uint32(49)}
-		if err := r.apply(p); err != nil {
-			t.Fatal(err)
-		}
-		largest = max(largest, r.logged)
-	}
-	if largest > compactFloor+3*50 || r.cursor != "39" || len(r.live) != 49 {
-		t.Fatalf("%d logged, cursor %s, %d live", largest, r.cursor, len(r.live))
-	}
-	seen := 0
-	if err := r.each(func(u *agentapi.NumberedUpdate) error {
-		body, err := catalog.Decode[catalog.Update](u.Document.Body)
-		if err == nil && body.Name != "39" {
-			err = errors.New("an old revision is still there: " + body.Name)
-		}
-		seen++
-		return err
-	}); err != nil || seen != 49 {
-		t.Fatalf("%d seen, %v", seen, err)
-	}
-}
-
-func FuzzRulesLog(f *testing.F) {
-	raw, err := frame(&page{Epoch: "e", Cursor: "1", Removed: []uint32{1}})
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(raw)
-	f.Add(raw[:len(raw)-1])
-	f.Add([]byte("\xff\xff\xff\xff\x00\x00\x00\x00"))
-	f.Fuzz(func(t *testing.T, content []byte) {
-		d := folder{t.TempDir(), func(string) {}}
-		if err := os.WriteFile(d.path(rulesFile), content, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		r, err := openRules(d)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := r.apply(&page{Epoch: "e", Cursor: "last"}); err != nil {
-			t.Fatal(err)
-		}
-		if err := r.close(); err != nil {
-			t.Fatal(err)
-		}
-		if r, err = openRules(d); err != nil || r.cursor != "last" {
-			t.Fatalf("cursor %q, %v", r.cursor, err)
-		}
-		_ = r.close()
-	})
 }

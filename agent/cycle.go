@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"thatch/agent/scan"
 	"thatch/agentapi"
 )
 
@@ -33,7 +34,7 @@ func (a *Agent) settings() agentapi.Settings {
 	if a.ordered == nil {
 		return agentapi.Settings{}
 	}
-	return a.ordered.answer.Settings
+	return a.ordered.Answer.Settings
 }
 
 // Cycle is what one round came to.
@@ -60,7 +61,7 @@ func (a *Agent) RunOnce(ctx context.Context) (Cycle, error) {
 	if err != nil {
 		note.Error = err.Error()
 	}
-	if failed := a.folder.write(outcomeFile, note); failed != nil {
+	if failed := a.folder.Write(outcomeFile, note); failed != nil {
 		a.cfg.Log.Warn("the outcome of the round is not written down", "error", failed)
 	}
 	return cycle, err
@@ -106,7 +107,7 @@ func (a *Agent) round(ctx context.Context) (Cycle, error) {
 
 // scanRules fetches the rules and looks at the computer. Looking is cheap; it is done every round, so that what
 // somebody uninstalled comes back.
-func (a *Agent) scanRules(ctx context.Context) (*scan, error) {
+func (a *Agent) scanRules(ctx context.Context) (*scan.Scan, error) {
 	platform := ""
 	read, err := a.read(ctx)
 	if err != nil {
@@ -144,7 +145,7 @@ func (a *Agent) finish(ctx context.Context, w *work, wait time.Duration) (Cycle,
 	for i := range situations {
 		st := &situations[i]
 		if st.choice != nil {
-			for _, file := range st.choice.payload.Files {
+			for _, file := range st.choice.Payload.Files {
 				needed[file.SHA256] = true
 			}
 		}
@@ -154,7 +155,7 @@ func (a *Agent) finish(ctx context.Context, w *work, wait time.Duration) (Cycle,
 	}
 	a.sweep(ctx, needed)
 	w.cycle.Next = next
-	held, _ := w.scan.sets()
+	held, _ := w.scan.Report()
 	w.cycle.Counts = Counts{len(held.Applicable), len(held.Installed), len(held.Unknown)}
 	return *w.cycle, a.forget()
 }
@@ -162,8 +163,8 @@ func (a *Agent) finish(ctx context.Context, w *work, wait time.Duration) (Cycle,
 // forget drops the progress of what is not ordered any more and was never installed by this agent.
 func (a *Agent) forget() error {
 	ordered := map[string]bool{}
-	for _, o := range a.ordered.orders {
-		ordered[o.id()] = true
+	for _, o := range a.ordered.Orders {
+		ordered[o.ID()] = true
 	}
 	for id, p := range a.orders {
 		if !ordered[id] && p.Running == nil && p.LastApplied == nil {
@@ -186,8 +187,8 @@ func (a *Agent) checkIn(asked time.Duration) time.Duration {
 }
 
 // states are those of the orders held, for the first report of a round.
-func (a *Agent) states(s *scan) []agentapi.UpdateState {
-	if a.ordered == nil || a.ordered.epoch != s.epoch {
+func (a *Agent) states(s *scan.Scan) []agentapi.UpdateState {
+	if a.ordered == nil || a.ordered.Epoch != a.rules.Epoch {
 		return nil
 	}
 	w := &work{agent: a, scan: s}
@@ -206,7 +207,7 @@ func statesOf(situations []situation) []agentapi.UpdateState {
 	for i := range situations {
 		st := &situations[i]
 		state := agentapi.UpdateState{
-			Number: st.order.given.Number, Policy: st.order.assigned.Document.ID, Status: st.status, Text: cut(st.text, agentapi.MaxText),
+			Number: st.order.Given.Number, Policy: st.order.Assigned.Document.ID, Status: st.status, Text: cut(st.text, agentapi.MaxText),
 		}
 		if !st.starts.IsZero() {
 			starts := st.starts.UTC()

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"strings"
 
+	"thatch/agent/folder"
 	"thatch/agentapi"
 	"thatch/catalog/document"
 	"thatch/catalog/rule"
@@ -34,16 +35,16 @@ type identity struct {
 	authority   *x509.Certificate
 }
 
-func loadIdentity(f folder) (*identity, error) {
+func loadIdentity(f folder.Folder) (*identity, error) {
 	id := &identity{}
-	if err := f.read(identityFile, id); err != nil {
+	if err := f.Read(identityFile, id); err != nil {
 		return nil, err
 	}
 	if id.Computer == "" {
 		return nil, nil
 	}
 	if err := id.parse(); err != nil {
-		return nil, fmt.Errorf("identity in %s: %w: enrol this computer again", f.path(identityFile), err)
+		return nil, fmt.Errorf("identity in %s: %w: enrol this computer again", f.Path(identityFile), err)
 	}
 	return id, nil
 }
@@ -169,7 +170,7 @@ func (a *Agent) accept(request agentapi.EnrolRequest, answer agentapi.EnrolRespo
 			return fmt.Errorf("answer to the enrolment: %w", err)
 		}
 	}
-	if err := a.folder.write(identityFile, id); err != nil {
+	if err := a.folder.Write(identityFile, id); err != nil {
 		return err
 	}
 	a.identity = id
@@ -222,7 +223,7 @@ func (a *Agent) renew(ctx context.Context) error {
 		return fmt.Errorf("renew the certificate: %w", err)
 	}
 	a.step("renewed")
-	if err := a.folder.write(identityFile, &next); err != nil {
+	if err := a.folder.Write(identityFile, &next); err != nil {
 		return err
 	}
 	a.identity = &next
@@ -244,5 +245,5 @@ func (a *Agent) learn(keys []document.Document) error {
 	if !learnt {
 		return nil
 	}
-	return a.folder.write(identityFile, a.identity)
+	return a.folder.Write(identityFile, a.identity)
 }

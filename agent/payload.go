@@ -11,14 +11,15 @@ import (
 	"path/filepath"
 	"strings"
 
+	"thatch/agent/order"
 	"thatch/catalog"
 	"thatch/catalog/content"
 	"thatch/catalog/content/authenticode"
 )
 
 // download brings every file of a package here, from the node.
-func (a *Agent) download(ctx context.Context, c *choice) error {
-	for _, file := range c.payload.Files {
+func (a *Agent) download(ctx context.Context, c *order.Choice) error {
+	for _, file := range c.Payload.Files {
 		_, err := a.payloads.Download(ctx, content.Request{
 			URL: a.client.PayloadURL(file.SHA256), Name: file.Name, Size: file.Size, SHA256: file.SHA256, Client: a.client.HTTP(),
 		}, nil)
@@ -30,8 +31,8 @@ func (a *Agent) download(ctx context.Context, c *choice) error {
 	return nil
 }
 
-func (a *Agent) held(c *choice) bool {
-	for _, file := range c.payload.Files {
+func (a *Agent) held(c *order.Choice) bool {
+	for _, file := range c.Payload.Files {
 		if !a.payloads.Has(file.SHA256) {
 			return false
 		}
@@ -41,18 +42,18 @@ func (a *Agent) held(c *choice) bool {
 
 // stage lays the files of a package out in a folder of their own and verifies each there, as the last thing before it
 // is run. It returns the path of the file to run.
-func (a *Agent) stage(c *choice, attempt string) (run string, err error) {
-	dir := a.folder.path(filepath.Join(runFolder, attempt))
+func (a *Agent) stage(c *order.Choice, attempt string) (run string, err error) {
+	dir := a.folder.Path(filepath.Join(runFolder, attempt))
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", fmt.Errorf("lay out the payload: %w", err)
 	}
-	for _, file := range c.payload.Files {
+	for _, file := range c.Payload.Files {
 		path := filepath.Join(dir, file.Name)
 		if err := a.layOut(file, path); err != nil {
 			return "", err
 		}
 		a.step("staged file")
-		if strings.EqualFold(file.Name, c.body.Installer.File) {
+		if strings.EqualFold(file.Name, c.Package.Installer.File) {
 			run = path
 		}
 	}
@@ -77,12 +78,12 @@ func (a *Agent) layOut(file catalog.StagedFile, path string) error {
 }
 
 // verify judges the laid-out files: size, SHA-256, and where the site wants it, who signed them.
-func (a *Agent) verify(c *choice, run string, as *assignments) error {
+func (a *Agent) verify(c *order.Choice, run string, as *order.Assignments) error {
 	judge, err := a.signatures(as)
 	if err != nil {
 		return err
 	}
-	for _, file := range c.payload.Files {
+	for _, file := range c.Payload.Files {
 		path := filepath.Join(filepath.Dir(run), file.Name)
 		if err := verifyFile(path, file); err != nil {
 			return err
@@ -95,21 +96,21 @@ func (a *Agent) verify(c *choice, run string, as *assignments) error {
 			continue // settings and texts carry no signature; what is run must
 		}
 		if err != nil {
-			return fmt.Errorf("%w: %w", ErrRefused, err)
+			return fmt.Errorf("%w: %w", order.ErrRefused, err)
 		}
 		if file.Signer != nil && !strings.EqualFold(file.Signer.Fingerprint, signer.Fingerprint) {
-			return fmt.Errorf("%w: %s is signed by %s, it was staged signed by %s", ErrRefused, file.Name, signer.Subject, file.Signer.Subject)
+			return fmt.Errorf("%w: %s is signed by %s, it was staged signed by %s", order.ErrRefused, file.Name, signer.Subject, file.Signer.Subject)
 		}
 	}
 	return nil
 }
 
 // signatures makes the judge of signatures, nil when the site does not want any.
-func (a *Agent) signatures(as *assignments) (*authenticode.Verifier, error) {
-	if !as.answer.Settings.RequireSigned {
+func (a *Agent) signatures(as *order.Assignments) (*authenticode.Verifier, error) {
+	if !as.Answer.Settings.RequireSigned {
 		return nil, nil
 	}
-	trusted := as.answer.Settings.Trusted
+	trusted := as.Answer.Settings.Trusted
 	return authenticode.New(authenticode.Trust{Fingerprints: trusted, System: len(trusted) == 0}, a.cfg.Now)
 }
 
@@ -125,21 +126,21 @@ func verifyFile(path string, want catalog.StagedFile) error {
 		return fmt.Errorf("verify %s: %w", want.Name, err)
 	}
 	if got := hex.EncodeToString(hash.Sum(nil)); size != want.Size || !strings.EqualFold(got, want.SHA256) {
-		return fmt.Errorf("%w: %s has %d bytes and SHA-256 %s, ordered are %d and %s", ErrRefused, want.Name, size, got, want.Size, want.SHA256)
+		return fmt.Errorf("%w: %s has %d bytes and SHA-256 %s, ordered are %d and %s", order.ErrRefused, want.Name, size, got, want.Size, want.SHA256)
 	}
 	return nil
 }
 
 // clear removes what was laid out for an attempt.
 func (a *Agent) clear(attempt string) {
-	if err := a.folder.removeAll(filepath.Join(runFolder, attempt)); err != nil {
+	if err := a.folder.RemoveAll(filepath.Join(runFolder, attempt)); err != nil {
 		a.cfg.Log.Debug("a folder of a former install stays", "error", err)
 	}
 }
 
 // sweep removes what former attempts laid out, and payloads that nothing ordered needs any more.
 func (a *Agent) sweep(ctx context.Context, needed map[string]bool) {
-	entries, err := os.ReadDir(a.folder.path(runFolder))
+	entries, err := os.ReadDir(a.folder.Path(runFolder))
 	if err == nil {
 		for _, entry := range entries {
 			a.clear(entry.Name())

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"thatch/agent/folder"
+	"thatch/agent/order"
 	"thatch/agentapi"
 )
 
@@ -38,11 +40,11 @@ func progressFile(update string) string {
 	return filepath.Join(ordersFolder, hex.EncodeToString(sum[:16])+".json")
 }
 
-func loadOrders(f folder, log *slog.Logger) (map[string]*progress, error) {
-	if err := os.MkdirAll(f.path(ordersFolder), 0o700); err != nil {
+func loadOrders(f folder.Folder, log *slog.Logger) (map[string]*progress, error) {
+	if err := os.MkdirAll(f.Path(ordersFolder), 0o700); err != nil {
 		return nil, fmt.Errorf("open orders: %w", err)
 	}
-	entries, err := os.ReadDir(f.path(ordersFolder))
+	entries, err := os.ReadDir(f.Path(ordersFolder))
 	if err != nil {
 		return nil, fmt.Errorf("open orders: %w", err)
 	}
@@ -52,7 +54,7 @@ func loadOrders(f folder, log *slog.Logger) (map[string]*progress, error) {
 			continue
 		}
 		p := &progress{}
-		raw, err := os.ReadFile(filepath.Join(f.path(ordersFolder), entry.Name()))
+		raw, err := os.ReadFile(filepath.Join(f.Path(ordersFolder), entry.Name()))
 		if err == nil {
 			err = json.Unmarshal(raw, p)
 		}
@@ -67,25 +69,25 @@ func loadOrders(f folder, log *slog.Logger) (map[string]*progress, error) {
 }
 
 func (a *Agent) save(p *progress) error {
-	if err := os.MkdirAll(a.folder.path(ordersFolder), 0o700); err != nil {
+	if err := os.MkdirAll(a.folder.Path(ordersFolder), 0o700); err != nil {
 		return fmt.Errorf("write progress: %w", err)
 	}
 	a.orders[p.Update] = p
-	return a.folder.write(progressFile(p.Update), p)
+	return a.folder.Write(progressFile(p.Update), p)
 }
 
 func (a *Agent) drop(update string) error {
 	delete(a.orders, update)
-	if err := os.Remove(a.folder.path(progressFile(update))); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(a.folder.Path(progressFile(update))); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("drop progress of %s: %w", update, err)
 	}
 	return nil
 }
 
 // progressOf finds the progress of an order, new when the order was not seen before or was revised.
-func (a *Agent) progressOf(o *order) (*progress, error) {
-	key := o.assigned.Document.Digest.String()
-	p, now := a.orders[o.id()], a.cfg.Now()
+func (a *Agent) progressOf(o *order.Order) (*progress, error) {
+	key := o.Assigned.Document.Digest.String()
+	p, now := a.orders[o.ID()], a.cfg.Now()
 	if p != nil && p.Order == key {
 		// A clock that ran ahead and was set right must not hold up anything.
 		if p.Ordered.After(now) {
@@ -96,7 +98,7 @@ func (a *Agent) progressOf(o *order) (*progress, error) {
 		}
 		return p, nil
 	}
-	fresh := &progress{Update: o.id(), Order: key, Ordered: now}
+	fresh := &progress{Update: o.ID(), Order: key, Ordered: now}
 	if p != nil {
 		fresh.LastApplied, fresh.Running = p.LastApplied, p.Running
 		fresh.RestartBoot, fresh.Restarting = p.RestartBoot, p.Restarting

@@ -7,10 +7,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
-	"slices"
 	"time"
 	"unicode/utf8"
 
+	"thatch/agent/scan"
 	"thatch/agentapi"
 	"thatch/catalog/rule"
 )
@@ -19,7 +19,7 @@ import (
 type memory struct {
 	Epoch     string             `json:"epoch,omitempty"`
 	Counter   uint64             `json:"counter,omitempty"` // of the last report that was acknowledged; 0: none
-	Sent      sets               `json:"sent"`
+	Sent      scan.Sets          `json:"sent"`
 	Reasons   map[uint32]uint32  `json:"reasons,omitempty"` // hash of the reason of each unknown one
 	Facts     string             `json:"facts,omitempty"`   // digest
 	States    map[uint32]string  `json:"states,omitempty"`  // digest of each state
@@ -27,13 +27,6 @@ type memory struct {
 	Scanned   time.Time          `json:"scanned"`
 	Refetched time.Time          `json:"refetched"`
 	Contact   time.Time          `json:"contact"` // last answer of a node
-}
-
-// sets are update numbers, each list sorted.
-type sets struct {
-	Applicable []uint32 `json:"applicable,omitempty"`
-	Installed  []uint32 `json:"installed,omitempty"`
-	Unknown    []uint32 `json:"unknown,omitempty"`
 }
 
 // A whole report of a computer that can tell nothing must still fit into a request.
@@ -44,10 +37,10 @@ const (
 )
 
 // report tells the site what it does not know yet, and returns in how long it wants to hear again, 0 if it did not say.
-func (a *Agent) report(ctx context.Context, s *scan, states []agentapi.UpdateState) (time.Duration, error) {
-	if a.memory.Epoch != s.epoch {
+func (a *Agent) report(ctx context.Context, s *scan.Scan, states []agentapi.UpdateState) (time.Duration, error) {
+	if a.memory.Epoch != a.rules.Epoch {
 		// Numbers of another epoch mean nothing; attempts keep their meaning only with theirs.
-		a.memory = memory{Epoch: s.epoch, Scanned: a.memory.Scanned, Refetched: a.memory.Refetched}
+		a.memory = memory{Epoch: a.rules.Epoch, Scanned: a.memory.Scanned, Refetched: a.memory.Refetched}
 	}
 	for range 2 {
 		draft := a.draft(s, states)
@@ -62,7 +55,7 @@ func (a *Agent) report(ctx context.Context, s *scan, states []agentapi.UpdateSta
 		a.step("reported")
 		draft.next.Counter, draft.next.Contact = answer.Counter, a.cfg.Now()
 		a.memory = draft.next
-		if err := a.folder.write(memoryFile, a.memory); err != nil {
+		if err := a.folder.Write(memoryFile, a.memory); err != nil {
 			return 0, err
 		}
 		return time.Duration(answer.CheckIn) * time.Second, nil
@@ -76,21 +69,21 @@ type draft struct {
 	next    memory
 }
 
-func (a *Agent) draft(s *scan, states []agentapi.UpdateState) draft {
+func (a *Agent) draft(s *scan.Scan, states []agentapi.UpdateState) draft {
 	former := a.memory
 	if former.Counter == 0 {
 		former = memory{Outbox: a.memory.Outbox}
 	}
-	sets, reasons := s.sets()
+	sets, reasons := s.Report()
 	next := memory{
-		Epoch: s.epoch, Sent: sets, Scanned: s.at, Refetched: a.memory.Refetched,
+		Epoch: a.rules.Epoch, Sent: sets, Scanned: a.cfg.Now(), Refetched: a.memory.Refetched,
 		Reasons: map[uint32]uint32{}, States: map[uint32]string{},
 	}
 	request := agentapi.ReportRequest{
-		Epoch: s.epoch, Base: former.Counter, Cursor: s.cursor, At: a.cfg.Now(), Hardware: s.machine.Hardware,
-		Applicable: difference(former.Sent.Applicable, sets.Applicable),
-		Installed:  difference(former.Sent.Installed, sets.Installed),
-		Unknown:    difference(former.Sent.Unknown, sets.Unknown),
+		Epoch: a.rules.Epoch, Base: former.Counter, Cursor: a.rules.Cursor, At: a.cfg.Now(), Hardware: s.Machine.Hardware,
+		Applicable: scan.Difference(former.Sent.Applicable, sets.Applicable),
+		Installed:  scan.Difference(former.Sent.Installed, sets.Installed),
+		Unknown:    scan.Difference(former.Sent.Unknown, sets.Unknown),
 		Attempts:   former.Outbox,
 	}
 	a.addReasons(&request, &next, former, sets.Unknown, reasons)
@@ -145,22 +138,6 @@ func cut(text string, limit int) string {
 	return text[:limit]
 }
 
-// difference says what to add to and remove from one sorted list to make it the other.
-func difference(from, to []uint32) agentapi.Change {
-	var change agentapi.Change
-	for _, number := range to {
-		if _, has := slices.BinarySearch(from, number); !has {
-			change.Add = append(change.Add, number)
-		}
-	}
-	for _, number := range from {
-		if _, has := slices.BinarySearch(to, number); !has {
-			change.Remove = append(change.Remove, number)
-		}
-	}
-	return change
-}
-
 func digestOf(value any) string {
 	raw, err := json.Marshal(value)
 	if err != nil {
@@ -171,19 +148,19 @@ func digestOf(value any) string {
 }
 
 // described is what the site sees of the computer.
-func (a *Agent) described(s *scan) *agentapi.Facts {
-	m := s.machine
+func (a *Agent) described(s *scan.Scan) *agentapi.Facts {
+	m := s.Machine
 	f := &agentapi.Facts{
 		Name: m.Name, Domain: m.Domain, Addresses: m.Addresses, Manufacturer: m.Manufacturer, Model: m.Model, Serial: m.Serial,
-		TimeZone: m.TimeZone, Agent: a.cfg.Version, Simulated: a.cfg.Simulated || s.facts.Simulated,
+		TimeZone: m.TimeZone, Agent: a.cfg.Version, Simulated: a.cfg.Simulated || s.Facts.Simulated,
 	}
-	if s.facts.System != nil {
-		f.System = *s.facts.System
+	if s.Facts.System != nil {
+		f.System = *s.Facts.System
 	} else {
 		f.System = rule.System{Revision: -1}
 	}
-	if s.facts.Hotfixes != nil {
-		f.Hotfixes = s.facts.Hotfixes.KBs
+	if s.Facts.Hotfixes != nil {
+		f.Hotfixes = s.Facts.Hotfixes.KBs
 	}
 	return f
 }

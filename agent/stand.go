@@ -4,18 +4,18 @@ import (
 	"fmt"
 	"time"
 
+	"thatch/agent/order"
+	"thatch/agent/scan"
 	"thatch/agentapi"
 	"thatch/catalog"
-	"thatch/catalog/policy"
-	"thatch/catalog/rule"
 	"thatch/schedule"
 )
 
 // situation is where one ordered update stands, and what may be done about it now.
 type situation struct {
-	order    *order
+	order    *order.Order
 	progress *progress
-	choice   *choice // of an update that is needed
+	choice   *order.Choice // of an update that is needed
 	status   agentapi.Status
 	text     string
 	starts   time.Time // when it may start; zero: not known, or now
@@ -28,69 +28,48 @@ func (st situation) says(status agentapi.Status, format string, args ...any) sit
 	return st
 }
 
-// meant says whether the policy's target means this computer. Whether it needs an update is judged per update.
-func (o *order) meant(s *scan) bool {
-	if o.err != nil {
-		return true // its policy or its update cannot be read, which people are to see
-	}
-	computer := policy.Computer{Name: s.machine.Name, Needs: true}
-	if s.facts.System != nil {
-		computer.System = *s.facts.System
-	}
-	return o.body.Target.Match(computer)
-}
-
 // stand judges one order. Nothing is changed but what progressOf writes.
-func (a *Agent) stand(o *order, as *assignments, s *scan) (situation, error) {
+func (a *Agent) stand(o *order.Order, as *order.Assignments, s *scan.Scan) (situation, error) {
 	st := situation{order: o}
-	if o.err != nil {
-		return st.says(agentapi.CannotTell, "%v", o.err), nil
+	if o.Err != nil {
+		return st.says(agentapi.CannotTell, "%v", o.Err), nil
 	}
 	var err error
 	if st.progress, err = a.progressOf(o); err != nil {
 		return st, err
 	}
-	if p := st.progress; p.Restarting && (p.RestartBoot == "" || p.RestartBoot == s.machine.Boot) {
-		if s.verdictOf(o).standing != installed || p.RestartBoot != "" {
+	if p := st.progress; p.Restarting && (p.RestartBoot == "" || p.RestartBoot == s.Machine.Boot) {
+		if s.Of(o.ID(), &o.Update).Standing != scan.Installed || p.RestartBoot != "" {
 			return st.says(agentapi.WaitingForRestart, "its installer asked for a restart"), nil
 		}
 	}
-	switch v := s.verdictOf(o); v.standing {
-	case installed:
+	switch v := s.Of(o.ID(), &o.Update); v.Standing {
+	case scan.Installed:
 		return st.says(agentapi.Installed, ""), nil
-	case absent:
+	case scan.Absent:
 		return st.says(agentapi.NotApplicable, ""), nil
-	case superseded:
-		return st.says(agentapi.Superseded, "%s", v.why), nil
-	case unknown:
-		return st.says(agentapi.CannotTell, "%s", v.why), nil
+	case scan.Superseded:
+		return st.says(agentapi.Superseded, "%s", v.Why), nil
+	case scan.Unknown:
+		return st.says(agentapi.CannotTell, "%s", v.Why), nil
 	}
 	return a.needed(st, as, s), nil
 }
 
-// verdictOf judges the pinned update, which may be another revision than the catalog's.
-func (s *scan) verdictOf(o *order) verdict {
-	v := s.judge(&o.update)
-	if v.standing == applicable {
-		return s.overtaken(o.id(), s.prerequisites(v, o.update.Prerequisites))
-	}
-	return v
-}
-
 // needed judges an order whose update is missing.
-func (a *Agent) needed(st situation, as *assignments, s *scan) situation {
+func (a *Agent) needed(st situation, as *order.Assignments, s *scan.Scan) situation {
 	o, p, now := st.order, st.progress, a.cfg.Now()
-	if by := as.successor(o, s); by != "" {
-		return st.says(agentapi.Superseded, "gives way to %s, which is ordered too", s.nameOf(by))
+	if by := as.Successor(o, s); by != "" {
+		return st.says(agentapi.Superseded, "gives way to %s, which is ordered too", s.NameOf(by))
 	}
-	if p.Attempts >= o.attempts(as) {
+	if p.Attempts >= attempts(o, as) {
 		return st.says(agentapi.FailedToInstall, "%s", p.Text)
 	}
-	if !o.given.Held {
+	if !o.Given.Held {
 		return st.says(agentapi.WaitingForSuccessor, "its site does not hold the payload yet")
 	}
 	var err error
-	if st.choice, err = a.choose(o, s); err != nil {
+	if st.choice, err = a.reader().Choose(o, s); err != nil {
 		return st.says(agentapi.CannotTell, "%v", err)
 	}
 	st.fetch = true
@@ -101,14 +80,14 @@ func (a *Agent) needed(st situation, as *assignments, s *scan) situation {
 		}
 		return st.says(agentapi.DownloadRequired, "")
 	}
-	if first := s.lacking(o.update.Prerequisites); first != "" {
+	if first := s.Lacking(o.Update.Prerequisites); first != "" {
 		return st.says(agentapi.Pending, "%s must be installed first", first)
 	}
 	return a.timed(st, as, now)
 }
 
 // timed judges an order whose payload is here: when may it start?
-func (a *Agent) timed(st situation, as *assignments, now time.Time) situation {
+func (a *Agent) timed(st situation, as *order.Assignments, now time.Time) situation {
 	o, p := st.order, st.progress
 	start, text, err := a.start(o, p, as, now)
 	if err != nil {
@@ -120,12 +99,12 @@ func (a *Agent) timed(st situation, as *assignments, now time.Time) situation {
 	}
 	st.starts = later(start, p.Next)
 	switch {
-	case o.assigned.Paused:
+	case o.Assigned.Paused:
 		st.starts = time.Time{}
 		return st.says(agentapi.Scheduled, "its policy is paused")
 	case st.starts.After(now) || start.IsZero():
 		return st.says(waiting, "%s", text)
-	case o.assigned.Wait:
+	case o.Assigned.Wait:
 		return st.says(agentapi.Scheduled, "as many computers as its policy allows are installing")
 	}
 	st.ready = true
@@ -134,32 +113,32 @@ func (a *Agent) timed(st situation, as *assignments, now time.Time) situation {
 
 // start is when the plan and the maintenance windows let an order start, or let it start again; not after now when
 // that is now, zero when that is never.
-func (a *Agent) start(o *order, p *progress, as *assignments, now time.Time) (time.Time, string, error) {
-	plan := schedule.Plan{When: schedule.When(o.body.Plan.When), At: o.body.Plan.At, Spread: o.body.Plan.SpreadMinutes}
+func (a *Agent) start(o *order.Order, p *progress, as *order.Assignments, now time.Time) (time.Time, string, error) {
+	plan := schedule.Plan{When: schedule.When(o.Policy.Plan.When), At: o.Policy.Plan.At, Spread: o.Policy.Plan.SpreadMinutes}
 	var usual schedule.Recurrence
-	if cron := as.answer.Settings.InstallCron; cron != "" {
+	if cron := as.Answer.Settings.InstallCron; cron != "" {
 		var err error
 		if usual, err = schedule.ParseRecurrence(cron); err != nil {
-			return time.Time{}, "", fmt.Errorf("%w: the site's settings: %w", ErrRefused, err)
+			return time.Time{}, "", fmt.Errorf("%w: the site's settings: %w", order.ErrRefused, err)
 		}
 	}
-	start, err := plan.Start(p.Ordered, usual, a.cfg.Zone, schedule.Key(a.identity.Computer, o.assigned.Document.ID))
+	start, err := plan.Start(p.Ordered, usual, a.cfg.Zone, schedule.Key(a.identity.Computer, o.Assigned.Document.ID))
 	if err != nil {
-		return time.Time{}, "", fmt.Errorf("%w: policy %q: %w", ErrRefused, o.body.Name, err)
+		return time.Time{}, "", fmt.Errorf("%w: policy %q: %w", order.ErrRefused, o.Policy.Name, err)
 	}
-	if o.body.OverrideWindows || len(as.answer.Windows) == 0 {
+	if o.Policy.OverrideWindows || len(as.Answer.Windows) == 0 {
 		return start, "", nil
 	}
 	at := later(start, now)
-	if _, open := as.windows.Open(at, a.cfg.Zone); open {
+	if _, open := as.Windows.Open(at, a.cfg.Zone); open {
 		return start, "", nil
 	}
-	opens, _ := as.windows.Next(at, a.cfg.Zone)
+	opens, _ := as.Windows.Next(at, a.cfg.Zone)
 	text := "waits for its maintenance window"
 	if opens.IsZero() {
 		text = "no maintenance window opens again"
-		if as.closed != "" {
-			text = as.closed
+		if as.Closed != "" {
+			text = as.Closed
 		}
 	}
 	return opens, text, nil
@@ -183,34 +162,21 @@ func later(a, b time.Time) time.Time {
 const defaultAttempts = 3
 
 // attempts is how often an install is tried.
-func (o *order) attempts(as *assignments) int {
+func attempts(o *order.Order, as *order.Assignments) int {
 	switch {
-	case o.body.Attempts > 0:
-		return o.body.Attempts
-	case as.answer.Settings.Attempts > 0:
-		return as.answer.Settings.Attempts
+	case o.Policy.Attempts > 0:
+		return o.Policy.Attempts
+	case as.Answer.Settings.Attempts > 0:
+		return as.Answer.Settings.Attempts
 	}
 	return defaultAttempts
 }
 
-// successor finds an update that supersedes the ordered one and is itself ordered for this computer, held by the site,
-// and missing here.
-func (as *assignments) successor(o *order, s *scan) string {
-	return s.successor(o.id(), func(id string, _ *known) bool {
-		for _, other := range as.orders {
-			if other.err == nil && other.id() == id && other.given.Held && other.meant(s) {
-				return s.verdictOf(other).standing == applicable
-			}
-		}
-		return false
-	})
-}
-
 // restarts says how an install is expected to end: 0 without a restart, 1 perhaps with one, 2 with one.
 func (st *situation) restarts() int {
-	restart := st.choice.body.Restart
+	restart := st.choice.Package.Restart
 	if restart == "" {
-		restart = st.order.update.Restart
+		restart = st.order.Update.Restart
 	}
 	switch restart {
 	case catalog.RestartNever:
@@ -219,14 +185,4 @@ func (st *situation) restarts() int {
 		return 2
 	}
 	return 1
-}
-
-// isInstalled asks the rules after an install: the package's own where it has one, because an update of several
-// packages is not installed before the last of them, else the update's.
-func (s *scan) isInstalled(o *order, pack *catalog.Package) rule.Verdict {
-	v := s.evaluator.Evaluate(o.update.Installed)
-	if v.Answer != rule.True && pack != nil && pack.Installed != nil {
-		return s.evaluator.Evaluate(pack.Installed)
-	}
-	return v
 }

@@ -3,6 +3,7 @@ package agent
 import (
 	"time"
 
+	"thatch/agent/folder"
 	"thatch/agentapi"
 )
 
@@ -32,7 +33,7 @@ type Status struct {
 // ReadStatus reads the status of the agent in a folder, also while another process is that agent.
 func ReadStatus(dir string) (Status, error) {
 	status := Status{Updates: []agentapi.UpdateState{}}
-	f := folder{dir, func(string) {}}
+	f := folder.Folder{Dir: dir, Step: func(string) {}}
 	id, err := loadIdentity(f)
 	if err != nil {
 		return status, err
@@ -42,12 +43,12 @@ func ReadStatus(dir string) (Status, error) {
 		status.Certificate, status.Simulated = &id.certificate.NotAfter, id.Simulated
 	}
 	var remembered memory
-	if err := f.read(memoryFile, &remembered); err != nil {
+	if err := f.Read(memoryFile, &remembered); err != nil {
 		return status, err
 	}
 	status.Contact = when(remembered.Contact)
 	var last outcome
-	if err := f.read(outcomeFile, &last); err != nil {
+	if err := f.Read(outcomeFile, &last); err != nil {
 		return status, err
 	}
 	status.Round, status.Next, status.Error = when(last.At), when(last.Cycle.Next), last.Error

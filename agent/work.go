@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"thatch/agent/install"
+	"thatch/agent/order"
+	"thatch/agent/scan"
 	"thatch/agentapi"
 	"thatch/catalog"
 	"thatch/catalog/rule"
@@ -20,7 +22,7 @@ import (
 // work is the installing part of one round.
 type work struct {
 	agent *Agent
-	scan  *scan
+	scan  *scan.Scan
 	cycle *Cycle
 	tried map[string]bool // ids of packages
 	alone bool            // nothing else may be installed in this round
@@ -34,7 +36,7 @@ func (st *situation) rank() int {
 		return 0
 	case st.fetch:
 		return 1
-	case st.order.err == nil:
+	case st.order.Err == nil:
 		return 2
 	}
 	return 3
@@ -45,18 +47,18 @@ func (w *work) situations() ([]situation, error) {
 	a := w.agent
 	best := map[string]int{}
 	var all []situation
-	for _, o := range a.ordered.orders {
-		if !o.meant(w.scan) {
+	for _, o := range a.ordered.Orders {
+		if !o.Meant(w.scan) {
 			continue
 		}
 		st, err := a.stand(o, a.ordered, w.scan)
 		if err != nil {
 			return nil, err
 		}
-		at, seen := best[o.id()]
+		at, seen := best[o.ID()]
 		switch {
 		case !seen:
-			best[o.id()] = len(all)
+			best[o.ID()] = len(all)
 			all = append(all, st)
 		case st.rank() < all[at].rank(), st.rank() == all[at].rank() && st.rank() < 2 && st.starts.Before(all[at].starts):
 			all[at] = st
@@ -79,7 +81,7 @@ func (w *work) do(ctx context.Context) error {
 		if err != nil || st == nil {
 			return err
 		}
-		w.tried[st.choice.doc.ID] = true
+		w.tried[st.choice.Doc.ID] = true
 		same, err := w.confirm(ctx, st)
 		if err != nil {
 			return err
@@ -117,7 +119,7 @@ func (w *work) fetch(ctx context.Context) error {
 		switch {
 		case err != nil:
 			p.Next, p.Text = w.agent.cfg.Now().Add(w.agent.cfg.Retry), cut(err.Error(), agentapi.MaxText)
-			w.agent.cfg.Log.Warn("download failed", "update", st.order.update.Name, "error", err)
+			w.agent.cfg.Log.Warn("download failed", "update", st.order.Update.Name, "error", err)
 		case p.Attempts == 0:
 			p.Next, p.Text = time.Time{}, ""
 		default:
@@ -140,16 +142,16 @@ func (w *work) next() (*situation, error) {
 		return nil, err
 	}
 	restartPending := slices.ContainsFunc(situations, func(st situation) bool { return st.status == agentapi.WaitingForRestart })
-	ready := slices.DeleteFunc(situations, func(st situation) bool { return !st.ready || w.tried[st.choice.doc.ID] })
+	ready := slices.DeleteFunc(situations, func(st situation) bool { return !st.ready || w.tried[st.choice.Doc.ID] })
 	slices.SortStableFunc(ready, func(x, y situation) int {
 		return cmp.Or(
-			cmp.Compare(one(x.choice.body.Exclusive), one(y.choice.body.Exclusive)),
+			cmp.Compare(one(x.choice.Package.Exclusive), one(y.choice.Package.Exclusive)),
 			cmp.Compare(x.restarts(), y.restarts()),
-			cmp.Compare(x.order.given.Number, y.order.given.Number),
+			cmp.Compare(x.order.Given.Number, y.order.Given.Number),
 		)
 	})
 	for i := range ready {
-		if ready[i].choice.body.Exclusive && (restartPending || w.cycle.Installed+w.cycle.Failed > 0) {
+		if ready[i].choice.Package.Exclusive && (restartPending || w.cycle.Installed+w.cycle.Failed > 0) {
 			continue // in a round of its own
 		}
 		return &ready[i], nil
@@ -182,7 +184,7 @@ func (w *work) confirm(ctx context.Context, st *situation) (same bool, err error
 		return false, err
 	}
 	for i := range situations {
-		if situations[i].order.id() == st.order.id() && situations[i].ready {
+		if situations[i].order.ID() == st.order.ID() && situations[i].ready {
 			*st = situations[i]
 			return true, nil
 		}
@@ -201,11 +203,10 @@ func (w *work) lookAgain(ctx context.Context) error {
 		return err
 	}
 	w.stale = true
-	w.scan.facts, w.scan.machine = read, machine
-	w.scan.evaluator = rule.NewEvaluator(read, w.scan.knowledge)
-	for _, o := range w.agent.ordered.orders {
-		if k := w.scan.updates[o.id()]; k != nil && o.err == nil {
-			k.verdict = w.scan.verdictOf(o)
+	w.scan.Look(machine, read)
+	for _, o := range w.agent.ordered.Orders {
+		if k := w.scan.Update(o.ID()); k != nil && o.Err == nil {
+			k.Verdict = w.scan.Of(o.ID(), &o.Update)
 		}
 	}
 	return nil
@@ -214,9 +215,9 @@ func (w *work) lookAgain(ctx context.Context) error {
 // install lays out, verifies, runs, and asks the rules. The attempt is written down before the installer starts.
 func (w *work) install(ctx context.Context, st *situation) error {
 	a, o, c := w.agent, st.order, st.choice
-	w.alone = c.body.Exclusive
+	w.alone = c.Package.Exclusive
 	attempt := agentapi.Attempt{
-		ID: newID(), Number: o.given.Number, Policy: o.assigned.Document.ID, Package: c.doc.ID, Started: a.cfg.Now().UTC(),
+		ID: newID(), Number: o.Given.Number, Policy: o.Assigned.Document.ID, Package: c.Doc.ID, Started: a.cfg.Now().UTC(),
 	}
 	defer a.clear(attempt.ID)
 	run, err := a.stage(c, attempt.ID)
@@ -233,10 +234,10 @@ func (w *work) install(ctx context.Context, st *situation) error {
 		return err
 	}
 	a.step("started")
-	a.cfg.Log.Info("install", "update", o.update.Name, "package", c.body.Name, "policy", o.body.Name)
-	job := install.Job{Type: c.body.Installer.Type, File: run, Arguments: c.body.Installer.Arguments, Limit: a.cfg.Limit}
-	if o.pin.CommandLine != "" {
-		job.Arguments = o.pin.CommandLine
+	a.cfg.Log.Info("install", "update", o.Update.Name, "package", c.Package.Name, "policy", o.Policy.Name)
+	job := install.Job{Type: c.Package.Installer.Type, File: run, Arguments: c.Package.Installer.Arguments, Limit: a.cfg.Limit}
+	if o.Pin.CommandLine != "" {
+		job.Arguments = o.Pin.CommandLine
 	}
 	outcome, err := a.cfg.Runner.Run(ctx, job)
 	a.step("ran")
@@ -247,15 +248,15 @@ func (w *work) install(ctx context.Context, st *situation) error {
 // fetched anew.
 func (w *work) refuse(st *situation, err error) error {
 	a := w.agent
-	a.cfg.Log.Error("an install is refused", "update", st.order.update.Name, "error", err)
+	a.cfg.Log.Error("an install is refused", "update", st.order.Update.Name, "error", err)
 	w.cycle.Failed++
-	for _, file := range st.choice.payload.Files {
+	for _, file := range st.choice.Payload.Files {
 		if err := a.payloads.Remove(file.SHA256); err != nil {
 			a.cfg.Log.Warn("a refused payload stays", "error", err)
 		}
 	}
 	return w.fail(st.progress, agentapi.Attempt{
-		ID: newID(), Number: st.order.given.Number, Policy: st.order.assigned.Document.ID, Package: st.choice.doc.ID,
+		ID: newID(), Number: st.order.Given.Number, Policy: st.order.Assigned.Document.ID, Package: st.choice.Doc.ID,
 		Started: a.cfg.Now().UTC(), Code: -1,
 	}, err.Error())
 }
@@ -275,7 +276,7 @@ func (w *work) fail(p *progress, attempt agentapi.Attempt, text string) error {
 func (w *work) record(p *progress, attempt agentapi.Attempt) error {
 	a := w.agent
 	a.memory.Outbox = append(slices.DeleteFunc(a.memory.Outbox, func(o agentapi.Attempt) bool { return o.ID == attempt.ID }), attempt)
-	if err := a.folder.write(memoryFile, a.memory); err != nil {
+	if err := a.folder.Write(memoryFile, a.memory); err != nil {
 		return err
 	}
 	return a.save(p)
@@ -285,7 +286,7 @@ func (w *work) record(p *progress, attempt agentapi.Attempt) error {
 func (w *work) ended(ctx context.Context, st *situation, outcome install.Outcome, failed error) error {
 	attempt := *st.progress.Running
 	attempt.Code = outcome.Code
-	meaning := install.Read(st.choice.body.Installer, outcome.Code)
+	meaning := install.Read(st.choice.Package.Installer, outcome.Code)
 	attempt.Restart = failed == nil && meaning.Restart
 	if errors.Is(failed, context.Canceled) {
 		st.progress.Running = nil
@@ -295,14 +296,14 @@ func (w *work) ended(ctx context.Context, st *situation, outcome install.Outcome
 		return err
 	}
 	w.agent.step("looked")
-	has := w.scan.isInstalled(st.order, &st.choice.body)
+	has := st.order.IsInstalled(w.scan, &st.choice.Package)
 	switch {
 	case failed != nil:
 		w.cycle.Failed++
 		return w.fail(st.progress, attempt, failed.Error()+"\n"+outcome.Output)
 	case meaning.Result != catalog.Succeeded:
 		w.cycle.Failed++
-		if outcome.Code == install.CodeBusy && st.choice.body.Installer.Type != catalog.EXE {
+		if outcome.Code == install.CodeBusy && st.choice.Package.Installer.Type != catalog.EXE {
 			st.progress.Attempts-- // another installation is under way: that was no try
 		}
 		return w.fail(st.progress, attempt, meaning.Text+"\n"+outcome.Output)
@@ -324,7 +325,7 @@ func (w *work) succeed(p *progress, attempt agentapi.Attempt, meaning install.Me
 	p.LastApplied, p.Running, p.Next, p.Text = &ended, nil, time.Time{}, ""
 	p.Restarting, p.RestartBoot = attempt.Restart, ""
 	if attempt.Restart {
-		p.RestartBoot = w.scan.machine.Boot
+		p.RestartBoot = w.scan.Machine.Boot
 	}
 	if !attempt.Restart {
 		p.Attempts = 0
@@ -336,8 +337,8 @@ func (w *work) succeed(p *progress, attempt agentapi.Attempt, meaning install.Me
 // settle judges installs whose end this agent did not see, because it or the computer was ended: the rules decide
 // whether they are installed. After a restart it judges those that asked for one.
 func (w *work) settle(ctx context.Context) error {
-	for _, o := range w.agent.ordered.orders {
-		if o.err != nil || !o.meant(w.scan) {
+	for _, o := range w.agent.ordered.Orders {
+		if o.Err != nil || !o.Meant(w.scan) {
 			continue
 		}
 		p, err := w.agent.progressOf(o)
@@ -354,11 +355,11 @@ func (w *work) settle(ctx context.Context) error {
 // settleOrphans judges interrupted installs of what is not ordered any more by the catalog's present rules.
 func (w *work) settleOrphans() error {
 	for id, p := range w.agent.orders {
-		if p.Running == nil || slices.ContainsFunc(w.agent.ordered.orders, func(o *order) bool { return o.id() == id && o.err == nil }) {
+		if p.Running == nil || slices.ContainsFunc(w.agent.ordered.Orders, func(o *order.Order) bool { return o.ID() == id && o.Err == nil }) {
 			continue
 		}
 		var err error
-		if k := w.scan.updates[id]; k != nil && k.verdict.standing == installed {
+		if k := w.scan.Update(id); k != nil && k.Verdict.Standing == scan.Installed {
 			err = w.succeed(p, *p.Running, install.Meaning{Text: interruptedInstalled})
 		} else {
 			err = w.fail(p, *p.Running, interruptedMissing)
@@ -376,21 +377,21 @@ const (
 	interruptedMissing   = "the agent was ended during the install, and it is not installed"
 )
 
-func (w *work) settleOne(o *order, p *progress) error {
+func (w *work) settleOne(o *order.Order, p *progress) error {
 	if p.Running != nil {
 		attempt := *p.Running
 		attempt.Code = -1
-		if has := w.scan.isInstalled(o, w.agent.packageOf(o, attempt.Package)); has.Answer == rule.True {
+		if has := o.IsInstalled(w.scan, w.agent.packageOf(o, attempt.Package)); has.Answer == rule.True {
 			return w.succeed(p, attempt, install.Meaning{Text: interruptedInstalled})
 		}
 		w.cycle.Failed++
 		return w.fail(p, attempt, interruptedMissing)
 	}
-	if !p.Restarting || p.RestartBoot == "" || p.RestartBoot == w.scan.machine.Boot {
+	if !p.Restarting || p.RestartBoot == "" || p.RestartBoot == w.scan.Machine.Boot {
 		return nil
 	}
 	p.Restarting, p.RestartBoot = false, ""
-	if has := w.scan.isInstalled(o, nil); has.Answer == rule.True {
+	if has := o.IsInstalled(w.scan, nil); has.Answer == rule.True {
 		p.Attempts = 0
 		return w.agent.save(p)
 	}
@@ -401,11 +402,11 @@ func (w *work) settleOne(o *order, p *progress) error {
 }
 
 // packageOf finds the package of an attempt again, nil when it is not ordered any more.
-func (a *Agent) packageOf(o *order, id string) *catalog.Package {
-	for i := range o.given.Packages {
-		if o.given.Packages[i].ID == id {
-			if c, err := a.readPackage(o, &o.given.Packages[i]); err == nil {
-				return &c.body
+func (a *Agent) packageOf(o *order.Order, id string) *catalog.Package {
+	for i := range o.Given.Packages {
+		if o.Given.Packages[i].ID == id {
+			if c, err := a.reader().Package(o, &o.Given.Packages[i]); err == nil {
+				return &c.Package
 			}
 		}
 	}

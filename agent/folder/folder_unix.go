@@ -1,6 +1,6 @@
 //go:build !windows
 
-package agent
+package folder
 
 import (
 	"errors"
@@ -10,7 +10,8 @@ import (
 	"syscall"
 )
 
-func makePrivate(dir string) error { return os.MkdirAll(dir, 0o700) }
+// MakePrivate makes the folder with its parents where it is missing.
+func MakePrivate(dir string) error { return os.MkdirAll(dir, 0o700) }
 
 // replaceFile renames and makes the new name last.
 func replaceFile(from, to string) error {
@@ -24,7 +25,8 @@ func replaceFile(from, to string) error {
 	return errors.Join(dir.Sync(), dir.Close())
 }
 
-func lock(path string) (unlock func() error, err error) {
+// Lock keeps other agents out, until unlock or the end of the process.
+func Lock(path string) (unlock func() error, err error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock the agent's folder: %w", err)

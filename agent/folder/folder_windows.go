@@ -1,4 +1,4 @@
-package agent
+package folder
 
 import (
 	"errors"
@@ -13,8 +13,8 @@ import (
 // program's data let every user read.
 const private = "D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)"
 
-// makePrivate makes the folder; one that it finds is left as it is.
-func makePrivate(dir string) error {
+// MakePrivate makes the folder; one that it finds is left as it is.
+func MakePrivate(dir string) error {
 	if _, err := os.Stat(dir); err == nil {
 		return nil
 	}
@@ -49,7 +49,8 @@ func replaceFile(from, to string) error {
 	return windows.MoveFileEx(source, target, windows.MOVEFILE_REPLACE_EXISTING|windows.MOVEFILE_WRITE_THROUGH)
 }
 
-func lock(path string) (unlock func() error, err error) {
+// Lock keeps other agents out, until unlock or the end of the process.
+func Lock(path string) (unlock func() error, err error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock the agent's folder: %w", err)

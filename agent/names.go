@@ -1,0 +1,12 @@
+package agent
+
+// Names in the agent's folder.
+const (
+	identityFile    = "identity.json"
+	memoryFile      = "state.json"
+	assignmentsFile = "assignments.json"
+	rulesFile       = "rules.log"
+	ordersFolder    = "orders"
+	runFolder       = "run"
+	outcomeFile     = "outcome.json"
+)
