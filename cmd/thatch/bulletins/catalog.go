@@ -1,9 +1,12 @@
 package bulletins
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -12,6 +15,7 @@ import (
 	"thatch/cmd/internal/cli"
 	"thatch/console/api/client"
 	"thatch/node"
+	"thatch/node/tasks"
 )
 
 func catalogCommand(a *cli.App) *cobra.Command {
@@ -45,7 +49,7 @@ func catalogImport(a *cli.App) *cobra.Command {
 			if what.From, err = location(what.From); err != nil {
 				return err
 			}
-			return a.Start(cmd.Context(), "/catalog/imports", what, detach, printImported)
+			return startImport(cmd.Context(), a, what, detach)
 		},
 	}
 	flags := cmd.Flags()
@@ -54,6 +58,48 @@ func catalogImport(a *cli.App) *cobra.Command {
 	flags.StringSliceVar(&what.Exclude, "exclude", nil, "product families to leave out (default: those of the source)")
 	flags.BoolVar(&detach, "detach", false, "do not wait for its end")
 	return cmd
+}
+
+// startImport starts an import and follows it. One of the same source that goes on, such as one that a restarted node
+// took up again, is waited for first.
+func startImport(ctx context.Context, a *cli.App, what node.Import, detach bool) error {
+	for {
+		err := a.Start(ctx, "/catalog/imports", what, detach, printImported)
+		var answer *client.Error
+		if !errors.As(err, &answer) || answer.Code != "conflict" {
+			return err
+		}
+		c, failed := a.Client()
+		if failed != nil {
+			return failed
+		}
+		busy, failed := goingOn(ctx, c, what.Source)
+		if failed != nil {
+			return failed
+		}
+		if busy == "" {
+			continue // it ended meanwhile
+		}
+		fmt.Fprintf(a.Err, "an import of %s goes on (run %s); waiting for its end\n", what.Source, busy)
+		if _, err := a.Wait(ctx, c, busy); err != nil {
+			return err
+		}
+	}
+}
+
+// goingOn is the run that imports a source now, "" none.
+func goingOn(ctx context.Context, c *client.Client, source string) (string, error) {
+	var list struct{ Items []tasks.Run }
+	if err := c.Get(ctx, "/catalog/runs", url.Values{"state": {string(tasks.Running)}}, &list); err != nil {
+		return "", err
+	}
+	for _, run := range list.Items {
+		var what node.Import
+		if json.Unmarshal(run.Params, &what) == nil && what.Source == source {
+			return run.ID, nil
+		}
+	}
+	return "", nil
 }
 
 // location makes a path absolute: the node may run in another folder.
