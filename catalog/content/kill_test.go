@@ -64,7 +64,7 @@ func TestKilledAtEveryStep(t *testing.T) {
 		"received 0", "received 2", "received 6", "written 0", "synced 0", "renamed 0", "written 1", "synced 1", "renamed 1",
 	} {
 		t.Run(step, func(t *testing.T) {
-			dir, v := t.TempDir(), newVendor(t, p)
+			dir, v := folder(t), newVendor(t, p)
 			child := exec.Command(os.Args[0])
 			child.Env = append(os.Environ(), "CONTENT_TEST_DIR="+dir, "CONTENT_TEST_STEP="+step,
 				"CONTENT_TEST_URL="+v.URL, "CONTENT_TEST_SHA256="+sum(p))
@@ -134,7 +134,7 @@ func TestKilledInLoops(t *testing.T) {
 		http.ServeContent(w, r, "", time.Time{}, io.NewSectionReader(served[i], 0, served[i].Size()))
 	}))
 	defer server.Close()
-	dir, random := t.TempDir(), rand.New(rand.NewPCG(1, 2))
+	dir, random := folder(t), rand.New(rand.NewPCG(1, 2))
 	for kills := 0; ; kills++ {
 		child := exec.Command(os.Args[0])
 		child.Env = append(os.Environ(), "CONTENT_TEST_DIR="+dir, "CONTENT_TEST_STEP=", "CONTENT_TEST_URL="+server.URL)

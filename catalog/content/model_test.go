@@ -31,7 +31,7 @@ type model struct {
 // TestModel does anything in any order, and holds what the store says against the model.
 func TestModel(t *testing.T) {
 	v := newVendor(t, nil)
-	root := t.TempDir()
+	root := folder(t)
 	n := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		n++
@@ -50,7 +50,7 @@ func TestModel(t *testing.T) {
 			"rot": func(*rapid.T) { m.rot() }, "scrub": func(*rapid.T) { m.scrub() }, "prune": func(*rapid.T) { m.prune() },
 			"restart": func(*rapid.T) { m.open(m.store.dir) }, "": func(*rapid.T) { m.check() },
 		})
-		os.RemoveAll(m.store.dir)
+		removeAll(m.store.dir)
 	})
 }
 

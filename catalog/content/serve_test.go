@@ -168,8 +168,7 @@ func TestClient(t *testing.T) {
 
 // Downloads of a payload that cannot be written end with a plain word, and go on when there is room.
 func TestDiskFull(t *testing.T) {
-	folder := smallDisk(t)
-	s, err := Open(filepath.Join(folder, "store"), Options{})
+	s, err := Open(filepath.Join(smallDisk(t), "store"), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -85,16 +85,27 @@ func Open(dir string, opts Options) (*Store, error) {
 		step: func(string) {},
 	}
 	s.SetSpeed(opts.BytesPerSecond)
-	if err := os.RemoveAll(filepath.Join(dir, draftFolder)); err != nil {
-		return nil, fmt.Errorf("open payload store: remove drafts of an earlier run: %w", err)
-	}
 	for _, folder := range []string{payloadFolder, partialFolder, draftFolder, quarantineFolder, sha1Folder} {
 		if err := os.MkdirAll(filepath.Join(dir, folder), 0o750); err != nil {
 			return nil, fmt.Errorf("open payload store: %w", err)
 		}
 	}
+	if err := s.dropDrafts(); err != nil {
+		return nil, fmt.Errorf("open payload store: remove drafts of an earlier run: %w", err)
+	}
 	s.dropOrphans()
 	return s, nil
+}
+
+// dropDrafts removes what a crash left behind, file by file: Wine has no other way.
+func (s *Store) dropDrafts() error {
+	folder := filepath.Join(s.dir, draftFolder)
+	files, err := os.ReadDir(folder)
+	var failed []error
+	for _, file := range files {
+		failed = append(failed, os.Remove(filepath.Join(folder, file.Name())))
+	}
+	return errors.Join(append(failed, err)...)
 }
 
 // dropOrphans removes notes on cut downloads that were finished just before a crash.

@@ -43,7 +43,7 @@ func open(t testing.TB, opts Options) *Store {
 	if opts.Backoff == 0 {
 		opts.Backoff = time.Millisecond
 	}
-	s, err := Open(t.TempDir(), opts)
+	s, err := Open(folder(t), opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,10 +73,10 @@ func readAll(t testing.TB, s *Store, digest string) ([]byte, error) {
 }
 
 // files counts the files under a folder of the store.
-func files(t testing.TB, s *Store, folder string) int {
+func files(t testing.TB, s *Store, below string) int {
 	t.Helper()
 	n := 0
-	err := filepath.WalkDir(filepath.Join(s.dir, folder), func(_ string, e os.DirEntry, err error) error {
+	err := filepath.WalkDir(filepath.Join(s.dir, below), func(_ string, e os.DirEntry, err error) error {
 		if err == nil && !e.IsDir() {
 			n++
 		}
@@ -151,7 +151,7 @@ func TestAbsent(t *testing.T) {
 	if _, err := s.Stat(absent); !errors.Is(err, ErrNotHeld) || s.Has(absent) {
 		t.Errorf("Stat: %v", err)
 	}
-	if err := s.CopyTo(context.Background(), absent, filepath.Join(t.TempDir(), "x")); !errors.Is(err, ErrNotHeld) {
+	if err := s.CopyTo(context.Background(), absent, filepath.Join(folder(t), "x")); !errors.Is(err, ErrNotHeld) {
 		t.Errorf("CopyTo: %v", err)
 	}
 	if err := s.Remove(absent); err != nil {
@@ -264,19 +264,19 @@ func TestCopyTo(t *testing.T) {
 	s := open(t, Options{})
 	p := payload(3, blockSize+5)
 	digest := put(t, s, p)
-	folder := t.TempDir()
-	if err := s.CopyTo(context.Background(), digest, filepath.Join(folder, "setup.exe")); err != nil {
+	place := folder(t)
+	if err := s.CopyTo(context.Background(), digest, filepath.Join(place, "setup.exe")); err != nil {
 		t.Fatal(err)
 	}
-	got, err := os.ReadFile(filepath.Join(folder, "setup.exe"))
+	got, err := os.ReadFile(filepath.Join(place, "setup.exe"))
 	if err != nil || !bytes.Equal(got, p) {
 		t.Errorf("copy has %d bytes, %v", len(got), err)
 	}
 	alter(t, s, digest, func(p []byte) []byte { p[blockSize]++; return p })
-	if err := s.CopyTo(context.Background(), digest, filepath.Join(folder, "other.exe")); !errors.Is(err, ErrAltered) {
+	if err := s.CopyTo(context.Background(), digest, filepath.Join(place, "other.exe")); !errors.Is(err, ErrAltered) {
 		t.Errorf("altered: %v", err)
 	}
-	if left, _ := os.ReadDir(folder); len(left) != 1 {
+	if left, _ := os.ReadDir(place); len(left) != 1 {
 		t.Errorf("folder holds %v", left)
 	}
 }
@@ -313,7 +313,7 @@ func TestPrune(t *testing.T) {
 }
 
 func TestOpenClearsDrafts(t *testing.T) {
-	dir := t.TempDir()
+	dir := folder(t)
 	if err := os.MkdirAll(filepath.Join(dir, draftFolder), 0o700); err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,6 @@ import (
 	"encoding/pem"
 	"math/big"
 	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -122,7 +121,11 @@ func (p *Pair) Sign(t testing.TB, file []byte) []byte {
 
 func (p *Pair) signMSI(t testing.TB, file []byte) []byte {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "signed.msi")
+	place, err := os.CreateTemp("", "signed-*.msi") // not t.TempDir, whose removal fails under Wine
+	must(t, err)
+	path := place.Name()
+	t.Cleanup(func() { _ = os.Remove(path) })
+	must(t, place.Close())
 	must(t, os.WriteFile(path, file, 0o600))
 	doc, err := comdoc.WritePath(path)
 	must(t, err)
