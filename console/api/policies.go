@@ -17,18 +17,7 @@ type PolicyChange struct {
 }
 
 func policyRoutes(n *node.Node) []Route {
-	verb := func(name, summary string, do func(ctx context.Context, id string, version int64) error) Route {
-		return Route{
-			Method: "POST", Path: "/policies/{id}/" + name, Scope: identity.Operate, Summary: summary,
-			Do: Do(func(c *Call, in Seen) (*policies.Detail, error) {
-				if err := do(c.Context(), c.Var("id"), in.Version); err != nil {
-					return nil, err
-				}
-				return n.Policies.Show(c.Fresh(), c.Var("id"))
-			}),
-		}
-	}
-	return []Route{
+	return append(policyVerbs(n), []Route{
 		{
 			Method: "GET", Path: "/policies", Scope: identity.Viewer, Summary: "Software update policies and how far they are",
 			Columns: policies.Columns(), Do: GetList(n.Policies.List),
@@ -65,6 +54,29 @@ func policyRoutes(n *node.Node) []Route {
 				return None{}, n.Policies.Delete(c.Context(), c.Var("id"), version)
 			}),
 		},
+		{
+			Method: "POST", Path: "/policies/{id}/revise", Scope: identity.Operate, Summary: "Pin the present revisions of what a policy was made from",
+			Do: Do(func(c *Call, in Seen) (policies.Created, error) {
+				return n.Policies.Revise(c.Context(), c.Var("id"), in.Version)
+			}),
+		},
+	}...)
+}
+
+// policyVerbs are the changes that need nothing but a version.
+func policyVerbs(n *node.Node) []Route {
+	verb := func(name, summary string, do func(ctx context.Context, id string, version int64) error) Route {
+		return Route{
+			Method: "POST", Path: "/policies/{id}/" + name, Scope: identity.Operate, Summary: summary,
+			Do: Do(func(c *Call, in Seen) (*policies.Detail, error) {
+				if err := do(c.Context(), c.Var("id"), in.Version); err != nil {
+					return nil, err
+				}
+				return n.Policies.Show(c.Fresh(), c.Var("id"))
+			}),
+		}
+	}
+	return []Route{
 		verb("enable", "Switch a policy on", func(ctx context.Context, id string, version int64) error {
 			return n.Policies.Enable(ctx, id, version, true)
 		}),
@@ -77,12 +89,6 @@ func policyRoutes(n *node.Node) []Route {
 		verb("resume", "Let a policy's installs go on", func(ctx context.Context, id string, version int64) error {
 			return n.Policies.Pause(ctx, id, version, false)
 		}),
-		{
-			Method: "POST", Path: "/policies/{id}/revise", Scope: identity.Operate, Summary: "Pin the present revisions of what a policy was made from",
-			Do: Do(func(c *Call, in Seen) (policies.Created, error) {
-				return n.Policies.Revise(c.Context(), c.Var("id"), in.Version)
-			}),
-		},
 	}
 }
 

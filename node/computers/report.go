@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"thatch/node/computers/gather"
 	"thatch/node/store"
 )
 
@@ -108,6 +109,9 @@ func (r *Room) Report(ctx context.Context, id string, rep Report) (Taken, error)
 	_, err = r.gatherer.Do(ctx, statements)
 	if errors.Is(err, store.ErrConflict) { // another report of the same computer was faster
 		return Taken{Counter: now.counter, Resend: true}, nil
+	}
+	if errors.Is(err, gather.ErrTooLarge) {
+		return Taken{}, fmt.Errorf("%w: computer %s: %w", ErrBadReport, c.Name, err)
 	}
 	if err != nil {
 		return Taken{}, err

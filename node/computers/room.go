@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"thatch/node/computers/gather"
 	"thatch/node/store"
 )
 
@@ -14,7 +15,7 @@ type Room struct {
 	reader   store.Reader
 	writer   store.Writer
 	now      func() time.Time
-	gatherer *Gatherer
+	gatherer *gather.Gatherer
 	seen     *seen
 
 	refreshing sync.Mutex
@@ -27,14 +28,18 @@ type Room struct {
 // New makes the room and loads its memory.
 func New(ctx context.Context, reader store.Reader, writer store.Writer, now func() time.Time) (*Room, error) {
 	r := &Room{reader: reader, writer: writer, now: now, seen: newSeen(), memory: newInverse(), rivals: newRivals()}
-	r.gatherer = newGatherer(writer, now, func(ctx context.Context, index uint64) error {
+	model := store.Batch{Actor: "agents", Reason: "reports and enrolments", Topics: []string{Topic}}
+	r.gatherer = gather.New(writer, model, now, func(ctx context.Context, index uint64) error {
 		return r.refresh(store.AtLeast(ctx, index))
 	})
 	return r, r.refresh(ctx)
 }
 
 // Gatherer is what writes reports and enrolments. Somebody must Run it, or Flush it at times.
-func (r *Room) Gatherer() *Gatherer { return r.gatherer }
+func (r *Room) Gatherer() *gather.Gatherer { return r.gatherer }
+
+// ErrBusy says that more is waiting to be written than the node takes on: try again later.
+var ErrBusy = gather.ErrBusy
 
 // Intervals of Run.
 const (
@@ -44,12 +49,12 @@ const (
 
 // Run gathers reports, writes last-seen times and follows the database until ctx ends.
 func (r *Room) Run(ctx context.Context, changed <-chan struct{}) error {
-	gather, seen := time.NewTicker(gatherEvery), time.NewTicker(seenEvery)
-	defer gather.Stop()
-	defer seen.Stop()
+	gathering, seeing := time.NewTicker(gatherEvery), time.NewTicker(seenEvery)
+	defer gathering.Stop()
+	defer seeing.Stop()
 	var running sync.WaitGroup
-	running.Go(func() { r.gatherer.Run(ctx, gather.C) })
-	running.Go(func() { r.writeSeen(ctx, seen.C) })
+	running.Go(func() { r.gatherer.Run(ctx, gathering.C) })
+	running.Go(func() { r.writeSeen(ctx, seeing.C) })
 	err := r.Follow(ctx, changed)
 	running.Wait()
 	return err

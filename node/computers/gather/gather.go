@@ -1,4 +1,5 @@
-package computers
+// Package gather proposes what many agents bring in common batches, so that the quorum sees tens of entries a second.
+package gather
 
 import (
 	"context"
@@ -12,13 +13,16 @@ import (
 
 // Limits of one gathered batch. The bytes are an estimate of the encoded batch and stay well under store.MaxBatch.
 const (
-	gatherBytes  = 768 << 10
-	gatherGroups = 500
-	maxWaiting   = 4_000 // entries; more are refused as busy
+	MaxEntry   = 768 << 10 // bytes of one entry, and of one batch
+	maxGroups  = 500
+	maxWaiting = 4_000 // entries; more are refused as busy
 )
 
-// ErrBusy says that more is waiting to be written than the node takes on: try again later.
-var ErrBusy = errors.New("node is busy")
+// Errors of Do.
+var (
+	ErrBusy     = errors.New("node is busy") // more is waiting than the node takes on: try again later
+	ErrTooLarge = errors.New("too much for one batch")
+)
 
 type entry struct {
 	statements []store.Statement
@@ -35,6 +39,7 @@ type outcome struct {
 // itself.
 type Gatherer struct {
 	writer store.Writer
+	batch  store.Batch
 	now    func() time.Time
 	after  func(ctx context.Context, index uint64) error
 
@@ -43,9 +48,10 @@ type Gatherer struct {
 	closed  bool
 }
 
-// newGatherer makes one. After is called with the index of each batch before its entries are answered.
-func newGatherer(w store.Writer, now func() time.Time, after func(context.Context, uint64) error) *Gatherer {
-	return &Gatherer{writer: w, now: now, after: after}
+// New makes a gatherer whose batches have the actor, reason and topics of the model. After is called with the index of
+// each batch before its entries are answered.
+func New(w store.Writer, model store.Batch, now func() time.Time, after func(context.Context, uint64) error) *Gatherer {
+	return &Gatherer{writer: w, batch: model, now: now, after: after}
 }
 
 // Do adds an entry and waits until it is durable. It returns the index at which it was applied, or an error that wraps
@@ -53,8 +59,8 @@ func newGatherer(w store.Writer, now func() time.Time, after func(context.Contex
 // applied.
 func (g *Gatherer) Do(ctx context.Context, statements []store.Statement) (uint64, error) {
 	e := &entry{statements: statements, size: weight(statements), done: make(chan outcome, 1)}
-	if e.size > gatherBytes {
-		return 0, fmt.Errorf("%w: it takes about %d bytes to keep, at most %d are allowed", ErrBadReport, e.size, gatherBytes)
+	if e.size > MaxEntry {
+		return 0, fmt.Errorf("%w: it takes about %d bytes to keep, at most %d are allowed", ErrTooLarge, e.size, MaxEntry)
 	}
 	g.mu.Lock()
 	if g.closed || len(g.waiting) >= maxWaiting {
@@ -89,6 +95,13 @@ func (g *Gatherer) Run(ctx context.Context, ticks <-chan time.Time) {
 	}
 }
 
+// Waiting is how many entries wait to be proposed.
+func (g *Gatherer) Waiting() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.waiting)
+}
+
 // Flush proposes everything that waits now, in as few batches as fit.
 func (g *Gatherer) Flush(ctx context.Context) {
 	g.mu.Lock()
@@ -97,7 +110,7 @@ func (g *Gatherer) Flush(ctx context.Context) {
 	g.mu.Unlock()
 	for len(waiting) > 0 {
 		count, size := 0, 0
-		for count < len(waiting) && count < gatherGroups && (count == 0 || size+waiting[count].size <= gatherBytes) {
+		for count < len(waiting) && count < maxGroups && (count == 0 || size+waiting[count].size <= MaxEntry) {
 			size += waiting[count].size
 			count++
 		}
@@ -107,7 +120,8 @@ func (g *Gatherer) Flush(ctx context.Context) {
 }
 
 func (g *Gatherer) propose(ctx context.Context, entries []*entry) {
-	batch := store.Batch{Actor: "agents", Reason: "reports and enrolments", At: g.now(), Topics: []string{Topic}}
+	batch := g.batch
+	batch.At, batch.Statements = g.now(), nil
 	for group, e := range entries {
 		for _, s := range e.statements {
 			s.Group = group
