@@ -147,7 +147,7 @@ func (s *site) run(out any, args ...string) error {
 	var exit *exec.ExitError
 	switch {
 	case errors.As(err, &exit):
-		err = &exitError{args: args, code: exit.ExitCode(), text: strings.TrimSpace(stderr.String())}
+		err = &exitError{args: args, code: exit.ExitCode(), text: strings.TrimSpace(stderr.String() + stdout.String())}
 	case err != nil:
 		return err
 	}
