@@ -10,6 +10,9 @@ import (
 // keepHistory is how long the audit log, the history of runs and ended certificates are kept.
 const keepHistory = 400 * 24 * time.Hour
 
+// keepPayloads is how long a payload stays after it was last asked for, when it is neither staged nor pinned.
+const keepPayloads = 30 * 24 * time.Hour
+
 // housekeeping renews the node's certificate well before its end and forgets what is old.
 func (n *Node) housekeeping() tasks.Kind {
 	return tasks.Kind{
@@ -27,7 +30,14 @@ func (n *Node) housekeeping() tasks.Kind {
 			if err := n.Identity.Prune(ctx, before); err != nil {
 				return nil, err
 			}
-			return nil, n.Tasks.Prune(ctx, before)
+			if err := n.Tasks.Prune(ctx, before); err != nil {
+				return nil, err
+			}
+			pruned, err := n.Staging.Prune(ctx, n.Content, n.cfg.Now().Add(-keepPayloads))
+			if pruned.Payloads > 0 {
+				job.Log("%d payloads (%d bytes) that nobody needs were removed", pruned.Payloads, pruned.Bytes)
+			}
+			return nil, err
 		},
 	}
 }

@@ -480,3 +480,52 @@ func TestStageUnknownAndUnstage(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestPrune(t *testing.T) {
+	b := newBench(t)
+	for _, name := range []string{"staged.msi", "unstaged.msi", "pinned.msi"} {
+		b.vendor.set(name, []byte("payload of "+name))
+	}
+	hand, err := b.content.Put(t.Context(), "", strings.NewReader("added by hand"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var docs []document.Document
+	for _, name := range []string{"staged", "unstaged", "pinned"} {
+		docs = append(docs, bulletin(t, "B-"+name), update(t, "U-"+name, "B-"+name), pack(t, "P-"+name, "U-"+name, nil, b.vendor.file(name+".msi")))
+	}
+	docs = append(docs, pack(t, "P-hand", "U-unstaged", nil, catalog.File{Name: "hand.msi", SHA256: hand.SHA256}))
+	bulletinstest.Save(t, b.room, "sdp", "catalog", docs...)
+	b.stage(t, "B-staged", "B-unstaged", "B-pinned")
+	if got := b.run(t); got.Staged != 4 {
+		t.Fatalf("%+v", got)
+	}
+	payload := b.status(t, "U-pinned").Packages[0].Payload
+	bulletinstest.Write(t, b.db, store.Pin("policy-1", payload.Digest, true))
+	if err := b.Unstage(t.Context(), "B-unstaged", "B-pinned"); err != nil {
+		t.Fatal(err)
+	}
+	// The package of the pinned payload is revised; what the policy pins is its former payload.
+	b.vendor.set("pinned.msi", []byte("another payload"))
+	docs[8] = pack(t, "P-pinned", "U-pinned", nil, b.vendor.file("pinned.msi"))
+	bulletinstest.Save(t, b.room, "sdp", "catalog", docs...)
+
+	pruned, err := b.Prune(t.Context(), b.content, time.Now().Add(-time.Hour))
+	if err != nil || pruned.Payloads != 0 {
+		t.Errorf("what was asked for within the hour: %+v, %v", pruned, err)
+	}
+	pruned, err = b.Prune(t.Context(), b.content, time.Now().Add(time.Hour))
+	if err != nil || pruned.Payloads != 1 {
+		t.Errorf("pruned %+v, %v; want the unstaged payload alone", pruned, err)
+	}
+	for sum, want := range map[string]bool{payload.Files[0].SHA256: true, hand.SHA256: true, b.vendor.file("staged.msi").SHA256: true, b.vendor.file("unstaged.msi").SHA256: false} {
+		if b.content.Has(sum) != want {
+			t.Errorf("payload %s held: %v, want %v", sum, !want, want)
+		}
+	}
+	b.want(t, "U-staged", staging.Ready, "")
+	b.want(t, "U-unstaged", staging.NotStaged, "")
+	b.stage(t, "B-unstaged")
+	b.run(t)
+	b.want(t, "U-unstaged", staging.Ready, "")
+}

@@ -1,0 +1,100 @@
+package staging
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"thatch/catalog"
+	"thatch/catalog/content"
+	"thatch/catalog/document"
+	"thatch/node/bulletins/live"
+)
+
+// Pruner removes payloads that nobody needs (see content.Store).
+type Pruner interface {
+	Prune(ctx context.Context, before time.Time, keep func(sha256 string) bool) (content.Pruned, error)
+}
+
+// Prune removes payloads that were last written or asked for before a time, and that neither a staged bulletin nor a
+// policy needs any more; then the holdings say so.
+func (s *Stager) Prune(ctx context.Context, from Pruner, before time.Time) (content.Pruned, error) {
+	needed, err := s.needed(ctx)
+	if err != nil {
+		return content.Pruned{}, err
+	}
+	pruned, err := from.Prune(ctx, before, func(sum string) bool { return needed[sum] })
+	if err != nil {
+		return pruned, fmt.Errorf("prune payloads: %w", err)
+	}
+	if pruned.Payloads == 0 {
+		return pruned, nil
+	}
+	return pruned, s.Reconcile(ctx)
+}
+
+// needed is the SHA-256 of every payload file that is staged, pinned, or added by hand without an address to fetch it
+// from again.
+func (s *Stager) needed(ctx context.Context) (map[string]bool, error) {
+	state, err := Load(ctx, s.cfg.Reader)
+	if err != nil {
+		return nil, err
+	}
+	needed := map[string]bool{}
+	err = s.cfg.Catalog.Read(ctx, func(v *live.View) error {
+		for _, p := range v.Packages() {
+			for _, f := range p.Files {
+				if f.URL == "" && f.SHA256 != "" {
+					needed[f.SHA256] = true
+				}
+			}
+			u, payload := v.UpdateByID(p.Update), v.AnyPayload(p.ID)
+			if u == nil || payload == nil {
+				continue
+			}
+			if _, staged := state.Staged[u.Bulletin]; staged {
+				keep(needed, payload.Payload)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return needed, s.pinned(ctx, needed)
+}
+
+func keep(needed map[string]bool, payload catalog.Payload) {
+	for _, f := range payload.Files {
+		needed[f.SHA256] = true
+	}
+}
+
+// pinned adds what policies pin, which may be payloads of earlier revisions.
+func (s *Stager) pinned(ctx context.Context, needed map[string]bool) error {
+	err := s.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
+		const query = `SELECT DISTINCT r.body FROM pin p JOIN revision r ON r.digest = p.digest WHERE r.kind = ?`
+		rows, err := tx.QueryContext(ctx, query, string(document.Payload))
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var body []byte
+			if err := rows.Scan(&body); err != nil {
+				return err
+			}
+			payload, err := catalog.Decode[catalog.Payload](body)
+			if err != nil {
+				return err // better to keep everything than to remove what a policy needs
+			}
+			keep(needed, payload)
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return fmt.Errorf("read what policies pin: %w", err)
+	}
+	return nil
+}
