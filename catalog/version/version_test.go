@@ -144,6 +144,21 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+func TestWhatIsJustAllowed(t *testing.T) {
+	for name, text := range map[string]string{"dpkg": "1" + strings.Repeat("0", 999), "rpm": "1" + strings.Repeat("0", 999)} {
+		if _, err := orders[name](text, "1"); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, name := range []string{"dpkg", "rpm"} {
+		for _, pair := range [][2]string{{"1A", "1Z"}, {"1Z", "1a"}, {"1a", "1z"}} {
+			if c, err := orders[name](pair[0], pair[1]); c != -1 || err != nil {
+				t.Errorf("%s: %v: %d, %v", name, pair, c, err)
+			}
+		}
+	}
+}
+
 func TestDottedText(t *testing.T) {
 	for text, want := range map[string]string{"6.3": "6.3.0.0", "1.2.3.4": "1.2.3.4", "1.2.3.4.0.6": "1.2.3.4.0.6", "0": "0.0.0.0"} {
 		d, err := ParseDotted(text)
