@@ -80,8 +80,8 @@ func Inspect(ctx context.Context, path string) (About, error) {
 }
 
 // Restore puts a snapshot, a file on the same volume, in the place of the database, atomically: after a crash there is
-// the old file, the new one, or none. Reads under way may finish; after some seconds their next query ends with
-// ErrReplaced. New ones wait. Watches are told. If it fails once the old file is closed, the database takes no more writes (see Err).
+// the old file, the new one, or none. Reads under way may finish; after some seconds, or when ctx ends, their next
+// query ends with ErrReplaced. New ones wait. Watches are told. If it fails once the old file is closed, the database takes no more writes (see Err).
 func (db *DB) Restore(ctx context.Context, path string) error {
 	about, err := Inspect(ctx, path)
 	if err != nil {

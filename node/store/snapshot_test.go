@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -150,9 +151,6 @@ func TestRestoreSwapsTheFileUnderReadersAndWriters(t *testing.T) {
 }
 
 func TestRestoreEndsAReadThatWouldNotEnd(t *testing.T) {
-	if testing.Short() {
-		t.Skip("waits for the grace that a read is given")
-	}
 	db, other := storetest.Open(t), storetest.Open(t)
 	path := filepath.Join(filepath.Dir(db.Path()), "new.db")
 	if _, err := other.Snapshot(t.Context(), path); err != nil {
@@ -171,7 +169,9 @@ func TestRestoreEndsAReadThatWouldNotEnd(t *testing.T) {
 		})
 	}()
 	<-inside
-	if err := db.Restore(t.Context(), path); err != nil {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second) // shorter than the grace that a read is given
+	defer cancel()
+	if err := db.Restore(ctx, path); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-ended; !errors.Is(err, store.ErrReplaced) {
