@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -16,8 +15,13 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
+	walfs "github.com/hashicorp/raft-wal/fs"
 	"github.com/hashicorp/raft-wal/metadb"
+	walsegment "github.com/hashicorp/raft-wal/segment"
+	"github.com/hashicorp/raft-wal/types"
 	"go.etcd.io/bbolt"
+
+	"thatch/node/store/sqlite"
 )
 
 // logStore is what raft keeps on disk: entries, and its term and vote.
@@ -32,14 +36,15 @@ const lockWait = time.Second
 
 // openWAL opens a raft-wal log. Its own Close leaves the file of term and vote open and locked, so that is opened here.
 func openWAL(dir string, segment int) (logStore, error) {
-	if err := checkLock(filepath.Join(dir, metadb.FileName)); err != nil {
+	if err := prepareMeta(dir); err != nil {
 		return nil, err
 	}
 	w := &walLog{}
 	meta := &metadb.BoltMetaDB{}
 	logger := hclog.NewInterceptLogger(&hclog.LoggerOptions{Level: hclog.Error, Output: io.Discard})
 	logger.RegisterSink(w)
-	log, err := wal.Open(dir, wal.WithSegmentSize(segment), wal.WithMetaStore(meta), wal.WithLogger(logger))
+	log, err := wal.Open(dir, wal.WithSegmentSize(segment), wal.WithMetaStore(meta), wal.WithLogger(logger),
+		wal.WithSegmentFiler(walsegment.NewFiler(dir, files{walfs.New()})))
 	if err != nil {
 		return nil, errors.Join(err, meta.Close())
 	}
@@ -47,19 +52,82 @@ func openWAL(dir string, segment int) (logStore, error) {
 	return w, nil
 }
 
-// checkLock says so when another program has the log open; raft-wal would wait for it for ever.
-func checkLock(path string) error {
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+// prepareMeta makes the file of term and vote, whole or not at all: raft-wal would, but syncs the folder, which Windows
+// refuses. Where there is one already, it says so when another program has it open; raft-wal would wait for ever.
+func prepareMeta(dir string) error {
+	path := filepath.Join(dir, metadb.FileName)
+	if _, err := os.Stat(path); err == nil {
+		db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: lockWait})
+		if errors.Is(err, bbolt.ErrTimeout) {
+			return fmt.Errorf("%s is in use by another program: is this node already running?", path)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		return db.Close()
+	}
+	made := path + ".new"
+	if err := removeOld(made); err != nil {
+		return err
+	}
+	db, err := bbolt.Open(made, 0o600, &bbolt.Options{Timeout: lockWait})
+	if err != nil {
+		return fmt.Errorf("%s: %w", made, err)
+	}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		_, err := tx.CreateBucket([]byte(metadb.MetaBucket))
+		_, other := tx.CreateBucket([]byte(metadb.StableBucket))
+		return errors.Join(err, other)
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		return fmt.Errorf("%s: %w", made, err)
+	}
+	if err := os.Rename(made, path); err != nil {
+		return err
+	}
+	return sqlite.SyncFolder(dir)
+}
+
+// files are raft-wal's, but sync folders only where the system knows that.
+type files struct{ *walfs.FS }
+
+// Create implements types.VFS.
+func (f files) Create(dir, name string, size uint64) (types.WritableFile, error) {
+	made, err := f.FS.Create(dir, name, size)
+	if err != nil {
+		return nil, err
+	}
+	return &newFile{WritableFile: &made.(*walfs.File).File, dir: dir}, nil
+}
+
+// Delete implements types.VFS.
+func (f files) Delete(dir, name string) error {
+	if err := os.Remove(filepath.Join(dir, name)); err != nil {
+		return err
+	}
+	return sqlite.SyncFolder(dir)
+}
+
+// newFile is a file whose name is not yet known to be durable.
+type newFile struct {
+	types.WritableFile
+	dir   string
+	named atomic.Bool
+}
+
+// Sync implements types.WritableFile: after the first, the name is durable too.
+func (f *newFile) Sync() error {
+	if err := f.WritableFile.Sync(); err != nil {
+		return err
+	}
+	if f.named.Load() {
 		return nil
 	}
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: lockWait})
-	if errors.Is(err, bbolt.ErrTimeout) {
-		return fmt.Errorf("%s is in use by another program: is this node already running?", path)
+	if err := sqlite.SyncFolder(f.dir); err != nil {
+		return err
 	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	return db.Close()
+	f.named.Store(true)
+	return nil
 }
 
 // walLog is a raft-wal log. What goes wrong when it begins the next file in the background, it only logs, and then
