@@ -150,3 +150,12 @@ func (a *Agent) sweep(ctx context.Context, needed map[string]bool) {
 		a.cfg.Log.Warn("payloads that are not needed any more stay", "error", err)
 	}
 }
+
+// makeRoom drops what cut downloads left: on a full disk the agent's own state must still be written, which is worth
+// more than the bytes that would not have to come again.
+func (a *Agent) makeRoom(ctx context.Context) {
+	everything := a.cfg.Now().AddDate(100, 0, 0)
+	if _, err := a.payloads.Prune(ctx, everything, func(string) bool { return true }); err != nil {
+		a.cfg.Log.Warn("no room was made on the full disk", "error", err)
+	}
+}

@@ -16,6 +16,7 @@ import (
 	"thatch/agent/scan"
 	"thatch/agentapi"
 	"thatch/catalog"
+	"thatch/catalog/content"
 	"thatch/catalog/rule"
 )
 
@@ -120,6 +121,9 @@ func (w *work) fetch(ctx context.Context) error {
 		case err != nil:
 			p.Next, p.Text = w.agent.cfg.Now().Add(w.agent.cfg.Retry), cut(err.Error(), agentapi.MaxText)
 			w.agent.cfg.Log.Warn("download failed", "update", st.order.Update.Name, "error", err)
+			if errors.Is(err, content.ErrDiskFull) {
+				w.agent.makeRoom(ctx)
+			}
 		case p.Attempts == 0:
 			p.Next, p.Text = time.Time{}, ""
 		default:
