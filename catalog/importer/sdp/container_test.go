@@ -102,14 +102,15 @@ func TestContainers(t *testing.T) {
 		"bom.xml": bom + v1, "utf16.xml": utf16(t, strings.Replace(v1, `"1.0"?>`, `"1.0" encoding="utf-16"?>`, 1)),
 		"no declaration.xml": strings.TrimPrefix(v1, "<?xml version=\"1.0\"?>\n"), "odd.xml": odd,
 		"catalog.xml.gz": gzipped(t, v1), "trailing space.xml": v1 + "\n\n", "carriage returns.xml": strings.ReplaceAll(v1, "\n", "\r\n"),
-		"v1.cab":       string(cabtest.Write([]cabtest.File{member("readme.txt", "x"), member("Vendor.xml", bom+v1)}, cabtest.Options{Method: 1})),
-		"v1 deep.cab":  string(cabtest.Write([]cabtest.File{member(`in\Vendor.xml`, v1)}, cabtest.Options{})),
-		"v2.cab":       string(cabtest.Write(v2, cabtest.Options{Method: 1})),
-		"v2 stored":    string(cabtest.Write(v2, cabtest.Options{PerFolder: 2})),
-		"v1.zip":       zipped(t, member("Vendor.xml", v1)),
-		"v2.zip":       zipped(t, v2...),
-		"windows.xml":  latin(v1),
-		"empty.cab.gz": gzipped(t, string(cabtest.Write(v2, cabtest.Options{}))),
+		"v1.cab":        string(cabtest.Write([]cabtest.File{member("readme.txt", "x"), member("Vendor.xml", bom+v1)}, cabtest.Options{Method: 1})),
+		"v1 deep.cab":   string(cabtest.Write([]cabtest.File{member(`in\Vendor.xml`, v1)}, cabtest.Options{})),
+		"v2.cab":        string(cabtest.Write(v2, cabtest.Options{Method: 1})),
+		"v2 and v3.cab": string(cabtest.Write(append(slices.Clone(v2), member(`V3\`+id(8)+".sdp", sample(8))), cabtest.Options{})),
+		"v2 stored":     string(cabtest.Write(v2, cabtest.Options{PerFolder: 2})),
+		"v1.zip":        zipped(t, member("Vendor.xml", v1)),
+		"v2.zip":        zipped(t, v2...),
+		"windows.xml":   latin(v1),
+		"empty.cab.gz":  gzipped(t, string(cabtest.Write(v2, cabtest.Options{}))),
 	} {
 		docs, result, err := imported(t, name, content)
 		if err != nil || len(result.Warnings) != 0 {

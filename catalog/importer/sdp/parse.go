@@ -51,19 +51,15 @@ func (s *Source) container(ctx context.Context, stream io.Reader, g *gathering) 
 	return g.xml(ctx, buffered)
 }
 
-// member is a file in a cabinet or an archive.
-type member struct {
-	name string
-	size int64
-	open func() (io.ReadCloser, error)
-}
-
-// choose picks the members that make the catalog: packages of their own (v2) before a catalog file (v1), which says
-// the same once more.
+// choose picks the members that make the catalog: the packages of its V2 folder, else all packages, else a catalog
+// file (v1). Each would say the same once more.
 func choose(names []string) (wanted func(name string) bool, err error) {
 	isPackage := func(name string) bool { return strings.EqualFold(path.Ext(name), ".sdp") }
-	if slices.ContainsFunc(names, isPackage) {
-		return isPackage, nil
+	inV2 := func(name string) bool { return isPackage(name) && len(name) > 3 && strings.EqualFold(name[:3], "V2/") }
+	for _, wanted := range []func(string) bool{inV2, isPackage} {
+		if slices.ContainsFunc(names, wanted) {
+			return wanted, nil
+		}
 	}
 	for _, atRoot := range []bool{true, false} {
 		for _, name := range names {

@@ -18,9 +18,8 @@ const Name = "sdp"
 
 // pack is one SoftwareDistributionPackage on its way to documents.
 type pack struct {
-	id       string // lower case, no braces
-	created  string // sortable; empty: none given
-	excluded bool
+	id      string // lower case, no braces
+	created string // sortable; empty: none given
 
 	article  string // what its bulletin is called; empty: the package itself
 	update   catalog.Update
