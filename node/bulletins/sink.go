@@ -166,7 +166,8 @@ func (s *sink) look(ctx context.Context, saved importer.Saved) (*work, error) {
 		w.now[part.Key] = part.Body
 	}
 	return w, s.view(ctx, func(r reading) error {
-		const ofFile = `SELECT key, body FROM import_part WHERE source = ? AND file = ?`
+		// Left alone, SQLite would read every part of the source here.
+		const ofFile = `SELECT key, body FROM import_part INDEXED BY import_part_file WHERE source = ? AND file = ?`
 		err := r.each(ofFile, []any{saved.Source, saved.File}, func(rows *sql.Rows) error {
 			var key string
 			var body []byte
