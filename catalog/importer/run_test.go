@@ -308,7 +308,8 @@ func TestFingerprint(t *testing.T) {
 	if importer.Fingerprint("1", "ab", "c") == importer.Fingerprint("1", "a", "bc") || importer.Fingerprint("1", "a") == importer.Fingerprint("2", "a") {
 		t.Error("different things have one fingerprint")
 	}
-	if importer.Fingerprint("1", "a") != importer.Fingerprint("1", "a") {
+	one, again := importer.Fingerprint("1", "a"), importer.Fingerprint("1", "a")
+	if one != again {
 		t.Error("one thing has two fingerprints")
 	}
 }

@@ -14,6 +14,7 @@ import (
 type Scope struct {
 	Release    *Release   // nil: not a part of a Windows that this package knows
 	Applicable *rule.Rule // nil together with Reason
+	Windows    *rule.Rule // that the computer runs the release, whatever there is of components; nil without Release
 	Reason     string     // why no rule can be made
 }
 
@@ -61,17 +62,18 @@ func newScope(name string, p Product) Scope {
 		if lower := strings.ToLower(name); hasWords(lower, "for mac") || hasWords(lower, "mac os") || hasWords(lower, "for ios") || hasWords(lower, "for android") {
 			return Scope{Applicable: rule.Test("False")} // no agent runs there
 		}
-		return Scope{Reason: reasonFor(name)}
+		return otherScope(name)
 	}
-	parts := onRelease(p)
+	s := Scope{Release: p.Release, Windows: rule.And(onRelease(p)...)}
 	component, reason := componentRule(p)
 	if reason != "" {
 		component = rule.Test(rule.CannotTell, "Because", reason)
 	}
+	s.Applicable = s.Windows
 	if component != nil {
-		parts = append(parts, component)
+		s.Applicable = rule.And(append(onRelease(p), component)...)
 	}
-	return Scope{Release: p.Release, Applicable: rule.And(parts...)}
+	return s
 }
 
 // onRelease is true on computers that run the release. Client and server are told by product type, the installation
@@ -211,38 +213,6 @@ func oneFramework(version string) *rule.Rule {
 
 func frameworkDword(key, value, comparison string, data int) *rule.Rule {
 	return rule.Test("RegDword", "Key", "HKEY_LOCAL_MACHINE", "Subkey", frameworkKey+key, "Value", value, "Comparison", comparison, "Data", strconv.Itoa(data))
-}
-
-// reasons say why no rule can be made for what is not Windows, by words of the product's name.
-var reasons = []struct{ words, reason string }{
-	{"on linux", "it runs on Linux, where the vendor's file gives no fact to tell by"},
-	{"exchange server", "Exchange Server is serviced by its own builds; the vendor's file does not say which file tells them"},
-	{"sharepoint", "SharePoint patches are in no hotfix list, and the vendor's file names no patch code"},
-	{"sql server", "SQL Server is serviced by instance and branch; the vendor's file does not say how an instance is found"},
-	{"office", "Office patches are in no hotfix list, and the vendor's file names no patch code"},
-	{"visual studio", "Visual Studio is installed several times over; the vendor's file does not say how an installation is found"},
-	{"dynamics", "the vendor's file does not say how an installation of Dynamics is found"},
-	{"silverlight", "the vendor's file gives no version to tell Silverlight by"},
-}
-
-var unknownWindows = regexp.MustCompile(`^windows (\d|rt|vista|xp|server)`)
-
-func reasonFor(name string) string {
-	lower := strings.ToLower(name)
-	for _, r := range reasons {
-		if strings.Contains(lower, r.words) {
-			return r.reason
-		}
-	}
-	for _, office := range []string{"word", "excel", "outlook", "powerpoint", "access", "publisher", "visio", "project", "skype", "lync", "onenote"} {
-		if hasWords(lower, office) {
-			return "Office patches are in no hotfix list, and the vendor's file names no patch code"
-		}
-	}
-	if unknownWindows.MatchString(lower) {
-		return "this release of Windows is not known to this version"
-	}
-	return "no fact is known that tells whether this product is there and how new it is"
 }
 
 // hasWords says whether words occur in text, not as part of longer ones.

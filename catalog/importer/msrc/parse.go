@@ -62,7 +62,6 @@ type article struct {
 	sev    []catalog.Severity
 	scores []score
 	pairs  []pair
-	named  bool // by the vulnerability at hand
 }
 
 type score struct {
@@ -72,13 +71,12 @@ type score struct {
 
 // pair is a KB on one product.
 type pair struct {
-	product                     int
-	severity                    catalog.Severity
-	cves                        []int
-	class, restart, fixed, url  tally
-	supersedes                  []string
-	supercedence                tally // raw texts: they may differ between vulnerabilities
-	vulnerability, seenInVulner int
+	product                    int
+	severity                   catalog.Severity
+	cves                       []int
+	class, restart, fixed, url tally
+	supersedes                 []string
+	supercedence               tally // raw texts: they may differ between vulnerabilities
 }
 
 // read parses a whole document. Its error names the line.
