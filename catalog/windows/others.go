@@ -32,8 +32,11 @@ var others = []other{
 		"2010": `SOFTWARE\Microsoft\ExchangeServer\v14`, "2013": `SOFTWARE\Microsoft\ExchangeServer\v15`, "2016": `SOFTWARE\Microsoft\ExchangeServer\v15`,
 		"2019": `SOFTWARE\Microsoft\ExchangeServer\v15`, "subscription edition": `SOFTWARE\Microsoft\ExchangeServer\v15`,
 	}, "Exchange Server is serviced by its own builds; the vendor's file does not say which file tells them"},
-	{regexp.MustCompile(`^microsoft sql server \d{4}()`), map[string]string{"": `SOFTWARE\Microsoft\Microsoft SQL Server\Instance Names\SQL`},
-		"SQL Server is serviced by instance and branch; the vendor's file does not say how an instance is found"},
+	{
+		regexp.MustCompile(`^microsoft sql server \d{4}()`),
+		map[string]string{"": `SOFTWARE\Microsoft\Microsoft SQL Server\Instance Names\SQL`},
+		"SQL Server is serviced by instance and branch; the vendor's file does not say how an instance is found",
+	},
 	{regexp.MustCompile(`^microsoft silverlight \d()`), map[string]string{"": `SOFTWARE\Microsoft\Silverlight`}, "the vendor's file gives no version to tell Silverlight by"},
 	{regexp.MustCompile(`^microsoft (?:office|word|excel|outlook|powerpoint|access|publisher|visio|project|onenote|infopath) (2007|2010|2013|2016)\b`), map[string]string{
 		"2007": officeKey + `12.0\Common\InstallRoot`, "2010": officeKey + `14.0\Common\InstallRoot`,
