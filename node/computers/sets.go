@@ -26,8 +26,8 @@ type Change struct {
 	Add, Remove []uint32
 }
 
-// Sets are the three sets of one computer, of update numbers. A number is in Installed or Unknown beside Applicable or
-// without it: the sets are what the agent's two rules said.
+// Sets are the three sets of one computer, of update numbers. Agents put a number into one of them: applicable is then
+// what is missing. One that is in several counts as unknown before installed before applicable.
 type Sets struct {
 	Applicable, Installed, Unknown *roaring.Bitmap
 }

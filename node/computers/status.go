@@ -92,6 +92,8 @@ func Judge(q Question) Answer {
 		return say(Installed, "")
 	case !q.Covered:
 		return say(Pending, "the computer has not evaluated this revision yet")
+	case !q.Applicable && q.State != nil && q.State.Status == Superseded:
+		return say(Superseded, q.State.Text)
 	case !q.Applicable:
 		return say(NotApplicable, "")
 	case q.Superseded:

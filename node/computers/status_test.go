@@ -24,6 +24,7 @@ func TestJudge(t *testing.T) {
 		{"by someone else", Question{Covered: true, Applicable: true, Installed: true}, Installed, "not installed by this agent", Never},
 		{"by us", Question{Covered: true, Installed: true, State: &State{Status: Installed, LastApplied: at}}, Installed, "", "2026-02-03 04:05"},
 		{"installed although the agent's word is older", Question{Covered: true, Installed: true, State: state(FailedToInstall)}, Installed, "not installed by this agent", Never},
+		{"superseded by what is installed, as its agent says", Question{Covered: true, State: state(Superseded)}, Superseded, "because", Never},
 		{"superseded", Question{Covered: true, Applicable: true, Superseded: true, State: state(Scheduled)}, Superseded, "another update replaces it", Never},
 		{"failed", Question{Covered: true, Applicable: true, State: state(FailedToInstall)}, FailedToInstall, "because", Never},
 		{"rescheduled", Question{Covered: true, Applicable: true, State: state(FailedRescheduled)}, FailedRescheduled, "because", Never},

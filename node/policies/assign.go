@@ -175,7 +175,7 @@ func (p *order) choices(v *live.View, memory computers.View, m *computers.Member
 			continue
 		}
 		column := memory.Column(u.Number)
-		if column == nil || !column.Applicable.Contains(m.Number) {
+		if column == nil || !column.Applicable.Contains(m.Number) && !column.Installed.Contains(m.Number) {
 			continue
 		}
 		c := choice{

@@ -143,8 +143,9 @@ func (p *order) measure(v *live.View, memory computers.View) measured {
 		if c := memory.Column(u.Number); c != nil {
 			missing := c.Missing()
 			needing.Or(c.Applicable)
+			needing.Or(c.Installed)
 			m.missing.Or(missing)
-			m.unknown.Or(roaring.And(c.Unknown, c.Applicable))
+			m.unknown.Or(c.Unknown)
 			m.failed.Or(roaring.And(c.Failed, missing))
 		}
 	}
