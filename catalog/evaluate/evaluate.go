@@ -118,11 +118,17 @@ func judge(e *rule.Evaluator, id string, u *catalog.Update) Verdict {
 	if u.Installed != nil {
 		installed = e.Evaluate(u.Installed)
 	}
+	superseded := rule.Verdict{Answer: rule.False}
+	if u.Superseded != nil && installed.Answer != rule.True {
+		superseded = e.Evaluate(u.Superseded)
+	}
 	switch {
 	case installed.Answer == rule.True:
 		v.State = Installed
-	case u.Superseded != nil && e.Evaluate(u.Superseded).Answer == rule.True:
+	case superseded.Answer == rule.True:
 		// Something newer than this update is there: it is not wanted any more.
+	case superseded.Answer == rule.Unknown:
+		v.State, v.Reason = CannotTell, superseded.Because
 	case applicable.Answer == rule.Unknown:
 		v.State, v.Reason = CannotTell, applicable.Because
 	case installed.Answer == rule.Unknown:
