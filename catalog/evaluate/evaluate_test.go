@@ -171,8 +171,10 @@ func TestOrderDoesNotMatter(t *testing.T) {
 	s := newShelf()
 	for i := range 40 {
 		kb := fmt.Sprint(4480000 + i*500)
-		u := catalog.Update{KB: kb, Product: catalog.Product{ID: "10", Name: "Windows 10 Version 1803 for x64-based Systems"}, Class: "securityupdate", Severity: catalog.Critical,
-			CVEs: []string{"CVE-2019-" + kb[3:]}, Applicable: yes, Installed: rule.Test(rule.Hotfix, "KB", kb, "Product", "10")}
+		u := catalog.Update{
+			KB: kb, Product: catalog.Product{ID: "10", Name: "Windows 10 Version 1803 for x64-based Systems"}, Class: "securityupdate", Severity: catalog.Critical,
+			CVEs: []string{"CVE-2019-" + kb[3:]}, Applicable: yes, Installed: rule.Test(rule.Hotfix, "KB", kb, "Product", "10"),
+		}
 		if i > 0 && i%3 != 0 {
 			u.Supersedes = []string{fmt.Sprintf("msrc/KB%d/10", 4480000+(i-1)*500)}
 		}
