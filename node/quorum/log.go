@@ -44,7 +44,7 @@ func openWAL(dir string, segment int) (logStore, error) {
 	logger := hclog.NewInterceptLogger(&hclog.LoggerOptions{Level: hclog.Error, Output: io.Discard})
 	logger.RegisterSink(w)
 	log, err := wal.Open(dir, wal.WithSegmentSize(segment), wal.WithMetaStore(meta), wal.WithLogger(logger),
-		wal.WithSegmentFiler(walsegment.NewFiler(dir, files{walfs.New()})))
+		wal.WithSegmentFiler(segments{walsegment.NewFiler(dir, files{walfs.New()})}))
 	if err != nil {
 		return nil, errors.Join(err, meta.Close())
 	}
