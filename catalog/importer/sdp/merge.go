@@ -56,22 +56,22 @@ func (s *Source) Merge(key string, parts []importer.Part, _ func(importer.Warnin
 func mergePackage(key string, parts []importer.Part) ([]document.Document, error) {
 	var newest packagePart
 	for i, part := range parts {
-		var one packagePart
-		if err := json.Unmarshal(part.Body, &one); err != nil {
+		one, err := decodePart(part.Body)
+		if err != nil {
 			return nil, fmt.Errorf("package %s of %s: %w", key, part.File, err)
 		}
 		// The bodies decide between equal dates, so that the order of the parts does not.
-		if i == 0 || cmp.Or(cmp.Compare(one.Created, newest.Created), bytes.Compare(one.Update, newest.Update)) > 0 {
+		if i == 0 || cmp.Or(cmp.Compare(one.created, newest.created), bytes.Compare(one.update, newest.update)) > 0 {
 			newest = one
 		}
 	}
-	update, err := document.New(document.Update, updateID(key), nil, newest.Update)
+	update, err := document.New(document.Update, updateID(key), nil, newest.update)
 	if err != nil {
 		return nil, err
 	}
 	docs := []document.Document{update}
-	for _, one := range newest.Items {
-		doc, err := document.New(document.Package, one.ID, one.Languages, one.Body)
+	for _, one := range newest.items {
+		doc, err := document.New(document.Package, one.id, one.languages, one.body)
 		if err != nil {
 			return nil, err
 		}

@@ -260,7 +260,7 @@ func (g *gathering) one(around []byte, from markup.Raw) {
 	for _, w := range pending {
 		g.warn(w)
 	}
-	body, err := catalog.Encode(part)
+	body, err := part.encode()
 	if err != nil {
 		g.failed(p.place(""), err)
 		return

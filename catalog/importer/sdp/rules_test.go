@@ -177,3 +177,28 @@ func TestNames(t *testing.T) {
 		}
 	}
 }
+
+func TestPartBodies(t *testing.T) {
+	part := packagePart{created: "2019-01-01T00:00:00Z", update: []byte(`{"a":"\n"}`), items: []itemPart{
+		{id: "x", languages: []string{"de"}, body: []byte("{}")}, {id: "y", body: []byte("{ }")},
+	}}
+	text, err := part.encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := decodePart(text)
+	if err != nil || fmt.Sprint(got) != fmt.Sprint(part) {
+		t.Errorf("%v, %v", got, err)
+	}
+	for n := range text {
+		if _, err := decodePart(text[:n]); err == nil {
+			t.Errorf("%d bytes of %d were read", n, len(text))
+		}
+	}
+	if _, err := decodePart(append(text, ' ')); err == nil {
+		t.Error("a byte too many was read")
+	}
+	if _, err := decodePart([]byte(`{"update":-1}` + "\n")); err == nil {
+		t.Error("a negative length was read")
+	}
+}
