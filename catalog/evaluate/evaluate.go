@@ -89,18 +89,89 @@ type Verdict struct {
 // Where rules say that an update is not installed, the updates that surely are have the last word: one of them may
 // hold it (see supersedence.View.Holds), as a hotpatch does that the revision of Windows does not show.
 func Scan(facts *rule.Facts, updates Updates, view *supersedence.View) []Verdict {
-	evaluator := rule.NewEvaluator(facts, view)
+	c := &scan{evaluator: rule.NewEvaluator(facts, view), others: make(map[string]*catalog.Update), answers: make(map[string]rule.Verdict)}
 	var verdicts []Verdict
 	for id, u := range updates {
+		if u.KB == "" { // a KB article is nobody's prerequisite
+			c.others[id] = u
+		}
 		if u.Withdrawn || u.Detector || !view.Published(id) {
 			continue
 		}
-		if v := judge(evaluator, id, u); v.State != NotApplicable {
+		if v := judge(c.evaluator, id, u); v.State != NotApplicable {
 			verdicts = append(verdicts, v)
 		}
 	}
+	for i := range verdicts {
+		c.prerequisites(&verdicts[i])
+	}
 	reconsider(verdicts, view)
-	return verdicts
+	return slices.DeleteFunc(verdicts, func(v Verdict) bool { return v.State == NotApplicable })
+}
+
+// scan is one look at a computer.
+type scan struct {
+	evaluator *rule.Evaluator
+	others    map[string]*catalog.Update // that may be prerequisites
+	answers   map[string]rule.Verdict    // whether they are installed
+}
+
+// prerequisites lowers the verdict on an update that is needed: of every group one must be installed, or be one that
+// applies and can be installed first.
+func (c *scan) prerequisites(v *Verdict) {
+	if v.State != Needed {
+		return
+	}
+	for _, group := range v.Update.Prerequisites {
+		switch g := c.group(group); g.Answer {
+		case rule.False:
+			v.State, v.Reason = NotApplicable, ""
+			return
+		case rule.Unknown:
+			v.State, v.Reason = CannotTell, g.Because
+		}
+	}
+}
+
+// group says whether one of a group is installed, or can be.
+func (c *scan) group(ids []string) rule.Verdict {
+	result := rule.Verdict{Answer: rule.False}
+	if len(ids) == 0 {
+		result.Answer = rule.True
+	}
+	for _, id := range ids {
+		switch v := c.has(id); {
+		case v.Answer == rule.True:
+			return v
+		case v.Answer == rule.Unknown && result.Answer == rule.False:
+			result = v
+		}
+	}
+	return result
+}
+
+func (c *scan) has(id string) rule.Verdict {
+	v, ok := c.answers[id]
+	if !ok {
+		v = c.answer(id)
+		c.answers[id] = v
+	}
+	return v
+}
+
+func (c *scan) answer(id string) rule.Verdict {
+	u := c.others[id]
+	if u == nil || u.Installed == nil {
+		return rule.Verdict{Because: "its prerequisite " + id + " is not known here"}
+	}
+	v := c.evaluator.Evaluate(u.Installed)
+	if v.Answer == rule.False && !u.Detector && u.Applicable != nil {
+		v = c.evaluator.Evaluate(u.Applicable) // it can be installed first
+	}
+	if v.Answer == rule.Unknown {
+		v.Because = "its prerequisite " + cmp.Or(u.Name, id) + ": " + v.Because
+	}
+	return v
 }
 
 // judge evaluates the rules of one update.

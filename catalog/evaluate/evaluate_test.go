@@ -93,6 +93,40 @@ func TestWhatIsNoUpdate(t *testing.T) {
 	}
 }
 
+// Of every group of prerequisites one must be installed, or be one that can be.
+func TestPrerequisites(t *testing.T) {
+	shelf := func() *shelf {
+		return newShelf().
+			put("sdp/there", catalog.Update{Detector: true, Applicable: no, Installed: yes}).
+			put("sdp/not there", catalog.Update{Detector: true, Applicable: yes, Installed: no}).
+			put("sdp/untold", catalog.Update{Detector: true, Installed: unknown}).
+			put("sdp/could be", catalog.Update{Applicable: yes, Installed: no}).
+			put("sdp/could not", catalog.Update{Applicable: no, Installed: no})
+	}
+	for _, c := range []struct {
+		groups [][]string
+		want   evaluate.State
+	}{
+		{nil, evaluate.Needed},
+		{[][]string{{}}, evaluate.Needed},
+		{[][]string{{"sdp/there"}}, evaluate.Needed},
+		{[][]string{{"sdp/not there"}}, evaluate.NotApplicable},
+		{[][]string{{"sdp/not there", "sdp/there"}}, evaluate.Needed},
+		{[][]string{{"sdp/there"}, {"sdp/not there"}}, evaluate.NotApplicable},
+		{[][]string{{"sdp/untold"}}, evaluate.CannotTell},
+		{[][]string{{"sdp/untold"}, {"sdp/not there"}}, evaluate.NotApplicable},
+		{[][]string{{"sdp/untold", "sdp/there"}}, evaluate.Needed},
+		{[][]string{{"sdp/could be"}}, evaluate.Needed},
+		{[][]string{{"sdp/could not"}}, evaluate.NotApplicable},
+		{[][]string{{"sdp/nobody has heard of it"}}, evaluate.CannotTell},
+	} {
+		v := shelf().put("sdp/a", catalog.Update{Applicable: yes, Installed: no, Prerequisites: c.groups}).scan(&rule.Facts{})["sdp/a"]
+		if v.State != c.want || v.State == evaluate.CannotTell && v.Reason == "" {
+			t.Errorf("%v: %+v, want %v", c.groups, v, c.want)
+		}
+	}
+}
+
 // revised is a rule on the revision of Windows.
 func revised(revision string) *rule.Rule {
 	return rule.Test(rule.WindowsBuild, "Comparison", "GreaterThanOrEqualTo", "Build", "26100", "Revision", revision)
