@@ -26,8 +26,7 @@ func (windowsSource) Read(ctx context.Context) (*rule.Facts, error) {
 	}
 	f := &rule.Facts{
 		System: readSystem(), Registry: winRegistry{}, Files: winFiles{}, Installer: winInstaller{},
-		WMI:      Missing{"WMI queries are not asked by this agent"},
-		Hotfixes: readHotfixes(winRegistry{}, manifests{}),
+		WMI: winWMI{}, Metrics: winMetrics{}, Cluster: winCluster{}, Hotfixes: readHotfixes(winRegistry{}, manifests{}),
 	}
 	return f, nil
 }
