@@ -80,15 +80,17 @@ func (s *sink) Save(ctx context.Context, saved importer.Saved) (int, error) {
 	defer s.saving.Unlock()
 	const tries = 3
 	for try := 1; ; try++ {
-		changed, err := s.save(ctx, saved)
+		changed, err := s.save(ctx, saved, try > 1)
 		if err == nil || try == tries || !errors.Is(err, store.ErrConflict) {
 			return changed, err
 		}
 	}
 }
 
-func (s *sink) save(ctx context.Context, saved importer.Saved) (changed int, err error) {
-	w, err := s.look(ctx, saved)
+// save writes one file's worth. At first it trusts that documents which its keys do not own yet are new: nearly always
+// they are, and the database refuses them where they are not. Careful, it looks for them as well.
+func (s *sink) save(ctx context.Context, saved importer.Saved, careful bool) (changed int, err error) {
+	w, err := s.look(ctx, saved, careful)
 	if err != nil {
 		return 0, err
 	}
@@ -138,6 +140,7 @@ type work struct {
 	byKey   map[string][]*importer.Keyed
 	claimed map[name]string // document -> the one key that makes it now
 	shared  map[name]bool   // documents to be removed that a key beyond this file made too
+	careful bool            // heads holds documents too that the keys do not own
 	changed int
 }
 
@@ -148,9 +151,9 @@ type name struct {
 }
 
 // look reads what is held of everything that the file concerns.
-func (s *sink) look(ctx context.Context, saved importer.Saved) (*work, error) {
+func (s *sink) look(ctx context.Context, saved importer.Saved, careful bool) (*work, error) {
 	w := &work{
-		saved: saved, parts: map[string][]byte{}, now: map[string][]byte{}, owned: map[string][]name{},
+		saved: saved, careful: careful, parts: map[string][]byte{}, now: map[string][]byte{}, owned: map[string][]name{},
 		heads: map[name]document.Digest{}, byKey: map[string][]*importer.Keyed{}, claimed: map[name]string{}, shared: map[name]bool{},
 	}
 	slices.Sort(w.saved.Keys)
@@ -200,7 +203,9 @@ func (w *work) lookDocuments(r reading) error {
 		return err
 	}
 	for n := range w.claimed {
-		wanted[n.kind] = append(wanted[n.kind], n.id)
+		if w.careful {
+			wanted[n.kind] = append(wanted[n.kind], n.id)
+		}
 	}
 	for kind, ids := range wanted {
 		slices.Sort(ids)

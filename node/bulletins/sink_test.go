@@ -200,6 +200,53 @@ func numbers(t testing.TB, b *bulletins.Bulletins) map[string]uint32 {
 	return all
 }
 
+// A document that another key or source made before changes hands, and goes only when nobody makes it any more.
+func TestSinkSharedDocuments(t *testing.T) {
+	b, db := bulletinstest.Room(t)
+	save := func(source, file string, docs ...document.Document) int {
+		t.Helper()
+		saved := importer.Saved{Source: source, File: file, Fingerprint: file, Keys: []string{source + " " + file}, At: bulletinstest.At}
+		for _, doc := range docs {
+			saved.Documents = append(saved.Documents, importer.Keyed{Key: saved.Keys[0], Document: doc})
+		}
+		changed, err := b.Sink().Save(t.Context(), saved)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return changed
+	}
+	one, other := mustDoc(document.Bulletin, "B", catalog.Bulletin{Name: "one"}), mustDoc(document.Bulletin, "B", catalog.Bulletin{Name: "other"})
+	if n := save("s1", "f", one); n != 1 {
+		t.Errorf("%d changed, want 1", n)
+	}
+	if n := save("s2", "f", other); n != 1 {
+		t.Errorf("another source: %d changed, want 1", n)
+	}
+	if n := save("s2", "g", other); n != 0 {
+		t.Errorf("another file says the same: %d changed, want 0", n)
+	}
+	if held := current(t, db)["bulletin B"]; held != other.Digest {
+		t.Error("the later source does not win")
+	}
+	for _, step := range []struct {
+		source, file string
+		left         int
+	}{{"s2", "f", 1}, {"s1", "f", 1}, {"s2", "g", 0}} {
+		save(step.source, step.file)
+		if left := len(current(t, db)); left != step.left {
+			t.Errorf("after %s of %s says it no more: %d documents, want %d", step.file, step.source, left, step.left)
+		}
+	}
+	// Two keys of one file.
+	saved := importer.Saved{Source: "s", File: "f", Fingerprint: "1", Keys: []string{"k1", "k2"}, At: bulletinstest.At}
+	for _, key := range saved.Keys {
+		saved.Documents = append(saved.Documents, importer.Keyed{Key: key, Document: one})
+	}
+	if n, err := b.Sink().Save(t.Context(), saved); err != nil || n != 1 {
+		t.Errorf("two keys make one document: %d, %v", n, err)
+	}
+}
+
 // broken is a Writer that fails, before or after the write really happened, when its fuse is burnt down.
 type broken struct {
 	store.Writer
