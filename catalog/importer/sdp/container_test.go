@@ -381,3 +381,23 @@ func TestMerge(t *testing.T) {
 		}
 	}
 }
+
+// A file that cannot be read costs itself alone.
+func TestUnreadableFile(t *testing.T) {
+	folder := t.TempDir()
+	write(t, filepath.Join(folder, "a.sdp"), sample(1))
+	write(t, filepath.Join(folder, "b.xml"), catalogText(sample(2)))
+	if os.Getuid() != 0 {
+		write(t, filepath.Join(folder, "f.sdp"), sample(3))
+		if err := os.Chmod(filepath.Join(folder, "f.sdp"), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, filepath.Join(folder, "g.sdp"), "\x1f\x8b broken gzip")
+	write(t, filepath.Join(folder, "h.xml"), "\x1f\x8b broken gzip")
+	var sink importertest.Memory
+	result, err := importer.Run(context.Background(), &sdp.Source{}, &sink, importer.Request{From: folder}, nil)
+	if !errors.Is(err, importer.ErrIncomplete) || len(sink.Documents()) != 6 || result.Failed < 2 {
+		t.Errorf("%v, %d failed, %s", err, result.Failed, names(sink.Documents()))
+	}
+}

@@ -68,8 +68,11 @@ func (s *Source) Files(ctx context.Context, req importer.Request) ([]importer.Fi
 	var files []importer.File
 	for _, item := range items {
 		file, err := s.describe(ctx, req, item, len(items) > 1)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		if err != nil {
-			return nil, err
+			file = unreadable(req, item, err)
 		}
 		if file.Name != "" {
 			files = append(files, file)
@@ -82,6 +85,14 @@ func (s *Source) Files(ctx context.Context, req importer.Request) ([]importer.Fi
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Path, b.Path))
 	})
 	return files, nil
+}
+
+// unreadable is a file of which not even a fingerprint can be made: the run will say so, and import the others.
+func unreadable(req importer.Request, item importer.Item, why error) importer.File {
+	return importer.File{
+		Name: relative(req.From, item), Path: item.Path, Size: item.Size, Fingerprint: fingerprint(req, "", "unreadable: "+why.Error()),
+		Open: func(context.Context) (io.ReadCloser, error) { return nil, why },
+	}
 }
 
 func wanted(name string) bool {
