@@ -69,7 +69,7 @@ func IsURL(from string) bool {
 }
 
 // List names what is at a location: the file itself, whatever it is called, or every file below a folder whose base
-// name is wanted, sorted by path. An http location is one item; its Version is asked with a HEAD request.
+// name is wanted, sorted by path; what cannot be read there is an item that says so when it is opened. An http location is one item; its Version is asked with a HEAD request.
 func (f Fetch) List(ctx context.Context, from string, wanted func(name string) bool) ([]Item, error) {
 	if IsURL(from) {
 		item, err := f.url(ctx, from)
@@ -88,10 +88,11 @@ func (f Fetch) List(ctx context.Context, from string, wanted func(name string) b
 	var items []Item
 	err = filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
 		switch {
-		case err != nil:
-			return err
 		case ctx.Err() != nil:
 			return ctx.Err()
+		case err != nil: // a folder that cannot be read: the others can
+			items = append(items, unreadable(path, err))
+			return nil
 		case strings.HasPrefix(d.Name(), ".") && path != from:
 			if d.IsDir() {
 				return filepath.SkipDir
@@ -100,11 +101,12 @@ func (f Fetch) List(ctx context.Context, from string, wanted func(name string) b
 		case d.IsDir() || !wanted(d.Name()):
 			return nil
 		}
-		info, err := os.Stat(path)
-		if err != nil || info.IsDir() {
-			return err
+		switch info, err := os.Stat(path); {
+		case err != nil:
+			items = append(items, unreadable(path, err))
+		case !info.IsDir():
+			items = append(items, local(path, info))
 		}
-		items = append(items, local(path, info))
 		return nil
 	})
 	if err != nil {
@@ -117,6 +119,11 @@ func local(path string, info fs.FileInfo) Item {
 	return Item{Name: filepath.Base(path), Path: path, Size: info.Size(), Open: func(context.Context) (io.ReadCloser, error) {
 		return os.Open(path)
 	}}
+}
+
+// unreadable is an item whose error comes when it is opened, so that it loses nothing else.
+func unreadable(path string, err error) Item {
+	return Item{Name: filepath.Base(path), Path: path, Size: -1, Open: func(context.Context) (io.ReadCloser, error) { return nil, err }}
 }
 
 func (f Fetch) url(ctx context.Context, from string) (Item, error) {

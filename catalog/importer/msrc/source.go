@@ -116,8 +116,9 @@ func (s *Source) describeItem(ctx context.Context, req importer.Request, item im
 	version := item.Version
 	if version == "" {
 		digest, err := fetch.Digest(ctx, item)
-		if err != nil {
-			return f, err
+		if err != nil { // said when it is opened, so that it keeps no other file from being read
+			f.Open = func(context.Context) (io.ReadCloser, error) { return nil, err }
+			return f, ctx.Err()
 		}
 		version = digest
 	}

@@ -192,3 +192,19 @@ func TestLocationsThatAreNone(t *testing.T) {
 		}
 	}
 }
+
+// A file of the folder that cannot be read is named, and the others are read.
+func TestUnreadableFiles(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "good.xml"), []byte(january.xml()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Join(dir, "nowhere"), filepath.Join(dir, "dangling.xml")); err != nil {
+		t.Skipf("no symbolic links here: %v", err)
+	}
+	var sink importertest.Memory
+	result, err := importer.Run(t.Context(), &msrc.Source{}, &sink, importer.Request{From: dir}, nil)
+	if !errors.Is(err, importer.ErrIncomplete) || !strings.Contains(err.Error(), "dangling.xml") || result.Files != 1 || result.Failed != 1 {
+		t.Errorf("%+v, %v", result, err)
+	}
+}

@@ -13,7 +13,8 @@ import (
 
 var (
 	vulnID     = regexp.MustCompile(`^(CVE-\d{4}-\d{4,}|ADV\d{6})$`)
-	digitRuns  = regexp.MustCompile(`\b(?i:KB)?([0-9]+)\b`)
+	numbers    = regexp.MustCompile(`\b(?i:KB)?([0-9]{6,8})\b`)
+	digitRuns  = regexp.MustCompile(`[0-9]+`)
 	bulletinID = regexp.MustCompile(`(?i)\bMS\d\d-\d{3}\b`)
 	dotted     = regexp.MustCompile(`^\d+(\.\d+){1,3}$`)
 	dottedAny  = regexp.MustCompile(`\d+(\.\d+)+`)
@@ -57,18 +58,16 @@ func readSupercedence(text string) superseded {
 	note("supercedence-bulletin-id", bulletinID.MatchString(text))
 	note("supercedence-markup", strings.ContainsAny(text, "<>"))
 	note("supercedence-none", strings.EqualFold(text, "none"))
-	plain := bulletinID.ReplaceAllString(text, " ")
-	note("supercedence-version", dottedAny.MatchString(plain))
-	plain = dottedAny.ReplaceAllString(plain, " ")
+	for _, found := range numbers.FindAllStringSubmatch(text, -1) {
+		if !slices.Contains(s.kbs, found[1]) {
+			s.kbs = append(s.kbs, found[1])
+		}
+	}
+	rest := bulletinID.ReplaceAllString(text, " ")
+	note("supercedence-version", dottedAny.MatchString(rest))
 	truncated := false
-	for _, run := range digitRuns.FindAllStringSubmatch(plain, -1) {
-		if len(run[1]) < 6 || len(run[1]) > 8 {
-			truncated = true
-			continue
-		}
-		if !slices.Contains(s.kbs, run[1]) {
-			s.kbs = append(s.kbs, run[1])
-		}
+	for _, run := range digitRuns.FindAllString(dottedAny.ReplaceAllString(rest, " "), -1) {
+		truncated = truncated || len(run) < 6 || len(run) > 8
 	}
 	note("supercedence-truncated", truncated)
 	note("supercedence-list", len(s.kbs) > 1)
