@@ -1,6 +1,6 @@
 // Command bench measures what the design promises and prints one table:
 //
-//	go run ./bench [-only import,write,compliance,scan] [-data FOLDER] [-rounds N]
+//	go run ./bench [-only import,write,compliance,scan] [-data FOLDER] [-rounds N] [-time 1s]
 //
 // Figures drift with the machine, so whatever has a peer is measured beside it, in turn, in the same run.
 package main
@@ -9,6 +9,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"slices"
@@ -26,8 +27,9 @@ type row struct {
 }
 
 type settings struct {
-	data   string // folder of CVRF files
-	rounds int
+	data   string        // folder of CVRF files
+	rounds int           // of each paired measurement
+	enough time.Duration // for which each benchmark without a peer is repeated
 }
 
 // measure runs one benchmark. A benchmark that cannot run here says why in its only row.
@@ -38,29 +40,34 @@ type measure struct {
 
 var measures = []measure{
 	{"import", benchImport},
+	{"write", benchWrite},
+	{"compliance", benchCompliance},
+	{"scan", benchScan},
 }
 
 func main() {
 	only := flag.String("only", "", "comma-separated benchmarks; empty: all")
 	data := flag.String("data", defaultData(), "folder of CVRF files to import")
 	rounds := flag.Int("rounds", 3, "rounds of each paired measurement; the median counts")
+	enough := flag.Duration("time", time.Second, "for how long each other benchmark is repeated")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *only, settings{data: *data, rounds: max(1, *rounds)}); err != nil {
+	if err := run(ctx, os.Stdout, *only, settings{data: *data, rounds: max(1, *rounds), enough: *enough}); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, only string, s settings) error {
-	table := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
+func run(ctx context.Context, out io.Writer, only string, s settings) error {
+	wanted, err := choose(only)
+	if err != nil {
+		return err
+	}
+	table := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(table, "WHAT\tMEASURED\tPEER OR AIM\tNOTE")
 	failed := false
-	for _, m := range measures {
-		if only != "" && !slices.Contains(strings.Split(only, ","), m.name) {
-			continue
-		}
+	for _, m := range wanted {
 		rows, err := m.run(ctx, s)
 		for _, r := range rows {
 			fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", r.Name, r.Figure, r.Peer, r.Note)
@@ -77,6 +84,22 @@ func run(ctx context.Context, only string, s settings) error {
 		return fmt.Errorf("not everything could be measured")
 	}
 	return nil
+}
+
+// choose finds benchmarks by their comma-separated names.
+func choose(only string) ([]measure, error) {
+	if only == "" {
+		return measures, nil
+	}
+	var wanted []measure
+	for name := range strings.SplitSeq(only, ",") {
+		at := slices.IndexFunc(measures, func(m measure) bool { return m.name == name })
+		if at < 0 {
+			return nil, fmt.Errorf("there is no benchmark %q", name)
+		}
+		wanted = append(wanted, measures[at])
+	}
+	return wanted, nil
 }
 
 func defaultData() string {

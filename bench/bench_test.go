@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+const printed = `goos: linux
+cpu: Some-4 Processor
+BenchmarkWrite/writers=1-2         	    1173	    852514 ns/op	      1173 rows/s
+BenchmarkWrite500Rows/writers=4    	      12	  24000000 ns/op	     41213.5 rows/s
+BenchmarkPages/cves/after-a-report-16 	 5	 1500000 ns/op
+BenchmarkLook/first-2  1  9 ns/op  250000000 cpu-ns/op
+PASS
+ok  	thatch/node/quorum	5.1s
+`
+
+func TestBenchmarksAreRead(t *testing.T) {
+	results, err := parseBench([]byte(printed))
+	if err != nil || len(results) != 4 {
+		t.Fatalf("%d results, %v", len(results), err)
+	}
+	rows := append(writeRows(results[:2], 1000), complianceRows(results[2:3])...)
+	rows = append(rows, scanRows(results[3:])...)
+	want := []row{
+		{"write, durable, single writes, writers: 1", "1173/s", "1000 flushes/s of the disk alone", "one voter; 853µs each"},
+		{"write, durable, rows in batches of 500, writers: 4", "41214/s", "", "one voter; 24ms each"},
+		{"compliance, page of cves", "1.50 ms", "aim: under 20 ms", "one computer reported since the last one"},
+		{"scan of 5,000 updates, first round", "250.00 ms CPU", "aim: 500 ms CPU", "reads the rules' log"},
+	}
+	for i := range want {
+		if rows[i] != want[i] {
+			t.Errorf("row %d is %q, want %q", i, rows[i], want[i])
+		}
+	}
+}
+
+func TestDamagedFigureIsAnError(t *testing.T) {
+	_, err := parseBench([]byte("BenchmarkX-2 1 many ns/op\n"))
+	if err == nil || !strings.Contains(err.Error(), `"many"`) {
+		t.Errorf("a figure that is none: %v", err)
+	}
+	if results, err := parseBench([]byte("Benchmark\nBenchmarkX-2 FAIL\n")); err != nil || len(results) != 0 {
+		t.Errorf("lines without figures: %v, %v", results, err)
+	}
+}
+
+func TestNamesLoseTheProcessorsAlone(t *testing.T) {
+	for given, want := range map[string]string{
+		"BenchmarkA-2": "A", "BenchmarkA": "A", "BenchmarkA/b-c": "A/b-c", "BenchmarkA/b-c-16": "A/b-c", "BenchmarkA/n=1-1-8": "A/n=1-1",
+	} {
+		if got := plainName(given); got != want {
+			t.Errorf("%s is %s, want %s", given, got, want)
+		}
+	}
+}
+
+func TestMedian(t *testing.T) {
+	given := []time.Duration{5, 1, 3}
+	if got := median(given); got != 3 || given[0] != 5 {
+		t.Errorf("median %d of %v", got, given)
+	}
+	if got := median([]time.Duration{7}); got != 7 {
+		t.Errorf("median of one is %d", got)
+	}
+}
+
+func TestImportRowsTellTheLargestPeak(t *testing.T) {
+	rows := importRows([]imported{
+		{wall: 2 * time.Second, peer: time.Second, use: usage{cpu: time.Second, peak: 90 << 20}},
+		{wall: time.Second, peer: time.Second, use: usage{cpu: time.Second, peak: 120 << 20}},
+		{wall: 3 * time.Second, peer: 2 * time.Second, use: usage{cpu: time.Second, peak: 80 << 20}},
+	}, 15)
+	if rows[0].Figure != "2.000 s" || rows[0].Peer != "xmllint 1.000 s" || rows[2].Figure != "120 MB" {
+		t.Errorf("rows %q", rows)
+	}
+}
+
+// What cannot be measured says why, the rest is measured, and the command fails.
+func TestWhatCannotBeMeasuredSaysWhy(t *testing.T) {
+	kept := measures
+	defer func() { measures = kept }()
+	broken := errors.New("the disk is out")
+	ran := 0
+	measures = []measure{
+		{"one", func(context.Context, settings) ([]row, error) { return nil, broken }},
+		{"two", func(context.Context, settings) ([]row, error) {
+			ran++
+			return []row{{Name: "second", Figure: "7 s"}}, nil
+		}},
+	}
+	var out strings.Builder
+	if err := run(t.Context(), &out, "", settings{}); err == nil {
+		t.Error("a failed measurement is no error")
+	}
+	if text := out.String(); !strings.Contains(text, "the disk is out") || !strings.Contains(text, "7 s") {
+		t.Errorf("printed:\n%s", text)
+	}
+	if err := run(t.Context(), &out, "two", settings{}); err != nil || ran != 2 {
+		t.Errorf("one alone: %v, ran %d times", err, ran)
+	}
+	if err := run(t.Context(), &out, "two,three", settings{}); err == nil || !strings.Contains(err.Error(), "three") {
+		t.Errorf("a benchmark that is none: %v", err)
+	}
+}
+
+func TestImportWithoutFilesSaysSo(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := benchImport(t.Context(), settings{data: dir, rounds: 1}); err == nil || !strings.Contains(err.Error(), dir) {
+		t.Errorf("an empty folder: %v", err)
+	}
+}
+
+func TestUsageOfThisProcess(t *testing.T) {
+	if _, err := os.Stat("/proc/self/status"); err != nil {
+		t.Skip("skipped: no /proc")
+	}
+	use, err := usageOf(os.Getpid())
+	if err != nil || use.peak < 1<<20 || use.cpu < 0 {
+		t.Errorf("%+v, %v", use, err)
+	}
+	if _, err := usageOf(-1); err == nil {
+		t.Error("a process that is none has a usage")
+	}
+}
+
+func TestFlushes(t *testing.T) {
+	if rate, err := flushes(t.Context(), time.Millisecond); err != nil || rate <= 0 {
+		t.Errorf("%f flushes/s, %v", rate, err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := flushes(ended, time.Hour); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+}
