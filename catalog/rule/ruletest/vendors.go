@@ -81,4 +81,3 @@ func LikeMSRC(i int) (applicable, installed *rule.Rule) {
 			rule.Test(rule.Hotfix, "KB", fmt.Sprint(4400000+i), "Product", "11568"),
 		}}
 }
-
