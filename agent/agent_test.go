@@ -655,12 +655,12 @@ func TestSupersededGivesWay(t *testing.T) {
 		s.node.Order([]agentapi.AssignedPolicy{p})
 		return s, old, next
 	}
-	s, old, next := build(true, true)
+	s, _, next := build(true, true)
 	s.round()
 	s.ran("next.exe /S")
 	s.expect(next, agentapi.Installed, "")
 
-	s, old, next = build(false, true)
+	s, old, next := build(false, true)
 	s.round()
 	s.ran("old.exe /S")
 	s.expect(old, agentapi.Installed, "")
