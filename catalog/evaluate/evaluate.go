@@ -86,8 +86,9 @@ type Verdict struct {
 // Scan judges every update of a catalog by the facts of one computer. Updates that do not apply are left out; so are
 // withdrawn ones and mere detectors, and what is not published as of the view's day.
 //
-// Where rules say that an update is not installed, the updates that surely are have the last word: one of them may
-// hold it (see supersedence.View.Holds), as a hotpatch does that the revision of Windows does not show.
+// Where rules say that an update is not installed, those that the revision of Windows shows have the last word: one of
+// them may hold it (see supersedence.View.Holds), as a hotpatch does, whose revision is lower than that of the
+// cumulative update for which it stands.
 func Scan(facts *rule.Facts, updates Updates, view *supersedence.View) []Verdict {
 	c := &scan{evaluator: rule.NewEvaluator(facts, view), others: make(map[string]*catalog.Update), answers: make(map[string]rule.Verdict)}
 	var verdicts []Verdict
@@ -105,7 +106,7 @@ func Scan(facts *rule.Facts, updates Updates, view *supersedence.View) []Verdict
 	for i := range verdicts {
 		c.prerequisites(&verdicts[i])
 	}
-	reconsider(verdicts, view)
+	c.reconsider(verdicts, view)
 	return slices.DeleteFunc(verdicts, func(v Verdict) bool { return v.State == NotApplicable })
 }
 
@@ -210,11 +211,13 @@ func judge(e *rule.Evaluator, id string, u *catalog.Update) Verdict {
 	return v
 }
 
-// reconsider asks of every update that is needed, or cannot be told, whether one that surely is installed holds it.
-func reconsider(verdicts []Verdict, view *supersedence.View) {
+// reconsider asks of every update that is needed, or cannot be told, whether one that the revision of Windows shows to
+// be installed holds it. (Of hotfixes the rules themselves have asked that. What they found satisfied otherwise, such as
+// a rollup by the other path, does not count here: it is not itself installed.)
+func (c *scan) reconsider(verdicts []Verdict, view *supersedence.View) {
 	var installed []string
 	for i := range verdicts {
-		if u := verdicts[i].Update; verdicts[i].State == Installed && u.KB != "" {
+		if u := verdicts[i].Update; verdicts[i].State == Installed && u.KB != "" && c.byRevision(u.Installed) {
 			installed = append(installed, u.KB)
 		}
 	}
@@ -232,6 +235,17 @@ func reconsider(verdicts []Verdict, view *supersedence.View) {
 			v.State, v.By, v.Reason = Installed, by, ""
 		}
 	}
+}
+
+// byRevision says whether a rule asks for a revision of Windows, and the computer has it.
+func (c *scan) byRevision(r *rule.Rule) bool {
+	if r == nil {
+		return false
+	}
+	if r.Op == rule.WindowsBuild && r.With["Revision"] != "" {
+		return c.evaluator.Evaluate(r).Answer == rule.True
+	}
+	return slices.ContainsFunc(r.Rules, c.byRevision)
 }
 
 // without leaves the KB itself out: another product of it may be installed where this one is not.

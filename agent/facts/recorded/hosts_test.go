@@ -39,7 +39,20 @@ func (c *imported) all() iter.Seq2[string, *catalog.Update] {
 	}
 }
 
+// catalogs are those imported already: no test changes one.
+var catalogs = make(map[string]*imported)
+
 func importAll(t testing.TB, from string) *imported {
+	t.Helper()
+	if c := catalogs[from]; c != nil {
+		return c
+	}
+	c := importNow(t, from)
+	catalogs[from] = c
+	return c
+}
+
+func importNow(t testing.TB, from string) *imported {
 	t.Helper()
 	var sink importertest.Memory
 	if _, err := importer.Run(context.Background(), &msrc.Source{}, &sink, importer.Request{From: from}, nil); err != nil {
@@ -170,6 +183,22 @@ func TestSupersededOnesOnlyWithAll(t *testing.T) {
 				t.Errorf("%+v", m)
 			}
 		}
+	}
+}
+
+// Windows 7 on the path of Security Only, all of them and none for Internet Explorer: that is what it misses, by either
+// way.
+func TestSecurityOnlyAndInternetExplorer(t *testing.T) {
+	c := importAll(t, ringtest.Data(t, "msrc"))
+	seven := tongues["italian 7"]
+	seven.pc = "x64-based PC"
+	r := c.evaluate(t, []byte(seven.write(strings.Fields("4012212 4467106 4471328 4480960 4486564"))), nil, "2019-03-06", false)
+	if got := kbsOf(r); !slices.Equal(got, []string{"KB4486474 on 10486-10048", "KB4486563 on 10486-10048"}) {
+		t.Errorf("missing %v", got)
+	}
+	r = c.evaluate(t, []byte(seven.write(strings.Fields("4012212 4467106 4471328 4480960 4486564 4486474"))), nil, "2019-03-06", false)
+	if got := kbsOf(r); len(got) != 0 {
+		t.Errorf("with Internet Explorer's: missing %v", got)
 	}
 }
 
