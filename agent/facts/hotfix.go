@@ -71,7 +71,7 @@ type heads interface {
 // readHotfixes lists the KBs that are installed: component packages, and entries under Uninstall of both views. The
 // list is complete where the component store could be read, and every installed cumulative update told its KB.
 func readHotfixes(reg rule.Registry, manifests heads) *rule.Hotfixes {
-	found := &rule.Hotfixes{}
+	found := &rule.Hotfixes{KBs: []string{}}
 	packages, exists, err := reg.Subkeys(rule.Native, cbsPackages)
 	found.Complete = exists && err == nil
 	for _, name := range packages {

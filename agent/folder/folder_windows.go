@@ -13,14 +13,21 @@ import (
 // program's data let every user read.
 const private = "D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)"
 
-// MakePrivate makes the folder; one that it finds is left as it is.
+// MakePrivate makes the folder with its parents where it is missing, and its own whoever made it: the folders above let
+// every user make one there first. A folder of an ordinary user, who may not give it away, stays the user's.
 func MakePrivate(dir string) error {
-	if _, err := os.Stat(dir); err == nil {
-		return nil
-	}
+	_, missing := os.Stat(dir)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
+	err := protect(dir)
+	if err != nil && missing == nil {
+		return nil
+	}
+	return err
+}
+
+func protect(dir string) error {
 	descriptor, err := windows.SecurityDescriptorFromString(private)
 	if err != nil {
 		return fmt.Errorf("who may read it: %w", err)
@@ -33,6 +40,12 @@ func MakePrivate(dir string) error {
 	if err := windows.SetNamedSecurityInfo(dir, windows.SE_FILE_OBJECT, what, nil, nil, list, nil); err != nil {
 		return fmt.Errorf("who may read it: %w", err)
 	}
+	administrators, err := windows.CreateWellKnownSid(windows.WinBuiltinAdministratorsSid)
+	if err != nil {
+		return fmt.Errorf("whose it is: %w", err)
+	}
+	// Only administrators may do this, and only then is there something to guard.
+	_ = windows.SetNamedSecurityInfo(dir, windows.SE_FILE_OBJECT, windows.OWNER_SECURITY_INFORMATION, administrators, nil, nil, nil)
 	return nil
 }
 
