@@ -28,6 +28,11 @@ func (s *server) report(r *http.Request, who caller, q agentapi.ReportRequest) (
 		return nil, err
 	}
 	answer.Counter, answer.Resend = taken.Counter, taken.Resend
+	if len(q.Installed.Add)+len(q.States) > 0 && !taken.Resend {
+		if err := s.node.Policies.GiveBack(r.Context(), who.ID); err != nil {
+			s.log.Warn("a turn was not given back; it ends by itself", "computer", who.ID, "error", err)
+		}
+	}
 	return answer, nil
 }
 

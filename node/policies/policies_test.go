@@ -401,6 +401,38 @@ func TestTurns(t *testing.T) {
 	}
 }
 
+func TestTurnIsGivenBackAtOnce(t *testing.T) {
+	s := newSite(t)
+	n := s.number(t, "u1")
+	p := s.create(t, policies.Draft{Name: "p", Bulletins: []string{"b1"}, Plan: &policy.Plan{When: "asap", Simultaneous: 1}})
+	first, second := s.computer(t, "first", "de", []uint32{n}, nil), s.computer(t, "second", "de", []uint32{n}, nil)
+	if s.assigned(t, first.ID).Waits || !s.assigned(t, second.ID).Waits {
+		t.Fatal("the first does not go first")
+	}
+	if err := s.GiveBack(t.Context(), first.ID); err != nil {
+		t.Fatal(err)
+	}
+	if !s.assigned(t, second.ID).Waits {
+		t.Error("a turn is taken from a computer that still has something to install")
+	}
+	s.report(t, first.ID, computers.Report{Base: 1, Installed: computers.Change{Add: []uint32{n}}})
+	if err := s.GiveBack(t.Context(), first.ID); err != nil {
+		t.Fatal(err)
+	}
+	if s.assigned(t, second.ID).Waits {
+		t.Error("the first is done, and the second still waits")
+	}
+	if err := s.Delete(t.Context(), p.ID, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.GiveBack(t.Context(), second.ID); err != nil {
+		t.Error(err)
+	}
+	if err := s.GiveBack(t.Context(), "nobody"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("nobody gives a turn back: %v", err)
+	}
+}
+
 func TestTurnEndsInTheEnd(t *testing.T) {
 	s := newSite(t)
 	n := s.number(t, "u1")

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"thatch/node/computers"
@@ -31,16 +32,9 @@ func (r *Room) turn(ctx context.Context, m *computers.Member, c *chosen, windows
 		return err
 	}
 	now := r.cfg.Now()
-	wants := false
-	for _, pick := range c.Choices {
-		wants = wants || pick.missing && pick.Held
-	}
-	switch {
+	switch wants := c.wants(); {
 	case !wants && !granted.IsZero():
-		return r.writeTurn(ctx, "give a turn back", store.Statement{
-			SQL:  `DELETE FROM policy_turn WHERE policy = ? AND computer = ?`,
-			Args: []any{c.order.ID, int64(m.Number)},
-		})
+		return r.writeTurn(ctx, "give a turn back", giveBack(c.order.ID, m.Number))
 	case !wants:
 		return nil
 	case until.After(now):
@@ -63,6 +57,72 @@ func (r *Room) turn(ctx context.Context, m *computers.Member, c *chosen, windows
 	}
 	c.Wait = err != nil
 	return err
+}
+
+// wants says whether there is something to install.
+func (c *chosen) wants() bool {
+	return slices.ContainsFunc(c.Choices, func(pick choice) bool { return pick.missing && pick.Held })
+}
+
+func giveBack(policy string, computer uint32) store.Statement {
+	return store.Statement{SQL: `DELETE FROM policy_turn WHERE policy = ? AND computer = ?`, Args: []any{policy, int64(computer)}}
+}
+
+// GiveBack ends the turns of a computer that has nothing left to install, so that the next one need not wait until it
+// asks again. It is called when a computer reported; without turns it costs one query.
+func (r *Room) GiveBack(ctx context.Context, computer string) error {
+	m := r.cfg.Computers.Member(computer)
+	if m == nil {
+		return store.NotFound("computer", computer)
+	}
+	held, err := r.turnsOf(ctx, m.Number)
+	if err != nil || len(held) == 0 {
+		return err
+	}
+	o, err := r.load(ctx)
+	if err != nil {
+		return err
+	}
+	list, err := r.choose(ctx, o, m)
+	if err == nil {
+		err = r.findHeld(ctx, list)
+	}
+	if err != nil {
+		return err
+	}
+	var statements []store.Statement
+	for _, policy := range held {
+		at := slices.IndexFunc(list, func(c chosen) bool { return c.order.ID == policy })
+		if at < 0 || !list[at].wants() {
+			statements = append(statements, giveBack(policy, m.Number))
+		}
+	}
+	if len(statements) == 0 {
+		return nil
+	}
+	return r.writeTurn(ctx, "give turns back", statements...)
+}
+
+func (r *Room) turnsOf(ctx context.Context, computer uint32) (held []string, err error) {
+	err = r.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
+		rows, err := tx.QueryContext(ctx, `SELECT policy FROM policy_turn WHERE computer = ?`, computer)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var policy string
+			if err := rows.Scan(&policy); err != nil {
+				return err
+			}
+			held = append(held, policy)
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the turns of computer %d: %w", computer, err)
+	}
+	return held, nil
 }
 
 // takeTurn takes a turn when fewer than limit are taken. The statements are judged where they are applied, so that two
@@ -108,7 +168,7 @@ func (r *Room) writeTurn(ctx context.Context, reason string, statements ...store
 	return nil
 }
 
-// Turns is how many computers have their turn in a policy now.
+// turns is how many computers have their turn in a policy now.
 func (r *Room) turns(ctx context.Context, policy string) (taken int, err error) {
 	err = r.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
 		return tx.QueryRowContext(ctx, `SELECT count(*) FROM policy_turn WHERE policy = ? AND until > ?`, policy, stampTurn(r.cfg.Now())).

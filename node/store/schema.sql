@@ -355,3 +355,4 @@ CREATE TABLE policy_turn (
   until      TEXT NOT NULL,            -- whoever has not finished by then loses the turn
   PRIMARY KEY (policy, computer)
 ) WITHOUT ROWID;
+CREATE INDEX policy_turn_computer ON policy_turn (computer);

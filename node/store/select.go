@@ -28,12 +28,12 @@ func Select[T any](q Query, rows []T, columns []Column[T]) (page []T, total int,
 			fit = append(fit, row)
 		}
 	}
+	from := min(max(q.Offset, 0), len(fit))
 	if q.Sort != "" {
-		if err := order(fit, q, columns); err != nil {
+		if err := order(fit, q, columns, from+q.Rows()); err != nil {
 			return nil, 0, err
 		}
 	}
-	from := min(max(q.Offset, 0), len(fit))
 	return fit[from:min(from+q.Rows(), len(fit))], len(fit), nil
 }
 
@@ -171,27 +171,50 @@ func parseBool(text string) (bool, error) {
 	return strconv.ParseBool(text)
 }
 
-func order[T any](rows []T, q Query, columns []Column[T]) error {
+// order brings the first rows of the order asked for to the front: lists of fifty thousand are sorted between two
+// requests, for a page of a hundred.
+func order[T any](rows []T, q Query, columns []Column[T], first int) error {
 	c, err := column(q.Sort, columns)
 	if err != nil {
 		return err
 	}
-	// A value is asked for once a row: lists of fifty thousand are sorted between two requests.
-	keyed := make([]keyedRow[T], len(rows))
-	for at, row := range rows {
-		keyed[at] = keyOf(c.Value(row), row, at)
-	}
-	slices.SortFunc(keyed, func(a, b keyedRow[T]) int {
-		order := cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.folded, b.folded), cmp.Compare(a.text, b.text))
+	compare := func(a, b keyedRow[T]) int {
+		order := a.compare(&b)
 		if q.Descending {
 			order = -order
 		}
-		return cmp.Or(order, cmp.Compare(a.at, b.at))
-	})
+		if order == 0 {
+			return cmp.Compare(a.at, b.at)
+		}
+		return order
+	}
+	var keyed []keyedRow[T]
+	for at, row := range rows {
+		keyed = append(keyed, keyOf(c.Value(row), row, at)) // a value is asked for once a row
+	}
+	if first < len(rows)/4 {
+		keyed = leading(keyed, first, compare)
+	} else {
+		slices.SortFunc(keyed, compare)
+	}
 	for at := range keyed {
 		rows[at] = keyed[at].row
 	}
 	return nil
+}
+
+// leading returns the first rows in order.
+func leading[R any](rows []R, first int, compare func(a, b R) int) []R {
+	best := make([]R, 0, first+1)
+	for _, row := range rows {
+		if len(best) == first && (first == 0 || compare(row, best[first-1]) >= 0) {
+			continue
+		}
+		at, _ := slices.BinarySearchFunc(best, row, compare)
+		best = slices.Insert(best, at, row)
+		best = best[:min(len(best), first)]
+	}
+	return best
 }
 
 // keyedRow is a row with what it is sorted by; at is its place before.
@@ -200,6 +223,16 @@ type keyedRow[T any] struct {
 	folded, text string
 	row          T
 	at           int
+}
+
+func (k *keyedRow[T]) compare(other *keyedRow[T]) int {
+	switch {
+	case k.number != other.number:
+		return cmp.Compare(k.number, other.number)
+	case k.folded != other.folded:
+		return cmp.Compare(k.folded, other.folded)
+	}
+	return cmp.Compare(k.text, other.text)
 }
 
 func keyOf[T any](value any, row T, at int) keyedRow[T] {

@@ -160,3 +160,30 @@ func TestSelectPages(t *testing.T) {
 		}
 	})
 }
+
+// A page of a large list is what sorting all of it would give.
+func TestSelectLeadingRows(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		rows := rapid.SliceOfN(rapid.IntRange(0, 30), 0, 200).Draw(t, "rows")
+		q := store.Query{Sort: "n", Descending: rapid.Bool().Draw(t, "descending"), Offset: rapid.IntRange(0, 20).Draw(t, "offset"), Limit: rapid.IntRange(1, 20).Draw(t, "limit")}
+		type row struct{ n, at int }
+		var list []row
+		for at, n := range rows {
+			list = append(list, row{n, at})
+		}
+		page, total, err := store.Select(q, list, []store.Column[row]{{Name: "n", Value: func(r row) any { return r.n }}})
+		if err != nil || total != len(rows) {
+			t.Fatal(total, err)
+		}
+		slices.SortStableFunc(list, func(a, b row) int {
+			if q.Descending {
+				return b.n - a.n
+			}
+			return a.n - b.n
+		})
+		from := min(q.Offset, len(list))
+		if want := list[from:min(from+q.Limit, len(list))]; !slices.Equal(page, want) {
+			t.Fatalf("page %v, want %v", page, want)
+		}
+	})
+}
