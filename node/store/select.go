@@ -188,7 +188,7 @@ func order[T any](rows []T, q Query, columns []Column[T], first int) error {
 		}
 		return order
 	}
-	var keyed []keyedRow[T]
+	keyed := make([]keyedRow[T], 0, len(rows))
 	for at, row := range rows {
 		keyed = append(keyed, keyOf(c.Value(row), row, at)) // a value is asked for once a row
 	}
