@@ -11,6 +11,7 @@ import (
 
 	"thatch/node/quorum"
 	"thatch/node/store"
+	"thatch/node/store/storetest"
 )
 
 // The rows are those of the baselines: an id and five texts of about 40 bytes.
@@ -35,9 +36,12 @@ func benchBatch(rows int) store.Batch {
 }
 
 // benchWrite has a number of writers write batches of so many rows, each durable before the next.
-func benchWrite(b *testing.B, writers, rows int) {
-	n := started(b, b.TempDir(), quorum.Tuning{SegmentBytes: 16 << 20})
-	n.write(b, store.Batch{Actor: "bench", Reason: "table", Statements: []store.Statement{{SQL: benchTable}}})
+func benchWrite(b *testing.B, w store.Writer, writers, rows int) {
+	b.Helper()
+	table := store.Batch{Actor: "bench", Reason: "table", Statements: []store.Statement{{SQL: benchTable}}}
+	if _, err := w.Write(b.Context(), table); err != nil {
+		b.Fatal(err)
+	}
 	batch := benchBatch(rows)
 	var left atomic.Int64
 	left.Store(int64(b.N))
@@ -46,7 +50,7 @@ func benchWrite(b *testing.B, writers, rows int) {
 	for range writers {
 		all.Go(func() {
 			for left.Add(-1) >= 0 {
-				if applied, err := n.q.Write(b.Context(), batch); err != nil || applied.Err() != nil {
+				if applied, err := w.Write(b.Context(), batch); err != nil || applied.Err() != nil {
 					b.Error(err, applied.Err())
 					return
 				}
@@ -58,14 +62,29 @@ func benchWrite(b *testing.B, writers, rows int) {
 	b.ReportMetric(float64(b.N*rows)/b.Elapsed().Seconds(), "rows/s")
 }
 
+func one(b *testing.B) store.Writer {
+	return started(b, b.TempDir(), quorum.Tuning{SegmentBytes: 16 << 20}).q
+}
+
+// three is the leader of three voters in this process, each with its own log and file on the same disk.
+func three(b *testing.B) store.Writer {
+	return storetest.NewSite(b, 3, quorum.Tuning{SegmentBytes: 16 << 20, Heartbeat: time.Second}).Leader().Quorum
+}
+
 func BenchmarkWrite(b *testing.B) {
 	for _, writers := range []int{1, 16, 64} {
-		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) { benchWrite(b, writers, 1) })
+		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) { benchWrite(b, one(b), writers, 1) })
 	}
 }
 
 func BenchmarkWrite500Rows(b *testing.B) {
 	for _, writers := range []int{1, 4} {
-		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) { benchWrite(b, writers, 500) })
+		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) { benchWrite(b, one(b), writers, 500) })
+	}
+}
+
+func BenchmarkWriteThreeVoters(b *testing.B) {
+	for _, writers := range []int{1, 16, 64} {
+		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) { benchWrite(b, three(b), writers, 1) })
 	}
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // Forwarder carries an encoded batch to the node that leads, whose Accept answers. An error that wraps ErrNotLeader
-// says that the other did not take it.
+// says that the other did not take it; with any other, what became of the batch is taken to be unknown.
 type Forwarder interface {
 	Forward(ctx context.Context, leader Voter, encoded []byte) (store.Applied, error)
 }
@@ -71,7 +71,11 @@ func (q *Quorum) attempt(ctx, limit context.Context, encoded []byte) (store.Appl
 	if id == "" || string(id) == q.config.ID {
 		return store.Applied{}, ErrNotLeader
 	}
-	return q.config.Forward.Forward(limit, Voter{ID: string(id), Address: string(address)}, encoded)
+	applied, err := q.config.Forward.Forward(limit, Voter{ID: string(id), Address: string(address)}, encoded)
+	if err != nil && !errors.Is(err, ErrNotLeader) && !errors.Is(err, ErrUncertain) {
+		err = fmt.Errorf("%w: forwarding to node %s: %w", ErrUncertain, id, err)
+	}
+	return applied, err
 }
 
 // pause waits for the leadership to change, or a little while.

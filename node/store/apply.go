@@ -99,6 +99,7 @@ func (db *DB) apply(entries []Entry) ([]Applied, error) {
 		return nil, db.failed(fmt.Sprintf("applying index %d to %d", entries[first].Index, entries[len(entries)-1].Index), err)
 	}
 	db.committed(work)
+	db.trim()
 	return answers, nil
 }
 

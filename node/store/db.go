@@ -35,6 +35,7 @@ type Config struct {
 	Log     *slog.Logger // nil: slog.Default
 	// MaxPages bounds the file, in pages of 4096 bytes; beyond it the disk counts as full. 0: no bound.
 	MaxPages int
+	LogBytes int64 // of the write-ahead log before readers are waited for, so that it can be started over; 0: 64 MiB
 }
 
 // DB is one SQLite file: one writer beside a bounded number of readers. All methods may be used at once.
@@ -51,6 +52,8 @@ type DB struct {
 	waiters waiters
 	watches watches
 	stopped stopped
+
+	trimming trimming
 }
 
 // Open opens the file, and makes an empty one from the schema when there is none. A file of a newer schema is
@@ -62,6 +65,9 @@ func Open(ctx context.Context, config Config) (*DB, error) {
 	}
 	if db.config.Readers <= 0 {
 		db.config.Readers = 4
+	}
+	if db.config.LogBytes <= 0 {
+		db.config.LogBytes = defaultLog
 	}
 	if db.config.Log == nil {
 		db.config.Log = slog.Default()

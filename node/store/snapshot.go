@@ -27,6 +27,8 @@ func (db *DB) Snapshot(ctx context.Context, path string) (uint64, error) {
 		return 0, err
 	}
 	defer leave()
+	db.trimming.copying.Add(1)
+	defer db.trimming.copying.Add(-1)
 	index, err := db.copyTo(ctx, path)
 	if err != nil {
 		os.Remove(path)
