@@ -166,7 +166,7 @@ func (q *Quorum) settings() *raft.Config {
 	s.LocalID = raft.ServerID(q.config.ID)
 	s.HeartbeatTimeout = q.config.Tuning.Heartbeat
 	s.ElectionTimeout = q.config.Tuning.Heartbeat
-	s.LeaderLeaseTimeout = q.config.Tuning.Heartbeat / 2
+	s.LeaderLeaseTimeout = q.config.Tuning.Heartbeat * 3 / 4 // busy machines miss shorter ones
 	s.CommitTimeout = min(s.CommitTimeout, q.config.Tuning.Heartbeat/10)
 	s.BatchApplyCh = true // all writes that wait share one flush of the log
 	s.NoSnapshotRestoreOnStart = true

@@ -85,6 +85,7 @@ func TestGroupsAreUndoneTogetherAndAlone(t *testing.T) {
 		inGroup(4, broken),
 		inGroup(5, short),
 		inGroup(6, set("e", "1")), inGroup(6, some),
+		inGroup(7, some),
 	))
 	for name, want := range map[string]string{"a": "none", "b": "none", "c": "1", "d": "none", "e": "none", "kept": "1"} {
 		if got := setting(t, db, name); got != want {
@@ -96,12 +97,25 @@ func TestGroupsAreUndoneTogetherAndAlone(t *testing.T) {
 		got = append(got, fmt.Sprintf("%d/%d %v %v", c.Group, c.Statement,
 			errors.Is(c.Err(1), store.ErrConflict), errors.Is(c.Err(1), store.ErrStatement)))
 	}
-	want := "0/1 true false|2/4 true false|3/6 true false|4/7 false true|5/8 false true|6/10 true false"
+	want := "0/1 true false|2/4 true false|3/6 true false|4/7 false true|5/8 false true|6/10 true false|7/11 true false"
 	if strings.Join(got, "|") != want {
 		t.Errorf("conflicts\n%s, want\n%s", strings.Join(got, "|"), want)
 	}
 	if !errors.Is(applied.Err(), store.ErrConflict) {
 		t.Errorf("answer's error is %v", applied.Err())
+	}
+}
+
+// A single statement that touched other rows than it had to is undone, whether others share its transaction or not.
+func TestSingleStatementIsUndone(t *testing.T) {
+	db := storetest.Open(t)
+	write(t, db, batch(set("a", "1"), set("b", "1")))
+	both := store.Statement{SQL: `UPDATE setting SET value = 'x'`, Want: 1}
+	if applied := write(t, db, batch(both)); len(applied.Conflicts) != 1 || applied.Conflicts[0].Got != 2 {
+		t.Errorf("alone: %+v", applied)
+	}
+	if got := setting(t, db, "a") + setting(t, db, "b"); got != "11" {
+		t.Errorf("applied all the same: %s", got)
 	}
 }
 

@@ -51,7 +51,7 @@ func Three(t testing.TB) *Site { return NewSite(t, 3, quorum.Tuning{}) }
 func NewSite(t testing.TB, nodes int, tuning quorum.Tuning) *Site {
 	t.Helper()
 	if tuning.Heartbeat == 0 {
-		tuning.Heartbeat = 200 * time.Millisecond
+		tuning.Heartbeat = 400 * time.Millisecond
 	}
 	if tuning.SegmentBytes == 0 {
 		tuning.SegmentBytes = 1 << 20
@@ -87,7 +87,7 @@ func (s *Site) start(n *Node, voters []quorum.Voter, join bool) {
 	}
 	config := quorum.Config{
 		ID: n.ID, Dir: filepath.Join(n.Dir, "quorum"), DB: db, Transport: s.wire(n.ID), Voters: voters, Join: join,
-		Tuning: s.tuning, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Wait: 2 * time.Second,
+		Tuning: s.tuning, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Wait: 5 * time.Second,
 	}
 	if len(s.nodes) > 1 {
 		config.Forward = forwarder{s, n.ID}
