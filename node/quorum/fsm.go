@@ -196,22 +196,28 @@ func (s *snapshot) write(out io.Writer) error {
 	return err
 }
 
-// Restore implements raft.FSM: the leader sent a snapshot because this node is further behind than its log goes.
+// Restore implements raft.FSM: the leader sent a snapshot because it believes this node further behind than its log
+// goes. Where it is not, the database stays as it is, for it holds all that the snapshot holds.
 func (m *machine) Restore(in io.ReadCloser) error {
 	defer in.Close()
-	if err := m.restore(in); err != nil {
+	buffered := bufio.NewReaderSize(in, 1<<20)
+	h, err := readHeader(buffered)
+	if err == nil && h.held <= m.db.Applied() {
+		m.q.log.Info("a snapshot is not newer than the database", "applied", m.db.Applied(), "held", h.held)
+		return nil
+	}
+	if err == nil {
+		err = m.restore(h, buffered)
+	}
+	if err != nil {
 		m.q.fail(fmt.Errorf("restoring a snapshot: %w", err))
 		return err
 	}
 	return nil
 }
 
-func (m *machine) restore(in io.Reader) error {
-	buffered := bufio.NewReaderSize(in, 1<<20)
-	h, err := readHeader(buffered)
-	if err != nil {
-		return err
-	}
+// restore puts the file that follows a header in the place of the database.
+func (m *machine) restore(h header, in io.Reader) error {
 	path := m.temporary("in")
 	if err := removeOld(path); err != nil {
 		return err
@@ -221,7 +227,7 @@ func (m *machine) restore(in io.Reader) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.CopyBuffer(file, struct{ io.Reader }{buffered}, make([]byte, 1<<20))
+	_, err = io.CopyBuffer(file, struct{ io.Reader }{in}, make([]byte, 1<<20))
 	if err := errors.Join(err, file.Close()); err != nil {
 		return err
 	}

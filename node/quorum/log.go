@@ -165,16 +165,31 @@ type guardedLog struct {
 	started atomic.Bool // raft runs, in goroutines of its own
 }
 
-// IsMonotonic says whether the log may have no gaps.
-func (g *guardedLog) IsMonotonic() bool {
-	m, ok := g.logStore.(raft.MonotonicLogStore)
-	return ok && m.IsMonotonic()
-}
-
 func (g *guardedLog) StoreLog(entry *raft.Log) error { return g.StoreLogs([]*raft.Log{entry}) }
 
+// StoreLogs implements raft.LogStore. Entries that begin behind a gap follow a snapshot that holds all before them, and
+// take the place of the log.
+//
+// The log therefore is none of raft's MonotonicLogStores, although raft-wal itself allows no gaps. From such a one raft
+// removes everything when a snapshot is installed, also entries behind the snapshot that this node has acknowledged,
+// and then panics when they are to be applied. (A leader sends such a snapshot when it missed the follower's answers.)
 func (g *guardedLog) StoreLogs(entries []*raft.Log) error {
-	return g.check("writing", g.logStore.StoreLogs(entries))
+	last, err := g.LastIndex()
+	if err == nil && last > 0 && len(entries) > 0 && entries[0].Index > last+1 {
+		err = g.clear(last)
+	}
+	if err == nil {
+		err = g.logStore.StoreLogs(entries)
+	}
+	return g.check("writing", err)
+}
+
+func (g *guardedLog) clear(last uint64) error {
+	first, err := g.FirstIndex()
+	if err != nil {
+		return err
+	}
+	return g.logStore.DeleteRange(first, last)
 }
 
 func (g *guardedLog) GetLog(index uint64, entry *raft.Log) error {

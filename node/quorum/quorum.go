@@ -122,6 +122,9 @@ func (c *Config) setDefaults() {
 }
 
 func (q *Quorum) start(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	for _, dir := range []string{"log", "snapshots"} {
 		if err := os.MkdirAll(filepath.Join(q.config.Dir, dir), 0o700); err != nil {
 			return err
@@ -137,7 +140,7 @@ func (q *Quorum) start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("opening the snapshots: %w", err)
 	}
-	fresh, err := q.reconcile(ctx, snapshots)
+	fresh, err := q.reconcile(snapshots)
 	if err != nil {
 		return err
 	}

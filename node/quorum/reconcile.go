@@ -1,7 +1,6 @@
 package quorum
 
 import (
-	"context"
 	"errors"
 	"fmt"
 
@@ -17,7 +16,7 @@ var ErrAhead = errors.New("the database is ahead of the log")
 
 // reconcile makes sure that database, log and snapshot fit together before raft starts, and restores the snapshot
 // where the database lacks what the log no longer has. Fresh: there is neither log nor snapshot nor anything applied.
-func (q *Quorum) reconcile(ctx context.Context, snapshots raft.SnapshotStore) (fresh bool, err error) {
+func (q *Quorum) reconcile(snapshots raft.SnapshotStore) (fresh bool, err error) {
 	first, err := q.logs.FirstIndex()
 	if err != nil {
 		return false, fmt.Errorf("reading the log: %w", err)
@@ -32,7 +31,7 @@ func (q *Quorum) reconcile(ctx context.Context, snapshots raft.SnapshotStore) (f
 	}
 	applied := q.config.DB.Applied()
 	if len(all) > 0 {
-		return false, q.fitSnapshot(ctx, snapshots, all[0], first, last)
+		return false, q.fitSnapshot(snapshots, all[0], first, last)
 	}
 	switch {
 	case last == 0 && applied == 0:
@@ -48,7 +47,7 @@ func (q *Quorum) reconcile(ctx context.Context, snapshots raft.SnapshotStore) (f
 
 // fitSnapshot is reconcile where there is a snapshot. It is opened, which reads all of it, only where its index alone
 // does not tell enough.
-func (q *Quorum) fitSnapshot(ctx context.Context, snapshots raft.SnapshotStore, meta *raft.SnapshotMeta, first, last uint64) error {
+func (q *Quorum) fitSnapshot(snapshots raft.SnapshotStore, meta *raft.SnapshotMeta, first, last uint64) error {
 	if first > meta.Index+1 {
 		return fmt.Errorf("the log begins at %d, the last snapshot ends at %d, and there is %w between them: "+
 			"join the node to its site anew, or restore a backup", first, meta.Index, ErrNoSnapshot)
@@ -67,7 +66,7 @@ func (q *Quorum) fitSnapshot(ctx context.Context, snapshots raft.SnapshotStore, 
 		return fmt.Errorf("snapshot %s: %w", meta.ID, err)
 	}
 	if applied < h.label {
-		if err := q.restoreAtStart(ctx, snapshots, meta.ID); err != nil {
+		if err := q.fsm.restore(h, in); err != nil {
 			return fmt.Errorf("restoring snapshot %s: %w", meta.ID, err)
 		}
 		applied = q.config.DB.Applied()
@@ -81,16 +80,4 @@ func (q *Quorum) fitSnapshot(ctx context.Context, snapshots raft.SnapshotStore, 
 func (q *Quorum) ahead(held uint64) error {
 	return fmt.Errorf("%w: database %s holds index %d, the log in %s ends at %d, lost or damaged: put it back, or restore a backup",
 		ErrAhead, q.config.DB.Path(), q.config.DB.Applied(), q.config.Dir, held)
-}
-
-func (q *Quorum) restoreAtStart(ctx context.Context, snapshots raft.SnapshotStore, id string) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	_, in, err := snapshots.Open(id)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	return q.fsm.restore(in)
 }

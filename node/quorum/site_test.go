@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/hashicorp/raft"
 
 	"thatch/node/quorum"
 	"thatch/node/store"
@@ -219,5 +223,60 @@ func TestSnapshotsAreMadeBySize(t *testing.T) {
 	if got := storetest.Value(t, site, 0, `SELECT version FROM setting`); got != "200" {
 		t.Errorf("%s of 200 writes", got)
 	}
+	site.Equal()
+}
+
+// A leader that missed the answers of a follower sends it a snapshot older than what the follower has: nothing that it
+// acknowledged may be lost, in its log or in its database.
+func TestSnapshotOlderThanTheFollowerTakesNothingAway(t *testing.T) {
+	site := storetest.NewSite(t, 3, quorum.Tuning{TrailingBytes: 1})
+	for i := range 20 {
+		write(t, site, fmt.Sprint("before ", i))
+	}
+	leader := site.Leader()
+	follower := (number(leader) + 1) % 3
+	if err := leader.Quorum.Snapshot(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 20 {
+		write(t, site, fmt.Sprint("after ", i))
+	}
+	site.Equal()
+	snapshots, err := raft.NewFileSnapshotStore(filepath.Join(leader.Dir, "quorum", "snapshots"), 1, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := snapshots.List()
+	if err != nil || len(all) == 0 {
+		t.Fatalf("%d snapshots, %v", len(all), err)
+	}
+	meta, data, err := snapshots.Open(all[0].ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer data.Close()
+	status, target := leader.Quorum.Status(), site.Node(follower)
+	request := raft.InstallSnapshotRequest{
+		RPCHeader:       raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(leader.ID), Addr: []byte(leader.ID)},
+		SnapshotVersion: meta.Version, Term: status.Term, Leader: []byte(leader.ID),
+		LastLogIndex: meta.Index, LastLogTerm: meta.Term, Size: meta.Size,
+		Configuration: raft.EncodeConfiguration(meta.Configuration), ConfigurationIndex: meta.ConfigurationIndex,
+	}
+	before := target.DB.Applied()
+	var response raft.InstallSnapshotResponse
+	if err := site.Wire(number(leader)).InstallSnapshot(raft.ServerID(target.ID), raft.ServerAddress(target.ID), &request, &response, data); err != nil {
+		t.Fatal(err)
+	}
+	if !response.Success || meta.Index >= before {
+		t.Fatalf("snapshot of index %d at %d: %+v", meta.Index, before, response)
+	}
+	if now := target.DB.Applied(); now < before {
+		t.Errorf("the database went from index %d back to %d", before, now)
+	}
+	write(t, site, "last")
+	site.Equal()
+	// What it acknowledged is still in its log: it can be started from that alone.
+	site.Stop(follower)
+	site.Start(follower)
 	site.Equal()
 }

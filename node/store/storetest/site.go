@@ -118,6 +118,13 @@ func (s *Site) wire(id string) raft.Transport {
 	return wire
 }
 
+// Wire is the transport of a node that runs.
+func (s *Site) Wire(i int) *raft.InmemTransport {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.wires[s.nodes[i].ID]
+}
+
 // forwarder carries writes of one node to the others.
 type forwarder struct {
 	site *Site
