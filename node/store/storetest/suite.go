@@ -134,8 +134,14 @@ func groupsUndone(t *testing.T, s Subject) {
 	some := store.Statement{SQL: `UPDATE setting SET value = 'y' WHERE name = 'kept'`, Want: store.NoRows}
 	b := Batch()
 	for n, group := range [][]store.Statement{
-		{Set("g0", "1"), missing, Set("g0b", "1")}, {Set("g1", "1")}, {unique}, {Set("g3", "1"), unique}, {broken},
-		{Set("g5", "1"), some}, {some}, {some, Set("g7", "1")},
+		{Set("g0", "1"), missing, Set("g0b", "1")},
+		{Set("g1", "1")},
+		{unique},
+		{Set("g3", "1"), unique},
+		{broken},
+		{Set("g5", "1"), some},
+		{some},
+		{some, Set("g7", "1")},
 	} {
 		b.Statements = append(b.Statements, in(n, group...)...)
 	}
