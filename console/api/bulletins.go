@@ -41,7 +41,7 @@ func bulletinRoutes(n *node.Node) []Route {
 		},
 		{
 			Method: "GET", Path: "/bulletin-groups", Scope: identity.Viewer, Summary: "Bulletins counted by the values of a column",
-			Columns: bulletins.Columns(), Query: []Param{{"by", "string", "column to group by"}}, Do: Get(bulletinGroups),
+			Columns: bulletins.Columns(), Query: []Param{{"by", "string", "column to group by"}}, Needs: []string{"by"}, Do: Get(bulletinGroups),
 		},
 		{
 			Method: "GET", Path: "/bulletins/{id}", Scope: identity.Viewer, Summary: "A bulletin with its updates and vulnerabilities",
@@ -92,7 +92,7 @@ func stagingRoutes(n *node.Node) []Route {
 		},
 		{
 			Method: "GET", Path: "/staging", Scope: identity.Viewer, Summary: "How bulletins stand",
-			Query: []Param{{"bulletin", "string", "id or name; may be repeated"}},
+			Query: []Param{{"bulletin", "string", "id or name; may be repeated"}}, Needs: []string{"bulletin"},
 			Do: Get(func(c *Call) (StageAnswer, error) {
 				ids, err := find(c, c.r.URL.Query()["bulletin"])
 				if err != nil {

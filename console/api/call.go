@@ -95,8 +95,14 @@ func positive(text string, absent int) (int, error) {
 	return n, nil
 }
 
-// checkArgs refuses query parameters that the route does not know, so that a misspelt filter is not ignored.
+// checkArgs refuses query parameters that the route does not know, so that a misspelt filter is not ignored, and calls
+// without those that it needs.
 func (c *Call) checkArgs() error {
+	for _, name := range c.route.Needs {
+		if c.Arg(name) == "" {
+			return store.Invalid("the parameter %q is missing", name)
+		}
+	}
 	for name := range c.r.URL.Query() {
 		if !slices.Contains(c.route.parameters(), name) {
 			return store.Invalid("there is no parameter %q here; there are: %s", name,

@@ -408,6 +408,15 @@ func TestOpenAPIDescribesEveryRoute(t *testing.T) {
 			t.Errorf("%s: not described, or without a summary", where)
 			continue
 		}
+		seen := map[string]bool{}
+		parameters, _ := op["parameters"].([]any)
+		for _, p := range parameters {
+			name, _ := p.(map[string]any)["name"].(string)
+			if seen[name] {
+				t.Errorf("%s: two parameters are called %s", where, name)
+			}
+			seen[name] = true
+		}
 		id, _ := op["operationId"].(string)
 		if other := ids[id]; other != "" {
 			t.Errorf("%s and %s share the operation id %s", where, other, id)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -72,11 +73,14 @@ func operationID(route *Route) string {
 
 func jsonContent(schema object) object { return object{"application/json": object{"schema": schema}} }
 
+// columnText describes the parameter of a list's column.
+const columnText = "only rows with this value; also !x, a,b, x*, >x, <x"
+
 func parameters(route *Route) []any {
 	list := []any{}
 	add := func(name, in, kind, text string) {
 		list = append(list, object{
-			"name": name, "in": in, "required": in == "path",
+			"name": name, "in": in, "required": in == "path" || slices.Contains(route.Needs, name),
 			"schema": object{"type": kind}, "description": text,
 		})
 	}
@@ -89,7 +93,7 @@ func parameters(route *Route) []any {
 		add("page", "query", "integer", "from 1")
 		add("limit", "query", "integer", "rows per page, "+strconv.Itoa(defaultPage)+" by default")
 		for _, name := range route.Columns {
-			add(name, "query", "string", "only rows with this value; also !x, a,b, x*, >x, <x")
+			add(name, "query", "string", columnText)
 		}
 	}
 	for _, p := range route.Query {

@@ -30,7 +30,7 @@ var (
 	enrolmentColumns = rows.Columns{
 		From: `id, name, computer_group, use_limit, used, expires, created, created_by, revoked FROM enrolment_token`,
 		Names: map[string]string{
-			"id": "id", "name": "name", "group": "computer_group", "limit": "use_limit", "used": "used",
+			"id": "id", "name": "name", "group": "computer_group", "use_limit": "use_limit", "used": "used",
 			"expires": "expires", "created": "created", "by": "created_by", "revoked": "revoked",
 		},
 		Flags: []string{"revoked"}, Search: []string{"name", "computer_group", "created_by"}, Order: "created DESC, id",
