@@ -25,12 +25,12 @@ func computersCommand(a *cli.App) *cobra.Command {
 		Use: "list", Short: "List computers, with what they miss", Path: "/computers",
 		Long: "Columns to filter and sort by: " + columnsText(compliance.ComputerColumns),
 		Example: "  thatch computers list --filter group=berlin --sort -missing\n" +
-			"  thatch computers list --filter doubt=yes\n  thatch computers list --retired",
+			"  thatch computers list --filter doubt=yes\n  thatch computers list --with-retired",
 		Heads: []string{"COMPUTER", "GROUP", "PRODUCT", "LANGUAGES", "MISSING", "CRITICAL", "EXPLOITED", "UNKNOWN", "PENDING", "FAILED", "PERCENT", "LAST SEEN", "SIMULATED", "ID"},
 		Keys:  []string{"computer", "group", "product", "languages", "missing", "critical", "exploited", "unknown", "pending", "failed", "percent", "last_seen", "simulated", "id"},
-		Flags: map[string]string{"all": "superseded updates count as missing too", "retired": "list retired computers too"},
+		Flags: map[string]string{"all": "superseded updates count as missing too", "with-retired": "list retired computers too"},
 	})
-	yes(list, "all", "retired")
+	yes(list, "all", "with-retired")
 	updates := a.List(cli.Listing{
 		Use: "updates COMPUTER", Short: "List the status of updates on a computer", Path: "/computers", Args: []string{"COMPUTER"}, After: "/updates",
 		Long:    "Columns to filter and sort by: " + columnsText(compliance.StatusColumns),

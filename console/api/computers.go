@@ -22,7 +22,7 @@ type Seen struct {
 
 var (
 	paramAll     = Param{"all", "boolean", "superseded updates count as missing too"}
-	paramRetired = Param{"retired", "boolean", "retired computers are listed too"}
+	paramRetired = Param{"with_retired", "boolean", "retired computers are listed too"}
 )
 
 func computerRoutes(n *node.Node) []Route {
@@ -80,7 +80,7 @@ func list[T any](c *Call, read func(ctx context.Context, q store.Query) ([]T, in
 
 func computerList(c *Call) (List[*compliance.ComputerRow], error) {
 	return list(c, func(ctx context.Context, q store.Query) ([]*compliance.ComputerRow, int, error) {
-		return c.Node.Compliance.Computers(ctx, q, c.Flag("all"), c.Flag("retired"))
+		return c.Node.Compliance.Computers(ctx, q, c.Flag("all"), c.Flag("with_retired"))
 	})
 }
 

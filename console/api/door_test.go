@@ -411,7 +411,8 @@ func TestOpenAPIDescribesEveryRoute(t *testing.T) {
 		seen := map[string]bool{}
 		parameters, _ := op["parameters"].([]any)
 		for _, p := range parameters {
-			name, _ := p.(map[string]any)["name"].(string)
+			described, _ := p.(map[string]any)
+			name := fmt.Sprint(described["in"], " ", described["name"])
 			if seen[name] {
 				t.Errorf("%s: two parameters are called %s", where, name)
 			}

@@ -227,7 +227,7 @@ func TestComputersAndCompliance(t *testing.T) {
 	if err := o.Get(ctx, "/computers", nil, &computers); err != nil || computers.Total != 0 {
 		t.Errorf("after retiring: %d computers, %v", computers.Total, err)
 	}
-	if err := o.Get(ctx, "/computers", url.Values{"retired": {"true"}}, &computers); err != nil || computers.Total != 1 || computers.Items[0].Group != "paris" {
+	if err := o.Get(ctx, "/computers", url.Values{"with_retired": {"true"}}, &computers); err != nil || computers.Total != 1 || computers.Items[0].Group != "paris" {
 		t.Errorf("with retired ones: %+v, %v", computers, err)
 	}
 	wantStatus(t, "nobody", o.Get(ctx, client.Path("computers", "nobody"), nil, nil), 404)
