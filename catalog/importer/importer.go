@@ -22,6 +22,7 @@ type Request struct {
 // File is one vendor file, not yet read.
 type File struct {
 	Name        string // the vendor's id of it where there is one ("2019-Feb"), else its base name
+	Guessed     bool   // Name is only what the file is called where it lies: another vendor's may be called so too
 	Path        string // where it came from, for messages
 	Fingerprint string // changes when the file, our languages, exclusions or the importer change; see Fingerprint
 	Revision    string // the vendor's own revision of the file, later ones compare greater; empty where it has none

@@ -42,6 +42,7 @@ type run struct {
 	req    Request
 	report *report
 
+	known   map[string]string // file: fingerprint, as the run began
 	mu      sync.Mutex
 	pending []*Saved // merged, perhaps not yet durable, oldest first
 }
@@ -64,6 +65,7 @@ func (r *run) all(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list the files of %s: %w", r.src.Name(), err)
 	}
+	r.known = known
 	files := r.choose(listed, known)
 	return r.pipeline(ctx, files)
 }
@@ -162,15 +164,19 @@ func (r *run) mergeFile(ctx context.Context, p parsed, saved map[string]bool) (*
 		return nil, nil
 	}
 	r.report.warn(p.warnings...)
+	before, err := r.settle(ctx, &p)
+	if err != nil {
+		return nil, fmt.Errorf("read what %s named before: %w", p.name, err)
+	}
+	if was := revisionOf(r.known[p.name]); p.file.Guessed && p.file.Revision != "" && p.file.Revision < was {
+		r.report.skip(older(p.file, p.name, was))
+		return nil, nil
+	}
 	if saved[p.name] {
 		r.report.skip(Warning{File: p.name, Kind: "duplicate-file", Text: fmt.Sprintf("%s names itself %s as another file of this run does; left out", p.file.Path, p.name)})
 		return nil, nil
 	}
 	saved[p.name] = true
-	before, err := r.sink.FileKeys(ctx, r.src.Name(), p.name)
-	if err != nil {
-		return nil, fmt.Errorf("read what %s named before: %w", p.name, err)
-	}
 	next := &Saved{Source: r.src.Name(), File: p.name, Fingerprint: p.file.Fingerprint, Parts: p.parts, At: r.req.At}
 	for i := range next.Parts {
 		next.Parts[i].Source, next.Parts[i].File = next.Source, next.File

@@ -26,7 +26,10 @@ import (
 )
 
 // lines is a source whose files are lines of text: "KEY product product". A key's bulletin holds what all files say.
-type lines struct{ files map[string]string }
+type lines struct {
+	files map[string]string // by path
+	name  string            // what all files are called, where their own name is not their id
+}
 
 func (lines) Name() string { return "lines" }
 
@@ -34,9 +37,14 @@ func (l lines) Files(context.Context, importer.Request) ([]importer.File, error)
 	var files []importer.File
 	for _, name := range slices.Sorted(maps.Keys(l.files)) {
 		text := l.files[name]
-		files = append(files, importer.File{Name: name, Path: name, Fingerprint: name + "|" + text, Open: func(context.Context) (io.ReadCloser, error) {
+		file := importer.File{Name: name, Path: name, Fingerprint: name + "|" + text}
+		if l.name != "" {
+			file.Name, file.Guessed, file.Revision, file.Fingerprint = l.name, true, text[:1], text[:1]+"|"+name+text
+		}
+		file.Open = func(context.Context) (io.ReadCloser, error) {
 			return io.NopCloser(strings.NewReader(text)), nil
-		}})
+		}
+		files = append(files, file)
 	}
 	return files, nil
 }
@@ -132,7 +140,7 @@ func count(t testing.TB, db *store.DB, table string) (n int) {
 
 func run(t testing.TB, b *bulletins.Bulletins, files map[string]string) importer.Result {
 	t.Helper()
-	result, err := importer.Run(context.Background(), lines{files}, b.Sink(), importer.Request{Source: "lines", At: bulletinstest.At}, nil)
+	result, err := importer.Run(context.Background(), lines{files: files}, b.Sink(), importer.Request{Source: "lines", At: bulletinstest.At}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,6 +206,49 @@ func numbers(t testing.TB, b *bulletins.Bulletins) map[string]uint32 {
 		t.Fatal(err)
 	}
 	return all
+}
+
+// Files of two vendors that bear one name stand beside one another; a later state of one takes its place.
+func TestSinkNamesakes(t *testing.T) {
+	b, db := bulletinstest.Room(t)
+	load := func(path, text string) importer.Result {
+		t.Helper()
+		result, err := importer.Run(t.Context(), lines{map[string]string{path: text}, "catalog.xml"}, b.Sink(), importer.Request{At: bulletinstest.At}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return result
+	}
+	held := func() string {
+		var list []string
+		for name := range current(t, db) {
+			if _, id, _ := strings.Cut(name, " "); !strings.Contains(id, "/") {
+				list = append(list, id)
+			}
+		}
+		slices.Sort(list)
+		return strings.Join(list, " ")
+	}
+	// The first letter is the file's revision.
+	load("/hp/catalog.xml", "2 x\nHP1 a\nHP2 a")
+	load("/dell/catalog.xml", "1 x\nDELL1 a")
+	if got := held(); got != "1 2 DELL1 HP1 HP2" {
+		t.Errorf("held: %s", got)
+	}
+	if again := load("/dell/catalog.xml", "1 x\nDELL1 a"); again.Skipped != 1 || again.Changed != 0 {
+		t.Errorf("the same again: %+v", again)
+	}
+	load("/hp/new/catalog.xml", "3 x\nHP2 a\nHP3 a")
+	if got := held(); got != "1 3 DELL1 HP2 HP3" {
+		t.Errorf("after a later state of the first: %s", got)
+	}
+	if old := load("/hp/older/catalog.xml", "1 y\nHP2 a"); old.Counts["older-revision"] != 1 || held() != "1 3 DELL1 HP2 HP3" {
+		t.Errorf("an older state: %+v, held %s", old, held())
+	}
+	load("/dell/catalog.xml", "2 x\nDELL1 a\nDELL2 b")
+	if got := held(); got != "2 3 DELL1 DELL2 HP2 HP3" {
+		t.Errorf("after a later state of the second: %s", got)
+	}
 }
 
 // A document that another key or source made before changes hands, and goes only when nobody makes it any more.
@@ -304,7 +355,7 @@ func TestSinkCutAnywhere(t *testing.T) {
 		for cut := range 40 {
 			db := storetest.Open(t)
 			run(t, bulletinstest.On(db, db), files)
-			_, err := importer.Run(context.Background(), lines{next}, bulletinstest.On(db, &broken{db, cut, after}).Sink(),
+			_, err := importer.Run(context.Background(), lines{files: next}, bulletinstest.On(db, &broken{db, cut, after}).Sink(),
 				importer.Request{Source: "lines", At: bulletinstest.At}, nil)
 			if err == nil {
 				if cut < 2 {

@@ -123,7 +123,7 @@ func (s *Source) describe(ctx context.Context, req importer.Request, item import
 		}
 		version = digest
 	}
-	file.Name = relative(req.From, item)
+	file.Name, file.Guessed = relative(req.From, item), true
 	file.Fingerprint = fingerprint(req, "", version)
 	return file, nil
 }
@@ -154,9 +154,9 @@ func (s *Source) describePackage(ctx context.Context, req importer.Request, item
 	file.Revision = createdOf(content)
 	file.Fingerprint = fingerprint(req, file.Revision, hex.EncodeToString(sum[:]))
 	// A file named by its package is that package's file wherever it lies; others go by their place.
-	file.Name = relative(req.From, item)
+	file.Name, file.Guessed = relative(req.From, item), true
 	if id, ok := guid(strings.TrimSuffix(item.Name, filepath.Ext(item.Name))); ok {
-		file.Name = id + ".sdp"
+		file.Name, file.Guessed = id+".sdp", false
 	}
 	return file, nil
 }
