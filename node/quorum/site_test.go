@@ -41,6 +41,29 @@ func TestFollowersForward(t *testing.T) {
 	site.Equal()
 }
 
+func TestWriteWhoseAnswerIsLostIsAppliedOnce(t *testing.T) {
+	site := storetest.Three(t)
+	follower := site.Node((number(site.Leader()) + 1) % 3)
+	for _, request := range []string{"", "mine"} {
+		site.LoseAnswers(3)
+		b := storetest.Batch(storetest.Set("once "+request, "1"))
+		b.Request = request
+		applied := storetest.Write(t, follower.Quorum, b)
+		if got := storetest.Value(t, follower.DB, applied.Index, `SELECT version FROM setting WHERE name = ?`, "once "+request); got != "1" || !applied.Repeated {
+			t.Errorf("request %q: applied %s times, %+v", request, got, applied)
+		}
+	}
+	site.LoseAnswers(1 << 30)
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if _, err := follower.Quorum.Write(ctx, storetest.Batch(storetest.Set("never told", "1"))); !errors.Is(err, quorum.ErrUncertain) ||
+		!strings.Contains(err.Error(), "was lost") {
+		t.Errorf("no answer ever: %v", err)
+	}
+	site.LoseAnswers(0)
+	site.Equal()
+}
+
 func TestLeaderIsLostUnderLoad(t *testing.T) {
 	site := storetest.Three(t)
 	const writers, each = 8, 30

@@ -72,6 +72,16 @@ func TestFullFileStopsWritesAndLosesNothing(t *testing.T) {
 	}
 }
 
+func TestFullDiskAtTheFirstStart(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "site.db")
+	var fatal *store.Fatal
+	if _, err := store.Open(t.Context(), store.Config{Path: path, MaxPages: 4}); !errors.As(err, &fatal) || !strings.Contains(err.Error(), "disk is full") {
+		t.Errorf("no room for the tables: %v", err)
+	}
+	db := storetest.OpenAt(t, path) // with room, as if nothing had been
+	write(t, db, batch(set("a", "1")))
+}
+
 func TestFullDiskStopsWritesAndLosesNothing(t *testing.T) {
 	dir := smallDisk(t, "3m")
 	db, err := store.Open(t.Context(), store.Config{Path: filepath.Join(dir, "site.db")})

@@ -99,6 +99,26 @@ func TestMigrationsEndInTheSchema(t *testing.T) {
 	}
 }
 
+// race is a Writer before which somebody else writes the same.
+type race struct{ *store.DB }
+
+func (r race) Write(ctx context.Context, b store.Batch) (store.Applied, error) {
+	if applied, err := r.DB.Write(ctx, b); err != nil || applied.Err() != nil {
+		return applied, err
+	}
+	return r.DB.Write(ctx, b)
+}
+
+func TestTwoNodesMayMigrateAtOnce(t *testing.T) {
+	db := openSchema(t, versionOne(t), twoVersions(t))
+	if err := db.Migrate(t.Context(), race{db}, 2, time.Unix(0, 0)); err != nil {
+		t.Error(err)
+	}
+	if db.Schema() != 2 || value(t, db, `SELECT count(*) FROM owner`) != "2" {
+		t.Errorf("version %d", db.Schema())
+	}
+}
+
 func TestMigrationsThatCannotBe(t *testing.T) {
 	schema := twoVersions(t)
 	old := openSchema(t, versionOne(t), schema)

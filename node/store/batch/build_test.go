@@ -83,3 +83,26 @@ func TestBuilderRefusesAGroupThatFitsNowhere(t *testing.T) {
 		t.Errorf("three halves make %d batches", len(batches))
 	}
 }
+
+// Texts that differ are all counted, texts that repeat once.
+func TestBuilderCountsSQL(t *testing.T) {
+	long := func(n int) batch.Statement {
+		return batch.Statement{SQL: fmt.Sprintf("DELETE FROM x WHERE a = %d /* %s */", n, strings.Repeat("x", 50_000))}
+	}
+	var differ, same []batch.Statement
+	for n := range 30 {
+		differ, same = append(differ, long(n)), append(same, long(1))
+	}
+	builder := batch.NewBuilder(batch.Batch{})
+	if err := builder.Add(differ...); !errors.Is(err, batch.ErrTooLarge) {
+		t.Errorf("30 texts of 50,000 bytes: %v", err)
+	}
+	if err := builder.Add(same...); err != nil {
+		t.Errorf("one text 30 times: %v", err)
+	}
+	for _, b := range builder.Batches() {
+		if _, err := batch.Encode(b); err != nil {
+			t.Error(err)
+		}
+	}
+}

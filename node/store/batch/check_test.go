@@ -77,8 +77,13 @@ func TestGroupsAndWantsAreChecked(t *testing.T) {
 	if err := in(0, 1, 0).Check(); err == nil || !strings.Contains(err.Error(), "statement 2: group 0 comes again") {
 		t.Errorf("torn group: %v", err)
 	}
-	if err := write(batch.Statement{SQL: `DROP TABLE x`, Want: 1}).Check(); err == nil {
-		t.Error("rows may be wanted of DROP")
+	for text, counts := range map[string]bool{
+		`CREATE TABLE x (a)`: false, `ALTER TABLE x ADD COLUMN b`: false, `DROP TABLE x`: false,
+		`INSERT INTO x VALUES (1)`: true, `UPDATE x SET a = 1`: true, `DELETE FROM x`: true, `WITH y AS (SELECT 1) DELETE FROM x`: true,
+	} {
+		if err := write(batch.Statement{SQL: text, Want: 1}).Check(); (err == nil) != counts {
+			t.Errorf("rows wanted of %s: %v", text, err)
+		}
 	}
 	if err := write(batch.Statement{SQL: `DELETE FROM x`, Want: -2}).Check(); err == nil {
 		t.Error("-2 rows may be wanted")
@@ -98,6 +103,29 @@ func TestArgumentsAreCounted(t *testing.T) {
 			if (err == nil) != (given == n) {
 				t.Errorf("%s with %d arguments: %v", sql, given, err)
 			}
+		}
+	}
+}
+
+func TestEveryClockIsKnown(t *testing.T) {
+	for _, call := range []string{"date", "time", "datetime", "julianday", "unixepoch", "STRFTIME"} {
+		for _, args := range []string{"()", "('now')", "( 'Now', '+1 day')"} {
+			if err := write(batch.Statement{SQL: `UPDATE x SET a = ` + call + args}).Check(); err == nil {
+				t.Errorf("%s%s was allowed", call, args)
+			}
+		}
+		if err := write(batch.Statement{SQL: `UPDATE x SET a = ` + call + `('2020-01-01')`}).Check(); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, call := range []string{"random", "randomblob", "changes", "total_changes", "last_insert_rowid", "sqlite_version", "sqlite_source_id"} {
+		if err := write(batch.Statement{SQL: `UPDATE x SET a = ` + call + `(1)`}).Check(); err == nil {
+			t.Errorf("%s was allowed", call)
+		}
+	}
+	for _, word := range []string{"current_timestamp", "CURRENT_TIME", "current_date", "rowid", "_rowid_"} {
+		if err := write(batch.Statement{SQL: `UPDATE x SET a = ` + word}).Check(); err == nil {
+			t.Errorf("%s was allowed", word)
 		}
 	}
 }

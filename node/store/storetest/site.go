@@ -39,6 +39,7 @@ type Site struct {
 	nodes  []*Node
 	wires  map[string]*raft.InmemTransport
 	parted map[string]bool // from all others
+	lost   atomic.Int64    // answers of the leader still to be lost, see LoseAnswers
 }
 
 // One returns a site of one node.
@@ -135,11 +136,18 @@ type forwarder struct {
 func (f forwarder) Forward(ctx context.Context, leader quorum.Voter, encoded []byte) (store.Applied, error) {
 	for _, n := range f.site.Running() {
 		if n.ID == leader.ID && !f.site.isParted(f.from) && !f.site.isParted(leader.ID) {
-			return n.Quorum.Accept(ctx, encoded)
+			applied, err := n.Quorum.Accept(ctx, encoded)
+			if f.site.lost.Add(-1) >= 0 {
+				return store.Applied{}, fmt.Errorf("the answer of node %s was lost", n.ID)
+			}
+			return applied, err
 		}
 	}
 	return store.Applied{}, fmt.Errorf("%w: node %s cannot be reached", quorum.ErrNotLeader, leader.ID)
 }
+
+// LoseAnswers has the next answers of the leader to other nodes lost on their way.
+func (s *Site) LoseAnswers(n int) { s.lost.Store(int64(n)) }
 
 // Running returns the nodes that run.
 func (s *Site) Running() []*Node {
