@@ -87,7 +87,8 @@ const (
 )
 
 var (
-	versionText = regexp.MustCompile(`(?:^|\s)(\d{1,2})\.(\d{1,2})\.(\d{3,5})(\D.*?\D)(\d{3,5})\s*$`)
+	versionText = regexp.MustCompile(`(?:^|\s)(\d{1,2})\.(\d{1,2})\.(\d{3,5})(\D.*)$`)
+	buildText   = regexp.MustCompile(`\d{3,5}`)
 	packText    = regexp.MustCompile(`(?:^|\D)(\d)(?:\.\d)?(?:\D|$)`)
 	archText    = regexp.MustCompile(`(?i)(?:^|[^a-z0-9])(x64|amd64|x86|arm64|arm|itanium|ia64)(?:[^a-z0-9]|$)`)
 	localeText  = regexp.MustCompile(`(?i)^([a-z]{2,3}(?:-[a-z0-9]{2,8})*);`)
@@ -96,13 +97,19 @@ var (
 	indexText   = regexp.MustCompile(`^\[\d+\]:\s*`)
 )
 
-// osVersion matches "6.1.7601 Service Pack 1 Build 7601": the build stands there twice.
+// osVersion matches "6.1.7601 Service Pack 1 Build 7601": the build stands there twice. It returns the three numbers of
+// the version and the text between.
 func osVersion(value string) []string {
 	found := versionText.FindStringSubmatch(value)
-	if found == nil || found[3] != found[5] {
+	if found == nil {
 		return nil
 	}
-	return found
+	for _, at := range buildText.FindAllStringIndex(found[4], -1) {
+		if found[4][at[0]:at[1]] == found[3] {
+			return []string{found[1], found[2], found[3], found[4][:at[0]]}
+		}
+	}
+	return nil
 }
 
 func at(fields []field, i int) field {
@@ -116,8 +123,8 @@ func newHost(fields []field, version int) (*Host, error) {
 	h := &Host{Name: at(fields, version+hostName).value}
 	sys := &rule.System{Platform: "windows", Name: at(fields, version+osName).value, Revision: -1}
 	found := osVersion(fields[version].value)
-	sys.Major, sys.Minor, sys.Build = number(found[1]), number(found[2]), number(found[3])
-	if pack := packText.FindStringSubmatch(found[4]); pack != nil {
+	sys.Major, sys.Minor, sys.Build = number(found[0]), number(found[1]), number(found[2])
+	if pack := packText.FindStringSubmatch(found[3]); pack != nil {
 		sys.ServicePackMajor = number(pack[1])
 	}
 	sys.Architecture = architecture(fields, version)
@@ -145,11 +152,16 @@ func architecture(fields []field, version int) string {
 		"x64": windows.X64, "amd64": windows.X64, "x86": windows.X86, "arm64": windows.ARM64, "arm": windows.ARM,
 		"itanium": windows.IA64, "ia64": windows.IA64,
 	}
-	if found := archText.FindStringSubmatch(at(fields, version+systemType).value); found != nil {
-		return names[strings.ToLower(found[1])]
+	// The type stands before the processors, which are listed; else in its place; else wherever it is.
+	places := []int{version + systemType}
+	if i := slices.IndexFunc(fields[version:], func(f field) bool { return len(f.lines) > 0 && indexText.MatchString(f.lines[0]) }); i > 0 {
+		places = []int{version + i - 1, version + systemType}
 	}
-	for i := version + configuration; i < len(fields); i++ { // lines were left out: the processor's own lines are indented
-		if found := archText.FindStringSubmatch(fields[i].value); found != nil {
+	for i := version + configuration; i < len(fields); i++ {
+		places = append(places, i)
+	}
+	for _, i := range places {
+		if found := archText.FindStringSubmatch(at(fields, i).value); found != nil {
 			return names[strings.ToLower(found[1])]
 		}
 	}

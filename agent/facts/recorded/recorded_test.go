@@ -219,6 +219,41 @@ func (g tongue) check(t *testing.T, h *recorded.Host) {
 	}
 }
 
+// What differs between versions of Windows and of languages in the lines that matter.
+func TestVariants(t *testing.T) {
+	whole := tongues["english 10"].write([]string{"5031356"})
+	for what, change := range map[string][2]string{
+		"text behind the build":       {"10.0.19045 N/A Build 19045", "10.0.19045 N/A Build 19045 (final)"},
+		"no space before the build":   {"10.0.19045 N/A Build 19045", "10.0.19045 N/A ビルド19045"},
+		"a localised system type":     {"x64-based PC", "基于 x64 的电脑"},
+		"another localised type":      {"x64-based PC", "PC basato su x64"},
+		"a hotfix with a description": {"[01]: KB5031356", "[01]: KB5031356 - Update"},
+		"a colon of full width":       {"Version: ", "Version： "},
+		"lines end without return":    {"\r\n", "\n"},
+		"no organisation line":        {"Organization:                   \r\n", ""},
+		"trademarks in the name":      {"Microsoft Windows 10 Pro", "Microsoft® Windows® 10 Pro"},
+	} {
+		text := strings.ReplaceAll(whole, change[0], change[1])
+		if text == whole {
+			t.Errorf("%s: the text has no %q", what, change[0])
+		}
+		h, err := recorded.Read([]byte(text), nil)
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+			continue
+		}
+		if h.Facts.System.Product != "Windows 10 Version 22H2 for x64-based Systems" || h.Facts.Hotfixes == nil || !slices.Equal(h.Facts.Hotfixes.KBs, []string{"5031356"}) || h.Locale != "en-us" {
+			t.Errorf("%s: %+v %+v", what, h.Facts.System, h.Facts.Hotfixes)
+		}
+	}
+	// Old systems list files and numbers of an older kind among the hotfixes.
+	old := strings.Replace(whole, "1 Hotfix(s) Installed.\r\n", "4 Hotfix(s) Installed.\r\n                                [01]: File 1\r\n                                [02]: Q147222\r\n                                [03]: Q828026 - Update\r\n", 1)
+	h, err := recorded.Read([]byte(old), nil)
+	if err != nil || !h.Facts.Hotfixes.Complete || !slices.Equal(h.Facts.Hotfixes.KBs, []string{"147222", "5031356", "828026"}) {
+		t.Errorf("%+v, %v", h.Facts.Hotfixes, err)
+	}
+}
+
 func TestNoHotfixesIsACompleteList(t *testing.T) {
 	for name, g := range tongues {
 		h, err := recorded.Read([]byte(g.write(nil)), nil)
