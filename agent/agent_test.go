@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -825,4 +826,68 @@ func TestRulesKnowWhatTheAgentInstalledOnce(t *testing.T) {
 	if view := s.node.View(); !view.Applicable[2] {
 		t.Fatalf("%s: the site sees %v", next, view.Applicable)
 	}
+}
+
+// A round in which nothing changed says so once, and not twice.
+func TestQuietRoundsReportOnce(t *testing.T) {
+	s, id := orderedSite(t, "set app=2")
+	s.round()
+	before := s.node.View().Reports
+	s.round()
+	s.round()
+	if after := s.node.View().Reports; after != before+2 {
+		t.Errorf("two quiet rounds made %d reports", after-before)
+	}
+	s.expect(id, agentapi.Installed, "")
+}
+
+func TestStatusNamesTheUpdates(t *testing.T) {
+	s, _ := orderedSite(t, "exit 4")
+	s.round()
+	status, err := ReadStatus(s.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(status.Updates) != 1 || status.Updates[0].Name != "app 2" || status.Updates[0].Status != agentapi.FailedRescheduled {
+		t.Errorf("%+v", status.Updates)
+	}
+	if !status.Enrolled || status.Computer != "computer-1" || status.Counts.Applicable != 1 || status.Next == nil || status.Contact == nil || status.Error != "" {
+		t.Errorf("%+v", status)
+	}
+	s.node.Lock()
+	s.node.Fault = func(string) *agentapi.Error { return &agentapi.Error{Code: agentapi.CodeBusy, Text: "no leader"} }
+	s.node.Unlock()
+	if _, err := s.agent.RunOnce(context.Background()); err == nil {
+		t.Fatal("a round was made without a node")
+	}
+	if status, err := ReadStatus(s.dir); err != nil || !strings.Contains(status.Error, "no leader") {
+		t.Errorf("%+v, %v", status, err)
+	}
+}
+
+// Another installation under way is no try: the update waits for it as long as it takes.
+func TestBusyInstallerIsNoTry(t *testing.T) {
+	s := newSite(t)
+	s.computer.values["app"] = "1"
+	id := s.update(1, "app", "2")
+	s.node.Order([]agentapi.AssignedPolicy{s.policyOf("p", map[string][]*pack{id: {{id: "busy", script: "exit 1618", change: func(p *catalog.Package) {
+		p.Installer.Type = catalog.MSI
+	}}}})})
+	for range 5 {
+		s.round()
+		s.expect(id, agentapi.Retry, "another installation")
+		s.clock.advance(time.Hour)
+	}
+}
+
+// Wrong clocks are common on computers that were switched off for long.
+func TestClockThatRanAhead(t *testing.T) {
+	s, id := orderedSite(t, "exit 5")
+	right := s.clock.at
+	s.clock.at = right.AddDate(0, 1, 0)
+	s.round()
+	s.clock.at = right
+	s.round()
+	s.ran("pack-1.exe /S", "pack-1.exe /S")
+	s.expect(id, agentapi.FailedRescheduled, "returned 5")
 }

@@ -42,7 +42,8 @@ type Cycle struct {
 	States    []agentapi.UpdateState `json:"states"`
 	Installed int                    `json:"installed"` // installs that succeeded
 	Failed    int                    `json:"failed"`
-	Next      time.Time              `json:"next"` // when there is something to do again
+	Names     map[uint32]string      `json:"names,omitempty"` // of the updates in States
+	Next      time.Time              `json:"next"`            // when there is something to do again
 	Counts    Counts                 `json:"counts"`
 }
 
@@ -120,14 +121,17 @@ func (a *Agent) scanRules(ctx context.Context) (*scan.Scan, error) {
 		return nil, err
 	}
 	a.step("rules")
-	return a.look(ctx)
+	return a.look(ctx, read)
 }
 
 // finish reports what the round changed and says when the next is due.
 func (a *Agent) finish(ctx context.Context, w *work, wait time.Duration) (Cycle, error) {
 	if w.stale {
-		var err error
-		if w.scan, err = a.look(ctx); err != nil {
+		read, err := a.read(ctx)
+		if err != nil {
+			return *w.cycle, err
+		}
+		if w.scan, err = a.look(ctx, read); err != nil {
 			return *w.cycle, err
 		}
 	}
@@ -135,8 +139,12 @@ func (a *Agent) finish(ctx context.Context, w *work, wait time.Duration) (Cycle,
 	if err != nil {
 		return *w.cycle, err
 	}
-	w.cycle.States = statesOf(situations)
-	again, err := a.report(ctx, w.scan, w.cycle.States)
+	w.cycle.States, w.cycle.Names = statesOf(situations), map[uint32]string{}
+	for i := range situations {
+		o := situations[i].order
+		w.cycle.Names[o.Given.Number] = cmp.Or(o.Update.Name, o.ID())
+	}
+	again, err := a.reportChanges(ctx, w.scan, w.cycle.States)
 	if err != nil {
 		return *w.cycle, err
 	}

@@ -30,13 +30,9 @@ func (h history) Once(update string) (bool, error) {
 	return p != nil && p.LastApplied != nil, nil
 }
 
-// look reads the computer, and judges every update of the catalog.
-func (a *Agent) look(ctx context.Context) (*scan.Scan, error) {
+// look judges every update of the catalog by what was read of the computer.
+func (a *Agent) look(ctx context.Context, read *rule.Facts) (*scan.Scan, error) {
 	machine, err := a.machine(ctx)
-	if err != nil {
-		return nil, err
-	}
-	read, err := a.read(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -92,7 +92,11 @@ func used(b *testing.B) time.Duration {
 func BenchmarkLook(b *testing.B) {
 	a := lookingAgent(b)
 	look := func(b *testing.B) {
-		s, err := a.look(b.Context())
+		read, err := a.read(b.Context())
+		if err != nil {
+			b.Fatal(err)
+		}
+		s, err := a.look(b.Context(), read)
 		if err != nil {
 			b.Fatal(err)
 		}

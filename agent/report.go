@@ -36,6 +36,26 @@ const (
 	manyReasons = 10_000
 )
 
+// reportChanges reports where there is something new to say.
+func (a *Agent) reportChanges(ctx context.Context, s *scan.Scan, states []agentapi.UpdateState) (time.Duration, error) {
+	if a.memory.Counter != 0 && a.memory.Epoch == a.rules.Epoch {
+		if d := a.draft(s, states); d.silent() {
+			return 0, nil
+		}
+	}
+	return a.report(ctx, s, states)
+}
+
+// silent says whether a report has nothing new in it.
+func (d *draft) silent() bool {
+	q := &d.request
+	said := len(q.States) + len(q.Attempts)
+	for _, c := range []agentapi.Change{q.Applicable, q.Installed, q.Unknown} {
+		said += len(c.Add) + len(c.Remove)
+	}
+	return said == 0 && q.Facts == nil
+}
+
 // report tells the site what it does not know yet, and returns in how long it wants to hear again, 0 if it did not say.
 func (a *Agent) report(ctx context.Context, s *scan.Scan, states []agentapi.UpdateState) (time.Duration, error) {
 	if a.memory.Epoch != a.rules.Epoch {

@@ -7,7 +7,6 @@ import (
 	"thatch/agent/order"
 	"thatch/agent/scan"
 	"thatch/agentapi"
-	"thatch/catalog"
 	"thatch/schedule"
 )
 
@@ -62,7 +61,7 @@ func (a *Agent) needed(st situation, as *order.Assignments, s *scan.Scan) situat
 	if by := as.Successor(o, s); by != "" {
 		return st.says(agentapi.Superseded, "gives way to %s, which is ordered too", s.NameOf(by))
 	}
-	if p.Attempts >= attempts(o, as) {
+	if p.Attempts >= o.Attempts(as) {
 		return st.says(agentapi.FailedToInstall, "%s", p.Text)
 	}
 	if !o.Given.Held {
@@ -157,32 +156,4 @@ func later(a, b time.Time) time.Time {
 		return b
 	}
 	return a
-}
-
-const defaultAttempts = 3
-
-// attempts is how often an install is tried.
-func attempts(o *order.Order, as *order.Assignments) int {
-	switch {
-	case o.Policy.Attempts > 0:
-		return o.Policy.Attempts
-	case as.Answer.Settings.Attempts > 0:
-		return as.Answer.Settings.Attempts
-	}
-	return defaultAttempts
-}
-
-// restarts says how an install is expected to end: 0 without a restart, 1 perhaps with one, 2 with one.
-func (st *situation) restarts() int {
-	restart := st.choice.Package.Restart
-	if restart == "" {
-		restart = st.order.Update.Restart
-	}
-	switch restart {
-	case catalog.RestartNever:
-		return 0
-	case catalog.RestartAlways:
-		return 2
-	}
-	return 1
 }

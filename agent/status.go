@@ -16,23 +16,29 @@ type outcome struct {
 
 // Status is what a folder says of its agent.
 type Status struct {
-	Enrolled    bool                   `json:"enrolled"`
-	Computer    string                 `json:"computer,omitempty"`
-	Site        *agentapi.Site         `json:"site,omitempty"`
-	Nodes       []string               `json:"nodes,omitempty"`
-	Certificate *time.Time             `json:"certificate_ends,omitempty"`
-	Contact     *time.Time             `json:"last_contact,omitempty"`
-	Round       *time.Time             `json:"last_round,omitempty"`
-	Next        *time.Time             `json:"next_round,omitempty"`
-	Error       string                 `json:"error,omitempty"` // of the last round
-	Counts      Counts                 `json:"counts"`
-	Updates     []agentapi.UpdateState `json:"updates"`
-	Simulated   bool                   `json:"simulated,omitempty"`
+	Enrolled    bool           `json:"enrolled"`
+	Computer    string         `json:"computer,omitempty"`
+	Site        *agentapi.Site `json:"site,omitempty"`
+	Nodes       []string       `json:"nodes,omitempty"`
+	Certificate *time.Time     `json:"certificate_ends,omitempty"`
+	Contact     *time.Time     `json:"last_contact,omitempty"`
+	Round       *time.Time     `json:"last_round,omitempty"`
+	Next        *time.Time     `json:"next_round,omitempty"`
+	Error       string         `json:"error,omitempty"` // of the last round
+	Counts      Counts         `json:"counts"`
+	Updates     []UpdateStatus `json:"updates"`
+	Simulated   bool           `json:"simulated,omitempty"`
+}
+
+// UpdateStatus is where an ordered update stands.
+type UpdateStatus struct {
+	agentapi.UpdateState
+	Name string `json:"name"`
 }
 
 // ReadStatus reads the status of the agent in a folder, also while another process is that agent.
 func ReadStatus(dir string) (Status, error) {
-	status := Status{Updates: []agentapi.UpdateState{}}
+	status := Status{Updates: []UpdateStatus{}}
 	f := folder.Folder{Dir: dir, Step: func(string) {}}
 	id, err := loadIdentity(f)
 	if err != nil {
@@ -53,8 +59,8 @@ func ReadStatus(dir string) (Status, error) {
 	}
 	status.Round, status.Next, status.Error = when(last.At), when(last.Cycle.Next), last.Error
 	status.Counts = last.Cycle.Counts
-	if last.Cycle.States != nil {
-		status.Updates = last.Cycle.States
+	for _, state := range last.Cycle.States {
+		status.Updates = append(status.Updates, UpdateStatus{state, last.Cycle.Names[state.Number]})
 	}
 	return status, nil
 }

@@ -150,7 +150,7 @@ func (w *work) next() (*situation, error) {
 	slices.SortStableFunc(ready, func(x, y situation) int {
 		return cmp.Or(
 			cmp.Compare(one(x.choice.Package.Exclusive), one(y.choice.Package.Exclusive)),
-			cmp.Compare(x.restarts(), y.restarts()),
+			cmp.Compare(x.order.Restarts(x.choice), y.order.Restarts(y.choice)),
 			cmp.Compare(x.order.Given.Number, y.order.Given.Number),
 		)
 	})

@@ -299,3 +299,31 @@ func (o *Order) IsInstalled(s *scan.Scan, pack *catalog.Package) rule.Verdict {
 	}
 	return v
 }
+
+const defaultAttempts = 3
+
+// Attempts is how often an install is tried.
+func (o *Order) Attempts(as *Assignments) int {
+	switch {
+	case o.Policy.Attempts > 0:
+		return o.Policy.Attempts
+	case as.Answer.Settings.Attempts > 0:
+		return as.Answer.Settings.Attempts
+	}
+	return defaultAttempts
+}
+
+// Restarts says how an install is expected to end: 0 without a restart, 1 perhaps with one, 2 with one.
+func (o *Order) Restarts(c *Choice) int {
+	restart := c.Package.Restart
+	if restart == "" {
+		restart = o.Update.Restart
+	}
+	switch restart {
+	case catalog.RestartNever:
+		return 0
+	case catalog.RestartAlways:
+		return 2
+	}
+	return 1
+}

@@ -252,7 +252,7 @@ func writeStatus(w io.Writer, s agent.Status) error {
 	fmt.Fprintln(table, "UPDATE\tSTATUS\tSTARTS\tLAST APPLIED\tWHY")
 	for _, u := range s.Updates {
 		why, _, _ := strings.Cut(u.Text, "\n")
-		fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\n", u.Number, u.Status, at(u.Starts), at(u.LastApplied), why)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", u.Name, u.Status, at(u.Starts), at(u.LastApplied), why)
 	}
 	return table.Flush()
 }
