@@ -100,7 +100,7 @@ func printComputer(w io.Writer, raw json.RawMessage) error {
 	}
 	rows = rows[:0]
 	for _, t := range attempts {
-		rows = append(rows, []string{t.Started.Local().Format("2006-01-02 15:04"), fmt.Sprint(t.Number), yesNo(t.Success), fmt.Sprint(t.Code), t.Text})
+		rows = append(rows, []string{t.Started.Local().Format("2006-01-02 15:04"), t.Update, yesNo(t.Success), fmt.Sprint(t.Code), t.Text})
 	}
 	fmt.Fprintf(w, "\nattempts: %d\n", len(attempts))
 	if len(rows) == 0 {

@@ -188,9 +188,38 @@ func policiesShow(a *cli.App) *cobra.Command {
 			if err := c.Get(cmd.Context(), client.Path("policies", args[0]), nil, &raw); err != nil {
 				return err
 			}
-			return a.Print(raw, func(w io.Writer) error { return cli.Object(w, raw) })
+			return a.Print(raw, func(w io.Writer) error { return printPolicy(w, raw) })
 		},
 	}
+}
+
+// printPolicy shows the plain fields first, then a table of its updates.
+func printPolicy(w io.Writer, raw json.RawMessage) error {
+	var d policies.Detail
+	if err := json.Unmarshal(raw, &d); err != nil {
+		return fmt.Errorf("the policy: %w", err)
+	}
+	updates := d.UpdateList
+	d.UpdateList = nil
+	plain, err := json.Marshal(d)
+	if err != nil {
+		return err
+	}
+	if err := cli.Object(w, plain); err != nil {
+		return err
+	}
+	rows := make([][]string, 0, len(updates))
+	for _, u := range updates {
+		languages := strings.Join(u.Languages, ", ")
+		if languages == "" {
+			languages = "neutral"
+		}
+		rows = append(rows, []string{
+			u.Name, u.Product, yesNo(u.Enabled), languages, yesNo(u.Held), yesNo(u.Outdated), fmt.Sprint(u.Missing), fmt.Sprint(u.Failed), u.CommandLine,
+		})
+	}
+	fmt.Fprintln(w)
+	return cli.Table(w, []string{"UPDATE", "PRODUCT", "ENABLED", "LANGUAGES", "HELD", "OUTDATED", "MISSING", "FAILED", "COMMAND LINE"}, rows)
 }
 
 func policiesChange(a *cli.App) *cobra.Command {
@@ -229,7 +258,7 @@ func policiesChange(a *cli.App) *cobra.Command {
 			if err := c.Put(cmd.Context(), client.Path("policies", args[0]), in, &raw); err != nil {
 				return err
 			}
-			return a.Print(raw, func(w io.Writer) error { return cli.Object(w, raw) })
+			return a.Print(raw, func(w io.Writer) error { return printPolicy(w, raw) })
 		},
 	}
 	flags := cmd.Flags()

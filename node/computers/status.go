@@ -61,12 +61,12 @@ type Answer struct {
 	Starts      time.Time `json:"starts,omitzero"`
 }
 
-// Applied is the text of Last Applied: a time in UTC or Never.
+// Applied is the text of Last Applied: a time as in RFC 3339, in UTC, or Never.
 func (a Answer) Applied() string {
 	if a.LastApplied.IsZero() {
 		return Never
 	}
-	return a.LastApplied.UTC().Format("2006-01-02 15:04")
+	return a.LastApplied.UTC().Format(time.RFC3339)
 }
 
 // Judge says what the status of an update on a computer is. What the sets say of today goes before what an agent said

@@ -22,7 +22,7 @@ func TestJudge(t *testing.T) {
 		{"cannot tell", Question{Covered: true, Unknown: true, Reason: "no WMI"}, CannotTell, "no WMI", Never},
 		{"cannot tell is not patched", Question{Covered: true, Unknown: true, Installed: true, Reason: "no WMI"}, CannotTell, "no WMI", Never},
 		{"by someone else", Question{Covered: true, Applicable: true, Installed: true}, Installed, "not installed by this agent", Never},
-		{"by us", Question{Covered: true, Installed: true, State: &State{Status: Installed, LastApplied: at}}, Installed, "", "2026-02-03 04:05"},
+		{"by us", Question{Covered: true, Installed: true, State: &State{Status: Installed, LastApplied: at}}, Installed, "", "2026-02-03T04:05:00Z"},
 		{"installed although the agent's word is older", Question{Covered: true, Installed: true, State: state(FailedToInstall)}, Installed, "not installed by this agent", Never},
 		{"superseded by what is installed, as its agent says", Question{Covered: true, State: state(Superseded)}, Superseded, "because", Never},
 		{"superseded", Question{Covered: true, Applicable: true, Superseded: true, State: state(Scheduled)}, Superseded, "another update replaces it", Never},
@@ -32,7 +32,7 @@ func TestJudge(t *testing.T) {
 		{"retry", Question{Covered: true, Applicable: true, State: state(Retry)}, Retry, "because", Never},
 		{"download", Question{Covered: true, Applicable: true, State: state(DownloadRequired)}, DownloadRequired, "because", Never},
 		{"restart", Question{Covered: true, Applicable: true, Installed: true, State: state(WaitingForRestart)}, WaitingForRestart, "because", Never},
-		{"uninstalled by hand", Question{Covered: true, Applicable: true, Ordered: true, State: &State{Status: Installed, LastApplied: at}}, Pending, "ordered; the agent has not said how far it is", "2026-02-03 04:05"},
+		{"uninstalled by hand", Question{Covered: true, Applicable: true, Ordered: true, State: &State{Status: Installed, LastApplied: at}}, Pending, "ordered; the agent has not said how far it is", "2026-02-03T04:05:00Z"},
 		{"ordered just now", Question{Covered: true, Applicable: true, Ordered: true}, Pending, "ordered; the agent has not said how far it is", Never},
 		{"nobody ordered it", Question{Covered: true, Applicable: true}, DownloadRequired, "no policy in force orders it here", Never},
 	} {

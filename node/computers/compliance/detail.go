@@ -31,16 +31,22 @@ type UpdateStatus struct {
 	Ordered     bool             `json:"ordered"`          // by a policy in force
 }
 
+// Attempt is one run of an installer, with the name of its update.
+type Attempt struct {
+	computers.Attempt
+	Update string `json:"update"` // its number where the catalog has it no more
+}
+
 // Detail is everything of one computer.
 type Detail struct {
 	ComputerRow
-	MachineID string              `json:"machine_id"`
-	Hardware  string              `json:"hardware"`
-	Enrolled  time.Time           `json:"enrolled"`
-	Facts     *computers.Facts    `json:"facts"` // nil: it never reported
-	Counter   uint64              `json:"reports"`
-	Updates   []*UpdateStatus     `json:"updates"`  // ordered, applicable, or not to be told; by status, then name
-	Attempts  []computers.Attempt `json:"attempts"` // newest first
+	MachineID string           `json:"machine_id"`
+	Hardware  string           `json:"hardware"`
+	Enrolled  time.Time        `json:"enrolled"`
+	Facts     *computers.Facts `json:"facts"` // nil: it never reported
+	Counter   uint64           `json:"reports"`
+	Updates   []*UpdateStatus  `json:"updates"`  // ordered, applicable, or not to be told; by status, then name
+	Attempts  []Attempt        `json:"attempts"` // newest first
 }
 
 // Find returns the id of the computer with an id, or with a name that it alone bears among those that are not retired.
@@ -83,10 +89,7 @@ func (r *Room) Show(ctx context.Context, name string, ordered func(ctx context.C
 	}
 	d := &Detail{
 		MachineID: held.MachineID, Hardware: held.Hardware, Enrolled: held.Enrolled, Facts: held.Facts, Counter: held.Counter,
-		Attempts: held.Attempts, Updates: []*UpdateStatus{},
-	}
-	if d.Attempts == nil {
-		d.Attempts = []computers.Attempt{}
+		Attempts: []Attempt{}, Updates: []*UpdateStatus{},
 	}
 	err = r.look(ctx, func(s *snapshot, v computers.View) error {
 		s.computers.refresh(v)
@@ -105,6 +108,13 @@ func (r *Room) Show(ctx context.Context, name string, ordered func(ctx context.C
 			if status := judge.update(u); judge.concerns(u, status) {
 				d.Updates = append(d.Updates, status)
 			}
+		}
+		for _, a := range held.Attempts {
+			name := fmt.Sprint(a.Number)
+			if u := v.Update(a.Number); u != nil {
+				name = u.Name
+			}
+			d.Attempts = append(d.Attempts, Attempt{Attempt: a, Update: name})
 		}
 		return nil
 	})
