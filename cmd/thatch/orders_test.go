@@ -60,7 +60,7 @@ func TestOrdersOverTheCommandLine(t *testing.T) {
 			t.Errorf("%s of an empty site: %+v", report, answer)
 		}
 	}
-	if answer := decoded[api.List[map[string]any]](t, run(0, "", "computers", "list", "--retired", "--json")); answer.Total != 0 {
+	if answer := decoded[api.List[map[string]any]](t, run(0, "", "computers", "list", "--with-retired", "--json")); answer.Total != 0 {
 		t.Errorf("computers of an empty site: %+v", answer)
 	}
 	run(3, "not found", "compliance", "update", "17")
