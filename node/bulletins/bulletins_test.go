@@ -249,6 +249,10 @@ func TestSeverities(t *testing.T) {
 	if err != nil || names(rows) != "sp1 KB1000001" || rows[1].Severity != catalog.Critical {
 		t.Errorf("assigned: %+v, %v", rows, err)
 	}
+	rows, _, err = room.List(ctx, store.Query{Sort: "custom_severity", Descending: true})
+	if err != nil || names(rows) != "sp1 KB1000001 KB1000002" {
+		t.Errorf("by custom severity: %s, %v", names(rows), err)
+	}
 	// All or none.
 	if err := room.AssignSeverity(ctx, "Later", "KB1000002", "KB404"); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("an unknown bulletin: %v", err)

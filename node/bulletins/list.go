@@ -44,7 +44,8 @@ type Row struct {
 	URL            string           `json:"url,omitempty"`
 	Counts
 	Marks
-	cves []string
+	cves  []string
+	order int // of the custom severity; 0 none
 }
 
 // columns of the list of bulletins.
@@ -72,6 +73,12 @@ var columns = []store.Column[*Row]{
 	{Name: "cves", Value: func(r *Row) any { return r.CVEs }},
 }
 
+// ranks are the columns that are not sorted by the alphabet.
+var ranks = map[string]func(*Row) int{
+	"severity":        func(r *Row) int { return r.Severity.Rank() },
+	"custom_severity": func(r *Row) int { return r.order },
+}
+
 // Columns names what the list of bulletins can be filtered, sorted and grouped by.
 func Columns() []string { return store.ColumnNames(columns) }
 
@@ -81,13 +88,12 @@ func (b *Bulletins) List(ctx context.Context, q store.Query) (page []*Row, total
 	if err != nil {
 		return nil, 0, err
 	}
-	if q.Sort == "severity" {
-		// Not by the alphabet.
+	if rank := ranks[q.Sort]; rank != nil {
 		slices.SortStableFunc(rows, func(x, y *Row) int {
 			if q.Descending {
 				x, y = y, x
 			}
-			return cmp.Compare(x.Severity.Rank(), y.Severity.Rank())
+			return cmp.Compare(rank(x), rank(y))
 		})
 		q.Sort = ""
 	}
@@ -153,7 +159,7 @@ func rowOf(v *live.View, s *staging.State, one *live.Bulletin) *Row {
 	}
 	_, row.Staged = s.Staged[one.ID]
 	if custom := v.SeverityOf(one.ID); custom != nil {
-		row.CustomSeverity = custom.Name
+		row.CustomSeverity, row.order = custom.Name, custom.Order
 	}
 	row.Counts.Updates, row.Downloaded = s.Counts(v, one.ID)
 	row.CVEs = len(one.CVEs)
