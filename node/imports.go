@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -28,8 +29,17 @@ func ImportTask(source string) string { return ImportKind + "-" + source }
 // Import says what to import.
 type Import struct {
 	Source  string   `json:"source"`
-	From    string   `json:"from,omitempty"`    // file, folder or http(s) location; empty: the vendor's own
+	From    string   `json:"from,omitempty"`    // file, folder or http(s) location
+	All     []string `json:"all,omitempty"`     // where there is no From: several locations, one after the other; none: the vendor's own
 	Exclude []string `json:"exclude,omitempty"` // product families to leave out; absent: those of the site's settings
+}
+
+// locations are where to import from.
+func (what Import) locations() []string {
+	if what.From != "" || len(what.All) == 0 {
+		return []string{what.From}
+	}
+	return what.All
 }
 
 // Imported is the result of an import: what the run did, and what the catalog then holds of the source.
@@ -80,12 +90,17 @@ func (n *Node) doImport(ctx context.Context, job *tasks.Job) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	result, err := importer.Run(ctx, source, n.Bulletins.Sink(), req, func(p importer.Progress) {
-		job.Progress(tasks.Progress{Done: int64(p.Done), Total: int64(p.Files), Unit: "files", Text: p.Current})
-	})
-	done := Imported{Source: what.Source, Result: result}
-	if len(done.Warnings) > maxWarnings {
-		done.Warnings = done.Warnings[:maxWarnings]
+	done := Imported{Source: what.Source}
+	for i, from := range what.locations() {
+		if i > 0 && ctx.Err() != nil {
+			break
+		}
+		req.From = from
+		result, failed := importer.Run(ctx, source, n.Bulletins.Sink(), req, func(p importer.Progress) {
+			job.Progress(tasks.Progress{Done: int64(p.Done), Total: int64(p.Files), Unit: "files", Text: p.Current})
+		})
+		err = errors.Join(err, failed)
+		done.add(result, i == 0)
 	}
 	for _, w := range done.Warnings {
 		if w.Failed {
@@ -100,9 +115,30 @@ func (n *Node) doImport(ctx context.Context, job *tasks.Job) (any, error) {
 	return done, cmp.Or(err, failed)
 }
 
+// add adds what one location brought.
+func (done *Imported) add(r importer.Result, first bool) {
+	if first {
+		done.Result = r
+	} else {
+		done.Files += r.Files
+		done.Skipped += r.Skipped
+		done.Failed += r.Failed
+		done.Changed += r.Changed
+		done.Bytes += r.Bytes
+		done.Warnings = append(done.Warnings, r.Warnings...)
+		for kind, times := range r.Counts {
+			done.Counts[kind] += times
+		}
+		done.EndedAt = r.EndedAt
+	}
+	if len(done.Warnings) > maxWarnings {
+		done.Warnings = done.Warnings[:maxWarnings]
+	}
+}
+
 // request makes the request of a run from what was asked for and the site's settings.
 func (n *Node) request(ctx context.Context, what Import) (importer.Source, importer.Request, error) {
-	req := importer.Request{Source: what.Source, From: what.From, Exclude: what.Exclude, At: n.cfg.Now().UTC()}
+	req := importer.Request{Source: what.Source, Exclude: what.Exclude, At: n.cfg.Now().UTC()}
 	values, err := n.Settings.All(ctx)
 	if err != nil {
 		return nil, req, err
@@ -136,7 +172,7 @@ func (n *Node) StartImport(ctx context.Context, what Import) (run string, err er
 // Source is a source with how its catalog is imported.
 type Source struct {
 	Name     string     `json:"source"`
-	From     string     `json:"from"` // "" the vendor's own
+	From     []string   `json:"from"` // locations; none: the vendor's own
 	Exclude  []string   `json:"exclude"`
 	Inherits bool       `json:"exclude_inherited"` // the product families left out are those of the site's settings
 	Schedule string     `json:"schedule"`
@@ -163,8 +199,11 @@ func (n *Node) Sources(ctx context.Context) ([]Source, error) {
 			return nil, fmt.Errorf("parameters of task %s: %w", task.Name, err)
 		}
 		s := Source{
-			Name: name, From: what.From, Exclude: what.Exclude, Schedule: task.Schedule, Enabled: task.Enabled,
+			Name: name, From: what.All, Exclude: what.Exclude, Schedule: task.Schedule, Enabled: task.Enabled,
 			Version: task.Version, Inherits: what.Exclude == nil,
+		}
+		if s.From == nil {
+			s.From = []string{}
 		}
 		if s.Inherits {
 			s.Exclude = settings.ExcludedFamilies.In(values)
@@ -197,7 +236,8 @@ func (n *Node) lastImport(ctx context.Context, source string) (*tasks.Run, error
 
 // SourceChange is what can be changed of a source; nil leaves a part as it is.
 type SourceChange struct {
-	From     *string  `json:"from,omitempty"`
+	From     []string `json:"from,omitempty"`   // locations
+	Own      bool     `json:"vendor,omitempty"` // the vendor's own location instead
 	Exclude  []string `json:"exclude,omitempty"`
 	Inherit  bool     `json:"inherit_exclude,omitempty"` // leave out what the site's settings say
 	Schedule *string  `json:"schedule,omitempty"`
@@ -218,8 +258,8 @@ func (n *Node) ChangeSource(ctx context.Context, name string, change SourceChang
 	if err := json.Unmarshal(task.Params, &what); err != nil {
 		return fmt.Errorf("parameters of task %s: %w", task.Name, err)
 	}
-	if change.From != nil {
-		what.From = *change.From
+	if change.From != nil || change.Own {
+		what.From, what.All = "", change.From
 	}
 	if change.Exclude != nil || change.Inherit {
 		what.Exclude = change.Exclude

@@ -148,13 +148,39 @@ func TestImportGarbage(t *testing.T) {
 	}
 }
 
+// Several locations are one run; one that cannot be read loses nothing else.
+func TestImportSeveralLocations(t *testing.T) {
+	n := nodetest.New(t)
+	if err := n.Tasks.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var folders []string
+	for _, id := range []string{"2019-Jan", "2019-Feb"} {
+		dir := t.TempDir()
+		text := `<cvrfdoc xmlns="http://www.icasi.org/CVRF/schema/cvrf/1.1"><DocumentTitle>t</DocumentTitle><DocumentTracking><Identification><ID>` + id +
+			`</ID></Identification><CurrentReleaseDate>2019-02-12T08:00:00Z</CurrentReleaseDate></DocumentTracking></cvrfdoc>`
+		if err := os.WriteFile(filepath.Join(dir, "a.xml"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		folders = append(folders, dir)
+	}
+	nowhere := filepath.Join(t.TempDir(), "nowhere")
+	run, done := start(t, n, node.Import{Source: "msrc", All: []string{folders[0], nowhere, folders[1]}})
+	if run.State != tasks.Failed || done.Files != 2 || !strings.Contains(run.Error, "nowhere") {
+		t.Errorf("%s %q: %d files read", run.State, run.Error, done.Files)
+	}
+	if run, done = start(t, n, node.Import{Source: "msrc", All: folders}); run.State != tasks.Done || done.Skipped != 2 {
+		t.Errorf("%s %q: %+v", run.State, run.Error, done.Result)
+	}
+}
+
 func TestChangeSource(t *testing.T) {
 	n := nodetest.New(t)
 	if err := n.Tasks.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	from, when, on := "https://vendor.example/cvrf", "0 4 * * *", true
-	change := node.SourceChange{From: &from, Exclude: []string{"Mariner"}, Schedule: &when, Enabled: &on}
+	from, when, on := []string{"https://vendor.example/cvrf", "https://other.example/cvrf"}, "0 4 * * *", true
+	change := node.SourceChange{From: from, Exclude: []string{"Mariner"}, Schedule: &when, Enabled: &on}
 	if err := n.ChangeSource(t.Context(), "msrc", change); err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +189,7 @@ func TestChangeSource(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := slices.IndexFunc(list, func(s node.Source) bool { return s.Name == "msrc" })
-	if s := list[at]; s.From != from || s.Schedule != when || !s.Enabled || !slices.Equal(s.Exclude, []string{"Mariner"}) || s.Inherits {
+	if s := list[at]; !slices.Equal(s.From, from) || s.Schedule != when || !s.Enabled || !slices.Equal(s.Exclude, []string{"Mariner"}) || s.Inherits {
 		t.Errorf("source %+v", s)
 	}
 	bad := "every day"
@@ -177,7 +203,7 @@ func TestChangeSource(t *testing.T) {
 		t.Fatal(err)
 	}
 	list, err = n.Sources(t.Context())
-	if err != nil || !list[at].Inherits || list[at].From != from {
+	if err != nil || !list[at].Inherits || !slices.Equal(list[at].From, from) {
 		t.Errorf("source %+v, %v", list[at], err)
 	}
 }

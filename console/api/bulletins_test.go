@@ -232,7 +232,7 @@ func TestImportsThroughTheDoor(t *testing.T) {
 	if err := remote.Post(ctx, "/catalog/imports", node.Import{Source: "msrc", From: dir}, nil); !errors.As(err, &e) || e.Status != 400 {
 		t.Errorf("a folder from elsewhere: %v", err)
 	}
-	if err := remote.Put(ctx, "/catalog/sources/msrc", node.SourceChange{From: &dir}, nil); !errors.As(err, &e) || e.Status != 400 {
+	if err := remote.Put(ctx, "/catalog/sources/msrc", node.SourceChange{From: []string{dir}}, nil); !errors.As(err, &e) || e.Status != 400 {
 		t.Errorf("a folder as location from elsewhere: %v", err)
 	}
 	for _, bad := range []node.Import{{Source: "msrc", From: "some/folder"}, {Source: "nobody"}, {}} {
@@ -245,7 +245,7 @@ func TestImportsThroughTheDoor(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "a.xml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Put(ctx, "/catalog/sources/msrc", node.SourceChange{From: &dir}, nil); err != nil {
+	if err := c.Put(ctx, "/catalog/sources/msrc", node.SourceChange{From: []string{dir}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	var started api.Run
@@ -270,7 +270,7 @@ func TestImportsThroughTheDoor(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, s := range sources.Items {
-		if s.Name == "msrc" && (s.Files != 1 || s.Last == nil || s.Last.ID != started.Run || s.From != dir) {
+		if s.Name == "msrc" && (s.Files != 1 || s.Last == nil || s.Last.ID != started.Run || s.From[0] != dir) {
 			t.Errorf("source %+v", s)
 		}
 	}

@@ -27,10 +27,8 @@ func catalogRoutes(n *node.Node) []Route {
 		{
 			Method: "PUT", Path: "/catalog/sources/{name}", Scope: identity.Operate, Summary: "Change how a source is imported",
 			Do: Do(func(c *Call, in node.SourceChange) (None, error) {
-				if in.From != nil {
-					if err := checkLocation(c, *in.From); err != nil {
-						return None{}, err
-					}
+				if err := checkLocations(c, in.From...); err != nil {
+					return None{}, err
 				}
 				return None{}, n.ChangeSource(c.Context(), c.Var("name"), in)
 			}),
@@ -46,17 +44,17 @@ func catalogRoutes(n *node.Node) []Route {
 }
 
 func startImport(c *Call, in node.Import) (Run, error) {
-	if err := checkLocation(c, in.From); err != nil {
+	if err := checkLocations(c, append([]string{in.From}, in.All...)...); err != nil {
 		return Run{}, err
 	}
-	if in.From == "" {
+	if in.From == "" && in.All == nil {
 		sources, err := c.Node.Sources(c.Context())
 		if err != nil {
 			return Run{}, err
 		}
 		for _, s := range sources {
 			if s.Name == in.Source {
-				in.From = s.From
+				in.All = s.From
 			}
 		}
 	}
@@ -64,15 +62,16 @@ func startImport(c *Call, in node.Import) (Run, error) {
 	return Run{id}, err
 }
 
-// checkLocation lets files and folders of the node's machine be named only by whoever may read its data folder.
-func checkLocation(c *Call, from string) error {
-	switch {
-	case from == "" || importer.IsURL(from):
-		return nil
-	case c.Who != identity.Local:
-		return store.Invalid("files and folders are read only for whoever comes through the node's data folder (--data on its machine); give an http or https location")
-	case !filepath.IsAbs(from):
-		return store.Invalid("%q is no absolute path, and no http or https location", from)
+// checkLocations lets files and folders of the node's machine be named only by whoever may read its data folder.
+func checkLocations(c *Call, locations ...string) error {
+	for _, from := range locations {
+		switch {
+		case from == "" || importer.IsURL(from):
+		case c.Who != identity.Local:
+			return store.Invalid("files and folders are read only for whoever comes through the node's data folder (--data on its machine); give an http or https location")
+		case !filepath.IsAbs(from):
+			return store.Invalid("%q is no absolute path, and no http or https location", from)
+		}
 	}
 	return nil
 }

@@ -158,23 +158,22 @@ func catalogSources(a *cli.App) *cobra.Command {
 }
 
 func catalogSourcesSet(a *cli.App) *cobra.Command {
-	var from, when string
-	var exclude []string
-	var on, off, inherit bool
+	var when string
+	var from, exclude []string
+	var on, off, inherit, own bool
 	cmd := &cobra.Command{
 		Use: "set SOURCE", Short: "Set where and when a source is imported, and what is left out", Args: cli.Args("SOURCE"),
-		Example: "  thatch catalog sources set msrc --schedule \"0 4 * * *\" --on\n  thatch catalog sources set sdp --from https://vendor.example/catalog.cab",
+		Example: "  thatch catalog sources set msrc --schedule \"0 4 * * *\" --on\n  thatch catalog sources set sdp --from https://one.example/catalog.cab --from https://other.example/catalog.cab",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			change := node.SourceChange{Exclude: exclude, Inherit: inherit}
-			flags := cmd.Flags()
-			if flags.Changed("from") {
-				path, err := location(from)
+			change := node.SourceChange{Exclude: exclude, Inherit: inherit, Own: own}
+			for _, one := range from {
+				path, err := location(one)
 				if err != nil {
 					return err
 				}
-				change.From = &path
+				change.From = append(change.From, path)
 			}
-			if flags.Changed("schedule") {
+			if cmd.Flags().Changed("schedule") {
 				change.Schedule = &when
 			}
 			if on || off {
@@ -192,13 +191,15 @@ func catalogSourcesSet(a *cli.App) *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&from, "from", "", "file, folder or http(s) location; \"\": the vendor's own")
+	flags.StringArrayVar(&from, "from", nil, "file, folder or http(s) location; may be repeated")
+	flags.BoolVar(&own, "vendor", false, "the vendor's own location")
 	flags.StringVar(&when, "schedule", "", "crontab line or @daily; \"\": by hand alone")
 	flags.StringSliceVar(&exclude, "exclude", nil, "product families to leave out")
 	flags.BoolVar(&inherit, "inherit-exclude", false, "leave out what the setting catalog.excluded_families says")
 	flags.BoolVar(&on, "on", false, "follow the schedule")
 	flags.BoolVar(&off, "off", false, "do not follow the schedule")
 	cmd.MarkFlagsMutuallyExclusive("on", "off")
+	cmd.MarkFlagsMutuallyExclusive("from", "vendor")
 	cmd.MarkFlagsMutuallyExclusive("exclude", "inherit-exclude")
 	return cmd
 }
