@@ -14,6 +14,7 @@ import (
 
 	lib "modernc.org/sqlite/lib"
 
+	"thatch/node/store/gate"
 	"thatch/node/store/sqlite"
 )
 
@@ -45,7 +46,7 @@ type DB struct {
 	writing sync.Mutex // held while the writing connection is used
 	writer  *sqlite.Conn
 	queue   queue
-	gate    gate // readers, and who replaces the file
+	gate    gate.Gate // readers, and who replaces the file
 	readers *sql.DB
 	applied atomic.Uint64
 	version atomic.Int64
@@ -178,7 +179,7 @@ func (db *DB) View(ctx context.Context, read func(tx *sql.Tx) error) error {
 	if err := db.wait(ctx, wantedIndex(ctx)); err != nil {
 		return err
 	}
-	ctx, leave, err := db.gate.enter(ctx)
+	ctx, leave, err := db.gate.Enter(ctx)
 	if err != nil {
 		return err
 	}
@@ -208,9 +209,9 @@ func (db *DB) reading(ctx context.Context, err error) error {
 // Close waits for writes and reads to end and closes the file. Its write-ahead log is folded into it.
 func (db *DB) Close() error {
 	db.stopped.set(ErrClosed)
-	reopen := db.gate.shut(context.Background(), ErrClosed)
+	reopen := db.gate.Shut(context.Background(), ErrClosed)
 	defer reopen()
-	db.gate.end()
+	db.gate.End(ErrClosed)
 	db.writing.Lock()
 	defer db.writing.Unlock()
 	return db.release()

@@ -2,10 +2,8 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
-	"time"
 )
 
 // stopped is why a database takes no more writes.
@@ -120,113 +118,4 @@ func (db *DB) setApplied(index uint64) {
 			delete(db.waiters.list, w)
 		}
 	}
-}
-
-// ErrReplaced ends reads that were still under way when the file had to be replaced by a snapshot. Read again.
-var ErrReplaced = errors.New("the database is being replaced by a snapshot; try again")
-
-// replaceGrace is how long a read may begin queries once the file is to be replaced.
-const replaceGrace = 5 * time.Second
-
-// gate counts who reads, and lets one shut it to replace the file.
-type gate struct {
-	mu      sync.Mutex
-	inside  map[*visit]struct{}
-	closed  chan struct{} // nil while open; closed when it opens again
-	empty   chan struct{} // closed when the last one leaves a shut gate
-	forever bool
-}
-
-type visit struct{ cancel context.CancelCauseFunc }
-
-// enter waits while the gate is shut. The context returned ends with the visit, or when the visit must end.
-func (g *gate) enter(ctx context.Context) (context.Context, func(), error) {
-	for {
-		g.mu.Lock()
-		if g.forever {
-			g.mu.Unlock()
-			return nil, nil, ErrClosed
-		}
-		if g.closed == nil {
-			break
-		}
-		closed := g.closed
-		g.mu.Unlock()
-		select {
-		case <-closed:
-		case <-ctx.Done():
-			return nil, nil, ctx.Err()
-		}
-	}
-	defer g.mu.Unlock()
-	ctx, cancel := context.WithCancelCause(ctx)
-	v := &visit{cancel: cancel}
-	if g.inside == nil {
-		g.inside = map[*visit]struct{}{}
-	}
-	g.inside[v] = struct{}{}
-	return ctx, func() { g.leave(v) }, nil
-}
-
-func (g *gate) leave(v *visit) {
-	v.cancel(nil)
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	delete(g.inside, v)
-	if len(g.inside) == 0 && g.empty != nil {
-		close(g.empty)
-		g.empty = nil
-	}
-}
-
-// shut keeps everyone out until the function returned is called. Who is inside may finish, but for no longer than
-// replaceGrace; then their context ends with the cause. One at a time.
-func (g *gate) shut(ctx context.Context, cause error) (reopen func()) {
-	g.mu.Lock()
-	for g.closed != nil {
-		closed := g.closed
-		g.mu.Unlock()
-		<-closed
-		g.mu.Lock()
-	}
-	g.closed = make(chan struct{})
-	var empty chan struct{}
-	if len(g.inside) > 0 {
-		empty = make(chan struct{})
-		g.empty = empty
-	}
-	g.mu.Unlock()
-	if empty != nil {
-		g.clear(ctx, cause, empty)
-	}
-	return func() {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		close(g.closed)
-		g.closed = nil
-	}
-}
-
-func (g *gate) clear(ctx context.Context, cause error, empty chan struct{}) {
-	grace := time.NewTimer(replaceGrace)
-	defer grace.Stop()
-	select {
-	case <-empty:
-		return
-	case <-grace.C:
-	case <-ctx.Done():
-	}
-	g.mu.Lock()
-	for v := range g.inside {
-		v.cancel(cause)
-	}
-	g.mu.Unlock()
-	<-empty
-}
-
-// end lets nobody in any more.
-func (g *gate) end() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.forever = true
 }
