@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"thatch/catalog"
 	"thatch/catalog/rule"
 	"thatch/catalog/supersedence"
@@ -402,4 +404,75 @@ func FuzzSatisfied(f *testing.F) {
 		}
 		view.Later(kb, product, strings.Fields(installed))
 	})
+}
+
+// More hotfixes never make a satisfied KB unsatisfied.
+func TestMoreHotfixesSatisfyNoLess(t *testing.T) {
+	view := all().View(time.Time{})
+	lines := slices.Concat(lines2019, lines7, lines25)
+	kbs := []string{"4482887", "4467702", "4540689", "5005633", "4000000", "5099999"}
+	for _, l := range lines {
+		kbs = append(kbs, l.kb)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		some := rapid.SliceOfDistinct(rapid.SampledFrom(kbs), rapid.ID).Draw(t, "installed")
+		more := append(slices.Clone(some), rapid.SliceOf(rapid.SampledFrom(kbs)).Draw(t, "and more")...)
+		l := rapid.SampledFrom(lines).Draw(t, "asked")
+		by, ok, _ := view.Satisfied(l.kb, l.product, &rule.Hotfixes{KBs: some, Complete: true})
+		if !ok {
+			return
+		}
+		if _, still, err := view.Satisfied(l.kb, l.product, &rule.Hotfixes{KBs: more, Complete: true}); !still {
+			t.Fatalf("KB%s on %s is satisfied by KB%s with %v, and not with %v: %v", l.kb, l.product, by, some, more, err)
+		}
+		if held, holds := view.Holds(l.kb, l.product, some); !holds || held == "" {
+			t.Fatalf("KB%s on %s: Holds says no", l.kb, l.product)
+		}
+	})
+}
+
+// A KB that another makes needless is satisfied when that other is installed.
+func TestLaterOnesSatisfy(t *testing.T) {
+	for _, day := range []string{"", "2019-03-06", "2019-04-30", "2022-01-01"} {
+		asOf, _ := time.Parse(time.DateOnly, day)
+		view := all().View(asOf)
+		for _, l := range slices.Concat(lines2019, lines7, lines25) {
+			if !view.Published(id(l.kb, l.product)) {
+				continue
+			}
+			for _, later := range view.Later(l.kb, l.product, nil) {
+				if _, ok, err := view.Satisfied(l.kb, l.product, &rule.Hotfixes{KBs: []string{later}, Complete: true}); !ok {
+					t.Errorf("as of %q: KB%s is later than KB%s on %s, and does not satisfy it: %v", day, later, l.kb, l.product, err)
+				}
+				if later == l.kb {
+					t.Errorf("KB%s is later than itself", later)
+				}
+			}
+		}
+	}
+}
+
+// KB numbers are dated by their neighbours, whatever they are; before the first anchor and beyond the last.
+func TestEras(t *testing.T) {
+	g := supersedence.NewGraph()
+	g.AddBulletin("msrc/KB5099000", namedBy("5099000", "2026-Nov:5"))
+	view := g.View(time.Time{})
+	// A KB that no file names is dated by its number: it is published by then and not before.
+	for kb, want := range map[string]string{
+		"4487017": "2019-02", "4489868": "2019-03", "4493464": "2019-04", "4482887": "2019-01", "4012212": "2017-03", "4550922": "2020-04",
+		"5000001": "2021-03", "5035853": "2024-03", "5078766": "2026-03", "5031354": "2023-10", "3061518": "2015-06", "958488": "2009-01",
+		"5099100": "2026-11",
+	} {
+		got := view.Dated(kb)
+		if want == "2015-06" || want == "2009-01" { // a year is near enough
+			if got.String()[:4] != want[:4] {
+				t.Errorf("KB%s: %s, want %s", kb, got, want)
+			}
+		} else if got.String() != want {
+			t.Errorf("KB%s: %s, want %s", kb, got, want)
+		}
+	}
+	if got := view.Dated("x"); got != 0 {
+		t.Errorf("no number: %s", got)
+	}
 }

@@ -166,6 +166,12 @@ func (v *View) computeMonth(kb string) Month {
 	return m
 }
 
+// Dated is the month in which a KB's number was given out, as near as other numbers tell; no number has none.
+func (v *View) Dated(kb string) (m Month) {
+	v.locked(func() { m = v.eras.era(kb) })
+	return m
+}
+
 func (v *View) named(kb string) Month {
 	if a := v.graph.articles[kb]; a != nil {
 		return MonthFrom(a.named)

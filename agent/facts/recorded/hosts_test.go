@@ -202,6 +202,51 @@ func TestSecurityOnlyAndInternetExplorer(t *testing.T) {
 	}
 }
 
+// Whoever installs what is missing is missing nothing more: by the shown updates, and on Windows before 10 by Security
+// Only updates and what they leave open.
+func TestNobodyIsForEverMissing(t *testing.T) {
+	dir, c := ringtest.Data(t, "hosts"), importAll(t, ringtest.Data(t, "msrc"))
+	names, err := filepath.Glob(filepath.Join(dir, "*_systeminfo.txt"))
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no hosts: %v", err)
+	}
+	for _, name := range names {
+		raw, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, asOf := range []string{"", "2019-03-06", "2022-02-01"} {
+			for path, wanted := range map[string]func(*catalog.Update) bool{
+				"all":           func(*catalog.Update) bool { return true },
+				"rollups":       func(u *catalog.Update) bool { return u.Class != "securityonly" && u.Class != "iecumulative" },
+				"security only": func(u *catalog.Update) bool { return u.Class != "monthlyrollup" },
+			} {
+				h, err := recorded.Read(raw, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				day, _ := time.Parse(time.DateOnly, asOf)
+				view := c.graph.View(day)
+				first := evaluate.Evaluate(&h.Facts, c.all(), c.graph, view, path != "all")
+				for _, m := range first.Missing {
+					if u := c.updates[m.Update]; wanted(u) {
+						h.Facts.Hotfixes.KBs = append(h.Facts.Hotfixes.KBs, u.KB)
+					}
+				}
+				slices.Sort(h.Facts.Hotfixes.KBs)
+				h.Facts.Hotfixes.KBs = slices.Compact(h.Facts.Hotfixes.KBs)
+				again := evaluate.Evaluate(&h.Facts, c.all(), c.graph, view, true)
+				again.Missing = slices.DeleteFunc(again.Missing, func(m evaluate.Missing) bool {
+					return path == "security only" && c.updates[m.Update].Class == "monthlyrollup" && c.graph.Month(c.updates[m.Update].KB) >= supersedence.MonthOf("2022-Feb") // that path ends
+				})
+				if len(again.Missing) > 0 {
+					t.Errorf("%s as of %q, %s: still missing %v", filepath.Base(name), asOf, path, kbsOf(again))
+				}
+			}
+		}
+	}
+}
+
 // hotfixesOf reads the numbers of a recording the dumb way.
 var hotfixesOf = regexp.MustCompile(`\[\d+\]: KB(\d+)`)
 
