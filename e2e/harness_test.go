@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -67,6 +68,7 @@ type site struct {
 	t      *testing.T
 	folder string
 	listen string
+	before []string // words before the node's command, such as "ip netns exec NAME"
 	cmd    *exec.Cmd
 	log    *safeBuffer
 }
@@ -92,7 +94,8 @@ func (s *site) start(flags ...string) {
 		s.log = &safeBuffer{}
 	}
 	args := append([]string{"node", "run", "--data", s.folder, "--listen", s.listen}, flags...)
-	s.cmd = exec.Command(program(s.t, "thatch"), args...)
+	words := append(append(slices.Clone(s.before), program(s.t, "thatch")), args...)
+	s.cmd = exec.Command(words[0], words[1:]...)
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)

@@ -26,7 +26,7 @@ var (
 	RealData   = &Ring{"real data", "the vendors' files in ../shared/data, or in the folder that THATCH_DATA names", realData}
 	Signing    = &Ring{"signing", "Debian packages osslsigncode, wixl and gcab", commands("osslsigncode", "wixl", "gcab")}
 	Wine       = &Ring{"wine", "Debian packages wine, wine64 and wixl", commands("wine", "wixl")}
-	Chroot     = &Ring{"chroot", "root and the Debian package debootstrap", asRoot("debootstrap")}
+	Chroot     = &Ring{"chroot", "root, to change the root folder", asRoot()}
 	Namespaces = &Ring{"namespaces", "root and the Debian package iproute2", namespaces}
 	FullDisk   = &Ring{"full disk", "root, to mount a small file system", asRoot("mount")}
 	Browser    = &Ring{"browser", "the Debian package chromium", commands("chromium")}

@@ -138,9 +138,11 @@ func setVersion(name, version string, code int) simulated.Effect {
 	return simulated.Effect{Code: code, Changes: []simulated.Change{{Registry: change}}}
 }
 
+// created is when the sample vendor published.
+const created = "2026-10-13T08:00:00Z"
+
 // products is what the vendor has published by the day of the demo. The toolbar's set-up program lacks a signature.
 func products() []*product {
-	created := "2026-10-13T08:00:00Z"
 	ledger := func(version, id string, supersedes ...string) *product {
 		p := &product{
 			ID: id, Bulletin: "ES-2026-" + strings.ReplaceAll(version[:3], ".", ""), Product: "Ledger", Version: version,
@@ -160,28 +162,34 @@ func products() []*product {
 	return []*product{
 		ledger("5.1.0.0", old),
 		ledger("5.2.0.0", new52, old),
-		neutral("5e000000-0000-4000-8000-000000002100", "ES-2026-021", "Sketchpad", "2.1.0.0", "Important", created, 0),
-		neutral("5e000000-0000-4000-8000-000000009400", "ES-2026-094", "Reader", "9.4.0.0", "Moderate", created, 3010),
-		unsigned(neutral("5e000000-0000-4000-8000-000000001100", "ES-2026-011", "Toolbar", "1.1.0.0", "Low", created, 0)),
+		neutral("2100", "Sketchpad", "2.1.0.0", "Important", 0),
+		neutral("9400", "Reader", "9.4.0.0", "Moderate", codeRestart),
+		unsigned(neutral("1100", "Toolbar", "1.1.0.0", "Low", 0)),
 	}
 }
 
 // republished is the toolbar once more, signed.
 func republished() []*product {
-	p := neutral("5e000000-0000-4000-8000-000000001100", "ES-2026-011", "Toolbar", "1.1.0.0", "Low", "2026-10-20T08:00:00Z", 0)
+	p := neutral("1100", "Toolbar", "1.1.0.0", "Low", 0)
+	p.Created = "2026-10-20T08:00:00Z"
 	return []*product{p}
 }
 
-func neutral(id, bulletin, name, version, severity, created string, code int) *product {
+// codeRestart is what an installer returns that asks for a restart.
+const codeRestart = 3010
+
+// neutral is a product with one set-up program for all languages; code is what that returns.
+func neutral(number, name, version, severity string, code int) *product {
+	id := "5e000000-0000-4000-8000-00000000" + number
 	reboot := "NeverReboots"
-	if code == 3010 {
+	if code == codeRestart {
 		reboot = "CanRequestReboot"
 	}
 	return &product{
-		ID: id, Bulletin: bulletin, Product: name, Version: version, Severity: severity, Reboot: reboot, Created: created,
+		ID: id, Bulletin: "ES-2026-0" + number[:2], Product: name, Version: version, Severity: severity, Reboot: reboot, Created: created,
 		Title:       name + " " + version[:3] + " security update",
 		Description: "Mends how " + name + " checks what it is given.",
-		CVEs:        []string{"CVE-2026-3" + id[len(id)-4:]},
+		CVEs:        []string{"CVE-2026-3" + number},
 		Items: []item{{
 			ID: id[:34] + "10", File: strings.ToLower(name) + "-" + version[:3] + ".exe", effect: setVersion(name, version, code),
 		}},
