@@ -173,7 +173,7 @@ func printPage(w io.Writer, l Listing, raw json.RawMessage) error {
 	if err := Table(w, l.Heads, rows); err != nil {
 		return err
 	}
-	if p.Total > len(rows) {
+	if p.Total > p.Page*p.Limit {
 		fmt.Fprintf(w, "%d of %d; go on with --page %d\n", len(rows), p.Total, p.Page+1)
 	}
 	return nil
