@@ -132,8 +132,10 @@ func TestListCommand(t *testing.T) {
 	}
 	list := func(args ...string) (string, error) {
 		s.out.Reset()
-		cmd := s.app.List(cli.Listing{Use: "list", Path: "/runs", Heads: []string{"TASK", "STATE"}, Keys: []string{"task", "state"},
-			Flags: map[string]string{"kind": "only this kind"}})
+		cmd := s.app.List(cli.Listing{
+			Use: "list", Path: "/runs", Heads: []string{"TASK", "STATE"}, Keys: []string{"task", "state"},
+			Flags: map[string]string{"kind": "only this kind"},
+		})
 		cmd.SetArgs(args)
 		cmd.SilenceErrors, cmd.SilenceUsage = true, true
 		err := cmd.ExecuteContext(t.Context())
