@@ -100,6 +100,10 @@ func (n *Node) followStaging(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-watch.C:
+			// An import changes documents many times a second: what it brings is looked at together.
+			if !pause(ctx, stagingPause) {
+				return nil
+			}
 		case <-again.C:
 			asked = false
 		}
@@ -112,6 +116,21 @@ func (n *Node) followStaging(ctx context.Context) error {
 		}
 	}
 }
+
+// pause waits, and says whether ctx lasted.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// stagingPause is how long changes are gathered before the node looks whether there is something to download.
+const stagingPause = 500 * time.Millisecond
 
 // stagingAgain is how long after it met a run that was going on the node looks whether that run took up everything.
 const stagingAgain = 2 * time.Second

@@ -22,7 +22,7 @@ func (s *Stager) Reconcile(ctx context.Context) error {
 		onDisk[info.SHA256] = info.Size
 	}
 	recorded, err := s.recorded(ctx)
-	if err != nil {
+	if err != nil || len(recorded) == 0 && len(onDisk) == 0 {
 		return err
 	}
 	var statements []store.Statement

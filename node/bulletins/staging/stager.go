@@ -158,7 +158,7 @@ func (s *Stager) write(ctx context.Context, reason string, statements []store.St
 // one holds up nothing.
 func (s *Stager) plan(ctx context.Context, wanted func(PackageStatus) bool) (packages []*live.Package, bulletins int, err error) {
 	state, err := Load(ctx, s.cfg.Reader)
-	if err != nil {
+	if err != nil || len(state.Staged) == 0 {
 		return nil, 0, err
 	}
 	err = s.cfg.Catalog.Read(ctx, func(v *live.View) error {
