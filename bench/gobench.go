@@ -22,8 +22,8 @@ type result struct {
 func (r result) each(unit string) time.Duration { return time.Duration(r.figures[unit]) }
 
 // goBench runs the benchmarks of a package that stand beside what they measure.
-func goBench(ctx context.Context, pkg, pattern string, enough time.Duration) ([]result, error) {
-	test := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", pattern, "-benchtime", enough.String(), "-timeout", "20m", pkg)
+func goBench(ctx context.Context, pkg, pattern string, enough string) ([]result, error) {
+	test := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", pattern, "-benchtime", enough, "-timeout", "20m", pkg)
 	test.Env = append(os.Environ(), "CGO_ENABLED=0")
 	out, err := test.CombinedOutput()
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -62,12 +63,21 @@ func benchWrite(b *testing.B, w store.Writer, writers, rows int) {
 	b.ReportMetric(float64(b.N*rows)/b.Elapsed().Seconds(), "rows/s")
 }
 
+// quiet has nothing logged: the results are read by a program.
+func quiet(b *testing.B) {
+	former := slog.Default()
+	slog.SetDefault(slog.New(slog.DiscardHandler))
+	b.Cleanup(func() { slog.SetDefault(former) })
+}
+
 func one(b *testing.B) store.Writer {
+	quiet(b)
 	return started(b, b.TempDir(), quorum.Tuning{SegmentBytes: 16 << 20}).q
 }
 
 // three is the leader of three voters in this process, each with its own log and file on the same disk.
 func three(b *testing.B) store.Writer {
+	quiet(b)
 	return storetest.NewSite(b, 3, quorum.Tuning{SegmentBytes: 16 << 20, Heartbeat: time.Second}).Leader().Quorum
 }
 
