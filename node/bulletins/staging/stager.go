@@ -161,6 +161,9 @@ func (s *Stager) plan(ctx context.Context, wanted func(PackageStatus) bool) (pac
 	if err != nil || len(state.Staged) == 0 {
 		return nil, 0, err
 	}
+	if len(state.Staged) == 0 {
+		return nil, 0, nil // without having every change of the catalog read into memory, as during a first import
+	}
 	err = s.cfg.Catalog.Read(ctx, func(v *live.View) error {
 		for id := range state.Staged {
 			found := state.missing(v, id, wanted)
