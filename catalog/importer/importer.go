@@ -75,6 +75,12 @@ type Sink interface {
 	Save(ctx context.Context, s Saved) (changed int, err error)
 }
 
+// Preparer is a Sink that can do part of a Save before its turn, while others are being saved. Preparing changes nothing
+// that is kept; what it did is used by a Save of the same value.
+type Preparer interface {
+	Prepare(ctx context.Context, s *Saved) error
+}
+
 // Saved is one file's worth of change.
 type Saved struct {
 	Source      string

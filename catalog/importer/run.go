@@ -79,12 +79,16 @@ func (r *run) pipeline(ctx context.Context, files []File) error {
 	}
 	free := make(chan struct{}, parallel+1) // bounds how many parsed files are in memory
 	group.Go(func() error { return r.parseAll(ctx, files, slots, free) })
-	merged := make(chan *Saved)
+	merged, prepared := make(chan *Saved), make(chan *Saved, 1)
 	group.Go(func() error {
 		defer close(merged)
 		return r.mergeAll(ctx, slots, free, merged)
 	})
-	group.Go(func() error { return r.saveAll(ctx, merged) })
+	group.Go(func() error {
+		defer close(prepared)
+		return r.prepareAll(ctx, merged, prepared)
+	})
+	group.Go(func() error { return r.saveAll(ctx, prepared) })
 	return group.Wait()
 }
 
@@ -191,9 +195,27 @@ func (r *run) mergeFile(ctx context.Context, p parsed, saved map[string]bool) (*
 	return next, nil
 }
 
-// saveAll is the only writer.
-func (r *run) saveAll(ctx context.Context, merged <-chan *Saved) error {
+// prepareAll has the sink prepare what waits to be saved, if it can.
+func (r *run) prepareAll(ctx context.Context, merged <-chan *Saved, prepared chan<- *Saved) error {
+	preparer, can := r.sink.(Preparer)
 	for next := range merged {
+		if can {
+			if err := preparer.Prepare(ctx, next); err != nil {
+				return fmt.Errorf("prepare to save what %s says: %w", next.File, err)
+			}
+		}
+		select {
+		case prepared <- next:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// saveAll is the only writer.
+func (r *run) saveAll(ctx context.Context, prepared <-chan *Saved) error {
+	for next := range prepared {
 		r.report.current(next.File)
 		changed, err := r.sink.Save(ctx, *next)
 		if err != nil {

@@ -74,6 +74,16 @@ func (s *sink) FileKeys(ctx context.Context, source, file string) ([]string, err
 	return keys, err
 }
 
+// Prepare implements importer.Preparer: it signs what is new, which takes longer than anything else of a save.
+func (s *sink) Prepare(ctx context.Context, saved *importer.Saved) error {
+	w := newWork(*saved, false)
+	if err := s.view(ctx, w.lookHeads); err != nil {
+		return err
+	}
+	w.sign(s.bulletins.cfg.Signer)
+	return nil
+}
+
 // Save implements importer.Sink.
 func (s *sink) Save(ctx context.Context, saved importer.Saved) (int, error) {
 	s.saving.Lock()
@@ -150,10 +160,10 @@ type name struct {
 	id   string
 }
 
-// look reads what is held of everything that the file concerns.
-func (s *sink) look(ctx context.Context, saved importer.Saved, careful bool) (*work, error) {
+func newWork(saved importer.Saved, careful bool) *work {
 	w := &work{
-		saved: saved, careful: careful, parts: map[string][]byte{}, now: map[string][]byte{}, owned: map[string][]name{},
+		careful: careful,
+		saved:   saved, parts: map[string][]byte{}, now: map[string][]byte{}, owned: map[string][]name{},
 		heads: map[name]document.Digest{}, byKey: map[string][]*importer.Keyed{}, claimed: map[name]string{}, shared: map[name]bool{},
 	}
 	slices.Sort(w.saved.Keys)
@@ -168,6 +178,12 @@ func (s *sink) look(ctx context.Context, saved importer.Saved, careful bool) (*w
 	for _, part := range saved.Parts {
 		w.now[part.Key] = part.Body
 	}
+	return w
+}
+
+// look reads what is held of everything that the file concerns.
+func (s *sink) look(ctx context.Context, saved importer.Saved, careful bool) (*work, error) {
+	w := newWork(saved, careful)
 	return w, s.view(ctx, func(r reading) error {
 		// Left alone, SQLite would read every part of the source here.
 		const ofFile = `SELECT key, body FROM import_part INDEXED BY import_part_file WHERE source = ? AND file = ?`
@@ -181,11 +197,15 @@ func (s *sink) look(ctx context.Context, saved importer.Saved, careful bool) (*w
 		if err != nil {
 			return err
 		}
-		return w.lookDocuments(r)
+		if err := w.lookHeads(r); err != nil {
+			return err
+		}
+		return w.lookShared(r)
 	})
 }
 
-func (w *work) lookDocuments(r reading) error {
+// lookHeads reads which documents the keys own, and which of their revisions are current.
+func (w *work) lookHeads(r reading) error {
 	wanted := map[document.Kind][]string{}
 	const ofKeys = `SELECT key, kind, id FROM import_document WHERE source = ? AND key IN `
 	err := r.eachOf(ofKeys, w.saved.Source, w.saved.Keys, func(rows *sql.Rows) error {
@@ -197,9 +217,6 @@ func (w *work) lookDocuments(r reading) error {
 		return err
 	})
 	if err != nil {
-		return err
-	}
-	if err := w.lookShared(r); err != nil {
 		return err
 	}
 	for n := range w.claimed {
@@ -255,7 +272,7 @@ func (w *work) lookShared(r reading) error {
 	})
 }
 
-// sign signs the documents that really change, on all processors: it is the dearest part of a save.
+// sign signs the documents that really change and were not signed yet, on all processors.
 func (w *work) sign(signer Signer) {
 	var group errgroup.Group
 	const workers = 4
@@ -263,7 +280,7 @@ func (w *work) sign(signer Signer) {
 		group.Go(func() error {
 			for at := i; at < len(w.saved.Documents); at += workers {
 				doc := &w.saved.Documents[at].Document
-				if w.heads[name{doc.Kind, doc.ID}] != doc.Digest {
+				if w.heads[name{doc.Kind, doc.ID}] != doc.Digest && len(doc.Signature) == 0 {
 					signer.Sign(doc)
 				}
 			}
