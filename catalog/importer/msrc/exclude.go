@@ -1,6 +1,10 @@
 package msrc
 
-import "strings"
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
 
 // NoExclusions, given alone as Request.Exclude, leaves no product family out.
 const NoExclusions = "none"
@@ -9,8 +13,15 @@ const NoExclusions = "none"
 // its own feeds describe better.
 var defaultExclusions = []string{"Mariner", "Azure Linux"}
 
-// exclusions are product families, lower case. Where a document gives a product no family, its name decides.
-type exclusions []string
+// exclusion is a product family that is left out. Where a document gives a product no family, its name decides; that
+// of a Linux package decides whatever the family.
+type exclusion struct {
+	family string // lower case
+	words  *regexp.Regexp
+	always bool
+}
+
+type exclusions []exclusion
 
 func newExclusions(families []string) exclusions {
 	if len(families) == 1 && strings.EqualFold(families[0], NoExclusions) {
@@ -22,39 +33,25 @@ func newExclusions(families []string) exclusions {
 	var all exclusions
 	for _, f := range families {
 		if f = strings.ToLower(strings.TrimSpace(f)); f != "" {
-			all = append(all, f)
+			isDefault := slices.ContainsFunc(defaultExclusions, func(d string) bool { return strings.EqualFold(d, f) })
+			all = append(all, exclusion{f, regexp.MustCompile(`(?i)\b` + regexp.QuoteMeta(f) + `\b`), isDefault})
 		}
 	}
 	return all
 }
 
 func (e exclusions) match(family, name string) bool {
-	family, name = strings.ToLower(family), strings.ToLower(name)
-	for _, f := range e {
-		if family == f || hasWords(name, f) && (family == "" || f == "azure linux" || f == "mariner") {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(e, func(x exclusion) bool {
+		return strings.EqualFold(family, x.family) || (family == "" || x.always) && x.words.MatchString(name)
+	})
 }
 
-// hasWords says whether words occur in text, not as part of longer ones.
-func hasWords(text, words string) bool {
-	for from := 0; ; {
-		i := strings.Index(text[from:], words)
-		if i < 0 {
-			return false
-		}
-		i += from
-		before := i == 0 || !isWord(text[i-1])
-		after := i+len(words) == len(text) || !isWord(text[i+len(words)])
-		if before && after {
-			return true
-		}
-		from = i + 1
+// String lists the families in one order, for fingerprints.
+func (e exclusions) String() string {
+	var families []string
+	for _, x := range e {
+		families = append(families, x.family)
 	}
-}
-
-func isWord(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= '0' && c <= '9'
+	slices.Sort(families)
+	return strings.Join(families, ",")
 }

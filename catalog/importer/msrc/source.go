@@ -134,8 +134,7 @@ func (s *Source) describeItem(ctx context.Context, req importer.Request, item im
 
 func fingerprint(req importer.Request, revision, version string) string {
 	languages := slices.Sorted(slices.Values(req.Languages))
-	excluded := slices.Sorted(slices.Values(newExclusions(req.Exclude)))
-	return importer.Fingerprint(revision, importerVersion, version, strings.Join(languages, ","), strings.Join(excluded, ","))
+	return importer.Fingerprint(revision, importerVersion, version, strings.Join(languages, ","), newExclusions(req.Exclude).String())
 }
 
 // readHead finds id and revision in the first bytes of a document, normally cut off somewhere behind them.

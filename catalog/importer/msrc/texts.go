@@ -171,9 +171,13 @@ func fixedBuildKind(text string) string {
 
 // compareBuilds orders FixedBuild texts: those that are no version come before those that are.
 func compareBuilds(a, b string) int {
-	av, bv := dotted.MatchString(a), dotted.MatchString(b)
-	if !av || !bv {
-		return cmp.Or(compareBool(av, bv), cmp.Compare(b, a))
+	switch av, bv := dotted.MatchString(a), dotted.MatchString(b); {
+	case av && !bv:
+		return 1
+	case bv && !av:
+		return -1
+	case !av:
+		return cmp.Compare(b, a)
 	}
 	as, bs := strings.Split(a, "."), strings.Split(b, ".")
 	for i := range max(len(as), len(bs)) {
@@ -182,16 +186,6 @@ func compareBuilds(a, b string) int {
 		}
 	}
 	return 0
-}
-
-func compareBool(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case b:
-		return -1
-	}
-	return 1
 }
 
 func number(parts []string, i int) uint64 {
