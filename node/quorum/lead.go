@@ -63,7 +63,7 @@ func (q *Quorum) followLeadership() {
 // that fails.
 func (q *Quorum) takeLead() {
 	term := q.raft.CurrentTerm()
-	if err := q.raft.Barrier(0).Error(); err != nil {
+	if err := q.await(q.ctx, q.raft.Barrier(0)); err != nil {
 		q.log.Debug("could not take the lead", "term", term, "error", err)
 		return
 	}
@@ -143,19 +143,7 @@ func (q *Quorum) Barrier(ctx context.Context) error {
 	if leading, _, _ := q.Leading(); !leading {
 		return ErrNotLeader
 	}
-	done := make(chan error, 1)
-	go func() { done <- q.raft.Barrier(q.config.Wait).Error() }()
-	select {
-	case err := <-done:
-		if err != nil {
-			return q.failure(err)
-		}
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-q.stop.done:
-		return q.Err()
-	}
+	return q.await(ctx, q.raft.Barrier(q.config.Wait))
 }
 
 // Status is where this node stands.
@@ -194,31 +182,35 @@ func (s Status) String() string {
 
 // AddVoter adds a node, or changes its address, if this node leads. The other was opened with Join.
 func (q *Quorum) AddVoter(ctx context.Context, v Voter) error {
-	return q.change(ctx, q.raft.AddVoter(raft.ServerID(v.ID), raft.ServerAddress(v.Address), 0, q.config.Wait))
+	return q.await(ctx, q.raft.AddVoter(raft.ServerID(v.ID), raft.ServerAddress(v.Address), 0, q.config.Wait))
 }
 
 // Remove takes a node out of the quorum, if this node leads.
 func (q *Quorum) Remove(ctx context.Context, id string) error {
-	return q.change(ctx, q.raft.RemoveServer(raft.ServerID(id), 0, q.config.Wait))
+	return q.await(ctx, q.raft.RemoveServer(raft.ServerID(id), 0, q.config.Wait))
 }
 
 // Transfer hands the lead to another node, if this one leads.
 func (q *Quorum) Transfer(ctx context.Context) error {
-	return q.change(ctx, q.raft.LeadershipTransfer())
+	return q.await(ctx, q.raft.LeadershipTransfer())
 }
 
-func (q *Quorum) change(ctx context.Context, future raft.Future) error {
+// await returns the answer of raft. A future that comes to raft as it ends is never answered.
+func (q *Quorum) await(ctx context.Context, future raft.Future) error {
 	done := make(chan error, 1)
 	go func() { done <- future.Error() }()
 	select {
 	case err := <-done:
-		if err != nil {
-			return q.failure(err)
-		}
-		return nil
+		return q.failure(err)
 	case <-ctx.Done():
 		return fmt.Errorf("%w: %w", ErrUncertain, ctx.Err())
 	case <-q.stop.done:
+	}
+	// If it was answered before, that counts.
+	select {
+	case err := <-done:
+		return q.failure(err)
+	default:
 		return fmt.Errorf("%w: %w", ErrUncertain, q.Err())
 	}
 }

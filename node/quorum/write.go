@@ -101,29 +101,8 @@ func (q *Quorum) Accept(ctx context.Context, encoded []byte) (store.Applied, err
 		return store.Applied{}, ErrNotLeader
 	}
 	future := q.raft.Apply(encoded, q.config.Wait)
-	answer := make(chan error, 1)
-	if ctx.Done() == nil {
-		answer <- future.Error()
-	} else {
-		go func() { answer <- future.Error() }()
-	}
-	select {
-	case err := <-answer:
-		if err != nil {
-			return store.Applied{}, q.failure(err)
-		}
-	case <-ctx.Done():
-		return store.Applied{}, fmt.Errorf("%w: %w", ErrUncertain, ctx.Err())
-	case <-q.stop.done:
-		// Raft may have ended before it could answer; but if it has answered, that counts.
-		select {
-		case err := <-answer:
-			if err != nil {
-				return store.Applied{}, q.failure(err)
-			}
-		default:
-			return store.Applied{}, fmt.Errorf("%w: %w", ErrUncertain, q.Err())
-		}
+	if err := q.await(ctx, future); err != nil {
+		return store.Applied{}, err
 	}
 	switch response := future.Response().(type) {
 	case store.Applied:
@@ -138,6 +117,8 @@ func (q *Quorum) Accept(ctx context.Context, encoded []byte) (store.Applied, err
 // failure says what raft's errors mean to a writer.
 func (q *Quorum) failure(err error) error {
 	switch {
+	case err == nil:
+		return nil
 	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipTransferInProgress),
 		errors.Is(err, raft.ErrEnqueueTimeout):
 		return fmt.Errorf("%w: %w", ErrNotLeader, err)
