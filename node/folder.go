@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 
@@ -108,6 +109,19 @@ func (f *folder) nodeID() (string, error) {
 		return "", fmt.Errorf("keep the node's id: %w", err)
 	}
 	return id, nil
+}
+
+// private makes sure that a file is its owner's alone before anything is written to it: the folder may have been made by
+// somebody who lets others read it. SQLite gives the files beside a database the mode of the database.
+func (f *folder) private(name string) error {
+	file, err := os.OpenFile(f.path(name), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("open %s: %w", f.path(name), err)
+	}
+	if runtime.GOOS == "windows" { // there the folder's own list of who may does it
+		return file.Close()
+	}
+	return errors.Join(file.Chmod(0o600), file.Close())
 }
 
 func (f *folder) path(name string) string { return filepath.Join(f.dir, name) }

@@ -76,6 +76,9 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 // open opens everything. Whoever adds a room adds it to openRooms.
 func (n *Node) open(ctx context.Context) error {
 	var err error
+	if err := n.folder.private(DatabaseFile); err != nil {
+		return err
+	}
 	if n.db, err = store.Open(ctx, store.Config{Path: n.folder.path(DatabaseFile), Log: n.cfg.Log}); err != nil {
 		return fmt.Errorf("open the site's database: %w", err)
 	}

@@ -321,3 +321,29 @@ func TestReady(t *testing.T) {
 		t.Error("a closed node is ready")
 	}
 }
+
+// TestFilesAreTheOwnersAlone starts a node in a folder that others may read.
+func TestFilesAreTheOwnersAlone(t *testing.T) {
+	if os.PathSeparator != '/' {
+		t.Skip("modes of files mean nothing on this system")
+	}
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	n := nodetest.NewWith(t, node.Config{Dir: dir})
+	nodetest.Run(t, n, nil)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm()&0o007 != 0 && e.Name() != node.ContentDir {
+			t.Errorf("others may read %s: %s", e.Name(), info.Mode())
+		}
+	}
+}

@@ -4,6 +4,7 @@ package api
 
 import (
 	"context"
+	"database/sql"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -26,7 +27,10 @@ const (
 	HeaderRequest = "X-Request-Id"   // chosen by the client, a retry with the same one is not applied twice
 )
 
-const maxRequestID = 128
+const (
+	maxRequestID = 128
+	indexWait    = 5 * time.Second // for the index that a caller wants to see
+)
 
 type server struct {
 	node   *node.Node
@@ -141,10 +145,24 @@ func (s *server) prepare(c *Call) error {
 		if err != nil {
 			return store.Invalid("%s is %.40q, which is no index", HeaderIndex, text)
 		}
-		ctx = store.AtLeast(ctx, index)
+		if err := s.reach(ctx, index); err != nil {
+			return err
+		}
 	}
 	c.r = c.r.WithContext(ctx)
 	return nil
+}
+
+// reach waits until this node's database holds an index, so that the caller reads what it wrote.
+func (s *server) reach(ctx context.Context, index uint64) error {
+	waiting, cancel := context.WithTimeout(store.AtLeast(ctx, index), indexWait)
+	defer cancel()
+	err := s.node.Reader().View(waiting, func(*sql.Tx) error { return nil })
+	if err != nil && waiting.Err() != nil && ctx.Err() == nil {
+		return &Error{http.StatusServiceUnavailable, "unavailable",
+			"this node has not come to index " + strconv.FormatUint(index, 10) + " yet; try again"}
+	}
+	return err
 }
 
 func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {

@@ -291,6 +291,17 @@ func TestReadsSeeWrites(t *testing.T) {
 	}
 }
 
+// TestIndexThatNeverComes has a client ask for what no node has: it is told so in time.
+func TestIndexThatNeverComes(t *testing.T) {
+	n, _ := apitest.Start(t)
+	header := bearer(apitest.Token(t, n, identity.Viewer))
+	header[api.HeaderIndex] = "18446744073709551615"
+	status, body, answered := answer(t, plain(t, n), n, ask{method: "GET", path: "/api/v1/site", header: header})
+	if status != 503 || answered.Get("Retry-After") == "" {
+		t.Errorf("%d %s", status, body)
+	}
+}
+
 func TestRetryIsNotAppliedTwice(t *testing.T) {
 	n, _ := apitest.Start(t)
 	c, token := plain(t, n), apitest.Token(t, n, identity.Administrator)
