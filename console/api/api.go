@@ -159,8 +159,10 @@ func (s *server) reach(ctx context.Context, index uint64) error {
 	defer cancel()
 	err := s.node.Reader().View(waiting, func(*sql.Tx) error { return nil })
 	if err != nil && waiting.Err() != nil && ctx.Err() == nil {
-		return &Error{http.StatusServiceUnavailable, "unavailable",
-			"this node has not come to index " + strconv.FormatUint(index, 10) + " yet; try again"}
+		return &Error{
+			http.StatusServiceUnavailable, "unavailable",
+			"this node has not come to index " + strconv.FormatUint(index, 10) + " yet; try again",
+		}
 	}
 	return err
 }
