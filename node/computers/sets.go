@@ -185,6 +185,10 @@ func decodeBitmaps(blob []byte, count int) ([]*roaring.Bitmap, error) {
 		if err := m.UnmarshalBinary(blob[:size]); err != nil {
 			return nil, fmt.Errorf("decode sets: %w", err)
 		}
+		// A damaged set can be well-formed and still make the library panic later.
+		if err := m.Validate(); err != nil {
+			return nil, fmt.Errorf("decode sets: %w", err)
+		}
 		maps, blob = append(maps, m), blob[size:]
 	}
 	if len(blob) > 0 {

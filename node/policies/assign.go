@@ -384,19 +384,3 @@ func (r *Room) Numbers(ctx context.Context, computer string) ([]uint32, error) {
 	slices.Sort(numbers)
 	return slices.Compact(numbers), err
 }
-
-// Pinned says whether a payload file, by its SHA-256 in hexadecimal, belongs to a package that a policy pins.
-func (r *Room) Pinned(ctx context.Context, sha256 string) (bool, error) {
-	o, err := r.load(ctx)
-	if err != nil {
-		return false, err
-	}
-	for _, p := range o.policies {
-		for _, pack := range p.packages {
-			if slices.Contains(pack.files, strings.ToLower(sha256)) {
-				return true, nil
-			}
-		}
-	}
-	return false, nil
-}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -398,6 +399,54 @@ func TestTurns(t *testing.T) {
 	s.wait(3 * time.Hour)
 	if a := s.assigned(t, all[3].ID); a.Policies[0].Wait {
 		t.Error("nobody asked for three hours, and the fourth still waits")
+	}
+}
+
+// However many ask at once, no more turns are given than the policy allows.
+func TestTurnsAreNotGivenTwice(t *testing.T) {
+	s := newSite(t)
+	n := s.number(t, "u1")
+	const machines, limit = 24, 5
+	s.create(t, policies.Draft{Name: "p", Bulletins: []string{"b1"}, Plan: &policy.Plan{When: "asap", Simultaneous: limit}})
+	var ids []string
+	for i := range machines {
+		ids = append(ids, s.computer(t, fmt.Sprint("pc", i), "de", []uint32{n}, nil).ID)
+	}
+	another := policies.New(policies.Config{ // another node of the site
+		Site: bulletinstest.Site, Reader: s.db, Writer: s.db, Signer: bulletinstest.Signer{}, Bulletins: s.bulletins, Computers: s.computers, Now: s.now,
+	})
+	var all sync.WaitGroup
+	turns := make(chan bool, 2*machines)
+	for _, id := range ids {
+		for _, room := range []*policies.Room{s.Room, another} {
+			all.Go(func() {
+				a, err := room.Assigned(t.Context(), id, "")
+				if err != nil {
+					t.Error(err)
+				}
+				turns <- err == nil && !a.Waits
+			})
+		}
+	}
+	all.Wait()
+	given := 0
+	for range 2 * machines {
+		if <-turns {
+			given++
+		}
+	}
+	// Each computer asked at both nodes: one that has a turn has it at both, unless it got it after it asked first.
+	if given < limit || given > 2*limit {
+		t.Errorf("%d answers gave a turn, with %d turns to give", given, limit)
+	}
+	free := 0
+	for _, id := range ids {
+		if !s.assigned(t, id).Waits {
+			free++
+		}
+	}
+	if free != limit {
+		t.Errorf("%d computers have a turn, want %d", free, limit)
 	}
 }
 
