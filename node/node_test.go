@@ -260,6 +260,13 @@ func TestHousekeepingRenewsTheCertificate(t *testing.T) {
 	sweep := func() {
 		t.Helper()
 		id, err := n.Tasks.RunTask(t.Context(), "housekeeping")
+		// The schedule has seen the clock move as well, and may have been faster.
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for errors.Is(err, store.ErrConflict) {
+			<-tick.C
+			id, err = n.Tasks.RunTask(t.Context(), "housekeeping")
+		}
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,10 +4,12 @@ package content
 
 import (
 	"bytes"
+	"errors"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -177,6 +179,9 @@ func killed(err error) bool {
 func checkFinalNames(t *testing.T, dir string) {
 	t.Helper()
 	err := filepath.WalkDir(filepath.Join(dir, payloadFolder), func(path string, e os.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // killed before it made its folders
+		}
 		if err != nil || e.IsDir() {
 			return err
 		}
