@@ -4,7 +4,6 @@ package content
 
 import (
 	"bytes"
-	"errors"
 	"context"
 	"errors"
 	"fmt"
