@@ -207,17 +207,13 @@ func (m *merged) title(pairs []joined) string {
 	}
 	slices.Sort(names)
 	names = slices.Compact(names)
-	class := classes.most()
-	if class == "" {
-		class = "Security Update"
-	}
 	const shown = 3
 	more := ""
 	if len(names) > shown {
 		more = fmt.Sprintf(" and %d more", len(names)-shown+1)
 		names = names[:shown-1]
 	}
-	return class + " for " + strings.Join(names, ", ") + more
+	return cmp.Or(classes.most(), "Security Update") + " for " + strings.Join(names, ", ") + more
 }
 
 // shortName is a product without its architecture and edition.
@@ -248,11 +244,7 @@ func (m *merged) update(p *joined) catalog.Update {
 		Severity: p.severity, CVEs: p.cves, Class: normalClass(p.class), Restart: catalog.Restart(p.restart),
 		FixedBuild: p.fixed, URL: p.url,
 	}
-	title := className(p.class)
-	if title == "" {
-		title = "Security Update"
-	}
-	u.Title = title + " for " + cmp.Or(p.product.Name, "product "+p.product.ID) + " (KB" + m.kb + ")"
+	u.Title = cmp.Or(className(p.class), "Security Update") + " for " + cmp.Or(p.product.Name, "product "+p.product.ID) + " (KB" + m.kb + ")"
 	for _, kb := range p.supersedes {
 		u.Supersedes = append(u.Supersedes, UpdateID(kb, p.product.ID))
 	}

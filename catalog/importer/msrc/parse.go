@@ -338,20 +338,14 @@ func (d *reading) unwanted(kb string, p *product) bool {
 	return false
 }
 
-// known interns the names of elements.
-func known(name []byte) string {
-	if text, ok := elementNames[string(name)]; ok {
-		return text
-	}
-	return ""
-}
+// known interns the names of elements that are read; others are empty.
+func known(name []byte) string { return elementNames[string(name)] }
 
 var elementNames = func() map[string]string {
 	names := make(map[string]string)
-	for _, name := range strings.Fields(`DocumentTitle DocumentTracking Identification ID RevisionHistory Revision Number
-		InitialReleaseDate CurrentReleaseDate ProductTree Branch FullProductName Vulnerability Title CVE Threats Threat
-		CVSSScoreSets ScoreSet BaseScore Vector Remediations Remediation Description URL Supercedence ProductID
-		RestartRequired SubType FixedBuild`) {
+	for _, name := range strings.Fields(`DocumentTitle DocumentTracking Identification ID InitialReleaseDate
+		CurrentReleaseDate ProductTree Branch FullProductName Vulnerability Title CVE Threats Threat CVSSScoreSets ScoreSet
+		BaseScore Vector Remediations Remediation Description URL Supercedence ProductID RestartRequired SubType FixedBuild`) {
 		names[name] = name
 	}
 	return names
