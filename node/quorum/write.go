@@ -35,24 +35,33 @@ func (q *Quorum) Write(ctx context.Context, b store.Batch) (store.Applied, error
 	}
 	limit, cancel := context.WithTimeout(ctx, q.config.Wait)
 	defer cancel()
+	var doubt error // an attempt of which nobody knows what became
 	for {
 		applied, err := q.attempt(ctx, limit, encoded)
-		switch {
-		case err == nil:
+		if err == nil {
 			return applied, nil
-		case ctx.Err() != nil, q.Err() != nil:
-			return store.Applied{}, err
-		case errors.Is(err, ErrUncertain) && b.Request == "":
-			return store.Applied{}, err
-		case !errors.Is(err, ErrUncertain) && !errors.Is(err, ErrNotLeader):
+		}
+		switch {
+		case errors.Is(err, ErrUncertain):
+			doubt = err
+		case doubt != nil:
+			err = fmt.Errorf("%w; then: %w", doubt, err)
+		}
+		again := b.Request != "" && doubt != nil || doubt == nil && errors.Is(err, ErrNotLeader)
+		if !again || ctx.Err() != nil || q.Err() != nil {
 			return store.Applied{}, err
 		}
-		if waitErr := q.pause(limit); waitErr != nil {
-			if errors.Is(err, ErrNotLeader) {
-				err = fmt.Errorf("%w since %s: %w", ErrUnavailable, q.config.Wait, err)
-			}
-			return store.Applied{}, err
+		if q.pause(limit) == nil {
+			continue
 		}
+		switch {
+		case doubt != nil:
+		case q.Err() != nil:
+			err = q.Err()
+		default:
+			err = fmt.Errorf("%w since %s: %w", ErrUnavailable, q.config.Wait, err)
+		}
+		return store.Applied{}, err
 	}
 }
 
