@@ -22,7 +22,6 @@ type Product struct {
 	Upgrade  string // GUID without braces, the same for all versions and languages
 	Language int    // LANGID, 1033 or 1031
 	Content  string // of the file
-	Fails    bool   // a launch condition that is never true makes every install fail
 }
 
 var wix = template.Must(template.New("wix").Parse(`<?xml version="1.0" encoding="utf-8"?>
@@ -31,7 +30,6 @@ var wix = template.Must(template.New("wix").Parse(`<?xml version="1.0" encoding=
     <Package InstallerVersion="200" Compressed="yes" InstallScope="perMachine" />
     <MajorUpgrade DowngradeErrorMessage="A newer version is installed." />
     <Media Id="1" Cabinet="content.cab" EmbedCab="yes" />
-    {{if .Fails}}<Condition Message="Never here."><![CDATA[VersionNT = 1]]></Condition>{{end}}
     <Directory Id="TARGETDIR" Name="SourceDir">
       <Directory Id="ProgramFiles64Folder">
         <Directory Id="INSTALLDIR" Name="{{.Name}}">

@@ -3,6 +3,7 @@ package winetest_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -343,4 +344,55 @@ func TestServiceUnderWine(t *testing.T) {
 	if _, err := os.Stat(r.computer.Path(`C:\ProgramData\Thatch Agent\agent.log`)); err != nil {
 		t.Errorf("the service wrote no log: %v", err)
 	}
+}
+
+// The agent goes by codes and rules, not by words: the installer's own are German here.
+func TestFailingMSI(t *testing.T) {
+	r := newReal(t, winetest.Options{Language: "de_DE"})
+	path, p := winetest.MSI(t, t.TempDir(), winetest.Product{Name: "Never", Version: "1.0.0", Content: "x"})
+	if err := os.Truncate(path, 2000); err != nil { // what the vendor published, and broken all the same
+		t.Fatal(err)
+	}
+	r.update(1, p)
+	r.order(r.ordered(1, packed{path, ""}))
+	r.once(6)
+	r.expect(1, agentapi.FailedRescheduled, "the installer returned")
+	for _, attempt := range r.node.View().Attempts {
+		if attempt.Success || attempt.Code == 0 {
+			t.Errorf("%+v", attempt)
+		}
+	}
+}
+
+// What rules ask of a real registry, real files and WMI is answered; nothing of it is "cannot tell".
+func TestRulesOnARealComputer(t *testing.T) {
+	r := newReal(t, winetest.Options{Build: "17763", Revision: 316})
+	for number, c := range []struct {
+		rule *rule.Rule
+		want bool
+	}{
+		{rule.Test("WmiQuery", "Namespace", `root\cimv2`, "WqlQuery", "select * from Win32_OperatingSystem"), true},
+		{rule.Test("WmiQuery", "WqlQuery", "select * from Win32_ComputerSystem where Manufacturer = 'No Such Maker'"), false},
+		{rule.Test("FileExists", "Csidl", "37", "Path", "kernel32.dll"), true},
+		{rule.Test("FileExists", "Csidl", "37", "Path", "no-such.dll"), false},
+		{rule.Test("RegKeyExists", "Key", "HKEY_LOCAL_MACHINE", "Subkey", `SOFTWARE\Microsoft\Windows NT\CurrentVersion`), true},
+		{rule.Test(rule.WindowsBuild, "Comparison", "EqualTo", "Build", "17763", "Revision", "316"), true},
+		{rule.Test("Processor", "Architecture", "9"), true},
+		{rule.Test("SystemMetric", "Comparison", "EqualTo", "Index", "67", "Value", "0"), true},
+		{rule.Test("MsiProductInstalled", "ProductCode", "{00000000-1111-2222-3333-444444444444}"), false},
+		{rule.Test("ClusteredOS"), false},
+		{rule.Test(rule.Language, "Is", "en"), true},
+	} {
+		doc := r.node.Document(r, document.Update, fmt.Sprint("rule-", number), nil, catalog.Update{
+			Name: c.rule.Op, Applicable: c.rule, Installed: rule.Test("False"),
+		})
+		r.node.SetUpdate(uint32(number), doc)
+		defer func() {
+			view := r.node.View()
+			if view.Applicable[uint32(number)] != c.want || view.Unknown[uint32(number)] {
+				t.Errorf("%s %v: %v, unknown %v (%s)", c.rule.Op, c.rule.With, view.Applicable[uint32(number)], view.Unknown[uint32(number)], view.Reasons[uint32(number)])
+			}
+		}()
+	}
+	r.once(0)
 }
