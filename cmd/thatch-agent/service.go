@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"runtime"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -73,9 +74,12 @@ func (p *program) runAsService(ctx context.Context) error {
 	return service.Run(ctx, program)
 }
 
-// logged runs the agent with its log in its folder: a service has nowhere else to write. A missing folder is made by
-// the enrolment, which came first.
+// logged runs the agent with its log in its folder: a service of Windows has nowhere else to write. Elsewhere the
+// error output goes to the system's journal. A missing folder is made by the enrolment, which came first.
 func (p *program) logged(ctx context.Context) error {
+	if runtime.GOOS != "windows" {
+		return p.run(ctx, p.err)
+	}
 	log, err := service.LogFile(filepath.Join(p.dir, "agent.log"))
 	if err != nil {
 		return err
