@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
-	"strings"
+	"encoding/json"
 
 	"thatch/catalog/document"
 	"thatch/node/bulletins/live"
@@ -65,34 +65,47 @@ func (n *counting) document(kind document.Kind, id string, body []byte) {
 
 func (n *counting) update(id string, body []byte) {
 	n.Updates++
-	if !bytes.Contains(body, []byte(`"applicable":{`)) {
+	body, _, ruled := bytes.Cut(body, []byte(`"applicable":{`)) // the rules come last, and may name anything
+	if !ruled {
 		n.NoRule++
 	}
-	kb := text(field(body, `"kb":"`))
+	kb := text(body, `"kb":`)
 	if kb != "" {
 		n.kbs[kb] = true
-		n.pairs[pair{kb, text(field(body, `"product":{"id":"`))}] = true
+		n.pairs[pair{kb, text(body, `"product":{"id":`)}] = true
 	}
 	from := article(kb, id)
-	list, _, _ := bytes.Cut(field(body, `"supersedes":[`), []byte(`]`))
-	for former := range strings.SplitSeq(string(list), ",") {
-		if former = strings.Trim(former, `"`); former != "" {
+	if list, ok := after(body, `"supersedes":`); ok {
+		var supersedes []string
+		if json.NewDecoder(bytes.NewReader(list)).Decode(&supersedes) != nil {
+			return // not as it was encoded; whoever reads the document says so
+		}
+		for _, former := range supersedes {
 			n.ByProduct++
 			n.edges[pair{from, article(live.KBOf(former), former)}] = true
 		}
 	}
 }
 
-// field returns what follows the beginning of a field in a body as catalog.Encode writes it. The quotes of a beginning
+// after returns what follows the beginning of a field in a body as catalog.Encode writes it. The quotes of a beginning
 // cannot be inside a JSON text, where they would be escaped.
-func field(body []byte, beginning string) []byte {
-	_, rest, _ := bytes.Cut(body, []byte(beginning))
-	return rest
+func after(body []byte, beginning string) ([]byte, bool) {
+	_, rest, found := bytes.Cut(body, []byte(beginning))
+	return rest, found
 }
 
-func text(rest []byte) string {
-	value, _, _ := bytes.Cut(rest, []byte(`"`))
-	return string(value)
+// text is the text that follows the beginning of a field, "" where there is none.
+func text(body []byte, beginning string) string {
+	rest, _ := after(body, beginning)
+	value, _, _ := bytes.Cut(rest[min(1, len(rest)):], []byte(`"`))
+	if bytes.IndexByte(value, '\\') < 0 {
+		return string(value)
+	}
+	var escaped string
+	if json.NewDecoder(bytes.NewReader(rest)).Decode(&escaped) != nil {
+		return ""
+	}
+	return escaped
 }
 
 func article(kb, id string) string {

@@ -345,8 +345,8 @@ func BenchmarkSink(b *testing.B) {
 }
 
 func TestSinkCutAnywhere(t *testing.T) {
-	files := map[string]string{"a": large(90, "1"), "b": "KB0003 z\nKB9999 y"}
-	next := map[string]string{"a": large(80, "2"), "b": "KB9999 y w"}
+	files := map[string]string{"a": large(60, "1"), "b": "KB0003 z\nKB9999 y"}
+	next := map[string]string{"a": large(50, "2"), "b": "KB9999 y w"}
 	whole, db := bulletinstest.Room(t)
 	run(t, whole, files)
 	run(t, whole, next)
