@@ -9,6 +9,7 @@ import (
 
 	"thatch/catalog/document"
 	"thatch/catalog/policy"
+	"thatch/node/computers"
 	"thatch/node/store"
 	"thatch/schedule"
 )
@@ -133,11 +134,13 @@ func (r *Room) windowRow(w *window) *Window {
 	if start, _ := w.body.Next(now, zone); !start.IsZero() {
 		row.Opens = &start
 	}
-	for _, m := range r.cfg.Computers.Computers() {
-		if m.Retired.IsZero() && w.is(targetOf(&m, false)) {
-			row.Count++
+	r.cfg.Computers.Look(func(v computers.View) {
+		for _, m := range v.Members() {
+			if m.Retired.IsZero() && w.is(targetOf(m, false)) {
+				row.Count++
+			}
 		}
-	}
+	})
 	return row
 }
 

@@ -253,17 +253,24 @@ func (r *Room) UpdateComputers(ctx context.Context, update string, q store.Query
 	if found == nil {
 		return nil, 0, store.NotFound("update", update)
 	}
-	var rows []*OnComputer
-	members := r.computers.Computers()
+	rows, at := []*OnComputer{}, map[uint32]*OnComputer{}
 	r.computers.Look(func(v computers.View) {
-		for i := range members {
-			if status := statusOn(&members[i], v.Column(found.Number), found); status != "" {
-				m := &members[i]
-				rows = append(rows, &OnComputer{ID: m.ID, Computer: m.Name, Group: m.Group, Status: status, LastSeen: m.LastSeen})
+		column := v.Column(found.Number)
+		for number, m := range v.Members() {
+			if status := statusOn(m, column, found); status != "" {
+				row := &OnComputer{ID: m.ID, Computer: m.Name, Group: m.Group, Status: status, LastSeen: m.LastSeen}
+				rows, at[number] = append(rows, row), row
 			}
 		}
 	})
-	slices.SortStableFunc(rows, func(a, b *OnComputer) int { return cmp.Compare(a.Computer, b.Computer) })
+	r.computers.LastSeen(func(number uint32, seen time.Time) {
+		if row := at[number]; row != nil && seen.After(row.LastSeen) {
+			row.LastSeen = seen
+		}
+	})
+	slices.SortFunc(rows, func(a, b *OnComputer) int {
+		return cmp.Or(cmp.Compare(a.Computer, b.Computer), cmp.Compare(a.ID, b.ID))
+	})
 	return store.Select(q, rows, onColumns)
 }
 
