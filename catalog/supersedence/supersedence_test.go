@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -474,5 +475,33 @@ func TestEras(t *testing.T) {
 	}
 	if got := view.Dated("x"); got != 0 {
 		t.Errorf("no number: %s", got)
+	}
+}
+
+// Views answer while documents come and go.
+func TestViewsWhileTheGraphChanges(t *testing.T) {
+	g := all()
+	lines := slices.Concat(lines2019, lines7, lines25)
+	var group sync.WaitGroup
+	for w := range 3 {
+		view := g.View(time.Time{})
+		group.Go(func() {
+			for i := range 200 {
+				l := lines[(i*7+w)%len(lines)]
+				_, _, _ = view.Satisfied(l.kb, l.product, &rule.Hotfixes{KBs: []string{"4487017", "4486563"}, Complete: true})
+				view.Superseded(id(l.kb, l.product))
+				g.Counts()
+			}
+		})
+	}
+	for i := range 200 {
+		l := lines[i%len(lines)]
+		g.Remove(id(l.kb, l.product))
+		g.AddUpdate(id(l.kb, l.product), l.update())
+	}
+	group.Wait()
+	want := all()
+	if a, b := g.Counts(), want.Counts(); a != b {
+		t.Errorf("%+v, want %+v", a, b)
 	}
 }
