@@ -5,3 +5,6 @@ func (n *Node) OpenFileDoor(address string) (closeDoor func(), err error) {
 	d, err := n.openFileDoor(address)
 	return d.close, err
 }
+
+// StopQuorum ends the node's quorum, as a full disk does.
+func (n *Node) StopQuorum() error { return n.quorum.Close() }

@@ -354,3 +354,17 @@ func TestFilesAreTheOwnersAlone(t *testing.T) {
 		}
 	}
 }
+
+// TestNodeStopsWhenItCanKeepNothing takes the quorum away from a running node.
+func TestNodeStopsWhenItCanKeepNothing(t *testing.T) {
+	n := nodetest.New(t)
+	ended := make(chan error, 1)
+	go func() { ended <- n.Run(t.Context()) }()
+	<-n.Listening()
+	if err := n.StopQuorum(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err == nil || !strings.Contains(err.Error(), "can keep nothing more") {
+		t.Errorf("the node ended with: %v", err)
+	}
+}
