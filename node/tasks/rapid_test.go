@@ -53,15 +53,19 @@ type going struct {
 var resuming = map[string]bool{"import": true, "stage": true, "sweep": false}
 
 func newHistory(t *testing.T, rt *rapid.T) *history {
-	h := &history{t: t, db: storetest.Open(t), clock: nodetest.NewClock(), began: make(chan *going, 10),
-		going: map[string]*going{}, states: map[string]tasks.State{}}
+	h := &history{
+		t: t, db: storetest.Open(t), clock: nodetest.NewClock(), began: make(chan *going, 10),
+		going: map[string]*going{}, states: map[string]tasks.State{},
+	}
 	h.open(rt)
 	return h
 }
 
 func (h *history) open(rt *rapid.T) {
-	h.room = tasks.New(tasks.Config{Node: "n", Reader: h.db, Writer: store.Signed(h.db, h.clock.Now, nil), Now: h.clock.Now,
-		Log: slog.New(slog.DiscardHandler)})
+	h.room = tasks.New(tasks.Config{
+		Node: "n", Reader: h.db, Writer: store.Signed(h.db, h.clock.Now, nil), Now: h.clock.Now,
+		Log: slog.New(slog.DiscardHandler),
+	})
 	for kind, resume := range resuming {
 		h.room.Register(tasks.Kind{Name: kind, Resume: resume, Do: func(ctx context.Context, job *tasks.Job) (any, error) {
 			g := &going{id: job.ID, kind: kind, resumes: job.Resumes, end: make(chan error)}
