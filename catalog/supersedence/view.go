@@ -220,7 +220,7 @@ func (v *View) kind(p *platform, n *update) group {
 func number(kb string) int {
 	n := 0
 	for _, c := range kb {
-		if c < '0' || c > '9' || n > 1<<40 {
+		if c < '0' || c > '9' || n > 1<<27 { // ten digits and more are no KB, and must fit into 32 bits
 			return 0
 		}
 		n = n*10 + int(c-'0')
