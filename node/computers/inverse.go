@@ -1,6 +1,7 @@
 package computers
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/RoaringBitmap/roaring/v2"
@@ -32,7 +33,18 @@ type inverse struct {
 	byID    map[string]*Member
 	cursors map[string]map[Cursor]int // of computers that are not retired, by platform
 	stamp   uint64
+	recent  []recent // changes of members, oldest first; the earlier ones are forgotten
+	since   uint64   // stamp of the last change that is forgotten
 }
+
+// recent is a change of a member.
+type recent struct {
+	stamp  uint64
+	number uint32
+}
+
+// maxRecent is how many changes of members are remembered, at least.
+const maxRecent = 4096
 
 func newInverse() *inverse {
 	return &inverse{members: make(map[uint32]*Member), byID: make(map[string]*Member), cursors: make(map[string]map[Cursor]int)}
@@ -103,6 +115,10 @@ func (v *inverse) clearFailed(computer uint32) {
 // put keeps a member; what it was before stays as it is for whoever still reads it.
 func (v *inverse) put(m *Member) {
 	m.Stamp = v.stamp
+	if v.recent = append(v.recent, recent{v.stamp, m.Number}); len(v.recent) > 2*maxRecent {
+		v.since = v.recent[maxRecent-1].stamp
+		v.recent = append([]recent(nil), v.recent[maxRecent:]...)
+	}
 	v.count(v.members[m.Number], -1)
 	v.count(m, 1)
 	v.members[m.Number], v.byID[m.ID] = m, m
@@ -142,6 +158,23 @@ func (v View) Columns() uint32 { return uint32(len(v.v.columns)) }
 
 // Members returns every computer, retired ones too, by number.
 func (v View) Members() map[uint32]*Member { return v.v.members }
+
+// Changed returns the numbers of the members that changed after a stamp; known is false when that is too long ago to be
+// remembered.
+func (v View) Changed(after uint64) (numbers []uint32, known bool) {
+	if after < v.v.since {
+		return nil, false
+	}
+	for at := len(v.v.recent) - 1; at >= 0 && v.v.recent[at].stamp > after; at-- {
+		if number := v.v.recent[at].number; !slices.Contains(numbers, number) {
+			numbers = append(numbers, number)
+		}
+		if len(numbers) > maxRecent/8 {
+			return nil, false
+		}
+	}
+	return numbers, true
+}
 
 // Cursors counts the computers that are not retired, by platform and by how far in the rules they came.
 func (v View) Cursors() map[string]map[Cursor]int { return v.v.cursors }

@@ -201,7 +201,6 @@ func (w *waiting) behind(platform string, newest computers.Cursor) int {
 // computers that changed, or made anew when many did or the catalog changed.
 type perComputer struct {
 	updates []Update
-	marks   marks
 	changed map[string][]computers.Cursor // sequences of updates by platform, sorted
 
 	stamp uint64
@@ -240,25 +239,9 @@ type Standing struct {
 	Percent    *float64 `json:"percent"` // as in Counts
 }
 
-// marks are sets of update numbers.
-type marks struct {
-	counted, current, critical, exploited *roaring.Bitmap
-}
-
 func newPerComputer(updates []Update) *perComputer {
 	p := &perComputer{updates: updates, changed: make(map[string][]computers.Cursor)}
-	p.marks = marks{roaring.New(), roaring.New(), roaring.New(), roaring.New()}
 	for _, u := range updates {
-		p.marks.counted.Add(u.Number)
-		if !u.Superseded {
-			p.marks.current.Add(u.Number)
-		}
-		if u.Severity == catalog.Critical {
-			p.marks.critical.Add(u.Number)
-		}
-		if u.Exploited {
-			p.marks.exploited.Add(u.Number)
-		}
 		p.changed[u.Platform] = append(p.changed[u.Platform], u.Changed)
 	}
 	for _, list := range p.changed {
@@ -275,17 +258,12 @@ func (p *perComputer) refresh(v computers.View) {
 	if p.of != nil && p.stamp == v.Stamp() {
 		return
 	}
-	var changed []*computers.Member
-	for number, m := range v.Members() {
-		if p.of == nil || m.Stamp > p.stamp || p.of[number] == nil {
-			changed = append(changed, m)
-		}
-	}
-	if p.of == nil || len(changed) > few {
+	changed, known := v.Changed(p.stamp)
+	if p.of == nil || !known || len(changed) > few {
 		p.recount(v)
 	} else {
-		for _, m := range changed {
-			p.one(v, m)
+		for _, number := range changed {
+			p.one(v, v.Members()[number])
 		}
 	}
 	p.stamp = v.Stamp()
@@ -329,28 +307,35 @@ func (p *perComputer) pending(m *computers.Member) (count int) {
 	return count
 }
 
+// one counts the updates of one computer.
 func (p *perComputer) one(v computers.View, m *computers.Member) {
-	if !m.Retired.IsZero() {
-		p.put(m, Standing{}, 0)
-		return
-	}
-	sets, s := v.Sets(m.Number), Standing{}
-	applicable := roaring.Or(sets.Applicable, sets.Installed)
-	s.Applicable = int(applicable.AndCardinality(p.marks.counted))
-	s.Unknown = int(sets.Unknown.AndCardinality(p.marks.counted))
-	installed := roaring.AndNot(sets.Installed, sets.Unknown)
-	s.Installed = int(installed.AndCardinality(p.marks.counted))
-	missing := sets.Missing()
-	every := int(missing.AndCardinality(p.marks.counted))
-	missing.And(p.marks.current)
-	s.Missing = int(missing.GetCardinality())
-	s.Critical, s.Exploited = int(missing.AndCardinality(p.marks.critical)), int(missing.AndCardinality(p.marks.exploited))
+	s, every, n := Standing{}, 0, m.Number
 	for i := range p.updates {
-		if c := v.Column(p.updates[i].Number); c != nil && c.Failed.Contains(m.Number) {
-			s.Failed++
+		u := &p.updates[i]
+		c := v.Column(u.Number)
+		if c == nil || !m.Retired.IsZero() {
+			continue
 		}
+		applicable, installed, unknown := c.Applicable.Contains(n), c.Installed.Contains(n), c.Unknown.Contains(n)
+		missing := applicable && !installed && !unknown
+		s.Applicable += one(applicable || installed)
+		s.Installed += one(installed && !unknown)
+		s.Unknown += one(unknown)
+		s.Failed += one(c.Failed.Contains(n))
+		every += one(missing)
+		missing = missing && !u.Superseded
+		s.Missing += one(missing)
+		s.Critical += one(missing && u.Severity == catalog.Critical)
+		s.Exploited += one(missing && u.Exploited)
 	}
 	p.put(m, s, every)
+}
+
+func one(is bool) int {
+	if is {
+		return 1
+	}
+	return 0
 }
 
 // tallies count updates by computer number.
