@@ -16,8 +16,11 @@ import (
 	"thatch/catalog/windows"
 )
 
-// maxRows bounds products, vulnerabilities and remediations of one document; the largest real ones have thousands.
-const maxRows = 1 << 20
+const (
+	maxRows  = 1 << 20 // products of one document; real ones have thousands
+	maxTexts = 1 << 16 // different texts that are kept once
+	maxKept  = 256     // bytes of such a text; longer ones repeat seldom
+)
 
 // reading is one document being read. Texts that repeat are kept once.
 type reading struct {
@@ -165,7 +168,7 @@ func (d *reading) keep(raw []byte) string {
 			return d.where(), "a text is no UTF-8; the wrong bytes were replaced"
 		})
 	}
-	if len(d.texts) < maxRows {
+	if len(d.texts) < maxTexts && len(raw) <= maxKept {
 		d.texts[string(raw)] = text
 	}
 	return text
