@@ -63,7 +63,9 @@ type Source interface {
 	Merge(key string, parts []Part, warn func(Warning)) ([]document.Document, error)
 }
 
-// Sink keeps what a run brings. Save is atomic per call: all of it is durable when it returns, or none.
+// Sink keeps what a run brings. What Save wrote is durable when it returns. Cut in the middle it may leave some keys of
+// the file written and others not, but never a part without its documents, and never the fingerprint: the file is then
+// done again, and ends as if nothing had happened.
 type Sink interface {
 	// Known returns the fingerprint of every file of a source that was imported whole.
 	Known(ctx context.Context, source string) (map[string]string, error)
