@@ -29,8 +29,7 @@ func Run(ctx context.Context, src Source, sink Sink, req Request, progress func(
 	err := r.all(ctx)
 	result := r.report.result()
 	if err == nil && result.Failed > 0 {
-		err = fmt.Errorf("%w: %d errors in vendor files of %s (what they said before stays), the first: %w",
-			ErrIncomplete, result.Failed, src.Name(), r.report.first)
+		err = fmt.Errorf("%w: %s: %d failed (what they said before stays), the first: %w", ErrIncomplete, src.Name(), result.Failed, r.report.first)
 	}
 	return result, err
 }
