@@ -26,7 +26,7 @@ var (
 		check: checkPEM,
 	})
 	DownloadRate = define(Setting[int64]{Name: "downloads.rate", Text: "most bytes per second of all downloads; 0: no limit", check: atLeast[int64](0)})
-	PayloadSize  = define(Setting[int64]{Name: "downloads.payload_size", Default: 16 << 30, Text: "largest payload, in bytes", check: atLeast[int64](1)})
+	PayloadSize  = define(Setting[int64]{Name: "downloads.payload_size", Default: 16 << 30, Text: "largest payload, in bytes; in force from the next start of a node", check: atLeast[int64](1)})
 )
 
 // What is taken from catalogs, and what of it is trusted.
@@ -41,7 +41,7 @@ var (
 	})
 	// Trusted are SHA-256 fingerprints in hexadecimal.
 	Trusted = define(Setting[[]string]{
-		Name: "staging.trusted", Default: []string{}, Text: "SHA-256 fingerprints of signer or root certificates that are trusted",
+		Name: "staging.trusted", Default: []string{}, Text: "SHA-256 fingerprints of signer or root certificates that are trusted; empty: whom the operating system trusts",
 		check: checkFingerprints,
 	})
 )
