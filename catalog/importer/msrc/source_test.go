@@ -182,7 +182,7 @@ func TestLocationsThatAreNone(t *testing.T) {
 		server.URL + "/absent":     "404",
 		"http://":                  "no URL",
 		"http://127.0.0.1:1/x":     "refused",
-		"/no/such/folder":          "no such file",
+		"/no/such/folder":          "give a file, a folder",
 		filepath.Join(t.TempDir()): "no CVRF documents",
 	} {
 		var sink importertest.Memory
