@@ -7,20 +7,24 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"net/http"
 	"testing"
 
 	"thatch/agent"
 	"thatch/agent/facts"
 	"thatch/agent/simulated"
 	"thatch/agentapi"
+	"thatch/agentapi/server"
 	"thatch/catalog"
 	"thatch/catalog/document"
 	"thatch/catalog/policy"
 	"thatch/catalog/rule"
 	"thatch/catalog/rule/memory"
+	"thatch/node"
 	"thatch/node/bulletins/bulletinstest"
 	"thatch/node/computers"
 	"thatch/node/computers/compliance"
+	"thatch/node/nodetest"
 	"thatch/node/policies"
 	"thatch/node/store"
 )
@@ -289,5 +293,43 @@ func TestClonedFolderIsToldApart(t *testing.T) {
 	}
 	if _, err := s.Compliance.Find("berlin"); err == nil {
 		t.Error("a name that two computers bear finds one of them")
+	}
+}
+
+// A node that starts again goes on where it was: certificates, sets, orders and turns.
+func TestNodeStartsAgain(t *testing.T) {
+	dir := t.TempDir()
+	first, err := node.New(t.Context(), node.Config{Dir: dir, Listen: "127.0.0.1:0", Languages: []string{"de"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &site{Node: first}
+	stop := nodetest.Run(t, s.Node, map[string]http.Handler{"/agent/v1/": server.New(s.Node)})
+	if _, err := s.Settings.Set(t.Context(), "agents.require_signed", json.RawMessage("false"), -1); err != nil {
+		t.Fatal(err)
+	}
+	s.token = s.newToken(t, 0)
+	s.update(t, "2.0", "de")
+	p := s.pc(t, "berlin", "de-de", t.TempDir(), "hw")
+	p.round(t)
+	before := s.Computers.Member(s.Computers.Computers()[0].ID)
+	address := s.Address()
+	stop()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again := &site{Node: nodetest.NewWith(t, node.Config{Dir: dir, Listen: address})}
+	nodetest.Run(t, again.Node, map[string]http.Handler{"/agent/v1/": server.New(again.Node)})
+	after := again.Computers.Member(before.ID)
+	if after == nil || after.Counter != before.Counter || after.Cursor != before.Cursor {
+		t.Fatalf("after the start memory holds %+v, before it %+v", after, before)
+	}
+	if _, err := again.Policies.Create(t.Context(), policies.Draft{Name: "p", Bulletins: []string{"KB2.0"}, Plan: &policy.Plan{When: "asap", Simultaneous: 1}}); err != nil {
+		t.Fatal(err)
+	}
+	p.round(t)
+	p.round(t)
+	if got := again.status(t, "berlin", "u2.0"); got.Status != computers.Installed || got.LastApplied == computers.Never {
+		t.Errorf("after the start: %s, last applied %s (%s)", got.Status, got.LastApplied, got.Text)
 	}
 }
