@@ -66,7 +66,7 @@ func startImport(ctx context.Context, a *cli.App, what node.Import, detach bool)
 	for {
 		err := a.Start(ctx, "/catalog/imports", what, detach, printImported)
 		var answer *client.Error
-		if !errors.As(err, &answer) || answer.Code != "conflict" {
+		if detach || !errors.As(err, &answer) || answer.Code != "conflict" {
 			return err
 		}
 		c, failed := a.Client()
