@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
+
+	"thatch/node/identity"
 )
 
 // Names in the data folder.
@@ -105,7 +107,7 @@ func (f *folder) nodeID() (string, error) {
 		return "", fmt.Errorf("read the node's id: %w", err)
 	}
 	id := uuid.NewString()
-	if err := os.WriteFile(path, []byte(id), 0o600); err != nil {
+	if err := identity.WriteSecret(path, []byte(id)); err != nil {
 		return "", fmt.Errorf("keep the node's id: %w", err)
 	}
 	return id, nil

@@ -11,10 +11,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"thatch/agentapi"
 	"thatch/cmd/internal/cli"
 	"thatch/console/api/client"
+	"thatch/node"
 	"thatch/node/identity"
 	"thatch/node/tasks"
 	"thatch/ringtest"
@@ -308,5 +310,32 @@ func TestKillDuringImport(t *testing.T) {
 			t.Errorf("killed at step %d, the catalog holds %s; undisturbed %s", step, got, want)
 		}
 		_ = again.Process.Kill()
+	}
+}
+
+// TestKillAtFirstStart ends nodes with SIGKILL at any moment of their very first start: the next start makes the site,
+// or goes on with it.
+func TestKillAtFirstStart(t *testing.T) {
+	ringtest.Need(t, ringtest.Processes)
+	for after := time.Millisecond; after < 300*time.Millisecond; after = after * 3 / 2 {
+		dir := t.TempDir()
+		cmd := program("node", "run", "--data", dir, "--listen", "127.0.0.1:0", "--site", "Berlin", "--languages", "en,de")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		kill := time.AfterFunc(after, func() { _ = cmd.Process.Kill() })
+		_ = cmd.Wait()
+		kill.Stop()
+		again := startNode(t, dir, "--site", "Berlin", "--languages", "en,de")
+		c, err := client.New(client.Config{Dir: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var site node.Status
+		if err := c.Get(t.Context(), "/site", nil, &site); err != nil || site.Site != "Berlin" || len(site.Languages) != 2 {
+			t.Errorf("killed after %s: %+v, %v", after, site, err)
+		}
+		_ = again.Process.Kill()
+		_ = again.Wait()
 	}
 }

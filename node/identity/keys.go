@@ -70,7 +70,7 @@ func openKey(path string, mayMake bool, generate func() (any, error)) (any, erro
 	if err != nil {
 		return nil, fmt.Errorf("encode %s: %w", path, err)
 	}
-	return key, writeWhole(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	return key, WriteSecret(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 }
 
 func parseKey(path string, text []byte) (any, error) {
@@ -85,19 +85,21 @@ func parseKey(path string, text []byte) (any, error) {
 	return key, nil
 }
 
-// writeWhole writes a file for its owner alone, synced, whole or not at all.
-func writeWhole(path string, content []byte) error {
-	tmp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // mode 0600
+// WriteSecret writes a file for its owner alone, synced, whole or not at all. What a crash leaves of it is written over
+// the next time; the folder is locked, so nobody else writes it meanwhile.
+func WriteSecret(path string, content []byte) error {
+	draft := path + ".draft"
+	file, err := os.OpenFile(draft, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	_, err = tmp.Write(content)
-	err = errors.Join(err, tmp.Sync(), tmp.Close())
+	_, err = file.Write(content)
+	err = errors.Join(err, file.Sync(), file.Close())
 	if err == nil {
-		err = os.Rename(tmp.Name(), path)
+		err = os.Rename(draft, path)
 	}
 	if err != nil {
-		return fmt.Errorf("write %s: %w", path, errors.Join(err, os.Remove(tmp.Name())))
+		return fmt.Errorf("write %s: %w", path, errors.Join(err, os.Remove(draft)))
 	}
 	return nil
 }
