@@ -1,6 +1,10 @@
 package main
 
 import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"slices"
 	"strings"
 	"testing"
 
@@ -107,4 +111,44 @@ func split(t *testing.T, line string) []string {
 		words = append(words, word.String())
 	}
 	return words
+}
+
+// TestEveryCommandSaysThatNoNodeAnswers runs each example where there is no node: the exit code says so, or that the
+// example names files that are not there; none claims success, hangs, or starts something.
+func TestEveryCommandSaysThatNoNodeAnswers(t *testing.T) {
+	for _, variable := range []string{"THATCH_DIR", "THATCH_SERVER", "THATCH_CONFIG"} {
+		t.Setenv(variable, "")
+	}
+	dir, tried := t.TempDir(), 0
+	var walk func(cmd *cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		for _, inner := range cmd.Commands() {
+			walk(inner)
+		}
+		own := strings.Fields(cmd.CommandPath())
+		if cmd.HasSubCommands() || len(own) > 1 && slices.Contains([]string{"node", "demo", "service", "version", "completion", "help"}, own[1]) {
+			return
+		}
+		for _, line := range strings.Split(cmd.Example, "\n") {
+			words := split(t, line)
+			if len(words) == 0 || words[0] != "thatch" {
+				continue
+			}
+			var out, errs bytes.Buffer
+			app := cli.New("test")
+			app.Out, app.Err, app.In = &out, &errs, strings.NewReader("")
+			root := rootCommand(app)
+			words = slices.DeleteFunc(words[1:], func(w string) bool { return strings.HasPrefix(w, "https://") || w == "--server" })
+			root.SetArgs(append(words, "--data", dir))
+			err := root.ExecuteContext(t.Context())
+			tried++
+			if code := cli.ExitCode(err); code != cli.ExitUnavailable && code != cli.ExitUsage && !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("%s: exit code %d, %v, printed %q", line, code, err, out.String())
+			}
+		}
+	}
+	walk(rootCommand(cli.New("test")))
+	if tried < 30 {
+		t.Errorf("only %d examples were run", tried)
+	}
 }
