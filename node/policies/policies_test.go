@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"thatch/catalog"
 	"thatch/catalog/document"
 	"thatch/catalog/policy"
 	"thatch/node/bulletins/bulletinstest"
@@ -570,6 +571,41 @@ func TestWaitsForInWords(t *testing.T) {
 	for _, want := range []string{"switched off", "paused", "payloads of Update u1 are not held", "at most 3 computers"} {
 		if !strings.Contains(strings.Join(d.WaitsFor, "; "), want) {
 			t.Errorf("waits for %v, want also %q", d.WaitsFor, want)
+		}
+	}
+}
+
+// A policy that is too large for a document or a batch is refused in words, and one of a thousand updates is not.
+func TestLargePolicies(t *testing.T) {
+	s := newSite(t)
+	for name, c := range map[string]struct {
+		updates int
+		fits    bool
+	}{"large": {1000, true}, "too large": {1900, false}} {
+		id := fmt.Sprint("large-", c.updates)
+		docs := []document.Document{bulletinstest.Doc(t, document.Bulletin, id, nil, catalog.Bulletin{Name: id, Source: "sdp"})}
+		var after []store.Statement
+		for i := range c.updates {
+			update := fmt.Sprintf("sdp/%08d-0000-4000-8000-%012d", c.updates, i)
+			pack := bulletinstest.Doc(t, document.Package, update+"/package", nil, catalog.Package{Update: update, Name: "p", Files: []catalog.File{{Name: "a.msi"}}})
+			payload := bulletinstest.Doc(t, document.Payload, pack.ID, nil, catalog.Payload{
+				Package: pack.ID, PackageDigest: pack.Digest, Files: []catalog.StagedFile{{Name: "a.msi", SHA256: fileOf("u1-en"), Size: 1}},
+			})
+			bulletinstest.Signer{}.Sign(&payload)
+			docs = append(docs, bulletinstest.Doc(t, document.Update, update, nil, catalog.Update{Name: update, Bulletin: id, Source: "sdp"}), pack)
+			after = append(after, store.Put(payload, "", store.Former{})...)
+		}
+		bulletinstest.Save(t, s.bulletins, "sdp", id, docs...)
+		for some := range slices.Chunk(after, 1200) {
+			bulletinstest.Write(t, s.db, some...)
+		}
+		s.sql(t, `INSERT INTO staged (bulletin, since, actor) VALUES (?, '', 'test')`, id)
+		made, err := s.Create(t.Context(), policies.Draft{Name: name, Bulletins: []string{id}})
+		if c.fits && (err != nil || made.Updates != c.updates) {
+			t.Errorf("%s: %d updates, %v", name, made.Updates, err)
+		}
+		if !c.fits && !errors.Is(err, store.ErrInvalid) {
+			t.Errorf("%s: %v, want ErrInvalid", name, err)
 		}
 	}
 }
