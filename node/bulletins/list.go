@@ -44,6 +44,11 @@ type Row struct {
 	URL            string           `json:"url,omitempty"`
 	Counts
 	Marks
+	by sortedBy
+}
+
+// sortedBy is what a row is filtered and sorted by, and does not show.
+type sortedBy struct {
 	cves  []string
 	order int // of the custom severity; 0 none
 }
@@ -54,7 +59,7 @@ var columns = []store.Column[*Row]{
 	{Name: "bulletin", Value: func(r *Row) any { return r.Name }, Search: true},
 	{Name: "title", Value: func(r *Row) any { return r.Title }, Search: true},
 	{Name: "description", Value: func(r *Row) any { return r.Description }, Search: true},
-	{Name: "cve", Value: func(r *Row) any { return r.cves }, Search: true},
+	{Name: "cve", Value: func(r *Row) any { return r.by.cves }, Search: true},
 	{Name: "source", Value: func(r *Row) any { return r.Source }},
 	{Name: "vendor", Value: func(r *Row) any { return r.Vendor }, Search: true},
 	{Name: "severity", Value: func(r *Row) any { return string(r.Severity) }},
@@ -76,7 +81,7 @@ var columns = []store.Column[*Row]{
 // ranks are the columns that are not sorted by the alphabet.
 var ranks = map[string]func(*Row) int{
 	"severity":        func(r *Row) int { return r.Severity.Rank() },
-	"custom_severity": func(r *Row) int { return r.order },
+	"custom_severity": func(r *Row) int { return r.by.order },
 }
 
 // Columns names what the list of bulletins can be filtered, sorted and grouped by.
@@ -159,12 +164,12 @@ func rowOf(v *live.View, s *staging.State, one *live.Bulletin) *Row {
 	}
 	_, row.Staged = s.Staged[one.ID]
 	if custom := v.SeverityOf(one.ID); custom != nil {
-		row.CustomSeverity, row.order = custom.Name, custom.Order
+		row.CustomSeverity, row.by.order = custom.Name, custom.Order
 	}
 	row.Counts.Updates, row.Downloaded = s.Counts(v, one.ID)
 	row.CVEs = len(one.CVEs)
 	for _, cve := range one.CVEs {
-		row.cves = append(row.cves, cve.ID)
+		row.by.cves = append(row.by.cves, cve.ID)
 	}
 	return row
 }
