@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -30,12 +31,10 @@ type computer struct {
 // enrol makes the computers; one token serves them all.
 func (d *demo) enrol(ctx context.Context) error {
 	d.chapter("A dozen simulated computers enrol")
-	if err := d.show(ctx, "tokens", "create", "--name", "demo", "--limit", "20", "--group", "demo"); err != nil {
-		return err
-	}
+	args := []string{"tokens", "create", "--name", "computers", "--group", "demo", "--limit", fmt.Sprint(len(dozen)), "--json"}
+	d.say("\n$ thatch %s", strings.Join(args, " "))
 	var out bytes.Buffer
-	err := d.Thatch(ctx, &out, "tokens", "create", "--name", "computers", "--limit", fmt.Sprint(len(dozen)), "--json", "--data", d.nodeDir())
-	if err != nil {
+	if err := d.Thatch(ctx, io.MultiWriter(&out, d.Out), append(args, "--data", d.nodeDir())...); err != nil {
 		return err
 	}
 	var made struct {
