@@ -48,17 +48,14 @@ func (q *Quorum) Write(ctx context.Context, b store.Batch) (store.Applied, error
 			err = fmt.Errorf("%w; then: %w", doubt, err)
 		}
 		again := b.Request != "" && doubt != nil || doubt == nil && errors.Is(err, ErrNotLeader)
-		if !again || ctx.Err() != nil || q.Err() != nil {
-			return store.Applied{}, err
-		}
-		if q.pause(limit) == nil {
+		if again && ctx.Err() == nil && q.pause(limit) == nil {
 			continue
 		}
 		switch {
-		case doubt != nil:
+		case doubt != nil || !errors.Is(err, ErrNotLeader):
 		case q.Err() != nil:
 			err = q.Err()
-		default:
+		case ctx.Err() == nil:
 			err = fmt.Errorf("%w since %s: %w", ErrUnavailable, q.config.Wait, err)
 		}
 		return store.Applied{}, err
