@@ -72,13 +72,13 @@ func quiet(b *testing.B) {
 
 func one(b *testing.B) store.Writer {
 	quiet(b)
-	return started(b, b.TempDir(), quorum.Tuning{SegmentBytes: 16 << 20}).q
+	return started(b, b.TempDir(), quorum.Tuning{}).q
 }
 
 // three is the leader of three voters in this process, each with its own log and file on the same disk.
 func three(b *testing.B) store.Writer {
 	quiet(b)
-	return storetest.NewSite(b, 3, quorum.Tuning{SegmentBytes: 16 << 20, Heartbeat: time.Second}).Leader().Quorum
+	return storetest.NewSite(b, 3, quorum.Tuning{Heartbeat: time.Second}).Leader().Quorum
 }
 
 func BenchmarkWrite(b *testing.B) {

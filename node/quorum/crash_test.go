@@ -27,11 +27,9 @@ import (
 
 const crashWriters = 16
 
-var candidates = map[string]func(string, int) (logStore, error){"wal": openWAL, "bolt": openBolt}
-
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("THATCH_CRASH_DIR"); dir != "" {
-		if err := crashChild(dir, os.Getenv("THATCH_CRASH_LOG"), os.Getenv("THATCH_CRASH_SNAPSHOTS") != ""); err != nil {
+		if err := crashChild(dir, os.Getenv("THATCH_CRASH_SNAPSHOTS") != ""); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(3)
 		}
@@ -40,13 +38,13 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func crashOpen(dir, log string, snapshots bool) (*store.DB, *Quorum, error) {
+func crashOpen(dir string, snapshots bool) (*store.DB, *Quorum, error) {
 	ctx := context.Background()
 	db, err := store.Open(ctx, store.Config{Path: filepath.Join(dir, "site.db")})
 	if err != nil {
 		return nil, nil, err
 	}
-	tuning := Tuning{SegmentBytes: 256 << 10, SnapshotBytes: 1 << 40, open: candidates[log]}
+	tuning := Tuning{SnapshotBytes: 1 << 40}
 	if snapshots {
 		tuning.SnapshotBytes, tuning.TrailingBytes = 100<<10, 20<<10
 	}
@@ -64,8 +62,8 @@ func crashOpen(dir, log string, snapshots bool) (*store.DB, *Quorum, error) {
 }
 
 // crashChild writes until it is killed.
-func crashChild(dir, log string, snapshots bool) error {
-	db, q, err := crashOpen(dir, log, snapshots)
+func crashChild(dir string, snapshots bool) error {
+	db, q, err := crashOpen(dir, snapshots)
 	if err != nil {
 		return err
 	}
@@ -111,37 +109,33 @@ func crashWrite(q *Quorum, w, i int) error {
 
 func TestKilledInALoop(t *testing.T) {
 	kills, seed := 5, uint64(time.Now().UnixNano())
-	logs := []string{"wal"}
 	if text := os.Getenv("THATCH_KILLS"); text != "" {
 		kills, _ = strconv.Atoi(text)
-		logs = append(logs, "bolt")
 	} else if testing.Short() {
 		kills = 2
 	}
 	if text := os.Getenv("THATCH_SEED"); text != "" {
 		seed, _ = strconv.ParseUint(text, 10, 64)
 	}
-	for _, log := range logs {
-		for _, snapshots := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s snapshots=%v", log, snapshots), func(t *testing.T) {
-				t.Logf("THATCH_SEED=%d", seed)
-				c := crash{t: t, dir: t.TempDir(), log: log, snapshots: snapshots, random: rand.New(rand.NewPCG(seed, 1))}
-				for range kills {
-					c.killOnce()
-					if !snapshots && c.random.IntN(2) == 0 {
-						c.losePower()
-					}
-					c.check()
+	for _, snapshots := range []bool{false, true} {
+		t.Run(fmt.Sprintf("snapshots=%v", snapshots), func(t *testing.T) {
+			t.Logf("THATCH_SEED=%d", seed)
+			c := crash{t: t, dir: t.TempDir(), snapshots: snapshots, random: rand.New(rand.NewPCG(seed, 1))}
+			for range kills {
+				c.killOnce()
+				if !snapshots && c.random.IntN(2) == 0 {
+					c.losePower()
 				}
-				t.Logf("%d acknowledged writes, %d kills, %d power cuts", c.total(), kills, c.cut)
-			})
-		}
+				c.check()
+			}
+			t.Logf("%d acknowledged writes, %d kills, %d power cuts", c.total(), kills, c.cut)
+		})
 	}
 }
 
 type crash struct {
 	t            *testing.T
-	dir, log     string
+	dir          string
 	snapshots    bool
 	random       *rand.Rand
 	acknowledged [crashWriters]int
@@ -159,7 +153,7 @@ func (c *crash) total() (n int) {
 func (c *crash) killOnce() {
 	c.t.Helper()
 	child := exec.Command(os.Args[0])
-	child.Env = append(os.Environ(), "THATCH_CRASH_DIR="+c.dir, "THATCH_CRASH_LOG="+c.log)
+	child.Env = append(os.Environ(), "THATCH_CRASH_DIR="+c.dir)
 	if c.snapshots {
 		child.Env = append(child.Env, "THATCH_CRASH_SNAPSHOTS=yes")
 	}
@@ -220,7 +214,7 @@ func (c *crash) losePower() {
 // check starts the node again, here, and holds it against what was acknowledged, and against its log.
 func (c *crash) check() {
 	c.t.Helper()
-	db, q, err := crashOpen(c.dir, c.log, c.snapshots)
+	db, q, err := crashOpen(c.dir, c.snapshots)
 	if err != nil {
 		c.t.Fatalf("after a kill: %v", err)
 	}
@@ -247,7 +241,7 @@ func (c *crash) check() {
 	if err := os.CopyFS(filepath.Join(again, "quorum"), os.DirFS(filepath.Join(c.dir, "quorum"))); err != nil {
 		c.t.Fatal(err)
 	}
-	db, q, err = crashOpen(again, c.log, c.snapshots)
+	db, q, err = crashOpen(again, c.snapshots)
 	if err != nil {
 		c.t.Fatalf("made anew from the log: %v", err)
 	}

@@ -56,10 +56,8 @@ type Config struct {
 // Tuning holds what tests and large sites change; zero values mean the defaults.
 type Tuning struct {
 	Heartbeat     time.Duration // without word from a leader for this long, a follower stands for election; 1 s
-	SegmentBytes  int           // of one log file; 16 MiB
 	SnapshotBytes int64         // of log written until the next snapshot; half the database, 32 MiB to 256 MiB
 	TrailingBytes int64         // of log kept behind a snapshot for followers that lag; 32 MiB
-	open          func(dir string, segment int) (logStore, error)
 }
 
 // Quorum is this node's part in the site's quorum. All methods may be used at once.
@@ -110,14 +108,8 @@ func (c *Config) setDefaults() {
 	if t.Heartbeat <= 0 {
 		t.Heartbeat = time.Second
 	}
-	if t.SegmentBytes <= 0 {
-		t.SegmentBytes = 16 << 20
-	}
 	if t.TrailingBytes <= 0 {
 		t.TrailingBytes = 32 << 20
-	}
-	if t.open == nil {
-		t.open = openWAL
 	}
 }
 
@@ -130,7 +122,7 @@ func (q *Quorum) start(ctx context.Context) error {
 			return err
 		}
 	}
-	logs, err := q.config.Tuning.open(filepath.Join(q.config.Dir, "log"), q.config.Tuning.SegmentBytes)
+	logs, err := openLog(filepath.Join(q.config.Dir, "log"))
 	if err != nil {
 		return fmt.Errorf("opening the log: %w", err)
 	}

@@ -33,9 +33,6 @@ func start(t testing.TB, dir string, tuning quorum.Tuning) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	if tuning.SegmentBytes == 0 {
-		tuning.SegmentBytes = 1 << 20
-	}
 	q, err := quorum.Open(t.Context(), quorum.Config{ID: "n1", Dir: filepath.Join(dir, "quorum"), DB: db, Tuning: tuning})
 	if err != nil {
 		db.Close()

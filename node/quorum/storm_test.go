@@ -33,7 +33,7 @@ func TestStorm(t *testing.T) {
 		seed, _ = strconv.ParseUint(text, 10, 64)
 	}
 	t.Logf("THATCH_SEED=%d", seed)
-	site := storetest.NewSite(t, 3, quorum.Tuning{TrailingBytes: 1, SnapshotBytes: 64 << 10, SegmentBytes: 64 << 10})
+	site := storetest.NewSite(t, 3, quorum.Tuning{TrailingBytes: 1, SnapshotBytes: 64 << 10})
 	storm := &storm{site: site, random: rand.New(rand.NewPCG(seed, 2)), ends: time.Now().Add(lasts)}
 	stop := make(chan struct{})
 	var writing sync.WaitGroup

@@ -54,9 +54,6 @@ func NewSite(t testing.TB, nodes int, tuning quorum.Tuning) *Site {
 	if tuning.Heartbeat == 0 {
 		tuning.Heartbeat = 400 * time.Millisecond
 	}
-	if tuning.SegmentBytes == 0 {
-		tuning.SegmentBytes = 1 << 20
-	}
 	s := &Site{t: t, tuning: tuning, wires: map[string]*raft.InmemTransport{}, parted: map[string]bool{}}
 	var voters []quorum.Voter
 	dir := t.TempDir()
