@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -22,6 +24,7 @@ const (
 
 // doors are the handlers mounted by path prefix.
 type doors struct {
+	log      *slog.Logger
 	prefixes []string // longest first
 	handlers map[string]http.Handler
 }
@@ -45,11 +48,30 @@ func (d *doors) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.EscapedPath()
 	for _, prefix := range d.prefixes {
 		if strings.HasPrefix(path, prefix) {
-			d.handlers[prefix].ServeHTTP(w, r)
+			d.answer(w, r, d.handlers[prefix])
 			return
 		}
 	}
 	http.NotFound(w, r)
+}
+
+// answer has h answer. A handler that panics is told of in the log; the caller hears that it was the node's fault.
+func (d *doors) answer(w http.ResponseWriter, r *http.Request, h http.Handler) {
+	defer func() {
+		failure := recover()
+		switch {
+		case failure == nil:
+		case failure == http.ErrAbortHandler:
+			panic(failure) // the way to cut an answer short
+		default:
+			d.log.ErrorContext(r.Context(), "a request failed by a fault of this program", "method", r.Method, "path", r.URL.Path,
+				"panic", failure, "stack", string(debug.Stack()))
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusInternalServerError)
+			_, _ = io.WriteString(w, `{"code":"failed","error":"the node failed at this request by a fault of its own; its log has more"}`)
+		}
+	}()
+	h.ServeHTTP(w, r)
 }
 
 type localKey struct{}
@@ -74,9 +96,9 @@ func (n *Node) Run(ctx context.Context) error {
 	if err := n.Tasks.Start(ctx); err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", n.cfg.Listen)
+	listener, err := n.listen()
 	if err != nil {
-		return fmt.Errorf("listen at %s: %w; is another node there? choose another place with --listen", n.cfg.Listen, err)
+		return err
 	}
 	address := listener.Addr().String()
 	n.address.Store(&address)
@@ -88,6 +110,14 @@ func (n *Node) Run(ctx context.Context) error {
 	n.startRooms(ctx)
 	defer n.stopRooms()
 	return n.serve(ctx, listener, local)
+}
+
+func (n *Node) listen() (net.Listener, error) {
+	listener, err := net.Listen("tcp", n.cfg.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen at %s: %w; is another node there? choose another place with --listen", n.cfg.Listen, err)
+	}
+	return listener, nil
 }
 
 func (n *Node) serve(ctx context.Context, listener net.Listener, local door) error {

@@ -64,6 +64,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{cfg: cfg, started: cfg.Now(), listens: make(chan struct{}), stop: make(chan struct{})}
+	n.doors.log = cfg.Log
 	if n.folder, err = openFolder(cfg.Dir); err != nil {
 		return nil, err
 	}
@@ -146,6 +147,7 @@ func (n *Node) Close() error {
 	}
 	if n.folder != nil {
 		errs = append(errs, n.folder.close())
+		n.folder = nil // closing again does nothing
 	}
 	return errors.Join(errs...)
 }

@@ -128,9 +128,44 @@ func TestAddressInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	n := nodetest.NewWith(t, node.Config{Dir: t.TempDir(), Listen: taken.Addr().String()})
-	if err := n.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "--listen") {
+	// A first start that cannot listen makes no site: the next one, with the right words, does.
+	dir := t.TempDir()
+	n, err := node.New(t.Context(), node.Config{Dir: dir, Listen: taken.Addr().String()})
+	if err == nil || !strings.Contains(err.Error(), "--listen") {
+		t.Fatalf("a first start at an address in use: %v", err)
+	}
+	if n != nil {
+		t.Fatal("it is a node all the same")
+	}
+	n = nodetest.NewWith(t, node.Config{Dir: dir, Site: "Berlin", Languages: []string{"de"}})
+	if got := n.Site().Name; got != "Berlin" {
+		t.Errorf("the site is called %q", got)
+	}
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := node.New(t.Context(), node.Config{Dir: dir, Listen: taken.Addr().String()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if err := again.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "--listen") {
 		t.Errorf("an address in use: %v", err)
+	}
+}
+
+// A handler that panics costs its request alone, and is told of.
+func TestPanicInADoor(t *testing.T) {
+	n := nodetest.New(t)
+	nodetest.Run(t, n, map[string]http.Handler{"/": http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("out of order") })})
+	for range 2 {
+		answer, err := local(t, n).Get("http://node/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := answer.Body.Close(); err != nil || answer.StatusCode != http.StatusInternalServerError {
+			t.Errorf("a panic is answered with %s, %v", answer.Status, err)
+		}
 	}
 }
 

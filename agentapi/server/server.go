@@ -22,30 +22,31 @@ import (
 
 // Limits of what a node takes on at once. Beyond them agents are told when to come again.
 const (
-	maxCalls     = 256 // being answered, payloads apart
-	maxPayloads  = 128 // being sent
-	maxEnrolment = 64 << 10
-	maxSmall     = 64 << 10 // bytes of every request but a report
-	busyLeast    = 5 * time.Second
-	busySpread   = 30 * time.Second
+	maxCalls      = 256 // being answered, payloads and enrolments apart
+	maxEnrolments = 64  // being answered
+	maxPayloads   = 128 // being sent
+	maxEnrolment  = 64 << 10
+	maxSmall      = 64 << 10 // bytes of every request but a report
+	busyLeast     = 5 * time.Second
+	busySpread    = 30 * time.Second
 )
 
 // server answers agents.
 type server struct {
-	node     *node.Node
-	log      *slog.Logger
-	calls    chan struct{}
-	payloads chan struct{}
-	pages    *pages
+	node              *node.Node
+	log               *slog.Logger
+	enrolments, calls chan struct{} // places: strangers take none from computers
+	payloads          chan struct{}
+	pages             *pages
 }
 
 // New makes the handler of everything below /agent/v1/.
 func New(n *node.Node) http.Handler {
 	s := &server{
-		node: n, log: n.Log(), calls: make(chan struct{}, maxCalls), payloads: make(chan struct{}, maxPayloads), pages: newPages(),
+		node: n, log: n.Log(), enrolments: make(chan struct{}, maxEnrolments), calls: make(chan struct{}, maxCalls), payloads: make(chan struct{}, maxPayloads), pages: newPages(),
 	}
 	mux := http.NewServeMux()
-	mux.Handle("POST "+agentapi.PathEnrol, s.limited(s.calls, handle(s, maxEnrolment, s.enrol)))
+	mux.Handle("POST "+agentapi.PathEnrol, s.limited(s.enrolments, handle(s, maxEnrolment, s.enrol)))
 	mux.Handle("POST "+agentapi.PathRenew, s.limited(s.calls, s.known(maxSmall, handlePeer(s, s.renew))))
 	mux.Handle("POST "+agentapi.PathRules, s.limited(s.calls, s.known(maxSmall, handlePeer(s, s.rules))))
 	mux.Handle("POST "+agentapi.PathReport, s.limited(s.calls, s.known(agentapi.MaxRequest, handlePeer(s, s.report))))
@@ -133,7 +134,17 @@ func (s *server) notPeer(state *tls.ConnectionState, err error) error {
 	return err
 }
 
+// How long a request may take to arrive: readTime, and a second for every readRate bytes that it may have.
+const (
+	readTime = 30 * time.Second
+	readRate = 64 << 10
+)
+
 func read(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	// Whoever sends nothing gives its place back: half a minute, and more for what may be large.
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(readTime + time.Duration(limit/readRate)*time.Second)) // where there is no connection, nothing waits
+	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	var large *http.MaxBytesError
 	switch {

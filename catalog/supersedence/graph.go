@@ -69,6 +69,9 @@ func (g *Graph) AddUpdate(id string, u *catalog.Update) {
 	for _, other := range n.supersedes {
 		put(g.above, other, id)
 	}
+	if n.product == "" {
+		n.kb = "" // of a vendor who numbers articles, but no products: others may bear the same number
+	}
 	if n.kb == "" {
 		return
 	}
@@ -122,13 +125,17 @@ func (g *Graph) removeUpdate(id string) {
 	if n.kb == "" {
 		return
 	}
-	delete(g.products[n.product], n.kb)
+	if g.products[n.product][n.kb] == n { // else a second update of that article on that product took its place
+		delete(g.products[n.product], n.kb)
+	}
 	if len(g.products[n.product]) == 0 {
 		delete(g.products, n.product)
 		drop(g.platform, n.platform, n.product)
 	}
-	delete(g.articles[n.kb].updates, n.product)
-	g.tidy(n.kb)
+	if a := g.articles[n.kb]; a != nil && a.updates[n.product] == n {
+		delete(a.updates, n.product)
+		g.tidy(n.kb)
+	}
 }
 
 func (g *Graph) removeBulletin(id string) {

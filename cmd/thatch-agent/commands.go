@@ -54,7 +54,7 @@ func (p *program) command() *cobra.Command {
 		Short: "Keep this computer patched as its site orders",
 		Long: "Thatch-agent learns from its site which updates there are, finds those that this computer lacks, and installs what\n" +
 			"was ordered, once it has verified it.\n\n" + exitText,
-		Example: "  thatch-agent enrol --node https://node.example:8443 --token tt1-...\n  thatch-agent service install\n  thatch-agent status",
+		Example: "  thatch-agent enrol --node https://node.example:8743 --token tt1-...\n  thatch-agent service install\n  thatch-agent status",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -139,7 +139,7 @@ func (p *program) enrolCommand() *cobra.Command {
 		Use: "enrol", Short: "Make this computer one of a site's", Args: noArguments,
 		Long: "Enrol makes a key on this computer and asks a node of the site for a certificate. The token says which site it is:\n" +
 			"a node of another one is refused before anything is sent to it.",
-		Example: "  thatch-agent enrol --node https://node.example:8443 --token tt1-abc...-0123...",
+		Example: "  thatch-agent enrol --node https://node.example:8743 --token tt1-abc...-0123...",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if file != "" {
 				raw, err := os.ReadFile(file)
