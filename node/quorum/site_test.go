@@ -1,10 +1,12 @@
 package quorum_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -278,16 +280,10 @@ func TestSnapshotOlderThanTheFollowerTakesNothingAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer data.Close()
-	status, target := leader.Quorum.Status(), site.Node(follower)
-	request := raft.InstallSnapshotRequest{
-		RPCHeader:       raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(leader.ID), Addr: []byte(leader.ID)},
-		SnapshotVersion: meta.Version, Term: status.Term, Leader: []byte(leader.ID),
-		LastLogIndex: meta.Index, LastLogTerm: meta.Term, Size: meta.Size,
-		Configuration: raft.EncodeConfiguration(meta.Configuration), ConfigurationIndex: meta.ConfigurationIndex,
-	}
+	target := site.Node(follower)
 	before := target.DB.Applied()
-	var response raft.InstallSnapshotResponse
-	if err := site.Wire(number(leader)).InstallSnapshot(raft.ServerID(target.ID), raft.ServerAddress(target.ID), &request, &response, data); err != nil {
+	response, err := install(site, leader, target, meta, data)
+	if err != nil {
 		t.Fatal(err)
 	}
 	if !response.Success || meta.Index >= before {
@@ -301,5 +297,54 @@ func TestSnapshotOlderThanTheFollowerTakesNothingAway(t *testing.T) {
 	// What it acknowledged is still in its log: it can be started from that alone.
 	site.Stop(follower)
 	site.Start(follower)
+	site.Equal()
+}
+
+// install sends a snapshot to a follower, as its leader would.
+func install(site *storetest.Site, leader, target *storetest.Node, meta *raft.SnapshotMeta, data io.Reader) (raft.InstallSnapshotResponse, error) {
+	request := raft.InstallSnapshotRequest{
+		RPCHeader:       raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(leader.ID), Addr: []byte(leader.ID)},
+		SnapshotVersion: meta.Version, Term: leader.Quorum.Status().Term, Leader: []byte(leader.ID),
+		LastLogIndex: meta.Index, LastLogTerm: meta.Term, Size: meta.Size,
+		Configuration: raft.EncodeConfiguration(meta.Configuration), ConfigurationIndex: meta.ConfigurationIndex,
+	}
+	var response raft.InstallSnapshotResponse
+	err := site.Wire(number(leader)).InstallSnapshot(raft.ServerID(target.ID), raft.ServerAddress(target.ID), &request, &response, data)
+	return response, err
+}
+
+// What is no snapshot stops the follower that was to become it; its database stays as it is, and the site goes on.
+func TestSnapshotThatIsNoneStopsTheFollower(t *testing.T) {
+	site := storetest.Three(t)
+	write(t, site, "before")
+	site.Equal()
+	leader := site.Leader()
+	target := site.Node((number(leader) + 1) % 3)
+	file, err := os.ReadFile(target.DB.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	header := append([]byte("thatch snapshot 1\n"), make([]byte, 16)...)
+	header[25], header[33] = 200, 200 // label and held
+	garbage := append(header, file[:100]...)
+	meta := &raft.SnapshotMeta{Version: 1, Index: 200, Term: 2, Size: int64(len(garbage)), Configuration: raft.Configuration{
+		Servers: []raft.Server{{ID: "n1", Address: "n1"}, {ID: "n2", Address: "n2"}, {ID: "n3", Address: "n3"}},
+	}, ConfigurationIndex: 1}
+	if _, err := install(site, leader, target, meta, bytes.NewReader(garbage)); err == nil {
+		t.Error("garbage was installed")
+	}
+	select {
+	case <-target.Quorum.Done():
+	case <-time.After(10 * time.Second):
+		t.Fatal("the follower goes on")
+	}
+	if err := target.Quorum.Err(); err == nil || !strings.Contains(err.Error(), "restoring a snapshot") {
+		t.Errorf("stopped with %v", err)
+	}
+	if got := storetest.Value(t, target.DB, 0, `SELECT value FROM setting`); got != "1" {
+		t.Errorf("its database now says %q", got)
+	}
+	site.Stop(number(target))
+	write(t, site, "after")
 	site.Equal()
 }

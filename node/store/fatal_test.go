@@ -72,6 +72,33 @@ func TestFullFileStopsWritesAndLosesNothing(t *testing.T) {
 	}
 }
 
+func TestSyncSaysWhetherItIsOnDisk(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "site.db")
+	db, err := store.Open(t.Context(), store.Config{Path: path, MaxPages: 600})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 { // also when there is nothing to write
+		if err := db.Sync(); err != nil || db.Err() != nil {
+			t.Fatal(err, db.Err())
+		}
+	}
+	write(t, db, batch(set("a", "1")))
+	if err := db.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	_, full := fill(t, db)
+	if err := db.Sync(); !errors.Is(err, full) {
+		t.Errorf("after it was full: %v", err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Sync(); err == nil {
+		t.Error("a closed database is synced")
+	}
+}
+
 func TestFullDiskAtTheFirstStart(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "site.db")
 	var fatal *store.Fatal

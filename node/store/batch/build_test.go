@@ -44,7 +44,14 @@ func TestBuilderTearsNoGroupAndLosesNothing(t *testing.T) {
 		}
 		var got []string
 		requests := map[string]bool{}
-		for _, b := range batches {
+		for i, b := range batches {
+			wanted := model.Request
+			if wanted != "" && i > 0 {
+				wanted = fmt.Sprintf("%s/%d", wanted, i+1)
+			}
+			if b.Request != wanted {
+				t.Fatalf("batch %d has request %q, want %q", i, b.Request, wanted)
+			}
 			if _, err := batch.Encode(b); err != nil {
 				t.Fatal(err)
 			}
