@@ -83,6 +83,13 @@ type Preparer interface {
 	Prepare(ctx context.Context, s *Saved) error
 }
 
+// Starter is a Sink that can begin a Save while the one before is on its way to the disk. A run begins one only when
+// its keys are none of those on their way, and waits for all in the order in which they began. Wait says what Save
+// would; what was begun and fails leaves nothing, as a Save does.
+type Starter interface {
+	Begin(ctx context.Context, s Saved) (wait func() (changed int, err error), err error)
+}
+
 // Saved is one file's worth of change.
 type Saved struct {
 	Source      string

@@ -212,22 +212,6 @@ func (r *run) prepareAll(ctx context.Context, merged <-chan *Saved, prepared cha
 	return nil
 }
 
-// saveAll is the only writer.
-func (r *run) saveAll(ctx context.Context, prepared <-chan *Saved) error {
-	for next := range prepared {
-		r.report.current(next.File)
-		changed, err := r.sink.Save(ctx, *next)
-		if err != nil {
-			return fmt.Errorf("save what %s says: %w", next.File, err)
-		}
-		r.mu.Lock()
-		r.pending = r.pending[1:]
-		r.mu.Unlock()
-		r.report.done(next.File, changed)
-	}
-	return ctx.Err()
-}
-
 // counted adds what is read to a total.
 type counted struct {
 	io.ReadCloser

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -22,14 +21,11 @@ import (
 // file's fingerprint in its last batch: an import that is cut in the middle of a file does that file again, writes
 // nothing that is there already, and misses nothing.
 //
-// Saves of one sink follow each other; runs of one source at the same time are for the caller to prevent, and end in
-// a conflict, not in a mixture.
+// A run's saves touch no key together while they are on their way (importer.Starter); runs of one source at the same
+// time are for the caller to prevent, and end in a conflict, not in a mixture.
 func (b *Bulletins) Sink() importer.Sink { return &sink{bulletins: b} }
 
-type sink struct {
-	bulletins *Bulletins
-	saving    sync.Mutex
-}
+type sink struct{ bulletins *Bulletins }
 
 // Known implements importer.Sink.
 func (s *sink) Known(ctx context.Context, source string) (map[string]string, error) {
@@ -86,23 +82,53 @@ func (s *sink) Prepare(ctx context.Context, saved *importer.Saved) error {
 
 // Save implements importer.Sink.
 func (s *sink) Save(ctx context.Context, saved importer.Saved) (int, error) {
-	s.saving.Lock()
-	defer s.saving.Unlock()
-	const tries = 3
+	wait, err := s.Begin(ctx, saved)
+	if err != nil {
+		return 0, err
+	}
+	return wait()
+}
+
+// Begin implements importer.Starter. At first it trusts that documents which its keys do not own yet are new: nearly
+// always they are, and the database refuses them where they are not.
+func (s *sink) Begin(ctx context.Context, saved importer.Saved) (wait func() (int, error), err error) {
+	w, batches, err := s.batches(ctx, saved, false)
+	if err != nil {
+		return nil, err
+	}
+	outcome := make(chan error, 1)
+	go func() { outcome <- s.write(ctx, saved, batches) }()
+	return func() (int, error) {
+		err := <-outcome
+		if !errors.Is(err, store.ErrConflict) {
+			return w.changed, err
+		}
+		return s.saveCarefully(ctx, saved)
+	}, nil
+}
+
+// saveCarefully looks for documents that the keys do not own, too: the first try met one.
+func (s *sink) saveCarefully(ctx context.Context, saved importer.Saved) (int, error) {
+	const tries = 2
 	for try := 1; ; try++ {
-		changed, err := s.save(ctx, saved, try > 1)
-		if err == nil || try == tries || !errors.Is(err, store.ErrConflict) {
-			return changed, err
+		w, batches, err := s.batches(ctx, saved, true)
+		if err == nil {
+			err = s.write(ctx, saved, batches)
+		}
+		if err == nil {
+			return w.changed, nil
+		}
+		if try == tries || !errors.Is(err, store.ErrConflict) {
+			return 0, err
 		}
 	}
 }
 
-// save writes one file's worth. At first it trusts that documents which its keys do not own yet are new: nearly always
-// they are, and the database refuses them where they are not. Careful, it looks for them as well.
-func (s *sink) save(ctx context.Context, saved importer.Saved, careful bool) (changed int, err error) {
+// batches makes what one file's worth writes.
+func (s *sink) batches(ctx context.Context, saved importer.Saved, careful bool) (*work, []store.Batch, error) {
 	w, err := s.look(ctx, saved, careful)
 	if err != nil {
-		return 0, err
+		return nil, nil, err
 	}
 	w.sign(s.bulletins.cfg.Signer)
 	builder := store.NewBuilder(store.Batch{
@@ -110,13 +136,18 @@ func (s *sink) save(ctx context.Context, saved importer.Saved, careful bool) (ch
 	})
 	for _, key := range w.keys() {
 		if err := w.add(builder, key); err != nil {
-			return 0, err
+			return nil, nil, err
 		}
 	}
 	if err := builder.Add(fingerprint(saved)); err != nil {
-		return 0, err
+		return nil, nil, err
 	}
-	for _, batch := range builder.Batches() {
+	return w, builder.Batches(), nil
+}
+
+// write writes batches, each durable before the next.
+func (s *sink) write(ctx context.Context, saved importer.Saved, batches []store.Batch) error {
+	for _, batch := range batches {
 		// A batch counts whole: no fingerprint stands where one of its keys met a conflict.
 		for i := range batch.Statements {
 			batch.Statements[i].Group = 0
@@ -126,10 +157,10 @@ func (s *sink) save(ctx context.Context, saved importer.Saved, careful bool) (ch
 			err = applied.Err()
 		}
 		if err != nil {
-			return 0, fmt.Errorf("save vendor file %s: %w", saved.File, err)
+			return fmt.Errorf("save vendor file %s: %w", saved.File, err)
 		}
 	}
-	return w.changed, nil
+	return nil
 }
 
 func fingerprint(saved importer.Saved) store.Statement {
