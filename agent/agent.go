@@ -63,6 +63,7 @@ type Agent struct {
 	identity *identity
 	memory   memory
 	rules    *rulebook.Book
+	decoded  decoded              // what rules holds
 	orders   map[string]*progress // by update document id
 	ordered  *order.Assignments   // as the node said last
 

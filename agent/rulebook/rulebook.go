@@ -37,10 +37,11 @@ type Book struct {
 	Cursor  string            // of the site's last page
 	Refused map[uint32]string // documents that could not be verified, with why
 
-	folder folder.Folder
-	file   *os.File
-	live   map[uint32]document.Digest
-	logged int // updates in the log, the replaced ones too
+	folder  folder.Folder
+	file    *os.File
+	live    map[uint32]document.Digest
+	logged  int // updates in the log, the replaced ones too
+	edition int
 }
 
 // Page is one entry of the log: what one answer of a node changed.
@@ -76,8 +77,12 @@ func Open(f folder.Folder) (*Book, error) {
 // Close closes the book.
 func (b *Book) Close() error { return b.file.Close() }
 
+// Edition is another number whenever the book's updates may be others than before.
+func (b *Book) Edition() int { return b.edition }
+
 // note keeps account of a page.
 func (b *Book) note(p *Page) error {
+	b.edition++
 	if p.Reset {
 		clear(b.live)
 		clear(b.Refused)
@@ -212,6 +217,7 @@ func (b *Book) rewrite(pages []*Page) error {
 	if err != nil {
 		return errors.Join(failed, err)
 	}
+	next.edition += b.edition + 1
 	*b = *next
 	return failed
 }

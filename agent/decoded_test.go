@@ -1,0 +1,92 @@
+package agent
+
+import (
+	"fmt"
+	"testing"
+
+	"thatch/agent/folder"
+	"thatch/agent/rulebook"
+	"thatch/agentapi"
+	"thatch/catalog"
+	"thatch/catalog/document"
+)
+
+// What was decoded is what the book holds, whatever changed since: new, revised, removed, damaged, begun anew.
+func TestDecodedFollowsTheBook(t *testing.T) {
+	book, err := rulebook.Open(folder.Folder{Dir: t.TempDir(), Step: func(string) {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer book.Close()
+	doc := func(number uint32, body string) agentapi.NumberedUpdate {
+		d, err := document.New(document.Update, fmt.Sprint("u", number), nil, []byte(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return agentapi.NumberedUpdate{Number: number, Month: "2019-02", Document: d}
+	}
+	var d decoded
+	for i, step := range []struct {
+		page rulebook.Page
+		want string
+	}{
+		{rulebook.Page{Updates: []agentapi.NumberedUpdate{doc(1, `{"name":"a"}`), doc(2, `{"name":"b"}`)}}, "1=a 2=b "},
+		{rulebook.Page{Updates: []agentapi.NumberedUpdate{doc(1, `{"name":"c"}`)}}, "2=b 1=c "},
+		{rulebook.Page{Updates: []agentapi.NumberedUpdate{doc(3, `{"name":7}`)}}, "2=b 1=c 3=! "},
+		{rulebook.Page{Removed: []uint32{2}}, "1=c 3=! "},
+		{rulebook.Page{Refused: map[uint32]string{1: "unsigned"}}, "3=! "},
+		{rulebook.Page{Reset: true, Updates: []agentapi.NumberedUpdate{doc(5, `{"name":"a"}`)}}, "5=a "},
+		{rulebook.Page{Reset: true}, ""},
+	} {
+		step.page.Epoch, step.page.Cursor = "e", fmt.Sprint(i)
+		if err := book.Apply(&step.page); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			all, err := d.read(book)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := ""
+			for _, u := range all {
+				name := u.Body.Name
+				if u.Body.NoRule != "" {
+					name = "!"
+				}
+				got += fmt.Sprintf("%d=%s ", u.Number, name)
+			}
+			if got != step.want {
+				t.Errorf("step %d: %q, want %q", i, got, step.want)
+			}
+		}
+	}
+}
+
+// Nothing is read or decoded again while the book stays as it is.
+func TestDecodedOnce(t *testing.T) {
+	book, err := rulebook.Open(folder.Folder{Dir: t.TempDir(), Step: func(string) {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := catalog.Encode(catalog.Update{Name: "a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := document.New(document.Update, "u", nil, raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := book.Apply(&rulebook.Page{Epoch: "e", Cursor: "1", Updates: []agentapi.NumberedUpdate{{Number: 1, Document: doc}}}); err != nil {
+		t.Fatal(err)
+	}
+	var d decoded
+	if _, err := d.read(book); err != nil {
+		t.Fatal(err)
+	}
+	if err := book.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := d.read(book); err != nil || len(all) != 1 {
+		t.Errorf("the book was read again: %d updates, %v", len(all), err)
+	}
+}
