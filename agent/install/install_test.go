@@ -189,7 +189,7 @@ func program(t *testing.T, text string) string {
 }
 
 func TestRunReturnsCodeAndOutput(t *testing.T) {
-	path := program(t, `echo "in $(basename "$PWD")"; echo "got [$1] [$2]" >&2; exit 3`)
+	path := program(t, `echo "in ${PWD##*/}"; echo "got [$1] [$2]" >&2; exit 3`)
 	outcome, err := System{Programs: true}.Run(context.Background(), Job{Type: catalog.EXE, File: path, Arguments: `/S "two words; rm"`})
 	if err != nil || outcome.Code != 3 {
 		t.Fatalf("%+v, %v", outcome, err)
@@ -200,7 +200,7 @@ func TestRunReturnsCodeAndOutput(t *testing.T) {
 }
 
 func TestRunEndsAtItsLimitWithItsChildren(t *testing.T) {
-	path := program(t, `sleep 1000 & echo $! ; wait`)
+	path := program(t, `while :; do :; done & echo $! ; wait`)
 	outcome, err := System{Programs: true}.Run(context.Background(), Job{Type: catalog.EXE, File: path, Limit: 300 * time.Millisecond})
 	if !errors.Is(err, ErrTimeLimit) {
 		t.Fatalf("%+v, %v", outcome, err)
