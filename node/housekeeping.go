@@ -7,7 +7,7 @@ import (
 	"thatch/node/tasks"
 )
 
-// keepHistory is how long the audit log, the history of runs and ended certificates are kept.
+// keepHistory is how long the audit log and the history of runs are kept.
 const keepHistory = 400 * 24 * time.Hour
 
 // keepPayloads is how long a payload stays after it was last asked for, when it is neither staged nor pinned.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"thatch/agentapi"
 	"thatch/node/computers"
@@ -91,10 +92,18 @@ func (s *server) renew(r *http.Request, who caller, q agentapi.RenewRequest) (*a
 		return nil, fmt.Errorf("%w: %s", computers.ErrRetired, c.Name)
 	}
 	issued, err := s.node.Identity.Renew(r.Context(), who.Peer, q.CSR)
+	var soon *identity.TooSoonError
+	if errors.As(err, &soon) {
+		return nil, &agentapi.Error{Code: agentapi.CodeTooSoon, Text: err.Error(), After: int(soon.Wait/time.Second) + 1}
+	}
 	if err != nil {
 		return nil, err
 	}
-	if err := s.node.Computers.Renewed(r.Context(), who.ID, issued.Serial); err != nil {
+	err = s.node.Computers.Renewed(r.Context(), who.ID, issued.Serial, issued.Record...)
+	if errors.Is(err, store.ErrConflict) { // another renewal came first, or it was retired: the next try hears which
+		return nil, busy(r.RemoteAddr)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return &agentapi.RenewResponse{Certificate: issued.DER, Authority: s.node.Identity.Authority()}, nil

@@ -248,6 +248,8 @@ func statusOf(code string) int {
 		return http.StatusGone
 	case agentapi.CodeClone:
 		return http.StatusConflict
+	case agentapi.CodeTooSoon:
+		return http.StatusTooManyRequests
 	case agentapi.CodeBusy:
 		return http.StatusServiceUnavailable
 	case agentapi.CodeTooLarge:

@@ -487,15 +487,29 @@ func (s *site) stagedPackage(t testing.TB, content []byte, digest string) {
 }
 
 func TestRenew(t *testing.T) {
-	s := newSite(t)
+	clock := nodetest.NewClock()
+	s := &site{Node: nodetest.NewWith(t, node.Config{Dir: t.TempDir(), Now: clock.Now})}
+	nodetest.Run(t, s.Node, map[string]http.Handler{"/agent/v1/": server.New(s.Node)})
+	s.token = s.newToken(t, 0)
 	m := s.enrol(t, "pc")
 	key, csr := newKey(t)
+	refused := func(what string, least, most int) {
+		t.Helper()
+		_, err := m.Renew(t.Context(), agentapi.RenewRequest{CSR: csr})
+		var answer *agentapi.Error
+		if !errors.As(err, &answer) || answer.Code != agentapi.CodeTooSoon || answer.After < least || answer.After > most {
+			t.Errorf("%s: %v, want %s after %d to %d seconds", what, err, agentapi.CodeTooSoon, least, most)
+		}
+	}
+	refused("at once", 44*24*3600, 45*24*3600)
+	clock.Move(50 * 24 * time.Hour)
 	_, err := m.Renew(t.Context(), agentapi.RenewRequest{CSR: []byte("nonsense")})
 	wantCode(t, "nonsense", err, agentapi.CodeInvalid)
 	answer, err := m.Renew(t.Context(), agentapi.RenewRequest{CSR: csr})
 	if err != nil {
 		t.Fatal(err)
 	}
+	refused("again at once", 290, 301)
 	renewed := s.client(t, &tls.Certificate{Certificate: [][]byte{answer.Certificate}, PrivateKey: key})
 	if _, err := renewed.Rules(t.Context(), agentapi.RulesRequest{}); err != nil {
 		t.Errorf("under the new certificate: %v", err)

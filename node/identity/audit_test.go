@@ -59,6 +59,24 @@ func TestAuditRecordsWhoDidWhat(t *testing.T) {
 	}
 }
 
+// A certificate is refused by its date once it ended; a week later its row goes.
+func TestPruneForgetsEndedCertificates(t *testing.T) {
+	f := open(t)
+	f.issue(t, "c1")
+	for _, step := range []struct {
+		after time.Duration
+		rows  int
+	}{{identity.AgentLifetime + 6*day, 1}, {2 * day, 0}} {
+		f.clock.Move(step.after)
+		if err := f.Prune(t.Context(), f.clock.Now().Add(-400*day)); err != nil {
+			t.Fatal(err)
+		}
+		if rows := f.rows(t, "c1"); rows != step.rows {
+			t.Errorf("%d rows, want %d", rows, step.rows)
+		}
+	}
+}
+
 func TestRepeatedRequestIsAppliedOnce(t *testing.T) {
 	f := open(t)
 	again := func() error {

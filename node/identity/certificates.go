@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"thatch/catalog/document"
@@ -35,18 +36,74 @@ func (id *Identity) Issue(csr []byte, computer string) (Issued, error) {
 	}}}, nil
 }
 
-// Renew makes a new certificate for the computer that calls, and records it. The present one stays good until its end,
-// so that an answer that is lost locks nobody out.
+// Limits of renewal: what a computer may ask for does not grow with how often it asks.
+const (
+	// renewAgain is how long after a certificate was made for a computer it may ask for the next one. It is the least
+	// that keeps an answer that was lost from locking a computer out that comes late.
+	renewAgain = 5 * time.Minute
+	// maxLiving is how many certificates of a computer are good at a time: the one it calls with, one whose answer may
+	// have been lost, and the new one.
+	maxLiving = 3
+)
+
+// TooSoonError refuses a renewal that would be granted later.
+type TooSoonError struct {
+	Computer string
+	When     time.Time // from then on it is granted
+	Wait     time.Duration
+}
+
+func (e *TooSoonError) Error() string {
+	return fmt.Sprintf("the certificate of computer %s may be renewed from %s on; to have another key before, enrol again with a token",
+		e.Computer, stamp(e.When))
+}
+
+// Renew makes a new certificate for the computer that calls, from the middle of the life of the one that it calls with.
+// Before, and shortly after the last one was made, the error is a *TooSoonError. The present certificate stays good until
+// its end, so that an answer that is lost locks nobody out; what Record replaces are ended ones, and those beyond the
+// limit of living ones, the oldest first. Record conflicts when the present one is revoked in this very moment, or when
+// another renewal came first.
 func (id *Identity) Renew(ctx context.Context, p Peer, csr []byte) (Issued, error) {
+	now := id.cfg.Now()
+	last, err := id.lastIssued(ctx, p.ID)
+	if err != nil {
+		return Issued{}, err
+	}
+	when := p.NotBefore.Add(p.NotAfter.Sub(p.NotBefore) / 2)
+	if next := last.Add(renewAgain); next.After(when) && !last.After(now) { // a clock set back locks nobody out
+		when = next
+	}
+	if now.Before(when) {
+		return Issued{}, &TooSoonError{Computer: p.ID, When: when, Wait: when.Sub(now)}
+	}
 	issued, err := id.Issue(csr, p.ID)
 	if err != nil {
 		return issued, err
 	}
-	// The present certificate may be revoked in this very moment.
-	guard := store.Statement{
-		SQL: `UPDATE certificate SET reason = 'renewed' WHERE serial = ? AND revoked = ''`, Args: []any{p.Serial}, Want: 1,
+	issued.Record = slices.Concat([]store.Statement{{
+		SQL: `UPDATE certificate SET reason = 'renewed' WHERE serial = ? AND revoked = ''
+AND (SELECT max(issued) FROM certificate WHERE computer = ? AND revoked = '') = ?`,
+		Args: []any{p.Serial, p.ID, stamp(last)}, Want: 1,
+	}, {
+		SQL: `DELETE FROM certificate WHERE computer = ? AND not_after < ?`, Args: []any{p.ID, stamp(now)},
+	}, {
+		SQL: `DELETE FROM certificate WHERE serial IN (SELECT serial FROM certificate
+WHERE computer = ? AND revoked = '' AND serial <> ? ORDER BY issued DESC, serial LIMIT -1 OFFSET ?)`,
+		Args: []any{p.ID, p.Serial, maxLiving - 2},
+	}}, issued.Record)
+	return issued, nil
+}
+
+// lastIssued is when the youngest certificate in force of a computer was made.
+func (id *Identity) lastIssued(ctx context.Context, computer string) (time.Time, error) {
+	var last sql.NullString
+	err := id.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
+		return tx.QueryRowContext(ctx, `SELECT max(issued) FROM certificate WHERE computer = ? AND revoked = ''`, computer).Scan(&last)
+	})
+	if err != nil {
+		return time.Time{}, fmt.Errorf("look up the certificates of computer %s: %w", computer, err)
 	}
-	return issued, id.write(ctx, "renew the certificate of computer "+p.ID, append([]store.Statement{guard}, issued.Record...)...)
+	return unstamp(last.String), nil
 }
 
 // RevokeCertificate returns the statement that ends one certificate.
@@ -65,17 +122,18 @@ func RevokeComputer(computer, reason string, at time.Time) store.Statement {
 	}
 }
 
-// DropEnded returns the statement that forgets certificates that ended long ago: they are refused by their date.
+// DropEnded returns the statement that forgets certificates that ended: they are refused by their date.
 func DropEnded(before time.Time) store.Statement {
 	return store.Statement{SQL: `DELETE FROM certificate WHERE not_after < ?`, Args: []any{stamp(before)}}
 }
 
 // Peer is who stands at the other end of a TLS connection.
 type Peer struct {
-	Kind     string // KindComputer or KindNode
-	ID       string
-	Serial   string
-	NotAfter time.Time
+	Kind      string // KindComputer or KindNode
+	ID        string
+	Serial    string
+	NotBefore time.Time
+	NotAfter  time.Time
 }
 
 // Peer tells who calls with a certificate. It must be one that this site made, is on record, and was not revoked, now;
@@ -89,7 +147,7 @@ func (id *Identity) Peer(ctx context.Context, state *tls.ConnectionState) (Peer,
 	if err != nil {
 		return Peer{}, err
 	}
-	p := Peer{Kind: kind, ID: name, Serial: serialText(cert.SerialNumber), NotAfter: cert.NotAfter}
+	p := Peer{Kind: kind, ID: name, Serial: serialText(cert.SerialNumber), NotBefore: cert.NotBefore, NotAfter: cert.NotAfter}
 	if !cert.NotAfter.After(id.cfg.Now()) { // the connection may be older than the end
 		return Peer{}, Unauthorised("the certificate of %s %s ended at %s: enrol again", kind, name, stamp(cert.NotAfter))
 	}

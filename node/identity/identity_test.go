@@ -123,36 +123,6 @@ func TestPeerOfAnotherSitesNames(t *testing.T) {
 	wants(t, err, identity.ErrUnauthorised, "")
 }
 
-func TestRenew(t *testing.T) {
-	f := open(t)
-	first := f.issue(t, "c1")
-	p, err := f.Peer(t.Context(), identitytest.Connected(t, first.DER, f.Authority()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if p.Kind != identity.KindComputer || p.ID != "c1" || p.Serial != first.Serial {
-		t.Fatalf("peer: %+v", p)
-	}
-	f.clock.Move(60 * 24 * time.Hour)
-	_, csr := identitytest.Key(t)
-	second, err := f.Renew(t.Context(), p, csr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, der := range [][]byte{first.DER, second.DER} { // the answer may be lost, so the first stays good
-		if _, err := f.Peer(t.Context(), identitytest.Connected(t, der, f.Authority())); err != nil {
-			t.Error(err)
-		}
-	}
-	if !second.NotAfter.After(first.NotAfter) {
-		t.Errorf("renewed until %s, was %s", second.NotAfter, first.NotAfter)
-	}
-	f.write(t, identity.RevokeComputer("c1", "retired", f.clock.Now()))
-	if _, err := f.Renew(t.Context(), p, csr); !errors.Is(err, store.ErrConflict) {
-		t.Errorf("renewing a revoked certificate: %v", err)
-	}
-}
-
 func TestIssueRefusesBadRequests(t *testing.T) {
 	f := open(t)
 	_, good := identitytest.Key(t)

@@ -85,13 +85,16 @@ func (id *Identity) APITokens(ctx context.Context, q store.Query) ([]APIToken, i
 		})
 }
 
-// Prune forgets audit entries made before a time, and certificates that ended before it.
+// keepEnded is how long a certificate stays on record after its end: clocks are set back at times.
+const keepEnded = 7 * 24 * time.Hour
+
+// Prune forgets audit entries made before a time, and certificates that ended a week ago.
 func (id *Identity) Prune(ctx context.Context, before time.Time) error {
 	applied, err := id.cfg.Writer.Write(ctx, store.Batch{
 		Actor: "task housekeeping", Reason: "forget what is old", Topics: []string{"identity"},
 		Statements: []store.Statement{
 			{SQL: `DELETE FROM audit WHERE at < ?`, Args: []any{stamp(before)}},
-			DropEnded(before),
+			DropEnded(id.cfg.Now().Add(-keepEnded)),
 		},
 	})
 	if err == nil {
