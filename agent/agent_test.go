@@ -346,6 +346,32 @@ func TestNodeThatServesOtherBytes(t *testing.T) {
 	s.expect(id, agentapi.Installed, "")
 }
 
+// A node that has no place for the download names a time: the payload is not asked for before.
+func TestNodeThatAsksToStayAway(t *testing.T) {
+	s, id := orderedSite(t, "set app=2")
+	asked := 0
+	s.node.Lock()
+	s.node.Serve = func(w http.ResponseWriter, _ *http.Request) {
+		asked++
+		w.Header().Set("Retry-After", "1000")
+		w.WriteHeader(http.StatusTooManyRequests)
+	}
+	s.node.Unlock()
+	s.round()
+	s.expect(id, agentapi.Retry, "429")
+	s.clock.advance(16 * time.Minute) // longer than the agent waits by itself
+	s.round()
+	if asked != 1 {
+		t.Fatalf("asked %d times within the time", asked)
+	}
+	s.node.Lock()
+	s.node.Serve = nil
+	s.node.Unlock()
+	s.clock.advance(time.Minute)
+	s.round()
+	s.expect(id, agentapi.Installed, "")
+}
+
 func TestNodeThatDoesNotHaveThePayload(t *testing.T) {
 	s, id := orderedSite(t, "set app=2")
 	held := maps.Clone(s.node.Payloads)

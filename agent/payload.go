@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"thatch/agent/order"
 	"thatch/catalog"
@@ -29,6 +30,16 @@ func (a *Agent) download(ctx context.Context, c *order.Choice) error {
 		a.step("downloaded file")
 	}
 	return nil
+}
+
+// downloadAgain is how long after a failed download the next try begins: not before the node wants to be asked, but no
+// later than a time that is not taken for one of a clock that was wrong (see progress).
+func (a *Agent) downloadAgain(err error) time.Duration {
+	var status *content.StatusError
+	if !errors.As(err, &status) {
+		return a.cfg.Retry
+	}
+	return max(a.cfg.Retry, min(status.After, 2*a.cfg.Retry))
 }
 
 func (a *Agent) held(c *order.Choice) bool {

@@ -119,7 +119,7 @@ func (w *work) fetch(ctx context.Context) error {
 		p := st.progress
 		switch {
 		case err != nil:
-			p.Next, p.Text = w.agent.cfg.Now().Add(w.agent.cfg.Retry), cut(err.Error(), agentapi.MaxText)
+			p.Next, p.Text = w.agent.cfg.Now().Add(w.agent.downloadAgain(err)), cut(err.Error(), agentapi.MaxText)
 			w.agent.cfg.Log.Warn("download failed", "update", st.order.Update.Name, "error", err)
 			if errors.Is(err, content.ErrDiskFull) {
 				w.agent.makeRoom(ctx)

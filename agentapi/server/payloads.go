@@ -9,10 +9,10 @@ import (
 	"thatch/catalog/content"
 )
 
-// stall is how long a computer may take none of what is sent to it: one that sleeps gives its place back.
+// stall is how long a computer may take for each part that is sent to it (32 kB): one that sleeps gives its place back.
 const stall = time.Minute
 
-// patient waits for a slow reader as long as it takes something.
+// patient waits for a slow reader as long as it takes each part in time.
 type patient struct {
 	http.ResponseWriter
 	control *http.ResponseController

@@ -25,6 +25,8 @@ const (
 	maxCalls      = 256 // being answered, payloads and enrolments apart
 	maxEnrolments = 64  // being answered
 	maxPayloads   = 128 // being sent
+	maxOwnCalls   = 4   // of one computer
+	maxOwnSends   = 2   // of one computer
 	maxEnrolment  = 64 << 10
 	maxSmall      = 64 << 10 // bytes of every request but a report
 	busyLeast     = 5 * time.Second
@@ -33,17 +35,19 @@ const (
 
 // server answers agents.
 type server struct {
-	node              *node.Node
-	log               *slog.Logger
-	enrolments, calls chan struct{} // places: strangers take none from computers
-	payloads          chan struct{}
-	pages             *pages
+	node               *node.Node
+	log                *slog.Logger
+	enrolments, calls  chan struct{} // places: strangers take none from computers
+	payloads           chan struct{}
+	ownCalls, ownSends *shares // and one computer takes none from the others
+	pages              *pages
 }
 
 // New makes the handler of everything below /agent/v1/.
 func New(n *node.Node) http.Handler {
 	s := &server{
-		node: n, log: n.Log(), enrolments: make(chan struct{}, maxEnrolments), calls: make(chan struct{}, maxCalls), payloads: make(chan struct{}, maxPayloads), pages: newPages(),
+		node: n, log: n.Log(), enrolments: make(chan struct{}, maxEnrolments), calls: make(chan struct{}, maxCalls), payloads: make(chan struct{}, maxPayloads),
+		ownCalls: newShares(maxOwnCalls), ownSends: newShares(maxOwnSends), pages: newPages(),
 	}
 	mux := http.NewServeMux()
 	mux.Handle("POST "+agentapi.PathEnrol, s.limited(s.enrolments, handle(s, maxEnrolment, s.enrol)))
@@ -51,7 +55,7 @@ func New(n *node.Node) http.Handler {
 	mux.Handle("POST "+agentapi.PathRules, s.limited(s.calls, s.known(maxSmall, handlePeer(s, s.rules))))
 	mux.Handle("POST "+agentapi.PathReport, s.limited(s.calls, s.known(agentapi.MaxRequest, handlePeer(s, s.report))))
 	mux.Handle("POST "+agentapi.PathAssignments, s.limited(s.calls, s.known(maxSmall, handlePeer(s, s.assignments))))
-	mux.Handle("GET "+agentapi.PathPayload+"{sha256}", s.limited(s.payloads, s.known(maxSmall, s.payload)))
+	mux.Handle("GET "+agentapi.PathPayload+"{sha256}", s.limited(s.payloads, s.computer(s.ownSends, s.payload)))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotFound, &agentapi.Error{Code: agentapi.CodeInvalid, Text: "there is nothing for agents at " + r.Method + " " + r.URL.Path})
 	})
@@ -94,6 +98,19 @@ type peerHandler func(w http.ResponseWriter, r *http.Request, who caller)
 
 // known lets computers of the site in, and reads the body up to a limit.
 func (s *server) known(limit int64, next peerHandler) http.Handler {
+	return s.computer(s.ownCalls, func(w http.ResponseWriter, r *http.Request, who caller) {
+		body, err := read(w, r, limit)
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		who.body = body
+		next(w, r, who)
+	})
+}
+
+// computer lets computers of the site in, each for its share.
+func (s *server) computer(of *shares, next peerHandler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		peer, err := s.node.Identity.Peer(r.Context(), r.TLS)
 		switch {
@@ -104,16 +121,18 @@ func (s *server) known(limit int64, next peerHandler) http.Handler {
 			refuse(w, http.StatusForbidden, &agentapi.Error{Code: agentapi.CodeInvalid, Text: "this path is for computers, not for a " + peer.Kind})
 			return
 		}
-		body, err := read(w, r, limit)
-		if err != nil {
-			s.fail(w, r, err)
+		if !of.take(peer.ID) {
+			answer := busy(r.RemoteAddr)
+			answer.Text = fmt.Sprintf("this computer has %d requests of this kind under way, which is its share", of.each)
+			refuse(w, http.StatusTooManyRequests, answer)
 			return
 		}
+		defer of.giveBack(peer.ID)
 		if m := s.node.Computers.Member(peer.ID); m != nil {
 			s.node.Computers.Seen(m.Number, s.node.Now())
 		}
 		ctx := store.WithCaller(r.Context(), &store.Caller{Actor: "computer " + peer.ID})
-		next(w, r.WithContext(ctx), caller{peer, body})
+		next(w, r.WithContext(ctx), caller{Peer: peer})
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -436,6 +437,59 @@ func TestAssignmentsAndPayload(t *testing.T) {
 	}
 	if got := fetch(t, m, "nonsense", ""); !strings.Contains(got, agentapi.CodeInvalid) {
 		t.Errorf("no digest at all: %s", got)
+	}
+}
+
+// A computer that does not read what it asked for has two places and no more; the others go on.
+func TestOneComputerTakesFewPayloadPlaces(t *testing.T) {
+	s := newSite(t)
+	content := bytes.Repeat([]byte("payload "), 4<<20) // more than connections buffer
+	info, err := s.Content.Put(t.Context(), "", bytes.NewReader(content))
+	if err != nil {
+		t.Fatal(err)
+	}
+	greedy, other := s.enrol(t, "greedy"), s.enrol(t, "other")
+	ask := func(ctx context.Context, m *machine) *http.Response {
+		t.Helper()
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, m.PayloadURL(info.SHA256), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := m.HTTP().Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { response.Body.Close() })
+		return response
+	}
+	ctx, giveUp := context.WithCancel(t.Context())
+	defer giveUp()
+	for range 2 {
+		if response := ask(ctx, greedy); response.StatusCode != http.StatusOK {
+			t.Fatal(response.Status)
+		}
+	}
+	refused := ask(t.Context(), greedy)
+	var answer agentapi.Error
+	if err := json.NewDecoder(refused.Body).Decode(&answer); err != nil {
+		t.Fatal(err)
+	}
+	if refused.StatusCode != http.StatusTooManyRequests || refused.Header.Get("Retry-After") != fmt.Sprint(answer.After) ||
+		answer.Code != agentapi.CodeBusy || answer.After < 5 || !strings.Contains(answer.Text, "2 requests") {
+		t.Errorf("%s, Retry-After %q, %+v", refused.Status, refused.Header.Get("Retry-After"), answer)
+	}
+	if _, err := greedy.Rules(t.Context(), agentapi.RulesRequest{}); err != nil {
+		t.Errorf("its other calls: %v", err)
+	}
+	if got := fetch(t, other, info.SHA256, "bytes=0-6"); got != "payload" {
+		t.Errorf("the other one got %q", got)
+	}
+	giveUp()
+	for response := ask(t.Context(), greedy); response.StatusCode != http.StatusOK; response = ask(t.Context(), greedy) {
+		if response.StatusCode != http.StatusTooManyRequests {
+			t.Fatal(response.Status)
+		}
+		response.Body.Close()
 	}
 }
 

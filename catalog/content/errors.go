@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
+	"time"
 )
 
 // The errors that callers tell apart; all are wrapped with what and where.
@@ -32,6 +34,7 @@ var (
 type StatusError struct {
 	URL    string
 	Status int
+	After  time.Duration // how long the server asks to stay away (Retry-After), 0: it does not say
 }
 
 func (e *StatusError) Error() string {
@@ -46,4 +49,16 @@ func (e *StatusError) Is(target error) bool {
 // temporary says whether asking again may help.
 func (e *StatusError) temporary() bool {
 	return e.Status >= 500 || e.Status == http.StatusTooManyRequests || e.Status == http.StatusRequestTimeout
+}
+
+// retryAfter reads how long a server asks to be left alone: seconds, or a date.
+func retryAfter(header http.Header, now time.Time) time.Duration {
+	text := header.Get("Retry-After")
+	if seconds, err := strconv.ParseUint(text, 10, 31); err == nil {
+		return time.Duration(seconds) * time.Second
+	}
+	if at, err := http.ParseTime(text); err == nil {
+		return max(at.Sub(now), 0)
+	}
+	return 0
 }

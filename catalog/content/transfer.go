@@ -48,11 +48,22 @@ func (t *transfer) run(ctx context.Context) error {
 		if barren >= t.store.opts.Attempts {
 			return fmt.Errorf("after %d tries, at byte %d: %w", barren, t.draft.size, err)
 		}
-		if err := wait(ctx, t.store.opts.Backoff<<(barren-1)); err != nil {
+		pause := t.store.opts.Backoff << (barren - 1)
+		var status *StatusError
+		if errors.As(err, &status) && status.After > maxPause {
+			return err
+		} else if status != nil {
+			pause = max(pause, status.After)
+		}
+		if err := wait(ctx, pause); err != nil {
 			return err
 		}
 	}
 }
+
+// maxPause is the longest wait that a server may ask of a download. Where it asks for more, the download ends, and
+// whoever wants the payload comes back.
+const maxPause = 2 * time.Minute
 
 // lasting marks an error that asking again does not mend.
 type lasting struct{ error }
@@ -121,7 +132,7 @@ func (t *transfer) ask(ctx context.Context) (*http.Response, error) {
 
 // begin reads the answer's head, puts the draft where the body continues, and returns the whole size, 0 if unknown.
 func (t *transfer) begin(response *http.Response) (total int64, err error) {
-	status := &StatusError{URL: t.req.URL, Status: response.StatusCode}
+	status := &StatusError{URL: t.req.URL, Status: response.StatusCode, After: retryAfter(response.Header, t.store.opts.Now())}
 	switch response.StatusCode {
 	case http.StatusOK:
 		total = max(response.ContentLength, 0)

@@ -190,8 +190,12 @@ func TestEnrolmentTokens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	other := "x" // than the token has at that place
+	if made.Token[20] == 'x' {
+		other = "y"
+	}
 	for _, text := range []string{
-		"", "tt1-", "tt1-x", "nonsense", "ta1-" + made.Token[4:], made.Token[:20] + "x" + made.Token[21:] + "!",
+		"", "tt1-", "tt1-x", "nonsense", "ta1-" + made.Token[4:], made.Token[:20] + other + made.Token[21:] + "!",
 		"tt1-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-" + strings.Repeat("0", 32),
 	} {
 		if _, err := f.Enrol(ctx, text); !errors.Is(err, identity.ErrUnauthorised) {
