@@ -129,7 +129,7 @@ func (p *pc) round(t testing.TB) {
 // status of an update on a computer, as people see it.
 func (s *site) status(t testing.TB, computer, update string) *compliance.UpdateStatus {
 	t.Helper()
-	d, err := s.Compliance.Show(t.Context(), computer, s.Policies.Numbers)
+	d, err := s.Compliance.Show(t.Context(), computer, s.Policies.Orders)
 	if err != nil {
 		t.Fatal(err)
 	}

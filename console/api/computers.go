@@ -27,7 +27,7 @@ var (
 
 func computerRoutes(n *node.Node) []Route {
 	show := func(c *Call) (*compliance.Detail, error) {
-		return n.Compliance.Show(c.Context(), c.Var("id"), n.Policies.Numbers)
+		return n.Compliance.Show(c.Context(), c.Var("id"), n.Policies.Orders)
 	}
 	return []Route{
 		{

@@ -11,7 +11,54 @@ import (
 type Column struct {
 	Applicable, Installed, Unknown *roaring.Bitmap
 	Failed                         *roaring.Bitmap // an ordered install failed, for good or until the next try
+	Said                           *Said           // of orders; nil: nobody said anything
 	Stamp                          uint64          // of the last change, see View.Stamp
+}
+
+// Said is what agents say of an update that is ordered: of the very revision that is ordered, by its own rules, where
+// the other sets speak of the catalog's present one. Every computer that said anything is in one of the four.
+type Said struct {
+	Open      *roaring.Bitmap // needed, and not installed yet
+	Installed *roaring.Bitmap
+	Unknown   *roaring.Bitmap
+	Absent    *roaring.Bitmap // not applicable, or superseded
+}
+
+func (s *Said) each() [4]*roaring.Bitmap {
+	return [4]*roaring.Bitmap{s.Open, s.Installed, s.Unknown, s.Absent}
+}
+
+// hear puts a computer into the set that its agent's status means.
+func (c *Column) hear(computer uint32, status Status) {
+	if c.Said == nil {
+		c.Said = &Said{Open: roaring.New(), Installed: roaring.New(), Unknown: roaring.New(), Absent: roaring.New()}
+	}
+	c.forget(computer)
+	switch status {
+	case Installed:
+		c.Said.Installed.Add(computer)
+	case CannotTell:
+		c.Said.Unknown.Add(computer)
+	case NotApplicable, Superseded:
+		c.Said.Absent.Add(computer)
+	default:
+		c.Said.Open.Add(computer)
+	}
+	if status == FailedToInstall || status == FailedRescheduled {
+		c.Failed.Add(computer)
+	}
+}
+
+// forget takes away what a computer said of orders, and says whether it had said anything.
+func (c *Column) forget(computer uint32) (had bool) {
+	had = c.Failed.CheckedRemove(computer)
+	if c.Said == nil {
+		return had
+	}
+	for _, set := range c.Said.each() {
+		had = set.CheckedRemove(computer) || had
+	}
+	return had
 }
 
 // Missing returns the computers on which the update is applicable, not installed and not unknown.
@@ -103,10 +150,10 @@ func (v *inverse) sets(computer uint32) Sets {
 	return sets
 }
 
-// clearFailed takes a computer out of every failed set.
-func (v *inverse) clearFailed(computer uint32) {
+// forget drops what a computer said of orders.
+func (v *inverse) forget(computer uint32) {
 	for _, column := range v.columns {
-		if column != nil && column.Failed.CheckedRemove(computer) {
+		if column != nil && column.forget(computer) {
 			column.Stamp = v.stamp
 		}
 	}

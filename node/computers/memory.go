@@ -113,7 +113,7 @@ func (l *loader) computers() error {
 		WHERE c.idx > ? ORDER BY c.number`, l.since)
 	for _, number := range emptied {
 		l.memory.shift(number, differ(l.memory.sets(number), NewSets()))
-		l.memory.clearFailed(number)
+		l.memory.forget(number)
 	}
 	return err
 }
@@ -210,12 +210,7 @@ func (l *loader) states() error {
 		}
 		same := *m
 		l.memory.put(&same)
-		column := l.memory.column(update)
-		if status := Status(status); status == FailedToInstall || status == FailedRescheduled {
-			column.Failed.Add(number)
-		} else {
-			column.Failed.Remove(number)
-		}
+		l.memory.column(update).hear(number, Status(status))
 		return nil
 	}, `SELECT number, upd, status FROM computer_state WHERE idx > ? ORDER BY number, upd`, l.since)
 }

@@ -51,6 +51,9 @@ type Question struct {
 	Reason     string // why unknown
 	State      *State // of an ordered update; nil: its agent said nothing
 	Ordered    bool   // by a policy in force
+	// Alone says that what is ordered is judged by its own rules and not by the catalog's: the sets say nothing of it, and
+	// what the agent says of the order stands.
+	Alone bool
 }
 
 // Answer is what people see.
@@ -81,6 +84,12 @@ func Judge(q Question) Answer {
 		return a
 	}
 	switch {
+	case q.Alone && q.State == nil:
+		return say(Pending, "ordered; the agent has not said how far it is")
+	case q.Alone && q.State.Status == Installed && a.LastApplied.IsZero():
+		return say(Installed, "not installed by this agent")
+	case q.Alone:
+		return say(q.State.Status, q.State.Text)
 	case q.State != nil && q.State.Status == WaitingForRestart:
 		return say(WaitingForRestart, q.State.Text)
 	case q.Unknown:

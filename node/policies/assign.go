@@ -1,6 +1,7 @@
 package policies
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"database/sql"
@@ -16,6 +17,8 @@ import (
 	"thatch/catalog/policy"
 	"thatch/node/bulletins/live"
 	"thatch/node/computers"
+	"thatch/node/computers/compliance"
+	"thatch/node/policies/pinned"
 	"thatch/node/store"
 	"thatch/schedule"
 )
@@ -36,7 +39,8 @@ type AssignedPolicy struct {
 	Updates  []Ordered
 }
 
-// Ordered is an update of a policy that is applicable to the computer, with the packages in its language or neutral.
+// Ordered is the pinned revision of an update that is applicable to the computer, or that only its agent can judge, with
+// the packages in its language or neutral.
 type Ordered struct {
 	Number   uint32
 	Update   document.Document
@@ -53,6 +57,7 @@ type choice struct {
 	Held    bool
 	files   []string // SHA-256 of what must be held
 	missing bool     // not installed yet
+	alone   bool     // judged by the pinned rules alone
 }
 
 type chosen struct {
@@ -143,7 +148,7 @@ func (o *orders) windowsOf(c policy.Computer) []*window {
 	return found
 }
 
-// choose finds the policies in force for a computer, and of each the updates that are applicable to it.
+// choose finds the policies in force for a computer, and of each the updates that it is told of.
 func (r *Room) choose(ctx context.Context, o *orders, m *computers.Member) ([]chosen, error) {
 	var list []chosen
 	if !m.Retired.IsZero() {
@@ -166,67 +171,34 @@ func (r *Room) choose(ctx context.Context, o *orders, m *computers.Member) ([]ch
 	return list, err
 }
 
+// choices are the updates of a policy that a computer is told of: those that are applicable to it or installed on it, and
+// those that only its agent can judge (see pinned.Alone).
 func (p *order) choices(v *live.View, memory computers.View, m *computers.Member) []choice {
 	var found []choice
 	for i := range p.body.Updates {
 		pin := &p.body.Updates[i]
-		u := v.UpdateByID(pin.Update)
-		if !pin.Enabled || u == nil {
+		if !pin.Enabled {
 			continue
 		}
-		column := memory.Column(u.Number)
-		if column == nil || !column.Applicable.Contains(m.Number) && !column.Installed.Contains(m.Number) {
+		u := p.pins.Update(pin)
+		c := choice{Number: u.Number, Update: pin.Digest, alone: p.pins.Alone(pin, v)}
+		column, ordered := memory.Column(u.Number), false
+		if c.alone {
+			ordered, c.missing = pinned.For(u, column, m)
+		} else if column != nil {
+			ordered = column.Applicable.Contains(m.Number) || column.Installed.Contains(m.Number)
+			c.missing = !column.Installed.Contains(m.Number) && !column.Unknown.Contains(m.Number)
+		}
+		if !ordered {
 			continue
 		}
-		c := choice{
-			Number: u.Number, Update: pin.Digest,
-			missing: !column.Installed.Contains(m.Number) && !column.Unknown.Contains(m.Number),
-		}
-		c.Pins = p.speaking(pin.Packages, targetOf(m, true).System.Languages)
+		c.Pins = p.pins.Speaking(pin.Packages, targetOf(m, true).System.Languages)
 		for _, k := range c.Pins {
-			c.files = append(c.files, p.packages[k.Digest].files...)
+			c.files = append(c.files, p.pins.Package(k).Files...)
 		}
 		found = append(found, c)
 	}
 	return found
-}
-
-// speaking returns the packages in the first of a computer's languages that has any, the nearest region alone, and the
-// neutral ones.
-func (p *order) speaking(pins []policy.Pin, languages []string) []policy.Pin {
-	var best []policy.Pin
-	for _, running := range languages {
-		nearest := 0
-		for _, pin := range pins {
-			fit := fits(running, p.packages[pin.Digest].languages)
-			if fit > nearest {
-				best, nearest = nil, fit
-			}
-			if fit > 0 && fit == nearest {
-				best = append(best, pin)
-			}
-		}
-		if len(best) > 0 {
-			break
-		}
-	}
-	for _, pin := range pins {
-		if len(p.packages[pin.Digest].languages) == 0 {
-			best = append(best, pin)
-		}
-	}
-	return best
-}
-
-// fits is the length of the longest of the wanted tags that a running language serves, 0 for none.
-func fits(running string, wanted []string) int {
-	longest := 0
-	for _, w := range wanted {
-		if policy.Speaks(running, w) {
-			longest = max(longest, len(w))
-		}
-	}
-	return longest
 }
 
 // tagOf stands for everything an answer says.
@@ -364,8 +336,8 @@ func (r *Room) open(m *computers.Member, p *order, windows []*window) bool {
 	return open
 }
 
-// Numbers returns the numbers of the updates that policies in force order on a computer.
-func (r *Room) Numbers(ctx context.Context, computer string) ([]uint32, error) {
+// Orders returns the updates that policies in force order on a computer, by number.
+func (r *Room) Orders(ctx context.Context, computer string) ([]compliance.Order, error) {
 	m := r.cfg.Computers.Member(computer)
 	if m == nil {
 		return nil, store.NotFound("computer", computer)
@@ -375,12 +347,16 @@ func (r *Room) Numbers(ctx context.Context, computer string) ([]uint32, error) {
 		return nil, err
 	}
 	list, err := r.choose(ctx, o, m)
-	var numbers []uint32
+	var found []compliance.Order
 	for _, c := range list {
 		for _, pick := range c.Choices {
-			numbers = append(numbers, pick.Number)
+			one := compliance.Order{Number: pick.Number}
+			if pick.alone {
+				one.Alone = c.order.pins.Revision(pick.Update)
+			}
+			found = append(found, one)
 		}
 	}
-	slices.Sort(numbers)
-	return slices.Compact(numbers), err
+	slices.SortStableFunc(found, func(a, b compliance.Order) int { return cmp.Compare(a.Number, b.Number) })
+	return slices.CompactFunc(found, func(a, b compliance.Order) bool { return a.Number == b.Number }), err
 }

@@ -9,7 +9,6 @@ import (
 
 	"thatch/catalog/document"
 	"thatch/catalog/policy"
-	"thatch/node/bulletins/live"
 	"thatch/node/store"
 )
 
@@ -96,17 +95,8 @@ func (r *Room) Change(ctx context.Context, name string, version int64, e Edit) e
 		return fmt.Errorf("policy %s: %w", found.Name, err)
 	}
 	c := &contents{updates: body.Updates, named: make(map[string]string)}
-	err = r.cfg.Bulletins.Catalog().Read(ctx, func(v *live.View) error {
-		for _, pin := range body.Updates {
-			c.named[strings.ToLower(pin.Update)] = pin.Update
-			if u := v.UpdateByID(pin.Update); u != nil {
-				c.call(u)
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return err
+	for i := range body.Updates {
+		c.call(found.pins.Update(&body.Updates[i]))
 	}
 	if err := e.apply(&body, c); err != nil {
 		return err

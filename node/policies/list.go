@@ -1,6 +1,7 @@
 package policies
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -8,10 +9,12 @@ import (
 
 	"github.com/RoaringBitmap/roaring/v2"
 
+	"thatch/catalog/document"
 	"thatch/catalog/policy"
 	"thatch/node/bulletins/live"
 	"thatch/node/bulletins/staging"
 	"thatch/node/computers"
+	"thatch/node/policies/pinned"
 	"thatch/node/store"
 )
 
@@ -130,27 +133,43 @@ func (m measured) progress() Progress {
 	}
 }
 
-// measure counts with bitmaps; only a target that asks for facts looks at the computers one by one.
+// measure counts with bitmaps; only a target that asks for facts looks at the computers one by one. Of what agents judge
+// by the pinned rules alone, what they say of the order counts in place of the sets.
 func (p *order) measure(v *live.View, memory computers.View) measured {
 	m := measured{roaring.New(), roaring.New(), roaring.New(), roaring.New()}
 	needing := roaring.New()
 	for i := range p.body.Updates {
 		pin := &p.body.Updates[i]
-		u := v.UpdateByID(pin.Update)
-		if !pin.Enabled || u == nil {
+		c := memory.Column(p.pins.Update(pin).Number)
+		if !pin.Enabled || c == nil {
 			continue
 		}
-		if c := memory.Column(u.Number); c != nil {
-			missing := c.Missing()
+		missing, installed, unknown := p.standing(pin, v, c)
+		needing.Or(missing)
+		needing.Or(installed)
+		if p.pins.Alone(pin, v) {
+			needing.Or(unknown)
+		} else {
 			needing.Or(c.Applicable)
-			needing.Or(c.Installed)
-			m.missing.Or(missing)
-			m.unknown.Or(c.Unknown)
-			m.failed.Or(roaring.And(c.Failed, missing))
 		}
+		m.missing.Or(missing)
+		m.unknown.Or(unknown)
+		m.failed.Or(roaring.And(c.Failed, missing))
 	}
 	m.targeted = p.targeted(memory, needing)
 	return m
+}
+
+// standing are the computers on which a pinned update is missing, is installed, and cannot be told. They must not be
+// changed.
+func (p *order) standing(pin *policy.Update, v *live.View, c *computers.Column) (missing, installed, unknown *roaring.Bitmap) {
+	switch {
+	case !p.pins.Alone(pin, v):
+		return c.Missing(), c.Installed, c.Unknown
+	case c.Said == nil:
+		return roaring.New(), roaring.New(), roaring.New()
+	}
+	return c.Said.Open, c.Said.Installed, c.Said.Unknown
 }
 
 // targeted are the computers that a policy means. A computer to which none of its updates is applicable has nothing
@@ -200,9 +219,12 @@ type PinnedUpdate struct {
 	Packages    int      `json:"packages"`
 	Languages   []string `json:"languages"` // of its packages; empty: neutral
 	Held        bool     `json:"held"`
-	Outdated    bool     `json:"outdated"` // the catalog holds another revision; Revise takes it
+	Outdated    bool     `json:"outdated"` // the catalog holds another revision, or none; Revise follows it
 	Missing     int      `json:"missing"`
 	Failed      int      `json:"failed"`
+	// Standing is how the catalog stands to what is pinned: current, newer, withdrawn, gone; Note says it to people.
+	Standing pinned.Standing `json:"standing"`
+	Note     string          `json:"note,omitempty"`
 }
 
 // Show returns the policy with an id, or with a name that it alone bears.
@@ -223,7 +245,7 @@ func (r *Room) Show(ctx context.Context, name string) (*Detail, error) {
 	if err != nil {
 		return nil, err
 	}
-	taken, err := r.turns(ctx, p.ID)
+	taken, err := r.turns().Count(ctx, p.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -241,7 +263,7 @@ func (r *Room) Show(ctx context.Context, name string) (*Detail, error) {
 		}
 	}
 	d.WaitsFor = p.waitsFor(d, taken)
-	return d, nil
+	return d, r.notes(ctx, d)
 }
 
 func (p *order) detail(v *live.View, memory computers.View, state *staging.State) *Detail {
@@ -257,46 +279,64 @@ func (p *order) detail(v *live.View, memory computers.View, state *staging.State
 }
 
 func (p *order) pinnedUpdate(pin *policy.Update, v *live.View, memory computers.View, state *staging.State) PinnedUpdate {
+	u := p.pins.Update(pin)
 	row := PinnedUpdate{
-		Update: pin.Update, Name: pin.Update, Enabled: pin.Enabled, CommandLine: pin.CommandLine, Packages: len(pin.Packages),
-		Held: true, Outdated: true, Languages: []string{},
+		Update: pin.Update, Name: cmp.Or(u.Name, pin.Update), Product: u.Product.Name, Enabled: pin.Enabled, CommandLine: pin.CommandLine,
+		Packages: len(pin.Packages), Held: true, Languages: []string{}, Standing: p.pins.Standing(pin, v),
 	}
+	row.Outdated = row.Standing != pinned.Current
 	for _, k := range pin.Packages {
-		pack := p.packages[k.Digest]
-		row.Languages = append(row.Languages, pack.languages...)
-		for _, file := range pack.files {
+		pack := p.pins.Package(k)
+		row.Languages = append(row.Languages, pack.Languages...)
+		for _, file := range pack.Files {
 			row.Held = row.Held && state.Held(file)
 		}
 	}
 	slices.Sort(row.Languages)
 	row.Languages = slices.Compact(row.Languages)
-	u := v.UpdateByID(pin.Update)
-	if u == nil {
-		return row
-	}
-	row.Name, row.Product, row.Outdated = u.Name, u.Product.Name, p.outdated(pin, u, v)
 	if c := memory.Column(u.Number); c != nil {
-		missing := c.Missing()
+		missing, _, _ := p.standing(pin, v, c)
 		row.Missing, row.Failed = int(missing.GetCardinality()), int(missing.AndCardinality(c.Failed))
 	}
 	return row
 }
 
-// outdated says whether the catalog holds another revision of an update, of one of its packages, or of its payload.
-func (p *order) outdated(pin *policy.Update, u *live.Update, v *live.View) bool {
-	if u.Digest != pin.Digest {
-		return true
-	}
-	for _, k := range pin.Packages {
-		now := v.Package(k.ID)
-		if now == nil || now.Digest != k.Digest {
-			return true
+// note says to people what the catalog makes of a pinned update. Withdrawals are told with the day on which the vendor
+// file that says so was imported, where that is known.
+func (row *PinnedUpdate) note(ordered bool, imported string) {
+	switch row.Standing {
+	case pinned.Newer:
+		row.Note = "a newer revision exists: revise"
+		return
+	case pinned.Withdrawn:
+		row.Note = "withdrawn by the vendor"
+		if day, _, dated := strings.Cut(imported, "T"); dated {
+			row.Note += ", as imported on " + day
 		}
-		if payload := v.PayloadOf(now); payload != nil && payload.Digest != k.PayloadDigest {
-			return true
-		}
+	case pinned.Gone:
+		row.Note = "left the catalog"
+	default:
+		return
 	}
-	return false
+	if ordered && row.Enabled {
+		row.Note += "; still ordered"
+	}
+}
+
+// notes fills in the notes of a policy's updates.
+func (r *Room) notes(ctx context.Context, d *Detail) error {
+	for i := range d.UpdateList {
+		row := &d.UpdateList[i]
+		imported := ""
+		if row.Standing == pinned.Withdrawn {
+			var err error
+			if imported, err = r.cfg.Bulletins.Imported(ctx, document.Update, row.Update); err != nil {
+				return err
+			}
+		}
+		row.note(d.Enabled, imported)
+	}
+	return nil
 }
 
 // waitsFor says in words what keeps a policy from being done.

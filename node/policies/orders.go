@@ -8,9 +8,9 @@ import (
 	"slices"
 	"strings"
 
-	"thatch/catalog"
 	"thatch/catalog/document"
 	"thatch/catalog/policy"
+	"thatch/node/policies/pinned"
 	"thatch/node/store"
 )
 
@@ -30,13 +30,7 @@ type order struct {
 	Row
 	document document.Document
 	body     *policy.Policy
-	packages map[document.Digest]pinned // by the digest of the package document
-}
-
-// pinned is what must be known of a pinned package to choose it for a computer.
-type pinned struct {
-	languages []string
-	files     []string // SHA-256 of its payload files, hexadecimal
+	pins     *pinned.Pins
 }
 
 // find looks for a policy by id or, where one alone bears it, by name.
@@ -107,14 +101,14 @@ func readOrders(ctx context.Context, tx *sql.Tx, former *orders) (*orders, error
 		}
 		if former != nil && former.byID[p.ID] != nil && former.byID[p.ID].document.Digest == current.Digest {
 			same := former.byID[p.ID]
-			p.document, p.body, p.packages = same.document, same.body, same.packages
+			p.document, p.body, p.pins = same.document, same.body, same.pins
 			continue
 		}
 		p.document = current.Document
 		if p.body, err = policy.Decode(current.Body); err != nil {
 			return nil, fmt.Errorf("policy %s: %w", p.Name, err)
 		}
-		if err := p.readPackages(ctx, tx); err != nil {
+		if p.pins, err = pinned.Read(ctx, tx, p.body); err != nil {
 			return nil, err
 		}
 	}
@@ -131,7 +125,7 @@ func (o *orders) readRows(ctx context.Context, tx *sql.Tx) error {
 	}
 	defer rows.Close()
 	for rows.Next() {
-		p := &order{packages: make(map[document.Digest]pinned)}
+		p := &order{}
 		var created, changed, from string
 		if err := rows.Scan(&p.ID, &p.Name, &p.Enabled, &p.Paused, &p.Version, &created, &p.By, &changed, &from); err != nil {
 			return err
@@ -143,32 +137,6 @@ func (o *orders) readRows(ctx context.Context, tx *sql.Tx) error {
 		o.policies, o.byID[p.ID] = append(o.policies, p), p
 	}
 	return rows.Err()
-}
-
-// readPackages reads what the pinned packages are, once for each revision of the policy.
-func (p *order) readPackages(ctx context.Context, tx *sql.Tx) error {
-	for _, u := range p.body.Updates {
-		for _, pin := range u.Packages {
-			pack, err := store.Revision(ctx, tx, pin.Digest)
-			if err != nil {
-				return fmt.Errorf("policy %s pins package %s: %w", p.Name, pin.ID, err)
-			}
-			payload, err := store.Revision(ctx, tx, pin.PayloadDigest)
-			if err != nil {
-				return fmt.Errorf("policy %s pins the payload of package %s: %w", p.Name, pin.ID, err)
-			}
-			body, err := catalog.Decode[catalog.Payload](payload.Body)
-			if err != nil {
-				return fmt.Errorf("policy %s, payload of package %s: %w", p.Name, pin.ID, err)
-			}
-			found := pinned{languages: pack.Languages}
-			for _, f := range body.Files {
-				found.files = append(found.files, strings.ToLower(f.SHA256))
-			}
-			p.packages[pin.Digest] = found
-		}
-	}
-	return nil
 }
 
 func (o *orders) readWindows(ctx context.Context, tx *sql.Tx) error {

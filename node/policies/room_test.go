@@ -81,28 +81,35 @@ func (s *site) sql(t testing.TB, text string, args ...any) {
 // catalog imports the sample catalog; another edition changes the title of u1 alone.
 func (s *site) catalog(t testing.TB, edition string) {
 	t.Helper()
-	doc := func(kind document.Kind, id string, languages []string, body any) document.Document {
-		return bulletinstest.Doc(t, kind, id, languages, body)
+	s.catalogOf(t, edition, func(string, *catalog.Update) bool { return true })
+}
+
+// catalogOf imports the sample catalog with updates as edit leaves them; those of which it answers false are not in it.
+func (s *site) catalogOf(t testing.TB, edition string, edit func(id string, u *catalog.Update) bool) {
+	t.Helper()
+	docs := []document.Document{}
+	for _, name := range []string{"1", "2", "3"} {
+		docs = append(docs, bulletinstest.Doc(t, document.Bulletin, "b"+name, nil, catalog.Bulletin{Name: "KB" + name, Source: "sdp"}))
 	}
-	update := func(id, bulletin, title string) document.Document {
-		return doc(document.Update, id, nil, catalog.Update{
+	update := func(id, bulletin, title string, packages ...document.Document) {
+		u := catalog.Update{
 			Name: "Update " + id, Bulletin: bulletin, Source: "sdp", Title: title, Product: catalog.Product{Name: "Windows"},
 			Applicable: rule.Test("True"),
-		})
+		}
+		if edit(id, &u) {
+			docs = append(append(docs, bulletinstest.Doc(t, document.Update, id, nil, u)), packages...)
+		}
 	}
 	pack := func(id, of string, languages ...string) document.Document {
-		return doc(document.Package, id, languages, catalog.Package{
+		return bulletinstest.Doc(t, document.Package, id, languages, catalog.Package{
 			Update: of, Name: id, Files: []catalog.File{{Name: id + ".msi"}}, Installer: catalog.Installer{Type: catalog.MSI, File: id + ".msi"},
 		})
 	}
-	bulletinstest.Save(t, s.bulletins, "sdp", "file",
-		doc(document.Bulletin, "b1", nil, catalog.Bulletin{Name: "KB1", Source: "sdp"}),
-		doc(document.Bulletin, "b2", nil, catalog.Bulletin{Name: "KB2", Source: "sdp"}),
-		doc(document.Bulletin, "b3", nil, catalog.Bulletin{Name: "KB3", Source: "sdp"}),
-		update("u1", "b1", edition), update("u2", "b1", "same"), update("u3", "b1", "same"), update("u4", "b2", "same"),
-		pack("u1-en", "u1", "en"), pack("u1-de", "u1", "de"), pack("u1-neutral", "u1"), pack("u2-neutral", "u2"),
-		pack("u4-fr", "u4", "fr"),
-	)
+	update("u1", "b1", edition, pack("u1-en", "u1", "en"), pack("u1-de", "u1", "de"), pack("u1-neutral", "u1"))
+	update("u2", "b1", "same", pack("u2-neutral", "u2"))
+	update("u3", "b1", "same")
+	update("u4", "b2", "same", pack("u4-fr", "u4", "fr"))
+	bulletinstest.Save(t, s.bulletins, "sdp", "file", docs...)
 }
 
 // fileOf is the SHA-256 of a package's payload file.

@@ -31,6 +31,7 @@ type Update struct {
 	catalog.Update
 	Number    uint32
 	Evaluable bool // it has an applicability rule
+	Rules     RulesMark
 }
 
 // Platform is the kind of system that the update is for: that of its source.
@@ -192,14 +193,13 @@ func (v *View) put(c change) error {
 }
 
 func (v *View) putUpdate(c change) error {
-	body, evaluable, err := decodeUpdate(c.body)
-	if err != nil {
+	u := &Update{Held: c.held, Number: c.number}
+	if err := u.decode(c.body); err != nil {
 		return err
 	}
 	if c.number == 0 {
 		return fmt.Errorf("no number is kept for it; the index tables are damaged")
 	}
-	u := &Update{Held: c.held, Update: body, Number: c.number, Evaluable: evaluable}
 	v.updates[u.Number], v.byID[u.ID] = u, u
 	delete(v.trail.removed, u.Number)
 	v.trail.add(u.Changed, u.Number)
@@ -402,20 +402,6 @@ func (v *View) MonthOf(u *Update) string {
 		return b.Month
 	}
 	return ""
-}
-
-// decodeUpdate reads an update and leaves its rules out.
-func decodeUpdate(body []byte) (u catalog.Update, evaluable bool, err error) {
-	var light struct {
-		catalog.Update
-		Applicable json.RawMessage `json:"applicable"`
-		Installed  json.RawMessage `json:"installed"`
-		Superseded json.RawMessage `json:"superseded"`
-	}
-	if err := json.Unmarshal(body, &light); err != nil {
-		return u, false, fmt.Errorf("decode update: %w", err)
-	}
-	return light.Update, len(light.Applicable) > 0, nil
 }
 
 // decodePackage reads a package and leaves its rules out.

@@ -416,7 +416,9 @@ func TestShow(t *testing.T) {
 	m.installed, m.unknown = map[uint32]bool{u5: true}, map[uint32]bool{u2: true}
 	m.cursor = computers.Cursor{Index: 1 << 40}
 	s.report(t, m)
-	ordered := func(context.Context, string) ([]uint32, error) { return []uint32{u5}, nil }
+	ordered := func(context.Context, string) ([]compliance.Order, error) {
+		return []compliance.Order{{Number: u5}}, nil
+	}
 	d, err := s.Show(ctx, "PC", ordered)
 	if err != nil {
 		t.Fatal(err)
@@ -461,7 +463,7 @@ func TestShowOfANewComputer(t *testing.T) {
 	s := newSite(t)
 	s.catalog(t, "first")
 	m := s.machine(t, "pc")
-	d, err := s.Show(t.Context(), m.ID, func(context.Context, string) ([]uint32, error) { return nil, nil })
+	d, err := s.Show(t.Context(), m.ID, func(context.Context, string) ([]compliance.Order, error) { return nil, nil })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,6 +31,14 @@ type UpdateStatus struct {
 	Ordered     bool             `json:"ordered"`          // by a policy in force
 }
 
+// Order is an update that policies in force order on a computer.
+type Order struct {
+	Number uint32
+	// Alone is the ordered revision where agents judge it by its own rules alone, because the catalog's are others, or
+	// none; else nil.
+	Alone *live.Update
+}
+
 // Attempt is one run of an installer, with the name of its update.
 type Attempt struct {
 	computers.Attempt
@@ -72,14 +80,14 @@ func (r *Room) Find(name string) (string, error) {
 	return "", store.Invalid("several computers are called %q; give the id of one: %s", name, strings.Join(found[:min(5, len(found))], ", "))
 }
 
-// Show returns everything of the computer with an id or a name. Ordered are the numbers of updates that policies in
-// force order there.
-func (r *Room) Show(ctx context.Context, name string, ordered func(ctx context.Context, computer string) ([]uint32, error)) (*Detail, error) {
+// Show returns everything of the computer with an id or a name. Ordered are the updates that policies in force order
+// there, by number.
+func (r *Room) Show(ctx context.Context, name string, ordered func(ctx context.Context, computer string) ([]Order, error)) (*Detail, error) {
 	id, err := r.Find(name)
 	if err != nil {
 		return nil, err
 	}
-	numbers, err := ordered(ctx, id)
+	orders, err := ordered(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -103,15 +111,11 @@ func (r *Room) Show(ctx context.Context, name string, ordered func(ctx context.C
 		return nil, err
 	}
 	err = r.catalog.Read(ctx, func(v *live.View) error {
-		judge := judge{held: &held, ordered: numbers, view: v}
-		for _, u := range v.Updates() {
-			if status := judge.update(u); judge.concerns(u, status) {
-				d.Updates = append(d.Updates, status)
-			}
-		}
+		judge := newJudge(&held, orders, v)
+		d.Updates = judge.all()
 		for _, a := range held.Attempts {
 			name := fmt.Sprint(a.Number)
-			if u := v.Update(a.Number); u != nil {
+			if u := judge.named(a.Number); u != nil {
 				name = u.Name
 			}
 			d.Attempts = append(d.Attempts, Attempt{Attempt: a, Update: name})
@@ -146,17 +150,55 @@ func order(s computers.Status) int {
 // judge says how updates stand on one computer.
 type judge struct {
 	held    *computers.Detail
-	ordered []uint32
+	ordered map[uint32]Order
 	view    *live.View
+}
+
+func newJudge(held *computers.Detail, orders []Order, v *live.View) *judge {
+	j := &judge{held: held, ordered: make(map[uint32]Order, len(orders)), view: v}
+	for _, o := range orders {
+		j.ordered[o.Number] = o
+	}
+	return j
+}
+
+// all are the updates that are worth a line. What is ordered in a revision of its own stands by that one.
+func (j *judge) all() []*UpdateStatus {
+	found := []*UpdateStatus{}
+	for _, u := range j.view.Updates() {
+		if j.ordered[u.Number].Alone != nil {
+			continue
+		}
+		if status := j.update(u); j.concerns(u, status) {
+			found = append(found, status)
+		}
+	}
+	for _, o := range j.ordered {
+		if o.Alone == nil {
+			continue
+		}
+		if status := j.update(o.Alone); status.Status != computers.NotApplicable {
+			found = append(found, status)
+		}
+	}
+	return found
+}
+
+// named finds an update of the catalog, or one that is ordered although it left it.
+func (j *judge) named(number uint32) *live.Update {
+	if u := j.view.Update(number); u != nil {
+		return u
+	}
+	return j.ordered[number].Alone
 }
 
 func (j *judge) update(u *live.Update) *UpdateStatus {
 	number := u.Number
-	_, ordered := slices.BinarySearch(j.ordered, number)
+	order, ordered := j.ordered[number]
 	q := computers.Question{
 		Covered: j.held.Known && j.held.Cursor.Compare(cursorOf(u.Changed)) >= 0, Superseded: j.view.Superseded(u.ID),
 		Applicable: j.held.Sets.Applicable.Contains(number), Installed: j.held.Sets.Installed.Contains(number),
-		Unknown: j.held.Sets.Unknown.Contains(number), Ordered: ordered,
+		Unknown: j.held.Sets.Unknown.Contains(number), Ordered: ordered, Alone: order.Alone != nil,
 	}
 	if q.Unknown {
 		q.Reason = j.held.Reasons.Of(number)
