@@ -40,6 +40,12 @@ const (
 	Severity   Kind = "severity"
 	Assignment Kind = "assignment"
 	SigningKey Kind = "signing-key"
+	// The documents in which sites tell of themselves: see catalog/federation.
+	Site          Kind = "site"
+	LanguageAlert Kind = "language-alert"
+	PolicyState   Kind = "policy-state"
+	Health        Kind = "health"
+	RollUp        Kind = "roll-up"
 )
 
 // ErrDigest says that a document's bytes do not hash to the digest in its head.

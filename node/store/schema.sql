@@ -356,3 +356,93 @@ CREATE TABLE policy_turn (
   PRIMARY KEY (policy, computer)
 ) WITHOUT ROWID;
 CREATE INDEX policy_turn_computer ON policy_turn (computer);
+
+------------------------------------------------------------------------ sites: the tree that this site stands in
+
+-- The site above. No row: this site is at the top, or alone.
+CREATE TABLE parent (
+  one        INTEGER PRIMARY KEY CHECK (one = 1),
+  id         TEXT NOT NULL,
+  name       TEXT NOT NULL,
+  urls       TEXT NOT NULL,            -- JSON list, the first is tried first
+  authority  BLOB NOT NULL,            -- certificate, DER
+  joined     TEXT NOT NULL,
+  link       TEXT NOT NULL,            -- JSON: rules and limits as the parent last told them
+  told       TEXT NOT NULL,            -- when it did, '' never
+  version    INTEGER NOT NULL
+);
+
+-- An attempt to join a parent that goes on. While there is one, this site takes no child: two sites that join each other
+-- at once would make a ring.
+CREATE TABLE joining (
+  one        INTEGER PRIMARY KEY CHECK (one = 1),
+  attempt    TEXT NOT NULL,
+  url        TEXT NOT NULL,
+  since      TEXT NOT NULL
+);
+
+CREATE TABLE child (
+  id         TEXT PRIMARY KEY,         -- of the site
+  name       TEXT NOT NULL,            -- what it is called here
+  authority  BLOB NOT NULL,            -- certificate, DER
+  token      TEXT NOT NULL,            -- id of the one it joined with
+  joined     TEXT NOT NULL,
+  seen       TEXT NOT NULL,            -- coarse; the exact time is in memory
+  revoked    TEXT NOT NULL DEFAULT '', -- when, '' in force
+  reason     TEXT NOT NULL DEFAULT '',
+  link       TEXT NOT NULL,            -- JSON: windows and bandwidth
+  version    INTEGER NOT NULL,
+  idx        INTEGER NOT NULL          -- of the last change of anything but seen
+) WITHOUT ROWID;
+
+CREATE TABLE child_token (             -- each lets one site become a child
+  id         TEXT PRIMARY KEY,
+  name       TEXT NOT NULL,            -- what it is for
+  hash       BLOB NOT NULL UNIQUE,     -- SHA-256 of the secret
+  expires    TEXT NOT NULL,
+  created    TEXT NOT NULL,
+  created_by TEXT NOT NULL,
+  revoked    INTEGER NOT NULL DEFAULT 0,
+  used       TEXT NOT NULL DEFAULT '', -- when
+  child      TEXT NOT NULL DEFAULT '', -- id of the site that used it
+  authority  TEXT NOT NULL DEFAULT ''  -- fingerprint of that site's authority
+) WITHOUT ROWID;
+
+CREATE TABLE replication_rule (
+  id         TEXT PRIMARY KEY,
+  type       TEXT NOT NULL,            -- languages, data, policies, settings
+  name       TEXT NOT NULL,
+  enabled    INTEGER NOT NULL,
+  children   TEXT NOT NULL,            -- JSON list of ids, '' all
+  documents  TEXT NOT NULL,            -- JSON list of "kind/id", '' all of the type
+  mode       TEXT NOT NULL,
+  schedule   TEXT NOT NULL,            -- '' at once, differential, complete, or a recurrence
+  verify     INTEGER NOT NULL,         -- percent
+  version    INTEGER NOT NULL,
+  idx        INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE alarm (                   -- what calls for a person
+  kind       TEXT NOT NULL,
+  subject    TEXT NOT NULL,
+  text       TEXT NOT NULL,
+  advice     TEXT NOT NULL,            -- what to do
+  since      TEXT NOT NULL,
+  cleared    TEXT NOT NULL DEFAULT '', -- when, '' it still stands
+  PRIMARY KEY (kind, subject)
+) WITHOUT ROWID;
+
+CREATE TABLE link_run (                -- what went over a link, of one type in one direction
+  id         TEXT PRIMARY KEY,
+  neighbour  TEXT NOT NULL,            -- id of the site at the other end
+  direction  TEXT NOT NULL,            -- down, up
+  type       TEXT NOT NULL,
+  mode       TEXT NOT NULL,            -- differential, complete, verification
+  state      TEXT NOT NULL,            -- done, failed, cancelled
+  started    TEXT NOT NULL,
+  ended      TEXT NOT NULL,
+  result     TEXT NOT NULL,            -- JSON: documents, bytes, verified, repaired, refused
+  error      TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX link_run_neighbour ON link_run (neighbour, direction, type, started);
+CREATE INDEX link_run_started ON link_run (started);

@@ -1,0 +1,73 @@
+// Package sites keeps the tree that a site stands in: its parent, its children, what is replicated to them, what they
+// tell of themselves, and what of all that calls for a person.
+package sites
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"thatch/catalog/document"
+	"thatch/node/store"
+)
+
+// Topic is that of every batch that changes what this room knows: whoever holds a stream of a child open asks again
+// then whether it is still one.
+const Topic = "sites"
+
+// Signer makes documents the site's own.
+type Signer interface {
+	Sign(doc *document.Document)
+}
+
+// Config is what the room needs.
+type Config struct {
+	Site      string // id
+	Version   string // of the program
+	Authority []byte // of the site, DER
+	Reader    store.Reader
+	Writer    store.Writer
+	Signer    Signer
+	Now       func() time.Time
+	Log       *slog.Logger
+}
+
+// Room is safe for use by several goroutines.
+type Room struct {
+	cfg  Config
+	seen contacts
+}
+
+// New makes the room.
+func New(cfg Config) *Room {
+	return &Room{cfg: cfg, seen: contacts{at: map[string]time.Time{}}}
+}
+
+// write writes one group of statements.
+func (r *Room) write(ctx context.Context, reason string, statements ...store.Statement) error {
+	applied, err := r.cfg.Writer.Write(ctx, store.Batch{
+		Reason: reason, Topics: []string{Topic, store.TopicDocuments}, Statements: statements,
+	})
+	if err = errors.Join(err, applied.Err()); err != nil {
+		return fmt.Errorf("%s: %w", reason, err)
+	}
+	return nil
+}
+
+// stamp writes a time so that text order is time order.
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02T15:04:05.000Z")
+}
+
+func unstamp(text string) time.Time {
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}
+	}
+	return t
+}

@@ -1,0 +1,79 @@
+package sites
+
+import (
+	"encoding/json"
+	"time"
+
+	"thatch/schedule"
+)
+
+// Parent is the site above.
+type Parent struct {
+	ID        string          `json:"id"`
+	Name      string          `json:"name"`
+	URLs      []string        `json:"urls"` // the first is tried first
+	Authority []byte          `json:"-"`    // certificate, DER
+	Joined    time.Time       `json:"joined"`
+	Link      json.RawMessage `json:"link,omitempty"` // rules and limits as the parent last told them
+	Told      time.Time       `json:"told,omitzero"`
+	Version   int             `json:"version"`
+}
+
+// Limits say when and how fast a link may be used. The zero value: always, and as fast as it is.
+type Limits struct {
+	Windows schedule.Windows `json:"windows,omitempty"`
+	Rate    int64            `json:"rate,omitempty"` // bytes per second
+}
+
+// Child is a site directly below.
+type Child struct {
+	ID        string    `json:"id"`
+	Name      string    `json:"name"` // what it is called here
+	Authority []byte    `json:"-"`    // certificate, DER
+	Token     string    `json:"token"`
+	Joined    time.Time `json:"joined"`
+	Seen      time.Time `json:"seen,omitzero"`
+	Revoked   time.Time `json:"revoked,omitzero"`
+	Reason    string    `json:"reason,omitempty"` // of the revocation
+	Limits    Limits    `json:"limits"`
+	Version   int       `json:"version"`
+}
+
+// Token lets one site become a child.
+type Token struct {
+	ID      string    `json:"id"`
+	Name    string    `json:"name"` // what it is for
+	Expires time.Time `json:"expires"`
+	Created time.Time `json:"created"`
+	By      string    `json:"by"`
+	Revoked bool      `json:"revoked"`
+	Used    time.Time `json:"used,omitzero"`
+	Child   string    `json:"child,omitempty"` // id of the site that used it
+	Token   string    `json:"token,omitempty"` // only in the answer that made it
+}
+
+// Mode is how much a run compares.
+type Mode string
+
+// The modes of a rule.
+const (
+	Differential Mode = "differential"
+	Complete     Mode = "complete"
+)
+
+// Schedules of a rule beside recurrences.
+const (
+	AtOnce               = ""
+	StandardDifferential = "differential" // the site's setting replication.differential
+	StandardComplete     = "complete"     // the site's setting replication.complete
+)
+
+// Alarm is what calls for a person.
+type Alarm struct {
+	Kind    string    `json:"kind"`
+	Subject string    `json:"subject"` // what it is about: a language, the id of a site
+	Text    string    `json:"text"`
+	Advice  string    `json:"advice"` // what to do
+	Since   time.Time `json:"since"`
+	Cleared time.Time `json:"cleared,omitzero"`
+}
