@@ -41,6 +41,8 @@ func TestOrdersOverTheCommandLine(t *testing.T) {
 	run(0, "changed: night, monday, friday at 23:00", "windows", "change", "night", "--repeat", "weekly", "--weekdays", "Monday,friday", "--start", "23:00")
 	run(4, "changed it meanwhile", "windows", "change", "night", "--start", "21:00", "--version", list.Items[0].Version)
 	run(0, "23:00", "windows", "show", "night")
+	run(4, `there is a window called "night" already`, "windows", "create", "--name", "Night", "--repeat", "daily", "--start", "22:00", "--for", "4h")
+	run(2, "does not open again", "windows", "change", "night", "--until", "2020-01-01")
 	run(0, "deleted", "windows", "delete", "night")
 	run(3, "not found", "windows", "delete", "night")
 	run(0, "none", "windows", "list")

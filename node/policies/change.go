@@ -50,7 +50,7 @@ func (e *Edit) apply(p *policy.Policy, c *contents) error {
 		}
 		pin.CommandLine = line
 	}
-	return check(p)
+	return nil
 }
 
 func set[T any](field *T, value *T) {
@@ -101,7 +101,22 @@ func (r *Room) Change(ctx context.Context, name string, version int64, e Edit) e
 	if err := e.apply(&body, c); err != nil {
 		return err
 	}
-	return r.replace(ctx, "change policy "+found.Name, edition{found, version, body, found.document.Languages})
+	if err := r.check(&body, found.body); err != nil {
+		return err
+	}
+	var more []store.Statement
+	if !strings.EqualFold(body.Name, found.Name) {
+		o, err := r.load(ctx)
+		if err != nil {
+			return err
+		}
+		alone, err := o.free(body.Name, found.ID)
+		if err != nil {
+			return err
+		}
+		more = append(more, alone)
+	}
+	return r.replace(ctx, "change policy "+found.Name, edition{found, version, body, found.document.Languages}, more...)
 }
 
 // edition is a new revision of a policy, and the version it was made from.
@@ -179,7 +194,7 @@ func (r *Room) Revise(ctx context.Context, name string, version int64) (Created,
 	}
 	changed := keep(body.Updates, c.updates)
 	body.Updates = c.updates
-	if err := check(&body); err != nil {
+	if err := r.check(&body, found.body); err != nil {
 		return Created{}, err
 	}
 	answer := Created{ID: found.ID, Name: found.Name, Version: version, Updates: len(body.Updates), Changed: changed, LeftOut: orEmpty(c.left)}

@@ -206,7 +206,7 @@ func (d *Draft) body(c *contents) (policy.Policy, error) {
 		}
 		pin.CommandLine = d.Commands[name]
 	}
-	return p, check(&p)
+	return p, nil
 }
 
 // Create makes a policy of staged bulletins that are all there. Updates without a package that matters to this site are
@@ -217,6 +217,17 @@ func (r *Room) Create(ctx context.Context, d Draft) (Created, error) {
 		return Created{}, err
 	}
 	body, err := d.body(c)
+	if err == nil {
+		err = r.check(&body, nil)
+	}
+	if err != nil {
+		return Created{}, err
+	}
+	o, err := r.load(ctx)
+	if err != nil {
+		return Created{}, err
+	}
+	alone, err := o.free(body.Name, "")
 	if err != nil {
 		return Created{}, err
 	}
@@ -225,7 +236,7 @@ func (r *Room) Create(ctx context.Context, d Draft) (Created, error) {
 		return Created{}, err
 	}
 	now := stamp(r.cfg.Now())
-	statements := store.Put(doc, "", store.Former{Absent: true})
+	statements := append([]store.Statement{alone}, store.Put(doc, "", store.Former{Absent: true})...)
 	statements = append(statements, store.Statement{
 		SQL: `INSERT INTO policy (id, name, enabled, paused, version, created, created_by, changed, idx)
 			VALUES (?, ?, ?, 0, 1, ?, ?, ?, ?)`,

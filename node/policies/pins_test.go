@@ -17,7 +17,7 @@ import (
 // neither current nor pinned.
 func TestPinsAreWhatIsHeld(t *testing.T) {
 	s := newSite(t)
-	edition, made := 0, []policies.Created{}
+	edition, count, made := 0, 0, []policies.Created{}
 	packages := []string{"u1-en", "u1-de", "u1-neutral", "u2-neutral"}
 	rapid.Check(t, func(rt *rapid.T) {
 		for range rapid.IntRange(1, 5).Draw(rt, "steps") {
@@ -28,8 +28,8 @@ func TestPinsAreWhatIsHeld(t *testing.T) {
 			case "stage":
 				s.restage(t, rapid.SampledFrom(packages).Draw(rt, "package"))
 			case "create":
-				if len(made) < 4 {
-					made = append(made, s.create(t, policies.Draft{Name: fmt.Sprint("p", edition, len(made)), Bulletins: []string{"b1"}}))
+				if count++; len(made) < 4 {
+					made = append(made, s.create(t, policies.Draft{Name: fmt.Sprint("p", count), Bulletins: []string{"b1"}}))
 				}
 			default:
 				if len(made) == 0 {

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -70,14 +69,6 @@ func asked(err error) error {
 		return err
 	}
 	return fmt.Errorf("%w: %w", store.ErrInvalid, err)
-}
-
-// check says what is wrong with a policy that a person made.
-func check(p *policy.Policy) error {
-	if len(p.Target.Unknown) > 0 {
-		return store.Invalid("the target has parts that are not known here: %s", strings.Join(p.Target.Unknown, ", "))
-	}
-	return asked(errors.Join(p.Validate(), planOf(p.Plan).Validate()))
 }
 
 // planOf is a policy's plan in the words of package schedule.

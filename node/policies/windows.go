@@ -168,6 +168,7 @@ func describe(w schedule.Window) string {
 }
 
 func (b *WindowBody) check() error {
+	b.Name = strings.TrimSpace(b.Name)
 	if b.Target == nil {
 		return asked(b.Validate())
 	}
@@ -188,11 +189,22 @@ func (r *Room) CreateWindow(ctx context.Context, body WindowBody) (id string, er
 	if err := body.check(); err != nil {
 		return "", err
 	}
+	if err := r.checkDates(&body, nil); err != nil {
+		return "", err
+	}
+	o, err := r.load(ctx)
+	if err != nil {
+		return "", err
+	}
+	alone, err := o.freeWindow(body.Name, "")
+	if err != nil {
+		return "", err
+	}
 	doc, err := r.signed(document.Window, r.newID("window"), nil, body)
 	if err != nil {
 		return "", err
 	}
-	return doc.ID, r.write(ctx, "create window "+body.Name, store.Put(doc, "", store.Former{Absent: true})...)
+	return doc.ID, r.write(ctx, "create window "+body.Name, append([]store.Statement{alone}, store.Put(doc, "", store.Former{Absent: true})...)...)
 }
 
 // ChangeWindow replaces a maintenance window. Version is the one that was seen; "" takes the present one.
@@ -204,11 +216,26 @@ func (r *Room) ChangeWindow(ctx context.Context, name, version string, body Wind
 	if err != nil {
 		return err
 	}
+	if err := r.checkDates(&body, &found.body); err != nil {
+		return err
+	}
 	doc, err := r.signed(document.Window, found.doc.ID, nil, body)
 	if err != nil || doc.Digest == found.doc.Digest && former.Digest == doc.Digest {
 		return err
 	}
-	return r.write(ctx, "change window "+body.Name, store.Put(doc, "", former)...)
+	statements := store.Put(doc, "", former)
+	if !strings.EqualFold(body.Name, found.body.Name) {
+		o, err := r.load(ctx)
+		if err != nil {
+			return err
+		}
+		alone, err := o.freeWindow(body.Name, found.doc.ID)
+		if err != nil {
+			return err
+		}
+		statements = append([]store.Statement{alone}, statements...)
+	}
+	return r.write(ctx, "change window "+body.Name, statements...)
 }
 
 // DeleteWindow removes a maintenance window. Version is the one that was seen; "" takes the present one.
