@@ -61,6 +61,7 @@ func runNode(ctx context.Context, a *cli.App, f nodeFlags) error {
 	if err := level.UnmarshalText([]byte(f.log)); err != nil {
 		return cli.Usagef("--log %q: want debug, info, warn or error", f.log)
 	}
+	keepReserve()
 	run := func(ctx context.Context, out io.Writer) (err error) {
 		n, err := node.New(ctx, node.Config{
 			Dir: a.Node.Dir, Listen: f.listen, Site: f.site, Languages: f.languages, Names: f.names,
