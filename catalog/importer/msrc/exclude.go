@@ -1,7 +1,6 @@
 package msrc
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -17,7 +16,6 @@ var defaultExclusions = []string{"Mariner", "Azure Linux"}
 // of a Linux package decides whatever the family.
 type exclusion struct {
 	family string // lower case
-	words  *regexp.Regexp
 	always bool
 }
 
@@ -34,16 +32,41 @@ func newExclusions(families []string) exclusions {
 	for _, f := range families {
 		if f = strings.ToLower(strings.TrimSpace(f)); f != "" {
 			isDefault := slices.ContainsFunc(defaultExclusions, func(d string) bool { return strings.EqualFold(d, f) })
-			all = append(all, exclusion{f, regexp.MustCompile(`(?i)\b` + regexp.QuoteMeta(f) + `\b`), isDefault})
+			all = append(all, exclusion{f, isDefault})
 		}
 	}
 	return all
 }
 
 func (e exclusions) match(family, name string) bool {
+	name = strings.ToLower(name)
 	return slices.ContainsFunc(e, func(x exclusion) bool {
-		return strings.EqualFold(family, x.family) || (family == "" || x.always) && x.words.MatchString(name)
+		return strings.EqualFold(family, x.family) || (family == "" || x.always) && hasWords(name, x.family)
 	})
+}
+
+// hasWords says whether words stand in a text where they are no part of longer ones.
+func hasWords(text, words string) bool {
+	for start := 0; ; {
+		at := strings.Index(text[start:], words)
+		if at < 0 {
+			return false
+		}
+		at += start
+		if atEdge(text, at) && atEdge(text, at+len(words)) {
+			return true
+		}
+		start = at + 1
+	}
+}
+
+// atEdge says whether a word begins or ends at a place of a text.
+func atEdge(text string, at int) bool {
+	return (at > 0 && isWordByte(text[at-1])) != (at < len(text) && isWordByte(text[at]))
+}
+
+func isWordByte(c byte) bool {
+	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z'
 }
 
 // String lists the families in one order, for fingerprints.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -246,5 +247,22 @@ func FuzzTexts(f *testing.F) {
 		compareBuilds(text, "1.2.3")
 		documentID(text, text)
 		rulesFor("6000001", catalog.Product{ID: "1", Name: text}, text, text)
+	})
+}
+
+// What is told without a regular expression is what one would tell.
+func TestQuickTextsAreWhatTheirExpressionsSay(t *testing.T) {
+	dotted := regexp.MustCompile(`^\d+(\.\d+){1,3}$`)
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.StringMatching(`[0-9]{0,3}(\.[0-9x]{0,2}){0,5}\n?`).Draw(t, "version")
+		if got, want := isDotted(text), dotted.MatchString(text); got != want {
+			t.Fatalf("%q is a version: %t, want %t", text, got, want)
+		}
+		words := rapid.SampledFrom([]string{"mariner", "azure linux", ".net", "c++", "a"}).Draw(t, "words")
+		name := rapid.StringMatching(`([Aa] ?|-|_|1|ä|[Mm]ariner|Azure[ _]LINUX|\.NET|C\+\+){0,6}`).Draw(t, "name")
+		want := regexp.MustCompile(`(?i)\b` + regexp.QuoteMeta(words) + `\b`).MatchString(name)
+		if got := (exclusions{{family: words}}).match("", name); got != want {
+			t.Fatalf("%q has the words %q: %t, want %t", name, words, got, want)
+		}
 	})
 }

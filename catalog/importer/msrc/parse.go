@@ -38,6 +38,7 @@ type reading struct {
 	texts    map[string]string
 	parsed   map[string]superseded
 	links    map[string]link
+	classes  map[string]string
 	v        vulnerability
 	ordinal  int
 }
@@ -96,6 +97,7 @@ func newReading(ctx context.Context, stream io.Reader, file string, excluded exc
 	return &reading{
 		ctx: ctx, s: xmlscan.New(stream), excluded: excluded, odd: oddities{file: file},
 		byID: make(map[string]int), kbs: make(map[string]*article), texts: make(map[string]string), parsed: make(map[string]superseded), links: make(map[string]link),
+		classes: make(map[string]string),
 	}
 }
 
@@ -229,17 +231,20 @@ func (d *reading) tree(family string) func(string) error {
 				return err
 			}
 			inner := family
-			if kind == "Product Family" {
-				if inner, err = d.s.Attr("Name"); err != nil {
+			if string(kind) == "Product Family" {
+				family, err := d.s.Attr("Name")
+				if err != nil {
 					return err
 				}
+				inner = string(family)
 			}
 			return d.each(d.tree(inner))
 		case "FullProductName":
-			id, err := d.s.Attr("ProductID")
+			raw, err := d.s.Attr("ProductID")
 			if err != nil {
 				return err
 			}
+			id := string(raw)
 			text, err := d.leaf()
 			if err != nil {
 				return err
@@ -342,14 +347,23 @@ func (d *reading) unwanted(kb string, p *product) bool {
 }
 
 // known interns the names of elements that are read; others are empty.
-func known(name []byte) string { return elementNames[string(name)] }
+func known(name []byte) string {
+	if len(name) < len(elementNames) {
+		for _, wanted := range elementNames[len(name)] {
+			if string(name) == wanted {
+				return wanted
+			}
+		}
+	}
+	return ""
+}
 
-var elementNames = func() map[string]string {
-	names := make(map[string]string)
+// elementNames holds the names by their length: comparing a few costs less than hashing one.
+var elementNames = func() (names [24][]string) {
 	for _, name := range strings.Fields(`DocumentTitle DocumentTracking Identification ID InitialReleaseDate
 		CurrentReleaseDate ProductTree Branch FullProductName Vulnerability Title CVE Threats Threat CVSSScoreSets ScoreSet
 		BaseScore Vector Remediations Remediation Description URL Supercedence ProductID RestartRequired SubType FixedBuild`) {
-		names[name] = name
+		names[len(name)] = append(names[len(name)], name)
 	}
 	return names
 }()

@@ -16,7 +16,6 @@ var (
 	numbers    = regexp.MustCompile(`\b(?i:KB)?([0-9]{6,8})\b`)
 	digitRuns  = regexp.MustCompile(`[0-9]+`)
 	bulletinID = regexp.MustCompile(`(?i)\bMS\d\d-\d{3}\b`)
-	dotted     = regexp.MustCompile(`^\d+(\.\d+){1,3}$`)
 	dottedAny  = regexp.MustCompile(`\d+(\.\d+)+`)
 	docID      = regexp.MustCompile(`^(\d{4})-([A-Za-z]{3})(-[0-9A-Za-z-]+)?$`)
 	productID  = regexp.MustCompile(`^[0-9A-Za-z._-]{1,64}$`)
@@ -44,6 +43,8 @@ func kbOf(text string) string {
 type superseded struct {
 	kbs   []string // distinct, in order; the KB itself may be among them
 	kinds []string // irregularities
+
+	joined string // kbs with semicolons between
 }
 
 // readSupercedence extracts the KB numbers of a Supercedence text: lists with semicolons, commas or markup between,
@@ -72,6 +73,7 @@ func readSupercedence(text string) superseded {
 	note("supercedence-truncated", truncated)
 	note("supercedence-list", len(s.kbs) > 1)
 	note("supercedence-unread", len(s.kbs) == 0 && len(s.kinds) == 0)
+	s.joined = strings.Join(s.kbs, ";")
 	return s
 }
 
@@ -158,10 +160,26 @@ var spelled = map[string]string{
 	"servicingstackupdate":   "Servicing Stack Update",
 }
 
+// isDotted says whether a text is a version of two to four numbers with dots between.
+func isDotted(text string) bool {
+	dots, digits := 0, 0
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c >= '0' && c <= '9':
+			digits++
+		case c == '.' && digits > 0:
+			dots, digits = dots+1, 0
+		default:
+			return false
+		}
+	}
+	return digits > 0 && dots >= 1 && dots <= 3
+}
+
 // fixedBuildKind names what is odd about a FixedBuild.
 func fixedBuildKind(text string) string {
 	switch {
-	case dotted.MatchString(text):
+	case isDotted(text):
 		return ""
 	case strings.ContainsAny(text, ";,"):
 		return "fixedbuild-several"
@@ -171,7 +189,7 @@ func fixedBuildKind(text string) string {
 
 // compareBuilds orders FixedBuild texts: those that are no version come before those that are.
 func compareBuilds(a, b string) int {
-	switch av, bv := dotted.MatchString(a), dotted.MatchString(b); {
+	switch av, bv := isDotted(a), isDotted(b); {
 	case av && !bv:
 		return 1
 	case bv && !av:

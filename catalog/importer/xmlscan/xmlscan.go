@@ -7,9 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
-	"strings"
-	"unicode/utf8"
 
 	"golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/transform"
@@ -39,7 +36,7 @@ type Scanner struct {
 	err      error
 	lines    int // line breaks dropped
 	open     []byte
-	starts   []int // where each open element's name begins in open
+	starts   []element
 	attrs    []byte
 	name     []byte
 	ended    bool // the root was closed
@@ -47,6 +44,9 @@ type Scanner struct {
 	text     []byte
 	hadBOM   bool
 }
+
+// element is one that is open: where its name, and its local name, begin in Scanner.open.
+type element struct{ name, local int }
 
 // Event is what Next returns.
 type Event int
@@ -114,7 +114,7 @@ func (s *Scanner) Cut() error {
 		return s.Fail("reading broke off: %w", s.err)
 	}
 	if n := len(s.starts); n > 0 {
-		return s.Fail("the document ends inside <%s>; it is cut short, fetch it again", s.open[s.starts[n-1]:])
+		return s.Fail("the document ends inside <%s>; it is cut short, fetch it again", s.open[s.starts[n-1].name:])
 	}
 	if s.pos < len(s.buf) && s.buf[s.pos] == '<' {
 		return s.Fail("the document ends inside a tag; it is cut short, fetch it again")
@@ -206,25 +206,28 @@ func (s *Scanner) take(text []byte, keep bool) error {
 		return nil
 	}
 	if len(s.text)+len(text) > MaxText {
-		return s.Fail("the text of <%s> has more than %d bytes", s.open[s.starts[len(s.starts)-1]:], MaxText)
+		return s.Fail("the text of <%s> has more than %d bytes", s.open[s.starts[len(s.starts)-1].name:], MaxText)
 	}
 	s.text = append(s.text, text...)
 	return nil
 }
 
 func (s *Scanner) startTag() error {
-	end, err := s.tagEnd()
-	if err != nil {
-		return err
+	cut, colon := readName(s.buf[s.pos+1:])
+	end := cut + 1
+	if s.pos+end >= len(s.buf) || s.buf[s.pos+end] != '>' { // not a name alone, as most are, or not all of it is here
+		var err error
+		if end, err = s.tagEnd(); err != nil {
+			return err
+		}
 	}
 	tag := s.buf[s.pos+1 : s.pos+end]
 	if len(tag) > 0 && tag[len(tag)-1] == '/' {
 		s.selfDone = true
 		tag = tag[:len(tag)-1]
 	}
-	cut := 0
-	for cut < len(tag) && tag[cut] > ' ' {
-		cut++
+	if end != cut+1 || s.selfDone {
+		cut, colon = readName(tag)
 	}
 	name := tag[:cut]
 	if len(name) == 0 || !isNameStart(name[0]) {
@@ -236,11 +239,33 @@ func (s *Scanner) startTag() error {
 	if len(s.starts) >= maxDepth {
 		return s.Fail("elements are nested more than %d deep", maxDepth)
 	}
-	s.starts = append(s.starts, len(s.open))
+	s.starts = append(s.starts, element{len(s.open), len(s.open) + colon + 1})
 	s.open = append(s.open, name...)
-	s.name, s.attrs = local(name), tag[cut:]
+	s.name, s.attrs = name[colon+1:], tag[cut:]
 	s.pos += end + 1
 	return nil
+}
+
+// endsName are the bytes that end a name, rightly or not.
+var endsName = func() (ends [256]bool) {
+	for c := range ends {
+		ends[c] = c <= ' ' || c == '>' || c == '<' || c == '"' || c == '\''
+	}
+	return ends
+}()
+
+// readName is the length of the name that a tag begins with, and where its first colon is, -1 for none.
+func readName(tag []byte) (cut, colon int) {
+	colon = -1
+	for i, c := range tag {
+		if endsName[c] {
+			return i, colon
+		}
+		if c == ':' && colon < 0 {
+			colon = i
+		}
+	}
+	return len(tag), colon
 }
 
 // tagEnd finds the '>' that closes the tag at pos, counted from pos; quoted ones do not.
@@ -271,6 +296,10 @@ func (s *Scanner) tagEnd() (int, error) {
 }
 
 func (s *Scanner) endTag() error {
+	if n := s.closing(s.pos); n > 0 {
+		s.pos += n
+		return s.pop()
+	}
 	for {
 		i := bytes.IndexByte(s.buf[s.pos:], '>')
 		if i < 0 {
@@ -287,7 +316,7 @@ func (s *Scanner) endTag() error {
 		if n == 0 {
 			return s.Fail("</%.40s> closes nothing", name)
 		}
-		if open := s.open[s.starts[n-1]:]; !bytes.Equal(open, name) {
+		if open := s.open[s.starts[n-1].name:]; !bytes.Equal(open, name) {
 			return s.Fail("</%.40s> where </%.40s> is wanted", name, open)
 		}
 		s.pos += i + 1
@@ -295,11 +324,26 @@ func (s *Scanner) endTag() error {
 	}
 }
 
+// closing is the length of the end tag at a place of the buffer, where it is that of the innermost element and written
+// without spaces; else 0.
+func (s *Scanner) closing(at int) int {
+	n := len(s.starts)
+	if n == 0 {
+		return 0
+	}
+	name := s.open[s.starts[n-1].name:]
+	end := at + 2 + len(name)
+	if end >= len(s.buf) || s.buf[at] != '<' || s.buf[at+1] != '/' || s.buf[end] != '>' || !bytes.Equal(s.buf[at+2:end], name) {
+		return 0
+	}
+	return end + 1 - at
+}
+
 // pop closes the innermost element; its name stays readable in s.name until the next tag.
 func (s *Scanner) pop() error {
 	n := len(s.starts) - 1
-	s.name = local(s.open[s.starts[n]:])
-	s.open = s.open[:s.starts[n]]
+	s.name = s.open[s.starts[n].local:]
+	s.open = s.open[:s.starts[n].name]
 	s.starts = s.starts[:n]
 	s.ended = n == 0
 	return nil
@@ -373,117 +417,6 @@ func (s *Scanner) cdata(keep bool) error {
 			return s.Fail("a CDATA section is not closed: %w", s.Cut())
 		}
 	}
-}
-
-// Leaf reads to the end of the element just started and returns its own text, unescaped and trimmed; elements inside
-// are stepped over. The bytes are valid until the next call.
-func (s *Scanner) Leaf() ([]byte, error) {
-	s.text = s.text[:0]
-	depth := len(s.starts)
-	for {
-		ev, err := s.next(len(s.starts) == depth)
-		if err != nil {
-			return nil, err
-		}
-		if ev == End && len(s.starts) < depth {
-			return s.unescaped(s.text)
-		}
-	}
-}
-
-// Skip reads to the end of the element just started.
-func (s *Scanner) Skip() error {
-	for depth := len(s.starts); ; {
-		ev, err := s.next(false)
-		if err != nil {
-			return err
-		}
-		if ev == End && len(s.starts) < depth {
-			return nil
-		}
-	}
-}
-
-// Attr returns an attribute of the start tag just read, by local name; absent ones are empty.
-func (s *Scanner) Attr(name string) (string, error) {
-	rest := s.attrs
-	for {
-		rest = bytes.TrimLeft(rest, " \t\r\n")
-		eq := bytes.IndexByte(rest, '=')
-		if eq < 0 {
-			return "", nil
-		}
-		key := bytes.TrimRight(rest[:eq], " \t\r\n")
-		rest = bytes.TrimLeft(rest[eq+1:], " \t\r\n")
-		if len(rest) == 0 || rest[0] != '"' && rest[0] != '\'' {
-			return "", s.Fail("attribute %.40s has no quoted value", key)
-		}
-		closing := bytes.IndexByte(rest[1:], rest[0])
-		if closing < 0 {
-			return "", s.Fail("attribute %.40s has no closing quote", key)
-		}
-		if string(local(key)) == name {
-			value, err := s.unescaped(bytes.Clone(rest[1 : closing+1]))
-			return string(value), err
-		}
-		rest = rest[closing+2:]
-	}
-}
-
-// unescaped resolves entities in place and trims.
-func (s *Scanner) unescaped(text []byte) ([]byte, error) {
-	at := bytes.IndexByte(text, '&')
-	if at < 0 {
-		return bytes.TrimSpace(text), nil
-	}
-	out := text[:at]
-	for rest := text[at:]; len(rest) > 0; {
-		if rest[0] != '&' {
-			n := bytes.IndexByte(rest, '&')
-			if n < 0 {
-				n = len(rest)
-			}
-			out = append(out, rest[:n]...)
-			rest = rest[n:]
-			continue
-		}
-		semicolon := bytes.IndexByte(rest[:min(len(rest), 12)], ';')
-		if semicolon < 0 {
-			return nil, s.Fail("'&' without a name and a semicolon: %.20q", rest)
-		}
-		r, ok := entity(string(rest[1:semicolon]))
-		if !ok {
-			return nil, s.Fail("the entity %s is not known", rest[:semicolon+1])
-		}
-		rest = rest[semicolon+1:]
-		out = utf8.AppendRune(out, r) // never longer than its escape
-	}
-	return bytes.TrimSpace(out), nil
-}
-
-func entity(name string) (rune, bool) {
-	switch name {
-	case "lt":
-		return '<', true
-	case "gt":
-		return '>', true
-	case "amp":
-		return '&', true
-	case "quot":
-		return '"', true
-	case "apos":
-		return '\'', true
-	}
-	number, ok := strings.CutPrefix(name, "#")
-	base := 10
-	if hex, isHex := strings.CutPrefix(number, "x"); isHex {
-		number, base = hex, 16
-	}
-	code, err := strconv.ParseUint(number, base, 21)
-	if !ok || err != nil || !utf8.ValidRune(rune(code)) || code == 0 {
-		return 0, false
-	}
-	return rune(code), true
 }
 
 func local(name []byte) []byte { return name[bytes.IndexByte(name, ':')+1:] }

@@ -2,6 +2,7 @@ package xmlscan
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -114,7 +115,7 @@ func TestAttributesAndLeaves(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]string{"one": "1 & 2", "two": `"`, "three": "A", "four": ""} {
-		if got, err := s.Attr(name); got != want || err != nil {
+		if got, err := s.Attr(name); string(got) != want || err != nil {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}
 	}
@@ -135,12 +136,70 @@ func TestAttributesAndLeaves(t *testing.T) {
 	}
 }
 
+// walk tells everything that is read: names, the attribute x, the texts of elements that begin with t; what
+// begins with s is skipped.
+func walk(r io.Reader) (told string) {
+	s := New(r)
+	for {
+		ev, err := s.Next()
+		if err != nil || ev == Finished {
+			return fmt.Sprintf("%s, an error: %t", told, err != nil) // whose words may depend on what is in the buffer
+		}
+		told += fmt.Sprintf(" %d %q", ev, s.Name())
+		if ev != Start {
+			continue
+		}
+		initial := s.Name()[:1]
+		switch string(initial) {
+		case "t":
+			raw, err := s.Leaf()
+			if told += fmt.Sprintf("=%q", raw); err != nil {
+				return told + " fails"
+			}
+		case "s":
+			if err := s.Skip(); err != nil {
+				return told + " fails"
+			}
+		default:
+			raw, err := s.Attr("x")
+			if told += fmt.Sprintf(" x=%q", raw); err != nil {
+				return told + " fails"
+			}
+		}
+	}
+}
+
+// What is read at once, without looking for tags one by one, is what would have been read otherwise.
+func TestQuickWaysAreTheSlowOnes(t *testing.T) {
+	for _, text := range []string{
+		"<a><t>b</t><t> b </t ><t>1 &lt; 2\n</t><t/><t></t><t>b<t>c</t>d</t></a>",
+		"<p:a><p:t>b</p:t><t>b</p:t></p:a>",
+		"<p:a><p:t>b</t></p:a>",
+		"<a><s>b<c>d</c><c/><s></s> </s><s/><s></s><t>e</t></a>",
+		"<a><s>b<c>d</e></c></s></a>",
+		"<a><s>b</c></a>",
+		"<a><t>b<!-- c --></t><t><![CDATA[<d>]]></t></a>",
+		"<a x='1'><b x='&amp;'/><c\nx = \"2\"></c></a>",
+		"<a><b\"x=''></a>", "<a><b<c></a>", "<a><b'></a>", "<a><b></b", "<a><t>b</t", "<a><t>b",
+		"<a><t>&nothing;</t></a>", "<a><t>" + strings.Repeat("b", MaxText+1) + "</t></a>", "<a><t>" + strings.Repeat("b", MaxText) + "</t></a>",
+	} {
+		slowly := walk(oneByte{strings.NewReader(text)})
+		if quickly := walk(strings.NewReader(text)); quickly != slowly {
+			t.Errorf("%.80q: %.200s; a byte at a time: %.200s", text, quickly, slowly)
+		}
+	}
+}
+
 // Whatever comes, it ends, and a document that encoding/xml cannot read either is refused or was not looked into.
 func FuzzScan(f *testing.F) {
 	f.Add([]byte("<a b='c'>d<![CDATA[e]]><!-- f --><g/></a>"))
 	f.Add([]byte("\xff\xfe<\x00a\x00/\x00>\x00"))
 	f.Add([]byte("\xef\xbb\xbf<a>&#65;</a>"))
 	f.Fuzz(func(t *testing.T, raw []byte) {
+		slowly := walk(oneByte{bytes.NewReader(raw)})
+		if quickly := walk(bytes.NewReader(raw)); quickly != slowly {
+			t.Errorf("%q: %s; a byte at a time: %s", raw, quickly, slowly)
+		}
 		_, names, err := scan(bytes.NewReader(raw))
 		if err == nil && len(names)%2 != 0 {
 			t.Errorf("%q: %d tags", raw, len(names))
