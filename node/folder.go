@@ -21,6 +21,7 @@ const (
 	QuorumFolder   = "quorum"          // the log of batches, and snapshots
 	ContentDir     = "content"         // payloads by digest
 	ContentFolder  = "content"         // payloads
+	ScratchFolder  = "scratch"         // what does not fit into memory; emptied at every start
 	SocketFile     = "admin.sock"      // the local door (not on Windows)
 	SocketPathFile = "admin.sock.path" // where the socket is, when its path would be too long
 	DoorFile       = "admin.json"      // the local door where there are no sockets: address and secret
@@ -66,10 +67,26 @@ func openFolder(dir string) (*folder, error) {
 	if err := f.take(); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
-	if f.id, err = f.nodeID(); err != nil {
+	if f.id, err = f.nodeID(); err == nil {
+		err = f.scratch()
+	}
+	if err != nil {
 		return nil, errors.Join(err, f.close())
 	}
 	return f, nil
+}
+
+// scratch makes the scratch folder, and drops what a node that was killed left in it.
+func (f *folder) scratch() error {
+	path := f.path(ScratchFolder)
+	err := os.RemoveAll(path)
+	if err == nil {
+		err = os.Mkdir(path, 0o700)
+	}
+	if err != nil {
+		return fmt.Errorf("empty the scratch folder: %w", err)
+	}
+	return nil
 }
 
 func (f *folder) take() error {

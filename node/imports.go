@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"thatch/catalog/content"
 	"thatch/catalog/importer"
@@ -56,6 +57,10 @@ func SourceNames() []string {
 		names = append(names, source.Name())
 	}
 	return names
+}
+
+func noSource(name string) error {
+	return store.Invalid("there is no source %.60q; there are %s", name, strings.Join(SourceNames(), " and "))
 }
 
 // importKind imports the catalog of one source. Two runs of one source never work at once.
@@ -138,7 +143,7 @@ func (done *Imported) add(r importer.Result, first bool) {
 
 // request makes the request of a run from what was asked for and the site's settings.
 func (n *Node) request(ctx context.Context, what Import) (importer.Source, importer.Request, error) {
-	req := importer.Request{Source: what.Source, Exclude: what.Exclude, At: n.cfg.Now().UTC()}
+	req := importer.Request{Source: what.Source, Exclude: what.Exclude, At: n.cfg.Now().UTC(), Scratch: n.folder.path(ScratchFolder)}
 	values, err := n.Settings.All(ctx)
 	if err != nil {
 		return nil, req, err
@@ -156,7 +161,7 @@ func (n *Node) request(ctx context.Context, what Import) (importer.Source, impor
 	sources := all.Sources(client)
 	at := slices.IndexFunc(sources, func(s importer.Source) bool { return s.Name() == what.Source })
 	if at < 0 {
-		return nil, req, store.Invalid("there is no source %q; there are %v", what.Source, SourceNames())
+		return nil, req, noSource(what.Source)
 	}
 	return sources[at], req, nil
 }
@@ -164,7 +169,7 @@ func (n *Node) request(ctx context.Context, what Import) (importer.Source, impor
 // StartImport starts an import and names its run.
 func (n *Node) StartImport(ctx context.Context, what Import) (run string, err error) {
 	if !slices.Contains(SourceNames(), what.Source) {
-		return "", store.Invalid("there is no source %q; there are %v", what.Source, SourceNames())
+		return "", noSource(what.Source)
 	}
 	return n.Tasks.Run(ctx, ImportKind, what)
 }
@@ -212,7 +217,11 @@ func (n *Node) Sources(ctx context.Context) ([]Source, error) {
 		if err != nil {
 			return nil, err
 		}
-		s.Files = len(known)
+		for _, fingerprint := range known {
+			if importer.Whole(fingerprint) {
+				s.Files++
+			}
+		}
 		if s.Last, err = n.lastImport(ctx, name); err != nil {
 			return nil, err
 		}

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 )
@@ -30,12 +29,19 @@ func revisionOf(fingerprint string) string {
 	return revision
 }
 
+// Interrupted is what stays known of a file that is being imported, and was imported before: its revision, so that an
+// older one does not take its place, and nothing that equals the fingerprint of any file.
+func Interrupted(fingerprint string) string { return revisionOf(fingerprint) + "|" }
+
+// Whole says whether a fingerprint is that of a file that was imported whole.
+func Whole(fingerprint string) bool { return fingerprint != Interrupted(fingerprint) }
+
 // choose leaves out the files that need no reading: those imported before, older ones than what was imported, and all
 // but the newest of several that bear one name.
-func (r *run) choose(listed []File, known map[string]string) []File {
-	imported := make(map[string]bool, len(known))
-	for fingerprint := range maps.Values(known) {
-		imported[fingerprint] = true
+func (r *run) choose(ctx context.Context, listed []File) ([]File, error) {
+	imported := make(map[string]string, len(r.known))
+	for name, fingerprint := range r.known {
+		imported[fingerprint] = name
 	}
 	newest := make(map[string]int, len(listed))
 	for i, f := range listed {
@@ -44,15 +50,18 @@ func (r *run) choose(listed []File, known map[string]string) []File {
 		}
 	}
 	var files []File
+	unchanged := make(map[string]bool)
 	for i, f := range listed {
-		was := revisionOf(known[f.Name])
+		was := revisionOf(r.known[f.Name])
+		same, isSame := imported[f.Fingerprint]
 		switch {
 		case newest[f.Name] != i:
 			r.report.warn(Warning{
 				File: f.Name, Kind: "duplicate-file",
 				Text: fmt.Sprintf("%s is left out: %s is the same vendor file at revision %q", f.Path, listed[newest[f.Name]].Path, listed[newest[f.Name]].Revision),
 			})
-		case imported[f.Fingerprint]:
+		case isSame:
+			unchanged[same] = true
 		case !f.Guessed && f.Revision != "" && f.Revision < was:
 			r.report.warn(older(f, f.Name, was))
 		default:
@@ -60,7 +69,28 @@ func (r *run) choose(listed []File, known map[string]string) []File {
 		}
 	}
 	r.report.start(len(listed), len(listed)-len(files))
-	return slices.Clip(files)
+	return slices.Clip(files), r.remind(ctx, unchanged)
+}
+
+// remind names once more what could not be imported of the files that are unchanged.
+func (r *run) remind(ctx context.Context, unchanged map[string]bool) error {
+	if len(unchanged) == 0 {
+		return nil
+	}
+	failures, err := r.sink.Failures(ctx, r.src.Name())
+	if err != nil {
+		return fmt.Errorf("read what could not be imported of %s before: %w", r.src.Name(), err)
+	}
+	for _, f := range failures {
+		switch {
+		case !unchanged[f.File]:
+		case f.Key != "":
+			r.report.merged(f.Key, f.Warnings) // a merge in this run replaces it
+		default:
+			r.report.warn(f.Warnings...)
+		}
+	}
+	return nil
 }
 
 // older says that a newer revision of a file was imported before.
@@ -75,15 +105,9 @@ func older(f File, name, was string) Warning {
 // file with other keys altogether is that of another vendor's file: the one must not take the place of the other, so
 // this one goes by its place.
 func (r *run) settle(ctx context.Context, p *parsed) (before []string, err error) {
-	if before, err = r.sink.FileKeys(ctx, r.src.Name(), p.name); err != nil || !p.file.Guessed || len(p.parts) == 0 || len(before) == 0 {
+	before, err = r.sink.FileKeys(ctx, r.src.Name(), p.name)
+	if err != nil || !p.file.Guessed || len(p.held.entries) == 0 || len(before) == 0 || slices.ContainsFunc(before, p.held.names) {
 		return before, err
-	}
-	named := make(map[string]bool, len(before))
-	for _, key := range before {
-		named[key] = true
-	}
-	if slices.ContainsFunc(p.parts, func(part Part) bool { return named[part.Key] }) {
-		return before, nil
 	}
 	p.name += " (" + p.file.Path + ")"
 	return r.sink.FileKeys(ctx, r.src.Name(), p.name)

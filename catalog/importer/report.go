@@ -53,9 +53,25 @@ func (r *report) warn(warnings ...Warning) {
 	for _, w := range warnings {
 		r.count(w)
 		if w.Failed {
-			r.out.Failed++ // the rest of the file is imported, and the run says that it is not all
+			r.out.Failed += max(1, w.Times) // the rest of the file is imported, and the run says that it is not all
 		}
 	}
+}
+
+// tally takes over what a file's warnings were.
+func (r *report) tally(t *tally) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, w := range t.first {
+		if r.out.Counts[w.Kind] == 0 || w.Failed {
+			r.warnings = append(r.warnings, w)
+		}
+	}
+	r.warnings = append(r.warnings, t.folded()...)
+	for kind, times := range t.counts {
+		r.out.Counts[kind] += times
+	}
+	r.out.Failed += t.failures
 }
 
 func (r *report) count(w Warning) {
@@ -104,12 +120,17 @@ func (r *report) current(file string) {
 	r.progress(r.at)
 }
 
-func (r *report) done(file string, changed int) {
+// done records what is durable.
+func (r *report) done(saved *Saved, changed int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.out.Files++
 	r.out.Changed += changed
-	r.step(file)
+	for _, file := range saved.Files {
+		if file.Fingerprint != "" {
+			r.out.Files++
+			r.step(file.Name)
+		}
+	}
 }
 
 func (r *report) step(file string) {
@@ -127,7 +148,7 @@ func (r *report) result() Result {
 		for _, w := range r.byKey[key] {
 			r.count(w)
 			if w.Failed {
-				r.out.Failed++
+				r.out.Failed += max(1, w.Times)
 			}
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -18,8 +19,9 @@ const parallel = 2
 var ErrIncomplete = errors.New("import incomplete")
 
 // Run imports what a source has at req.From into a sink. Files that were imported whole before are skipped; the others
-// are parsed as streams, two at a time, merged with what other files say of the same keys, and saved one by one in
-// the order in which the source lists them, each durable before the next.
+// are parsed as streams, two at a time, merged with what other files say of the same keys, and saved in the order in
+// which the source lists them: a large one in portions, its fingerprint with the last, small ones together. Memory is
+// bounded by req.Limits, and by the keys of a file.
 //
 // A file that cannot be read is a Warning with Failed, and the run goes on; its error then wraps ErrIncomplete. An
 // error of the sink or a cancelled context ends the run; what was saved stays, and the next run goes on from there.
@@ -46,13 +48,14 @@ type run struct {
 	pending []*Saved // merged, perhaps not yet durable, oldest first
 }
 
-// parsed is one file's worth of parts, or why there is none.
+// parsed is what one file says, or why there is nothing.
 type parsed struct {
-	file     File
-	name     string
-	parts    []Part
-	warnings []Warning
-	err      error
+	file File
+	name string
+	held *held
+	said tally
+	gone []string // keys that the file named before and does not name now
+	err  error
 }
 
 func (r *run) all(ctx context.Context) error {
@@ -65,7 +68,10 @@ func (r *run) all(ctx context.Context) error {
 		return fmt.Errorf("list the files of %s: %w", r.src.Name(), err)
 	}
 	r.known = known
-	files := r.choose(listed, known)
+	files, err := r.choose(ctx, listed)
+	if err != nil {
+		return err
+	}
 	return r.pipeline(ctx, files)
 }
 
@@ -108,9 +114,9 @@ func (r *run) parseAll(ctx context.Context, files []File, slots []chan parsed, f
 	return workers.Wait()
 }
 
-// parse reads one file. The parts of a file that ends in an error are dropped: a file counts whole or not at all.
+// parse reads one file. What a file that ends in an error said is dropped: a file counts whole or not at all.
 func (r *run) parse(ctx context.Context, file File) parsed {
-	out := parsed{file: file, name: file.Name}
+	out := parsed{file: file, name: file.Name, held: r.hold()}
 	open := file.Open
 	file.Open = func(ctx context.Context) (io.ReadCloser, error) {
 		stream, err := open(ctx)
@@ -120,19 +126,42 @@ func (r *run) parse(ctx context.Context, file File) parsed {
 		return &counted{ReadCloser: stream, total: &r.report.bytes}, nil
 	}
 	name, err := r.src.Parse(ctx, r.req, file,
-		func(p Part) error { out.parts = append(out.parts, p); return ctx.Err() },
-		func(w Warning) { out.warnings = append(out.warnings, w) })
+		func(p Part) error { return errors.Join(out.held.add(p), ctx.Err()) },
+		out.said.add)
 	if name != "" {
 		out.name = name
 	}
+	if err == nil {
+		err = out.held.seal()
+	}
 	if err != nil {
-		out.parts, out.err = nil, fmt.Errorf("vendor file %s: %w", file.Path, err)
+		out.held.close()
+		out.err = fmt.Errorf("vendor file %s: %w", file.Path, err)
 	}
 	return out
 }
 
+// hold begins to keep what a file says.
+func (r *run) hold() *held {
+	h := &held{limit: r.req.Limits.save(), folder: r.req.Scratch}
+	if joiner, can := r.src.(Joiner); can {
+		h.join = joiner.Join
+	}
+	return h
+}
+
 func (r *run) mergeAll(ctx context.Context, slots []chan parsed, free chan struct{}, merged chan<- *Saved) error {
-	saved := make(map[string]bool)
+	portions := &portions{run: r, merged: merged}
+	defer func() { // parsed, and not waited for any more
+		for _, slot := range slots {
+			select {
+			case p := <-slot:
+				p.held.close()
+			default:
+			}
+		}
+	}()
+	names := make(map[string]bool)
 	for _, slot := range slots {
 		var p parsed
 		select {
@@ -141,57 +170,44 @@ func (r *run) mergeAll(ctx context.Context, slots []chan parsed, free chan struc
 			return ctx.Err()
 		}
 		<-free
-		next, err := r.mergeFile(ctx, p, saved)
+		wanted, err := r.accept(ctx, &p, names)
+		if err == nil && wanted {
+			err = portions.add(ctx, &p)
+		}
+		p.held.close()
 		if err != nil {
 			return err
 		}
-		if next == nil {
-			continue
-		}
-		select {
-		case merged <- next:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
 	}
-	return nil
+	return portions.flush(ctx)
 }
 
-// mergeFile makes the documents that one file touches; nil when the file brings nothing.
-func (r *run) mergeFile(ctx context.Context, p parsed, saved map[string]bool) (*Saved, error) {
+// accept says whether a file that was parsed is to be saved, and finds what it is called and what it says no more.
+func (r *run) accept(ctx context.Context, p *parsed, names map[string]bool) (bool, error) {
 	if p.err != nil {
 		if ctx.Err() != nil {
-			return nil, ctx.Err()
+			return false, ctx.Err()
 		}
-		r.report.failed(p)
-		return nil, nil
+		r.report.failed(*p)
+		return false, nil
 	}
-	r.report.warn(p.warnings...)
-	before, err := r.settle(ctx, &p)
+	r.report.tally(&p.said)
+	before, err := r.settle(ctx, p)
 	if err != nil {
-		return nil, fmt.Errorf("read what %s named before: %w", p.name, err)
+		return false, fmt.Errorf("read what %s named before: %w", p.name, err)
 	}
 	if was := revisionOf(r.known[p.name]); p.file.Guessed && p.file.Revision != "" && p.file.Revision < was {
 		r.report.skip(older(p.file, p.name, was))
-		return nil, nil
+		return false, nil
 	}
-	if saved[p.name] {
+	if names[p.name] {
 		r.report.skip(Warning{File: p.name, Kind: "duplicate-file", Text: fmt.Sprintf("%s names itself %s as another file of this run does; left out", p.file.Path, p.name)})
-		return nil, nil
+		return false, nil
 	}
-	saved[p.name] = true
-	next := &Saved{Source: r.src.Name(), File: p.name, Fingerprint: p.file.Fingerprint, Parts: p.parts, At: r.req.At}
-	for i := range next.Parts {
-		next.Parts[i].Source, next.Parts[i].File = next.Source, next.File
-	}
-	next.Keys = touched(p.parts, before)
-	if err := r.mergeKeys(ctx, next); err != nil {
-		return nil, err
-	}
-	r.mu.Lock()
-	r.pending = append(r.pending, next)
-	r.mu.Unlock()
-	return next, nil
+	names[p.name] = true
+	p.gone = slices.DeleteFunc(before, p.held.names)
+	slices.Sort(p.gone)
+	return true, nil
 }
 
 // prepareAll has the sink prepare what waits to be saved, if it can.
@@ -200,7 +216,7 @@ func (r *run) prepareAll(ctx context.Context, merged <-chan *Saved, prepared cha
 	for next := range merged {
 		if can {
 			if err := preparer.Prepare(ctx, next); err != nil {
-				return fmt.Errorf("prepare to save what %s says: %w", next.File, err)
+				return fmt.Errorf("prepare to save what %s says: %w", next.what(), err)
 			}
 		}
 		select {

@@ -118,7 +118,8 @@ func titles(t testing.TB, sink *importertest.Memory) map[string]string {
 
 func run(t testing.TB, src importer.Source, sink importer.Sink) (importer.Result, error) {
 	t.Helper()
-	return importer.Run(context.Background(), src, sink, importer.Request{At: time.Unix(1, 0)}, nil)
+	alone := importer.Limits{Small: -1} // each file is saved by itself
+	return importer.Run(context.Background(), src, sink, importer.Request{At: time.Unix(1, 0), Limits: alone}, nil)
 }
 
 func TestPartsOfSeveralFilesAreJoined(t *testing.T) {
@@ -262,7 +263,7 @@ func TestSinkErrors(t *testing.T) {
 	for stop := range 4 {
 		var sink importertest.Memory
 		sink.Fail = func(s importer.Saved) error {
-			if s.File == string(rune('a'+stop)) {
+			if s.Files[0].Name == string(rune('a'+stop)) {
 				return errDisk
 			}
 			return nil
@@ -292,7 +293,7 @@ func TestWhatIsSaved(t *testing.T) {
 	if _, err := run(t, src, &sink); err != nil {
 		t.Fatal(err)
 	}
-	if len(saved) != 2 || saved[0].File != "a" || saved[1].File != "b" {
+	if len(saved) != 2 || saved[0].Files[0].Name != "a" || saved[1].Files[0].Name != "b" {
 		t.Fatalf("%+v", saved)
 	}
 	a, b := saved[0], saved[1]

@@ -17,8 +17,8 @@ type begun struct {
 func (r *run) saveAll(ctx context.Context, prepared <-chan *Saved) error {
 	var before *begun
 	for next := range prepared {
-		r.report.current(next.File)
-		if before != nil && overlap(before.saved.Keys, next.Keys) {
+		r.report.current(next.what())
+		if before != nil && next.follows(before.saved) {
 			if err := r.finish(before); err != nil {
 				return err
 			}
@@ -38,7 +38,7 @@ func (r *run) saveAll(ctx context.Context, prepared <-chan *Saved) error {
 
 // begin begins a save, or does it where the sink can do no part of one; then nothing is left to wait for.
 func (r *run) begin(ctx context.Context, next *Saved) (*begun, error) {
-	failed := func(err error) error { return fmt.Errorf("save what %s says: %w", next.File, err) }
+	failed := func(err error) error { return fmt.Errorf("save what %s says: %w", next.what(), err) }
 	starter, can := r.sink.(Starter)
 	if !can {
 		changed, err := r.sink.Save(ctx, *next)
@@ -62,7 +62,7 @@ func (r *run) finish(b *begun) error {
 	}
 	changed, err := b.wait()
 	if err != nil {
-		return fmt.Errorf("save what %s says: %w", b.saved.File, err)
+		return fmt.Errorf("save what %s says: %w", b.saved.what(), err)
 	}
 	r.done(b.saved, changed)
 	return nil
@@ -73,7 +73,7 @@ func (r *run) done(saved *Saved, changed int) {
 	r.mu.Lock()
 	r.pending = slices.DeleteFunc(r.pending, func(s *Saved) bool { return s == saved })
 	r.mu.Unlock()
-	r.report.done(saved.File, changed)
+	r.report.done(saved, changed)
 }
 
 // overlap says whether two sorted lists have something in common.

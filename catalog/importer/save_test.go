@@ -23,10 +23,10 @@ type starting struct {
 var errWay = errors.New("lost on the way")
 
 func (s *starting) Begin(ctx context.Context, saved importer.Saved) (func() (int, error), error) {
-	s.note("begin " + saved.File)
+	s.note("begin " + saved.Files[0].Name)
 	return func() (int, error) {
-		s.note("end " + saved.File)
-		if saved.File == s.fail {
+		s.note("end " + saved.Files[0].Name)
+		if saved.Files[0].Name == s.fail {
 			return 0, errWay
 		}
 		return s.Save(ctx, saved)

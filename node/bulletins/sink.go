@@ -1,14 +1,13 @@
 package bulletins
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -41,12 +40,29 @@ func (s *sink) Known(ctx context.Context, source string) (map[string]string, err
 	return known, err
 }
 
+// Failures implements importer.Sink.
+func (s *sink) Failures(ctx context.Context, source string) ([]importer.Failure, error) {
+	var failures []importer.Failure
+	err := s.view(ctx, func(r reading) error {
+		return r.each(`SELECT key, file, warnings FROM import_failure WHERE source = ?`, []any{source}, func(rows *sql.Rows) error {
+			var one importer.Failure
+			var warnings []byte
+			if err := rows.Scan(&one.Key, &one.File, &warnings); err != nil {
+				return err
+			}
+			failures = append(failures, one)
+			return json.Unmarshal(warnings, &failures[len(failures)-1].Warnings)
+		})
+	})
+	return failures, err
+}
+
 // Parts implements importer.Sink.
 func (s *sink) Parts(ctx context.Context, source string, keys []string) ([]importer.Part, error) {
 	var parts []importer.Part
 	err := s.view(ctx, func(r reading) error {
 		const query = `SELECT key, file, body FROM import_part WHERE source = ? AND key IN `
-		return r.eachOf(query, source, keys, func(rows *sql.Rows) error {
+		return r.eachOf(query, []any{source}, keys, func(rows *sql.Rows) error {
 			part := importer.Part{Source: source}
 			err := rows.Scan(&part.Key, &part.File, &part.Body)
 			parts = append(parts, part)
@@ -124,7 +140,7 @@ func (s *sink) saveCarefully(ctx context.Context, saved importer.Saved) (int, er
 	}
 }
 
-// batches makes what one file's worth writes.
+// batches makes what a save writes.
 func (s *sink) batches(ctx context.Context, saved importer.Saved, careful bool) (*work, []store.Batch, error) {
 	w, err := s.look(ctx, saved, careful)
 	if err != nil {
@@ -132,15 +148,24 @@ func (s *sink) batches(ctx context.Context, saved importer.Saved, careful bool) 
 	}
 	w.sign(s.bulletins.cfg.Signer)
 	builder := store.NewBuilder(store.Batch{
-		Reason: "import " + saved.Source + " " + saved.File, Topics: []string{store.TopicDocuments}, At: saved.At,
+		Reason: "import " + saved.Source + " " + filesOf(saved), Topics: []string{store.TopicDocuments}, At: saved.At,
 	})
+	if err := builder.Add(w.interrupt()...); err != nil {
+		return nil, nil, err
+	}
 	for _, key := range w.keys() {
 		if err := w.add(builder, key); err != nil {
 			return nil, nil, err
 		}
 	}
-	if err := builder.Add(fingerprint(saved)); err != nil {
+	failed, err := w.failed()
+	if err != nil {
 		return nil, nil, err
+	}
+	for _, last := range append(failed, w.fingerprints()...) {
+		if err := builder.Add(last); err != nil {
+			return nil, nil, err
+		}
 	}
 	return w, builder.Batches(), nil
 }
@@ -157,32 +182,46 @@ func (s *sink) write(ctx context.Context, saved importer.Saved, batches []store.
 			err = applied.Err()
 		}
 		if err != nil {
-			return fmt.Errorf("save vendor file %s: %w", saved.File, err)
+			return fmt.Errorf("save vendor file %s: %w", filesOf(saved), err)
 		}
 	}
 	return nil
 }
 
-func fingerprint(saved importer.Saved) store.Statement {
-	return store.Statement{
-		SQL: `INSERT INTO import_file (source, name, fingerprint, imported) VALUES (?, ?, ?, ?)
-ON CONFLICT (source, name) DO UPDATE SET fingerprint = excluded.fingerprint, imported = excluded.imported`,
-		Args: []any{saved.Source, saved.File, saved.Fingerprint, saved.At.UTC().Format(time.RFC3339)},
+// filesOf names what a save is about.
+func filesOf(saved importer.Saved) string {
+	switch n := len(saved.Files); n {
+	case 0:
+		return "-"
+	case 1:
+		return saved.Files[0].Name
+	default:
+		return fmt.Sprintf("%s and %d more", saved.Files[0].Name, n-1)
 	}
 }
 
-// work is one file's worth of change against what is held.
+// place is where a part is, or a failure.
+type place struct{ key, file string }
+
+// work is one save's change against what is held.
 type work struct {
 	saved   importer.Saved
-	parts   map[string][]byte        // key -> what this file said of it before
-	now     map[string][]byte        // key -> what it says now
-	owned   map[string][]name        // key -> its documents as they are
-	heads   map[name]document.Digest // of every document concerned
+	held    held
+	parts   map[string][]importer.Part // key -> what these files say of it now; no body: nothing any more
+	owned   map[string][]name          // key -> its documents as they are
+	heads   map[name]document.Digest   // of every document concerned
 	byKey   map[string][]*importer.Keyed
 	claimed map[name]string // document -> the one key that makes it now
 	shared  map[name]bool   // documents to be removed that a key beyond this file made too
 	careful bool            // heads holds documents too that the keys do not own
 	changed int
+}
+
+// held is what is held of the files of a save.
+type held struct {
+	parts        map[place][]byte  // of the parts that the save names
+	fingerprints map[string]string // by file
+	failures     map[place][]byte  // those that the save may replace
 }
 
 // name is kind and id.
@@ -194,7 +233,7 @@ type name struct {
 func newWork(saved importer.Saved, careful bool) *work {
 	w := &work{
 		careful: careful,
-		saved:   saved, parts: map[string][]byte{}, now: map[string][]byte{}, owned: map[string][]name{},
+		saved:   saved, parts: map[string][]importer.Part{}, owned: map[string][]name{},
 		heads: map[name]document.Digest{}, byKey: map[string][]*importer.Keyed{}, claimed: map[name]string{}, shared: map[name]bool{},
 	}
 	slices.Sort(w.saved.Keys)
@@ -207,25 +246,23 @@ func newWork(saved importer.Saved, careful bool) *work {
 		w.byKey[keyed.Key] = append(w.byKey[keyed.Key], keyed)
 	}
 	for _, part := range saved.Parts {
-		w.now[part.Key] = part.Body
+		if part.Body == nil {
+			part.Body = []byte{}
+		}
+		w.parts[part.Key] = append(w.parts[part.Key], part)
+	}
+	for _, part := range saved.Gone {
+		part.Body = nil
+		w.parts[part.Key] = append(w.parts[part.Key], part)
 	}
 	return w
 }
 
-// look reads what is held of everything that the file concerns.
+// look reads what is held of everything that the save concerns.
 func (s *sink) look(ctx context.Context, saved importer.Saved, careful bool) (*work, error) {
 	w := newWork(saved, careful)
 	return w, s.view(ctx, func(r reading) error {
-		// Left alone, SQLite would read every part of the source here.
-		const ofFile = `SELECT key, body FROM import_part INDEXED BY import_part_file WHERE source = ? AND file = ?`
-		err := r.each(ofFile, []any{saved.Source, saved.File}, func(rows *sql.Rows) error {
-			var key string
-			var body []byte
-			err := rows.Scan(&key, &body)
-			w.parts[key] = body
-			return err
-		})
-		if err != nil {
+		if err := w.lookHeld(r); err != nil {
 			return err
 		}
 		if err := w.lookHeads(r); err != nil {
@@ -239,7 +276,7 @@ func (s *sink) look(ctx context.Context, saved importer.Saved, careful bool) (*w
 func (w *work) lookHeads(r reading) error {
 	wanted := map[document.Kind][]string{}
 	const ofKeys = `SELECT key, kind, id FROM import_document WHERE source = ? AND key IN `
-	err := r.eachOf(ofKeys, w.saved.Source, w.saved.Keys, func(rows *sql.Rows) error {
+	err := r.eachOf(ofKeys, []any{w.saved.Source}, w.saved.Keys, func(rows *sql.Rows) error {
 		var key string
 		var n name
 		err := rows.Scan(&key, &n.kind, &n.id)
@@ -258,7 +295,7 @@ func (w *work) lookHeads(r reading) error {
 	for kind, ids := range wanted {
 		slices.Sort(ids)
 		const heads = `SELECT id, digest FROM document WHERE kind = ? AND id IN `
-		err := r.eachOf(heads, string(kind), slices.Compact(ids), func(rows *sql.Rows) error {
+		err := r.eachOf(heads, []any{string(kind)}, slices.Compact(ids), func(rows *sql.Rows) error {
 			var id string
 			var digest sql.RawBytes
 			err := rows.Scan(&id, &digest)
@@ -324,9 +361,6 @@ func (w *work) sign(signer Signer) {
 // keys are those whose documents may change, and those whose parts do, sorted.
 func (w *work) keys() []string {
 	keys := slices.Clone(w.saved.Keys)
-	for key := range w.now {
-		keys = append(keys, key)
-	}
 	for key := range w.parts {
 		keys = append(keys, key)
 	}
@@ -352,25 +386,6 @@ func (w *work) add(builder *store.Builder, key string) error {
 		}
 	}
 	return nil
-}
-
-func (w *work) partStatements(key string) []store.Statement {
-	before, had := w.parts[key]
-	now, has := w.now[key]
-	switch {
-	case !has && had:
-		return []store.Statement{{
-			SQL:  `DELETE FROM import_part WHERE source = ? AND key = ? AND file = ?`,
-			Args: []any{w.saved.Source, key, w.saved.File},
-		}}
-	case !has || had && bytes.Equal(before, now):
-		return nil
-	}
-	return []store.Statement{{
-		SQL: `INSERT INTO import_part (source, key, file, body) VALUES (?, ?, ?, ?)
-ON CONFLICT (source, key, file) DO UPDATE SET body = excluded.body`,
-		Args: []any{w.saved.Source, key, w.saved.File, now},
-	}}
 }
 
 // putStatements are those of each document of a key that is new or another than before, and of what it then owns.
@@ -452,48 +467,4 @@ func number(ids []any) store.Statement {
 func rows(count, columns int) string {
 	row := "(?" + strings.Repeat(", ?", columns-1) + ")"
 	return row + strings.Repeat(", "+row, count-1)
-}
-
-func (s *sink) view(ctx context.Context, read func(r reading) error) error {
-	err := s.bulletins.cfg.Reader.View(ctx, func(tx *sql.Tx) error { return read(reading{ctx, tx}) })
-	if err != nil {
-		return fmt.Errorf("read what was imported: %w", err)
-	}
-	return nil
-}
-
-// reading is one read transaction.
-type reading struct {
-	ctx context.Context
-	tx  *sql.Tx
-}
-
-// each calls take with every row of a query.
-func (r reading) each(query string, args []any, take func(*sql.Rows) error) error {
-	rows, err := r.tx.QueryContext(r.ctx, query, args...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := take(rows); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
-}
-
-// eachOf runs a query that ends in IN for many values, some hundreds at a time.
-func (r reading) eachOf(query, first string, values []string, take func(*sql.Rows) error) error {
-	for some := range slices.Chunk(values, 400) {
-		args := make([]any, 0, len(some)+1)
-		args = append(args, first)
-		for _, value := range some {
-			args = append(args, value)
-		}
-		if err := r.each(query+"(?"+strings.Repeat(",?", len(some)-1)+")", args, take); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -258,7 +258,7 @@ CREATE TABLE run_line (                -- log of a run
 
 ---------------------------------------------------------------------------------------------------- bulletins
 
--- Vendor files that were imported whole.
+-- Vendor files that were imported. A fingerprint that ends in '|' is that of a file of which an import was cut.
 CREATE TABLE import_file (
   source      TEXT NOT NULL,
   name        TEXT NOT NULL,
@@ -276,6 +276,15 @@ CREATE TABLE import_part (
   PRIMARY KEY (source, key, file)
 ) WITHOUT ROWID;
 CREATE INDEX import_part_file ON import_part (source, file);
+
+-- What could not be imported of vendor files that were.
+CREATE TABLE import_failure (
+  source     TEXT NOT NULL,
+  key        TEXT NOT NULL,            -- that could not be merged; '' something else in the file
+  file       TEXT NOT NULL,
+  warnings   TEXT NOT NULL,            -- JSON
+  PRIMARY KEY (source, key, file)
+) WITHOUT ROWID;
 
 -- The documents that were merged from each key.
 CREATE TABLE import_document (

@@ -17,8 +17,9 @@ type Memory struct {
 	files     map[string]map[string]string                   // source: file: fingerprint
 	parts     map[string]map[string]map[string]importer.Part // source: key: file
 	documents map[string]map[string]document.Document        // source and key: kind and id
+	failures  map[string]map[[2]string]importer.Failure      // source: file and key
 	saves     int
-	// Fail, when set, is asked before a file is saved; its error fails the save.
+	// Fail, when set, is asked before each save; its error fails the save.
 	Fail func(importer.Saved) error
 }
 
@@ -27,6 +28,13 @@ func (m *Memory) Known(_ context.Context, source string) (map[string]string, err
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return maps.Clone(m.files[source]), nil
+}
+
+// Failures implements importer.Sink.
+func (m *Memory) Failures(_ context.Context, source string) ([]importer.Failure, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Collect(maps.Values(m.failures[source])), nil
 }
 
 // Parts implements importer.Sink.
@@ -72,25 +80,39 @@ func (m *Memory) Save(ctx context.Context, s importer.Saved) (int, error) {
 			return 0, err
 		}
 	}
+	m.ready(s.Source)
+	m.replaceFailures(s)
 	m.replaceParts(s)
 	changed := m.replaceDocuments(s)
 	m.saves++
 	return changed, nil
 }
 
-func (m *Memory) replaceParts(s importer.Saved) {
+func (m *Memory) ready(source string) {
 	if m.files == nil {
 		m.files = make(map[string]map[string]string)
 		m.parts = make(map[string]map[string]map[string]importer.Part)
 		m.documents = make(map[string]map[string]document.Document)
+		m.failures = make(map[string]map[[2]string]importer.Failure)
 	}
-	if m.files[s.Source] == nil {
-		m.files[s.Source] = make(map[string]string)
-		m.parts[s.Source] = make(map[string]map[string]importer.Part)
+	if m.files[source] == nil {
+		m.files[source] = make(map[string]string)
+		m.parts[source] = make(map[string]map[string]importer.Part)
+		m.failures[source] = make(map[[2]string]importer.Failure)
 	}
-	m.files[s.Source][s.File] = s.Fingerprint
-	for _, key := range m.fileKeys(s.Source, s.File) {
-		delete(m.parts[s.Source][key], s.File)
+}
+
+func (m *Memory) replaceParts(s importer.Saved) {
+	known := m.files[s.Source]
+	for _, file := range s.Files {
+		if was, held := known[file.Name]; file.Fingerprint != "" {
+			known[file.Name] = file.Fingerprint
+		} else if held {
+			known[file.Name] = importer.Interrupted(was)
+		}
+	}
+	for _, p := range s.Gone {
+		delete(m.parts[s.Source][p.Key], p.File)
 	}
 	for _, p := range s.Parts {
 		byFile := m.parts[s.Source][p.Key]
@@ -98,7 +120,28 @@ func (m *Memory) replaceParts(s importer.Saved) {
 			byFile = make(map[string]importer.Part)
 			m.parts[s.Source][p.Key] = byFile
 		}
-		byFile[s.File] = p
+		byFile[p.File] = p
+	}
+}
+
+func (m *Memory) replaceFailures(s importer.Saved) {
+	named := make(map[string]bool)
+	for _, key := range s.Keys {
+		named[key] = true
+	}
+	for _, p := range slices.Concat(s.Parts, s.Gone) {
+		named[p.Key] = true
+	}
+	ended := make(map[string]bool)
+	for _, file := range s.Files {
+		ended[file.Name] = file.Fingerprint != ""
+	}
+	held := m.failures[s.Source]
+	maps.DeleteFunc(held, func(place [2]string, _ importer.Failure) bool {
+		return named[place[1]] || place[1] == "" && ended[place[0]]
+	})
+	for _, f := range s.Failures {
+		held[[2]string{f.File, f.Key}] = f
 	}
 }
 

@@ -27,6 +27,9 @@ func TestSink(t *testing.T, f SinkFixture) {
 	for seed := range uint64(4) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) { f.random(t, rand.New(rand.NewPCG(seed, 7))) })
 	}
+	t.Run("a file in portions", f.portions)
+	t.Run("several files in one save", f.several)
+	t.Run("failures are kept", f.failures)
 	t.Run("a cancelled save leaves nothing", f.cancelled)
 	t.Run("sources do not touch one another", f.sources)
 }
@@ -36,21 +39,45 @@ type state map[string]map[string]string
 
 const source = "msrc"
 
-// saved writes what a file now says: for each key the letters that its parts bear.
-func (s state) saved(t *testing.T, file string, says map[string]string, step int) importer.Saved {
+// saves writes what a file now says, for each key the letters that its parts bear, in a number of portions.
+func (s state) saves(t *testing.T, file string, says map[string]string, step, portions int) []importer.Saved {
 	t.Helper()
-	keys := slices.Concat(slices.Collect(maps.Keys(s[file])), slices.Collect(maps.Keys(says)))
+	before := s[file]
+	keys := slices.Concat(slices.Collect(maps.Keys(before)), slices.Collect(maps.Keys(says)))
 	slices.Sort(keys)
 	keys = slices.Compact(keys)
 	s[file] = says
-	out := importer.Saved{Source: source, File: file, Fingerprint: fmt.Sprintf("r%d|%d", step, len(says)), Keys: keys, At: time.Unix(int64(step), 0).UTC()}
-	for _, key := range slices.Sorted(maps.Keys(says)) {
-		out.Parts = append(out.Parts, importer.Part{Source: source, File: file, Key: key, Body: []byte(says[key])})
+	out := make([]importer.Saved, portions)
+	for i := range out {
+		out[i] = importer.Saved{Source: source, Files: []importer.FileState{{Name: file}}, At: time.Unix(int64(step), 0).UTC()}
 	}
-	for _, key := range keys {
-		out.Documents = append(out.Documents, s.documents(t, key)...)
+	out[portions-1].Files[0].Fingerprint = fmt.Sprintf("r%d|%d", step, len(says))
+	for i, key := range keys {
+		to := &out[i%portions]
+		body, now := says[key]
+		if !now {
+			to = &out[portions-1] // what goes, goes in the end
+		}
+		to.Keys = append(to.Keys, key)
+		part := importer.Part{Source: source, File: file, Key: key}
+		if now {
+			part.Body = []byte(body)
+			to.Parts = append(to.Parts, part)
+		} else {
+			to.Gone = append(to.Gone, part)
+		}
+		to.Documents = append(to.Documents, s.documents(t, key)...)
+	}
+	for i := range out {
+		slices.Sort(out[i].Keys)
 	}
 	return out
+}
+
+// saved is the same in one save.
+func (s state) saved(t *testing.T, file string, says map[string]string, step int) importer.Saved {
+	t.Helper()
+	return s.saves(t, file, says, step, 1)[0]
 }
 
 // documents joins what all files say of a key: a bulletin, and an update for every letter.
@@ -96,22 +123,141 @@ func (f SinkFixture) random(t *testing.T, r *rand.Rand) {
 		for range r.IntN(5) {
 			says[fmt.Sprintf("KB400000%d", r.IntN(6))] += string(rune('a' + r.IntN(5)))
 		}
-		save := s.saved(t, fmt.Sprintf("file %d", r.IntN(4)), says, step)
-		want, err := model.Save(t.Context(), save)
-		if err != nil {
-			t.Fatal(err)
+		saves := s.saves(t, fmt.Sprintf("file %d", r.IntN(4)), says, step, 1+r.IntN(3))
+		for i, save := range saves {
+			when := fmt.Sprintf("step %d, portion %d of %d", step, i+1, len(saves))
+			f.both(t, when, sink, model, save)
+			if i == len(saves)-1 || r.IntN(2) == 0 {
+				f.same(t, when, sink, model, s)
+			}
+			if again, err := sink.Save(t.Context(), save); err != nil || again != 0 {
+				t.Errorf("%s saved again: %d changed, %v", when, again, err)
+			}
 		}
-		got, err := sink.Save(t.Context(), save)
-		if err != nil {
-			t.Fatalf("step %d: %v", step, err)
+	}
+}
+
+// both saves in the sink and in the model.
+func (f SinkFixture) both(t *testing.T, when string, sink importer.Sink, model *Memory, save importer.Saved) {
+	t.Helper()
+	want, err := model.Save(t.Context(), save)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := sink.Save(t.Context(), save)
+	if err != nil {
+		t.Fatalf("%s: %v", when, err)
+	}
+	if got != want {
+		t.Errorf("%s: %d documents changed, want %d", when, got, want)
+	}
+}
+
+// portions holds what is known of a file between its portions, cut after each.
+func (f SinkFixture) portions(t *testing.T) {
+	sink, model, s := f.New(t), &Memory{}, state{}
+	says := map[string]string{"KB4000001": "a", "KB4000002": "b", "KB4000003": "c", "KB4000004": "d"}
+	for i, save := range s.saves(t, "file", says, 1, 4) {
+		f.both(t, "new", sink, model, save)
+		if known, err := sink.Known(t.Context(), source); err != nil || len(known) != i/3 {
+			t.Errorf("portion %d of a new file: known %v, %v", i+1, known, err)
 		}
-		if got != want {
-			t.Errorf("step %d: %d documents changed, want %d", step, got, want)
+	}
+	whole, err := sink.Known(t.Context(), source)
+	if err != nil || !importer.Whole(whole["file"]) {
+		t.Errorf("imported whole: %v, %v", whole, err)
+	}
+	f.same(t, "new", sink, model, s)
+	saves := s.saves(t, "file", map[string]string{"KB4000001": "e", "KB4000005": "f"}, 2, 2)
+	f.both(t, "revised", sink, model, saves[0])
+	f.same(t, "revised, cut", sink, model, s)
+	known, err := sink.Known(t.Context(), source)
+	if got := known["file"]; err != nil || got != importer.Interrupted(whole["file"]) || importer.Whole(got) {
+		t.Errorf("revised, cut: known %v, %v", known, err)
+	}
+	if keys, err := sink.FileKeys(t.Context(), source, "file"); err != nil || len(keys) < 4 {
+		t.Errorf("a portion that is not the last took something away: %v, %v", keys, err)
+	}
+	f.both(t, "revised", sink, model, saves[1])
+	f.same(t, "revised", sink, model, s)
+}
+
+// several saves files together that say something of one key.
+func (f SinkFixture) several(t *testing.T) {
+	sink, model, s := f.New(t), &Memory{}, state{}
+	join := func(step int, says ...map[string]string) importer.Saved {
+		var all importer.Saved
+		for i, one := range says {
+			next := s.saved(t, fmt.Sprintf("file %d", i), one, step)
+			all.Source, all.At = next.Source, next.At
+			all.Files = append(all.Files, next.Files...)
+			all.Keys = append(all.Keys, next.Keys...)
+			all.Parts = append(all.Parts, next.Parts...)
+			all.Gone = append(all.Gone, next.Gone...)
 		}
+		slices.Sort(all.Keys)
+		all.Keys = slices.Compact(all.Keys)
+		for _, key := range all.Keys {
+			all.Documents = append(all.Documents, s.documents(t, key)...)
+		}
+		return all
+	}
+	for step, says := range [][]map[string]string{
+		{{"KB4000001": "a", "KB4000002": "b"}, {"KB4000001": "c"}, {"KB4000003": "d"}},
+		{{"KB4000002": "x"}, {"KB4000001": "c", "KB4000002": "y"}, {}},
+		{{}, {}, {}},
+	} {
+		f.both(t, fmt.Sprintf("step %d", step), sink, model, join(step, says...))
 		f.same(t, fmt.Sprintf("step %d", step), sink, model, s)
-		if again, err := sink.Save(t.Context(), save); err != nil || again != 0 {
-			t.Errorf("step %d saved again: %d changed, %v", step, again, err)
+	}
+	if docs := f.Documents(t, sink); len(docs) != 0 {
+		t.Errorf("nobody says anything any more, and there are %v", docs)
+	}
+}
+
+// failures are replaced by what ends the file or names the key.
+func (f SinkFixture) failures(t *testing.T) {
+	sink, model, s := f.New(t), &Memory{}, state{}
+	failure := func(file, key, text string) importer.Failure {
+		return importer.Failure{File: file, Key: key, Warnings: []importer.Warning{
+			{File: file, Element: "an element", Kind: "broken", Text: text, Failed: true},
+			{File: file, Kind: "broken", Text: "more", Failed: true, Times: 7},
+		}}
+	}
+	check := func(when string, want ...string) {
+		t.Helper()
+		for name, one := range map[string]importer.Sink{"sink": sink, "model": model} {
+			kept, err := one.Failures(t.Context(), source)
+			var got []string
+			for _, k := range kept {
+				got = append(got, fmt.Sprintf("%s %s %+v", k.File, k.Key, k.Warnings))
+			}
+			slices.Sort(got)
+			if err != nil || !slices.Equal(got, want) {
+				t.Errorf("%s: the %s has %q, want %q; %v", when, name, got, want, err)
+			}
 		}
+	}
+	text := func(f importer.Failure) string { return fmt.Sprintf("%s %s %+v", f.File, f.Key, f.Warnings) }
+
+	one, two, key := failure("file 1", "", "one"), failure("file 2", "", "two"), failure("file 1", "KB4000002", "key")
+	save := s.saved(t, "file 1", map[string]string{"KB4000001": "a", "KB4000002": "b"}, 1)
+	save.Failures = []importer.Failure{one, key}
+	f.both(t, "one", sink, model, save)
+	check("one", text(one), text(key))
+	save = s.saved(t, "file 2", map[string]string{"KB4000003": "c"}, 1)
+	save.Failures = []importer.Failure{two}
+	f.both(t, "two", sink, model, save)
+	check("another file", text(one), text(key), text(two))
+	f.both(t, "key", sink, model, s.saved(t, "file 3", map[string]string{"KB4000002": "d"}, 1))
+	check("another file's merge of the key", text(one), text(two))
+	saves := s.saves(t, "file 1", map[string]string{"KB4000001": "e", "KB4000002": "b"}, 2, 2)
+	f.both(t, "portion", sink, model, saves[0])
+	check("a portion that is not the last", text(one), text(two))
+	f.both(t, "last", sink, model, saves[1])
+	check("the last portion", text(two))
+	if other, err := sink.Failures(t.Context(), "sdp"); err != nil || len(other) != 0 {
+		t.Errorf("another source: %v, %v", other, err)
 	}
 }
 
@@ -174,7 +320,7 @@ func (f SinkFixture) sources(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := f.Documents(t, sink)
-	other := importer.Saved{Source: "sdp", File: "file", Fingerprint: "x", Keys: []string{"KB4000001"}, At: save.At}
+	other := importer.Saved{Source: "sdp", Files: []importer.FileState{{Name: "file", Fingerprint: "x"}}, Keys: []string{"KB4000001"}, At: save.At}
 	if changed, err := sink.Save(t.Context(), other); err != nil || changed != 0 {
 		t.Errorf("another source with the same key: %d changed, %v", changed, err)
 	}

@@ -41,6 +41,8 @@ func TestSource(t *testing.T, f SourceFixture) {
 	t.Run("cut and garbled input is an error that names the file", f.broken)
 	t.Run("documents keep the rules", f.documents)
 	t.Run("cancelled and resumed", f.resumed)
+	t.Run("portions of any size give the same documents", f.portions)
+	t.Run("a revision cut between portions", f.cutRevision)
 	t.Run("nothing there is an error", f.nothing)
 }
 
@@ -61,9 +63,20 @@ func (f SourceFixture) write(t *testing.T, trees ...Tree) string {
 	return root
 }
 
+// alone saves every file by itself, whole.
+var alone = importer.Limits{Save: 1 << 30, Keys: 1 << 30, Small: -1}
+
+// sizes are limits of portions: of a key each, of some, of all files together.
+var sizes = []importer.Limits{{Save: 1, Small: -1}, {Save: 3000, Keys: 3, Small: -1}, {Keys: 2}, {Save: 100, Small: 1000}, {}}
+
 func (f SourceFixture) run(ctx context.Context, sink importer.Sink, from string) (importer.Result, error) {
+	return f.runIn(ctx, sink, from, alone)
+}
+
+// runIn imports in portions within limits.
+func (f SourceFixture) runIn(ctx context.Context, sink importer.Sink, from string, limits importer.Limits) (importer.Result, error) {
 	req := f.Request
-	req.From = from
+	req.From, req.Limits = from, limits
 	if req.At.IsZero() {
 		req.At = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	}
@@ -246,6 +259,95 @@ func (f SourceFixture) resumed(t *testing.T) {
 	if _, err := f.run(ctx, &sink, from); !errors.Is(err, context.Canceled) || sink.Saves() != 0 {
 		t.Errorf("cancelled before it began: %d saves, %v", sink.Saves(), err)
 	}
+}
+
+// portions imports all trees at once and cut after every save, within all sizes.
+func (f SourceFixture) portions(t *testing.T) {
+	var whole Memory
+	from := f.write(t, f.Trees...)
+	want := f.mustRun(t, &whole, from)
+	for _, limits := range sizes {
+		var sink Memory
+		result, err := f.runIn(t.Context(), &sink, from, limits)
+		if err != nil || result.Files != want.Files || !maps.Equal(result.Counts, want.Counts) {
+			t.Fatalf("%+v: %+v, want %+v; %v", limits, result, want, err)
+		}
+		sameDigests(t, fmt.Sprintf("%+v", limits), sink.Digests(), whole.Digests())
+		f.cut(t, limits, sink.Saves(), func() *Memory { return new(Memory) }, from, whole.Digests())
+	}
+}
+
+// cut stops after each of a number of saves, goes on within other limits, and wants to end in the same documents.
+func (f SourceFixture) cut(t *testing.T, limits importer.Limits, saves int, open func() *Memory, from string, want map[string]document.Digest) {
+	t.Helper()
+	for stop := range min(saves, 40) {
+		sink := open()
+		before := sink.Saves()
+		sink.Fail = func(importer.Saved) error {
+			if sink.saves >= before+stop {
+				return errCut
+			}
+			return nil
+		}
+		when := fmt.Sprintf("%+v, cut after %d of %d saves", limits, stop, saves)
+		if _, err := f.runIn(t.Context(), sink, from, limits); !errors.Is(err, errCut) {
+			t.Fatalf("%s: %v", when, err)
+		}
+		sink.Fail = nil
+		if _, err := f.runIn(t.Context(), sink, from, sizes[stop%len(sizes)]); err != nil {
+			t.Fatalf("%s: %v", when, err)
+		}
+		sameDigests(t, when, sink.Digests(), want)
+		if again := f.mustRun(t, sink, from); again.Files != 0 || again.Changed != 0 {
+			t.Errorf("%s, gone on, and again: %+v", when, again)
+		}
+	}
+}
+
+// cutRevision cuts the import of a revision after every save, and goes on with it, or goes back to what it revised.
+func (f SourceFixture) cutRevision(t *testing.T) {
+	for i, revised := range f.Revised {
+		was, now := f.write(t, f.Trees[i]), f.write(t, revised)
+		former := func() *Memory {
+			sink := new(Memory)
+			f.mustRun(t, sink, was)
+			return sink
+		}
+		want := former()
+		before := want.Digests()
+		f.mustRun(t, want, now)
+		for _, limits := range sizes {
+			sink := former()
+			saves := sink.Saves()
+			if _, err := f.runIn(t.Context(), sink, now, limits); err != nil {
+				t.Fatal(err)
+			}
+			sameDigests(t, fmt.Sprintf("%+v", limits), sink.Digests(), want.Digests())
+			f.cut(t, limits, sink.Saves()-saves, former, now, want.Digests())
+		}
+		f.back(t, former, was, now, before)
+	}
+}
+
+// back cuts the import of a revision within the file and imports the former one again: nothing of the revision stays.
+func (f SourceFixture) back(t *testing.T, former func() *Memory, was, now string, want map[string]document.Digest) {
+	t.Helper()
+	sink := former()
+	first := sink.Saves() + 1
+	sink.Fail = func(importer.Saved) error {
+		if sink.saves >= first {
+			return errCut
+		}
+		return nil
+	}
+	if _, err := f.runIn(t.Context(), sink, now, sizes[0]); err == nil {
+		return // one portion was all
+	} else if !errors.Is(err, errCut) {
+		t.Fatal(err)
+	}
+	sink.Fail = nil
+	f.mustRun(t, sink, was)
+	sameDigests(t, "back to what was revised", sink.Digests(), want)
 }
 
 func (f SourceFixture) nothing(t *testing.T) {

@@ -382,7 +382,7 @@ func TestProgressAndCancel(t *testing.T) {
 	var sink importertest.Memory
 	var seen []importer.Progress
 	ctx, cancel := context.WithCancel(t.Context())
-	_, err := importer.Run(ctx, &msrc.Source{}, &sink, importer.Request{From: dir, At: time.Unix(0, 0)}, func(p importer.Progress) {
+	_, err := importer.Run(ctx, &msrc.Source{}, &sink, importer.Request{From: dir, At: time.Unix(0, 0), Limits: importer.Limits{Small: -1}}, func(p importer.Progress) {
 		seen = append(seen, p)
 		if p.Done == 3 {
 			cancel()

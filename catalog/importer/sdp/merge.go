@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -40,6 +41,34 @@ func slug(name string) string {
 		return "unknown"
 	}
 	return out.String()
+}
+
+// Join implements importer.Joiner: a package that occurs twice is emitted again only when it takes the place of the
+// former; a bulletin holds what each of its packages said last.
+func (s *Source) Join(key string, bodies [][]byte) ([]byte, error) {
+	if !strings.Contains(key, "/") {
+		return bodies[len(bodies)-1], nil
+	}
+	last := map[string]mention{}
+	for _, body := range bodies {
+		var one bulletinPart
+		if err := json.Unmarshal(body, &one); err != nil {
+			return nil, fmt.Errorf("bulletin %s: %w", key, err)
+		}
+		for _, m := range one.Packages {
+			last[m.Package] = m
+		}
+	}
+	var joined bulletinPart
+	for _, id := range slices.Sorted(maps.Keys(last)) {
+		if !last[id].Gone {
+			joined.Packages = append(joined.Packages, last[id])
+		}
+	}
+	if len(joined.Packages) == 0 {
+		return nil, nil
+	}
+	return catalog.Encode(joined)
 }
 
 // Merge implements importer.Source. Of several revisions of a package the one created last counts.

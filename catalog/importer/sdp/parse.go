@@ -29,13 +29,8 @@ func (s *Source) Parse(ctx context.Context, req importer.Request, file importer.
 		return "", err
 	}
 	defer stream.Close()
-	g := &gathering{
-		file: file.Name, warn: warn, exclude: exclusions(req.Exclude), parts: map[string]int{}, bulletins: map[string][]mention{},
-	}
-	if err := s.container(ctx, stream, g); err != nil {
-		return "", err
-	}
-	return "", g.emit(emit)
+	g := &gathering{file: file.Name, warn: warn, emit: emit, scratch: req.Scratch, exclude: exclusions(req.Exclude), seen: map[string]seen{}}
+	return "", s.container(ctx, stream, g)
 }
 
 // container tells by the first bytes what a stream is.
@@ -104,7 +99,7 @@ func (s *Source) cabinet(ctx context.Context, stream io.Reader, g *gathering) er
 
 // archive reads a zip file, whose table is at its end: it is kept in a temporary file meanwhile.
 func (s *Source) archive(ctx context.Context, stream io.Reader, g *gathering) error {
-	spool, err := os.CreateTemp("", "sdp-*.zip")
+	spool, err := os.CreateTemp(g.scratch, "thatch-sdp-*.zip")
 	if err != nil {
 		return fmt.Errorf("unpack zip archive: %w", err)
 	}
@@ -160,17 +155,21 @@ func (l *limited) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// gathering is what one vendor file has said so far.
+// gathering is the reading of one vendor file.
 type gathering struct {
-	file      string
-	warn      func(importer.Warning)
-	exclude   map[string]bool
-	order     []importer.Part
-	parts     map[string]int       // key -> place in order
-	created   []string             // of each part
-	mentions  []mention            // of each part; without a package where it is in no bulletin
-	keys      []string             // of the bulletin of each part
-	bulletins map[string][]mention // filled at the end
+	file    string
+	warn    func(importer.Warning)
+	emit    func(importer.Part) error
+	scratch string // folder for what has to be on disk
+	exclude map[string]bool
+	seen    map[string]seen // packages by id
+	err     error           // of emit: nothing more is read
+}
+
+// seen is what has to be remembered of a package that was emitted.
+type seen struct {
+	created  string
+	bulletin string // the key of its bulletin; empty: it is in none
 }
 
 // member reads one file of an archive; what is wrong with a package file costs that file alone.
@@ -209,10 +208,12 @@ func (g *gathering) xml(ctx context.Context, stream io.Reader) error {
 		var one markup.Raw
 		if one, err = split.Next(); err == nil {
 			g.one(split.Around(), one)
-			err = ctx.Err()
+			err = cmp.Or(g.err, ctx.Err())
 		}
 	}
 	switch {
+	case g.err != nil:
+		return g.err
 	case errors.Is(err, io.EOF):
 		return nil
 	case watched.err != nil:
@@ -288,59 +289,44 @@ func exclusions(names []string) map[string]bool {
 	return set
 }
 
-// take keeps a package's part; of one that occurs twice, the one created last.
+// take emits what a package says; of one that occurs twice, the one created last counts.
 func (g *gathering) take(p *pack, body []byte) {
-	said, key := mention{}, ""
-	if p.update.Bulletin != "" {
-		key = strings.TrimPrefix(p.update.Bulletin, Name+"/")
-		said = mention{
-			Package: p.id, Created: p.created, Article: cmp.Or(p.article, p.update.KB), Vendor: p.update.Vendor, Title: p.update.Title,
-			Description: p.summary, Severity: p.update.Severity, URL: p.update.URL, CVEs: p.update.CVEs,
-		}
-	}
-	at, twice := g.parts[p.id]
-	if !twice {
-		at = len(g.order)
-		g.parts[p.id] = at
-		g.order, g.created = append(g.order, importer.Part{}), append(g.created, "")
-		g.mentions, g.keys = append(g.mentions, mention{}), append(g.keys, "")
-	} else {
+	now := seen{created: p.created, bulletin: strings.TrimPrefix(p.update.Bulletin, Name+"/")}
+	was, twice := g.seen[p.id]
+	if twice {
 		p.report = g.warn
 		p.warn("package-repeated", "", "the file holds the package more than once; the one created last is taken")
-		if p.created < g.created[at] {
+		if p.created < was.created {
 			return
 		}
 	}
-	g.order[at] = importer.Part{Source: Name, File: g.file, Key: p.id, Body: body}
-	g.created[at], g.mentions[at], g.keys[at] = p.created, said, key
+	g.seen[p.id] = now
+	g.give(p.id, body)
+	if was.bulletin != "" && was.bulletin != now.bulletin {
+		g.mention(was.bulletin, mention{Package: p.id, Gone: true})
+	}
+	if now.bulletin != "" {
+		g.mention(now.bulletin, mention{
+			Package: p.id, Created: p.created, Article: cmp.Or(p.article, p.update.KB), Vendor: p.update.Vendor, Title: p.update.Title,
+			Description: p.summary, Severity: p.update.Severity, URL: p.update.URL, CVEs: p.update.CVEs,
+		})
+	}
 }
 
-// emit hands out the parts of the packages, then those of their bulletins.
-func (g *gathering) emit(emit func(importer.Part) error) error {
-	var order []string
-	for i, part := range g.order {
-		if err := emit(part); err != nil {
-			return err
-		}
-		if key := g.keys[i]; key != "" {
-			if g.bulletins[key] == nil {
-				order = append(order, key)
-			}
-			g.bulletins[key] = append(g.bulletins[key], g.mentions[i])
-		}
+// mention emits what a package says of its bulletin.
+func (g *gathering) mention(key string, said mention) {
+	body, err := catalog.Encode(bulletinPart{Packages: []mention{said}})
+	if err != nil {
+		g.err = cmp.Or(g.err, err)
+		return
 	}
-	for _, key := range order {
-		said := g.bulletins[key]
-		slices.SortFunc(said, func(a, b mention) int { return strings.Compare(a.Package, b.Package) })
-		body, err := catalog.Encode(bulletinPart{Packages: said})
-		if err != nil {
-			return err
-		}
-		if err := emit(importer.Part{Source: Name, File: g.file, Key: key, Body: body}); err != nil {
-			return err
-		}
+	g.give(key, body)
+}
+
+func (g *gathering) give(key string, body []byte) {
+	if g.err == nil {
+		g.err = g.emit(importer.Part{Source: Name, File: g.file, Key: key, Body: body})
 	}
-	return nil
 }
 
 // createdOf finds the revision of a package file in its bytes, without reading them as XML; "" when it is not there.

@@ -101,6 +101,7 @@ type mention struct {
 	Severity    catalog.Severity `json:"severity,omitempty"`
 	URL         string           `json:"url,omitempty"`
 	CVEs        []string         `json:"cves,omitempty"`
+	Gone        bool             `json:"gone,omitempty"` // while a file is read: the package is in another bulletin after all
 }
 
 func updateID(pack string) string { return Name + "/" + pack }

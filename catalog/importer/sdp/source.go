@@ -37,7 +37,10 @@ type Source struct {
 	Limit  int64        // unpacked bytes of one file; 0: importer.DefaultLimit
 }
 
-var _ importer.Source = (*Source)(nil)
+var (
+	_ importer.Source = (*Source)(nil)
+	_ importer.Joiner = (*Source)(nil)
+)
 
 // Name implements importer.Source.
 func (s *Source) Name() string { return Name }

@@ -95,7 +95,7 @@ func Doc(t testing.TB, kind document.Kind, id string, languages []string, body a
 // Save hands documents of one source to a room's sink as one vendor file; the key of each is its id.
 func Save(t testing.TB, b *bulletins.Bulletins, source, file string, docs ...document.Document) (changed int) {
 	t.Helper()
-	saved := importer.Saved{Source: source, File: file, Fingerprint: file + "|1", At: At}
+	saved := importer.Saved{Source: source, Files: []importer.FileState{{Name: file, Fingerprint: file + "|1"}}, At: At}
 	before, err := b.Sink().FileKeys(t.Context(), source, file)
 	if err != nil {
 		t.Fatal(err)
@@ -110,6 +110,7 @@ func Save(t testing.TB, b *bulletins.Bulletins, source, file string, docs ...doc
 	for _, key := range before {
 		if !seen[key] {
 			saved.Keys = append(saved.Keys, key)
+			saved.Gone = append(saved.Gone, importer.Part{Source: source, File: file, Key: key})
 		}
 	}
 	changed, err = b.Sink().Save(t.Context(), saved)

@@ -1,0 +1,175 @@
+package importer
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+)
+
+// The defaults of Limits. A save of two megabytes of parts is some batches of the log; small files are those of single
+// packages, of which catalogs have thousands.
+const (
+	defaultSave  = 2 << 20
+	defaultKeys  = 1000
+	defaultSmall = 64 << 10
+
+	together = 4  // so many times smaller than a save is what is waited for before small files are saved
+	fewKeys  = 16 // of a small file
+)
+
+func (l Limits) save() int  { return cmp.Or(l.Save, defaultSave) }
+func (l Limits) keys() int  { return cmp.Or(l.Keys, defaultKeys) }
+func (l Limits) small() int { return cmp.Or(l.Small, defaultSmall) }
+
+// portions cuts what files say into saves: large files into several, small ones together.
+type portions struct {
+	run    *run
+	merged chan<- *Saved
+	small  *Saved // of files that wait for others, nil: none
+	bytes  int
+}
+
+// add takes in a file.
+func (q *portions) add(ctx context.Context, p *parsed) error {
+	limits, size, keys := q.run.req.Limits, int(p.held.size), len(p.held.entries)+len(p.gone)
+	if size > min(limits.small(), limits.save()) || keys > min(fewKeys, limits.keys()) {
+		if err := q.flush(ctx); err != nil {
+			return err
+		}
+		return q.large(ctx, p)
+	}
+	if q.small == nil {
+		q.small = q.run.start()
+	}
+	if _, err := q.run.fill(q.small, p); err != nil {
+		return err
+	}
+	q.bytes += size
+	if q.bytes >= limits.save()/together || len(q.small.Parts)+len(q.small.Gone) >= limits.keys() {
+		return q.flush(ctx)
+	}
+	return nil
+}
+
+// flush saves the small files that wait.
+func (q *portions) flush(ctx context.Context) error {
+	next := q.small
+	q.small, q.bytes = nil, 0
+	if next == nil {
+		return nil
+	}
+	return q.send(ctx, next)
+}
+
+// large saves a file in as many portions as it needs.
+func (q *portions) large(ctx context.Context, p *parsed) error {
+	for {
+		next := q.run.start()
+		last, err := q.run.fill(next, p)
+		if err != nil {
+			return err
+		}
+		if err := q.send(ctx, next); err != nil || last {
+			return err
+		}
+	}
+}
+
+func (q *portions) send(ctx context.Context, next *Saved) error {
+	if err := q.run.mergeKeys(ctx, next); err != nil {
+		return err
+	}
+	q.run.mu.Lock()
+	q.run.pending = append(q.run.pending, next)
+	q.run.mu.Unlock()
+	select {
+	case q.merged <- next:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (r *run) start() *Saved { return &Saved{Source: r.src.Name(), At: r.req.At} }
+
+// fill adds to a save what may stand in one of a file: its next parts, and after the last of them, what it names no more.
+func (r *run) fill(next *Saved, p *parsed) (last bool, err error) {
+	keys := r.req.Limits.keys()
+	parts, err := p.held.take(r.req.Limits.save(), keys)
+	if err != nil {
+		return false, fmt.Errorf("vendor file %s: %w", p.file.Path, err)
+	}
+	for _, part := range parts {
+		part.Source, part.File = next.Source, p.name
+		if part.Body == nil {
+			next.Gone = append(next.Gone, part)
+		} else {
+			next.Parts = append(next.Parts, part)
+		}
+		next.Keys = append(next.Keys, part.Key)
+	}
+	if len(p.held.entries) == 0 {
+		some := p.gone[:min(len(p.gone), max(0, keys-len(parts)))]
+		p.gone = p.gone[len(some):]
+		for _, key := range some {
+			next.Gone = append(next.Gone, Part{Source: next.Source, File: p.name, Key: key})
+			next.Keys = append(next.Keys, key)
+		}
+		last = len(p.gone) == 0
+	}
+	slices.Sort(next.Keys)
+	next.Keys = slices.Compact(next.Keys)
+	state := FileState{Name: p.name}
+	if last {
+		state.Fingerprint = p.file.Fingerprint
+		if failed := p.said.failed(); len(failed) > 0 {
+			next.Failures = append(next.Failures, Failure{File: p.name, Warnings: failed})
+		}
+	}
+	next.Files = append(next.Files, state)
+	return last, nil
+}
+
+// what names a save in messages.
+func (s *Saved) what() string {
+	switch n := len(s.Files); n {
+	case 0:
+		return "no file"
+	case 1:
+		return s.Files[0].Name
+	default:
+		return fmt.Sprintf("%s and %d more", s.Files[0].Name, n-1)
+	}
+}
+
+// touched is every key that a save names, sorted: those too that could not be merged.
+func (s *Saved) touched() []string {
+	var failed []string
+	for _, f := range s.Failures {
+		if f.Key != "" {
+			failed = append(failed, f.Key)
+		}
+	}
+	if len(failed) == 0 {
+		return s.Keys
+	}
+	all := append(failed, s.Keys...)
+	slices.Sort(all)
+	return all
+}
+
+// follows says that a save must not begin before another, begun earlier, is durable: they touch a key together, or it
+// brings a file to its end, or takes something from it, of which the other is a portion.
+func (s *Saved) follows(before *Saved) bool {
+	if overlap(before.touched(), s.touched()) {
+		return true
+	}
+	for _, state := range s.Files {
+		same := slices.ContainsFunc(before.Files, func(other FileState) bool { return other.Name == state.Name })
+		if same && (state.Fingerprint != "" || len(s.Gone) > 0) {
+			return true
+		}
+	}
+	return false
+}
