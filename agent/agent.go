@@ -17,6 +17,8 @@ import (
 	"thatch/agent/folder"
 	"thatch/agent/install"
 	"thatch/agent/order"
+	"thatch/agent/progress"
+	"thatch/agent/report"
 	"thatch/agent/rulebook"
 	"thatch/agentapi"
 	"thatch/catalog/content"
@@ -61,11 +63,10 @@ type Agent struct {
 	close    sync.Once
 
 	identity *identity
-	memory   memory
+	memory   report.Memory
 	rules    *rulebook.Book
-	decoded  decoded              // what rules holds
-	orders   map[string]*progress // by update document id
-	ordered  *order.Assignments   // as the node said last
+	orders   *progress.Store
+	ordered  *order.Assignments // as the node said last
 
 	step func(string) // tests end the process here
 }
@@ -100,12 +101,12 @@ func (a *Agent) load() error {
 	if err := a.folder.Read(memoryFile, &a.memory); err != nil {
 		// It is made again by a whole report; an agent that does not start patches nothing.
 		a.cfg.Log.Warn("what was reported is not readable, a whole report follows", "error", err)
-		a.memory = memory{}
+		a.memory = report.Memory{}
 	}
 	if a.rules, err = rulebook.Open(a.folder); err != nil {
 		return err
 	}
-	a.orders, err = loadOrders(a.folder, a.cfg.Log)
+	a.orders, err = progress.Open(a.folder, a.cfg.Log)
 	return err
 }
 
@@ -152,11 +153,10 @@ func (a *Agent) Forget() error {
 			return fmt.Errorf("forget the former enrolment: %w", err)
 		}
 	}
-	if err := a.folder.RemoveAll(ordersFolder); err != nil {
+	if err := a.orders.Clear(); err != nil {
 		return err
 	}
-	a.identity, a.memory, a.client, a.ordered = nil, memory{}, nil, nil
-	a.orders = map[string]*progress{}
+	a.identity, a.memory, a.client, a.ordered = nil, report.Memory{}, nil, nil
 	var err error
 	a.rules, err = rulebook.Open(a.folder)
 	return err

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"thatch/agent/progress"
 	"thatch/agent/rulebook"
 	"thatch/agentapi"
 	"thatch/catalog"
@@ -278,7 +279,7 @@ func TestNewEpochVoidsNumbersAndCounters(t *testing.T) {
 }
 
 func TestDamagedFilesAreMadeAgain(t *testing.T) {
-	for _, name := range []string{memoryFile, assignmentsFile, rulebook.File, outcomeFile, progressFile("test:app-2")} {
+	for _, name := range []string{memoryFile, assignmentsFile, rulebook.File, outcomeFile, progress.FileOf("test:app-2")} {
 		for _, damage := range []string{"", "{", "\x00\x00\x00\x00\x00\x00\x00\x00", strings.Repeat("x", 5000)} {
 			t.Run(fmt.Sprintf("%s %.4q", name, damage), func(t *testing.T) {
 				s, id := orderedSite(t, "set app=2")

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"thatch/agent/report"
 	"thatch/agent/scan"
 	"thatch/agentapi"
 )
@@ -47,9 +48,12 @@ type Cycle struct {
 	Counts    Counts                 `json:"counts"`
 }
 
-// Counts are the sizes of the three sets.
+// Counts are the sizes of the three sets. Missing and superseded make up the applicable ones: those that are needless
+// once others are installed, which are missing themselves, are superseded.
 type Counts struct {
 	Applicable int `json:"applicable"`
+	Missing    int `json:"missing"`
+	Superseded int `json:"superseded"`
 	Installed  int `json:"installed"`
 	Unknown    int `json:"unknown"`
 }
@@ -85,12 +89,12 @@ func (a *Agent) round(ctx context.Context) (Cycle, error) {
 		}
 		a.cfg.Log.Warn("the certificate was not renewed", "error", err, "ends", a.identity.certificate.NotAfter)
 	}
+	if a.ordered == nil {
+		a.ordered = a.storedAssignments()
+	}
 	s, err := a.scanRules(ctx)
 	if err != nil {
 		return cycle, err
-	}
-	if a.ordered == nil {
-		a.ordered = a.storedAssignments()
 	}
 	wait, err := a.report(ctx, s, a.states(s))
 	if err != nil {
@@ -99,6 +103,7 @@ func (a *Agent) round(ctx context.Context) (Cycle, error) {
 	if a.ordered, err = a.fetchAssignments(ctx, a.ordered); err != nil {
 		return cycle, err
 	}
+	s.Pin(a.ordered.Updates())
 	w := &work{agent: a, scan: s, cycle: &cycle, tried: map[string]bool{}}
 	if err := w.do(ctx); err != nil {
 		return cycle, err
@@ -164,24 +169,13 @@ func (a *Agent) finish(ctx context.Context, w *work, wait time.Duration) (Cycle,
 	a.sweep(ctx, needed)
 	w.cycle.Next = next
 	held, _ := w.scan.Report()
-	w.cycle.Counts = Counts{len(held.Applicable), len(held.Installed), len(held.Unknown)}
-	return *w.cycle, a.forget()
-}
-
-// forget drops the progress of what is not ordered any more and was never installed by this agent.
-func (a *Agent) forget() error {
+	w.cycle.Counts = Counts{Applicable: len(held.Applicable), Installed: len(held.Installed), Unknown: len(held.Unknown)}
+	w.cycle.Counts.Missing, w.cycle.Counts.Superseded = w.scan.Missing()
 	ordered := map[string]bool{}
 	for _, o := range a.ordered.Orders {
 		ordered[o.ID()] = true
 	}
-	for id, p := range a.orders {
-		if !ordered[id] && p.Running == nil && p.LastApplied == nil {
-			if err := a.drop(id); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return *w.cycle, a.orders.Keep(ordered)
 }
 
 func (a *Agent) checkIn(asked time.Duration) time.Duration {
@@ -215,7 +209,7 @@ func statesOf(situations []situation) []agentapi.UpdateState {
 	for i := range situations {
 		st := &situations[i]
 		state := agentapi.UpdateState{
-			Number: st.order.Given.Number, Policy: st.order.Assigned.Document.ID, Status: st.status, Text: cut(st.text, agentapi.MaxText),
+			Number: st.order.Given.Number, Policy: st.order.Assigned.Document.ID, Status: st.status, Text: report.Cut(st.text, agentapi.MaxText),
 		}
 		if !st.starts.IsZero() {
 			starts := st.starts.UTC()

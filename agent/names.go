@@ -5,8 +5,6 @@ const (
 	identityFile    = "identity.json"
 	memoryFile      = "state.json"
 	assignmentsFile = "assignments.json"
-	rulesFile       = "rules.log"
-	ordersFolder    = "orders"
 	runFolder       = "run"
 	outcomeFile     = "outcome.json"
 )

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"thatch/agent/order"
+	"thatch/agent/progress"
 	"thatch/agent/scan"
 	"thatch/agentapi"
 	"thatch/schedule"
@@ -13,7 +14,7 @@ import (
 // situation is where one ordered update stands, and what may be done about it now.
 type situation struct {
 	order    *order.Order
-	progress *progress
+	progress *progress.Progress
 	choice   *order.Choice // of an update that is needed
 	status   agentapi.Status
 	text     string
@@ -27,14 +28,14 @@ func (st situation) says(status agentapi.Status, format string, args ...any) sit
 	return st
 }
 
-// stand judges one order. Nothing is changed but what progressOf writes.
+// stand judges one order. Nothing is changed but what progress.Store.Of writes.
 func (a *Agent) stand(o *order.Order, as *order.Assignments, s *scan.Scan) (situation, error) {
 	st := situation{order: o}
 	if o.Err != nil {
 		return st.says(agentapi.CannotTell, "%v", o.Err), nil
 	}
 	var err error
-	if st.progress, err = a.progressOf(o); err != nil {
+	if st.progress, err = a.orders.Of(o, a.cfg.Now(), a.cfg.Retry); err != nil {
 		return st, err
 	}
 	if p := st.progress; p.Restarting && (p.RestartBoot == "" || p.RestartBoot == s.Machine.Boot) {
@@ -75,7 +76,7 @@ func (a *Agent) needed(st situation, as *order.Assignments, s *scan.Scan) situat
 	if !a.held(st.choice) {
 		if p.Next.After(now) {
 			st.starts = p.Next
-			return st.says(again(p), "%s", p.Text)
+			return st.says(p.Again(), "%s", p.Text)
 		}
 		return st.says(agentapi.DownloadRequired, "")
 	}
@@ -94,7 +95,7 @@ func (a *Agent) timed(st situation, as *order.Assignments, now time.Time) situat
 	}
 	waiting := agentapi.Scheduled
 	if p.Next.After(now) || p.Attempts > 0 {
-		waiting, text = again(p), p.Text
+		waiting, text = p.Again(), p.Text
 	}
 	st.starts = later(start, p.Next)
 	switch {
@@ -112,7 +113,7 @@ func (a *Agent) timed(st situation, as *order.Assignments, now time.Time) situat
 
 // start is when the plan and the maintenance windows let an order start, or let it start again; not after now when
 // that is now, zero when that is never.
-func (a *Agent) start(o *order.Order, p *progress, as *order.Assignments, now time.Time) (time.Time, string, error) {
+func (a *Agent) start(o *order.Order, p *progress.Progress, as *order.Assignments, now time.Time) (time.Time, string, error) {
 	plan := schedule.Plan{When: schedule.When(o.Policy.Plan.When), At: o.Policy.Plan.At, Spread: o.Policy.Plan.SpreadMinutes}
 	var usual schedule.Recurrence
 	if cron := as.Answer.Settings.InstallCron; cron != "" {
@@ -141,14 +142,6 @@ func (a *Agent) start(o *order.Order, p *progress, as *order.Assignments, now ti
 		}
 	}
 	return opens, text, nil
-}
-
-// again is the status of what will be tried again: an install that failed, or a step before the first.
-func again(p *progress) agentapi.Status {
-	if p.Attempts > 0 {
-		return agentapi.FailedRescheduled
-	}
-	return agentapi.Retry
 }
 
 func later(a, b time.Time) time.Time {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"thatch/agent/folder"
+	"thatch/agent/report"
 	"thatch/agentapi"
 )
 
@@ -48,7 +49,7 @@ func ReadStatus(dir string) (Status, error) {
 		status.Enrolled, status.Computer, status.Site, status.Nodes = true, id.Computer, &id.Site, id.Nodes
 		status.Certificate, status.Simulated = &id.certificate.NotAfter, id.Simulated
 	}
-	var remembered memory
+	var remembered report.Memory
 	if err := f.Read(memoryFile, &remembered); err != nil {
 		return status, err
 	}

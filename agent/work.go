@@ -13,6 +13,8 @@ import (
 
 	"thatch/agent/install"
 	"thatch/agent/order"
+	"thatch/agent/progress"
+	"thatch/agent/report"
 	"thatch/agent/scan"
 	"thatch/agentapi"
 	"thatch/catalog"
@@ -119,7 +121,7 @@ func (w *work) fetch(ctx context.Context) error {
 		p := st.progress
 		switch {
 		case err != nil:
-			p.Next, p.Text = w.agent.cfg.Now().Add(w.agent.downloadAgain(err)), cut(err.Error(), agentapi.MaxText)
+			p.Next, p.Text = w.agent.cfg.Now().Add(w.agent.downloadAgain(err)), report.Cut(err.Error(), agentapi.MaxText)
 			w.agent.cfg.Log.Warn("download failed", "update", st.order.Update.Name, "error", err)
 			if errors.Is(err, content.ErrDiskFull) {
 				w.agent.makeRoom(ctx)
@@ -129,7 +131,7 @@ func (w *work) fetch(ctx context.Context) error {
 		default:
 			continue
 		}
-		if err := w.agent.save(p); err != nil {
+		if err := w.agent.orders.Save(p); err != nil {
 			return err
 		}
 	}
@@ -180,6 +182,7 @@ func (w *work) confirm(ctx context.Context, st *situation) (same bool, err error
 		return false, fmt.Errorf("nothing is installed that the site does not confirm: %w", err)
 	}
 	a.ordered = current
+	w.scan.Pin(current.Updates())
 	if err := w.lookAgain(ctx); err != nil {
 		return false, err
 	}
@@ -196,7 +199,7 @@ func (w *work) confirm(ctx context.Context, st *situation) (same bool, err error
 	return false, nil
 }
 
-// lookAgain reads the computer anew, for the orders alone: the catalog's other updates keep their verdicts.
+// lookAgain reads the computer anew, for the orders alone: what is reported keeps its verdicts until the end of the round.
 func (w *work) lookAgain(ctx context.Context) error {
 	read, err := w.agent.read(ctx)
 	if err != nil {
@@ -208,11 +211,6 @@ func (w *work) lookAgain(ctx context.Context) error {
 	}
 	w.stale = true
 	w.scan.Look(machine, read)
-	for _, o := range w.agent.ordered.Orders {
-		if k := w.scan.Update(o.ID()); k != nil && o.Err == nil {
-			k.Verdict = w.scan.Of(o.ID(), &o.Update)
-		}
-	}
 	return nil
 }
 
@@ -234,7 +232,7 @@ func (w *work) install(ctx context.Context, st *situation) error {
 	}
 	a.step("verified")
 	st.progress.Running = &attempt
-	if err := a.save(st.progress); err != nil {
+	if err := a.orders.Save(st.progress); err != nil {
 		return err
 	}
 	a.step("started")
@@ -266,9 +264,9 @@ func (w *work) refuse(st *situation, err error) error {
 }
 
 // fail counts a failed attempt and puts it into the outbox.
-func (w *work) fail(p *progress, attempt agentapi.Attempt, text string) error {
+func (w *work) fail(p *progress.Progress, attempt agentapi.Attempt, text string) error {
 	a := w.agent
-	text = cut(strings.TrimSpace(text), agentapi.MaxText)
+	text = report.Cut(strings.TrimSpace(text), agentapi.MaxText)
 	attempt.Ended, attempt.Success, attempt.Text = a.cfg.Now().UTC(), false, text
 	p.Attempts++
 	p.Next, p.Text, p.Running = a.cfg.Now().Add(a.cfg.Retry), text, nil
@@ -277,13 +275,13 @@ func (w *work) fail(p *progress, attempt agentapi.Attempt, text string) error {
 
 // record writes the outbox before the progress: after a power cut between the two the attempt is told twice under one
 // id, which the site takes for one.
-func (w *work) record(p *progress, attempt agentapi.Attempt) error {
+func (w *work) record(p *progress.Progress, attempt agentapi.Attempt) error {
 	a := w.agent
 	a.memory.Outbox = append(slices.DeleteFunc(a.memory.Outbox, func(o agentapi.Attempt) bool { return o.ID == attempt.ID }), attempt)
 	if err := a.folder.Write(memoryFile, a.memory); err != nil {
 		return err
 	}
-	return a.save(p)
+	return a.orders.Save(p)
 }
 
 // ended reads what the installer answered and asks the rules whether it is so.
@@ -294,7 +292,7 @@ func (w *work) ended(ctx context.Context, st *situation, outcome install.Outcome
 	attempt.Restart = failed == nil && meaning.Restart
 	if errors.Is(failed, context.Canceled) {
 		st.progress.Running = nil
-		return errors.Join(failed, w.agent.save(st.progress)) // it was not started
+		return errors.Join(failed, w.agent.orders.Save(st.progress)) // it was not started
 	}
 	if err := w.lookAgain(ctx); err != nil {
 		return err
@@ -323,7 +321,7 @@ func (w *work) ended(ctx context.Context, st *situation, outcome install.Outcome
 	return w.succeed(st.progress, attempt, meaning)
 }
 
-func (w *work) succeed(p *progress, attempt agentapi.Attempt, meaning install.Meaning) error {
+func (w *work) succeed(p *progress.Progress, attempt agentapi.Attempt, meaning install.Meaning) error {
 	ended := w.agent.cfg.Now().UTC()
 	attempt.Ended, attempt.Success, attempt.Text = ended, true, meaning.Text
 	p.LastApplied, p.Running, p.Next, p.Text = &ended, nil, time.Time{}, ""
@@ -345,7 +343,7 @@ func (w *work) settle(ctx context.Context) error {
 		if o.Err != nil || !o.Meant(w.scan) {
 			continue
 		}
-		p, err := w.agent.progressOf(o)
+		p, err := w.agent.orders.Of(o, w.agent.cfg.Now(), w.agent.cfg.Retry)
 		if err != nil {
 			return err
 		}
@@ -358,12 +356,12 @@ func (w *work) settle(ctx context.Context) error {
 
 // settleOrphans judges interrupted installs of what is not ordered any more by the catalog's present rules.
 func (w *work) settleOrphans() error {
-	for id, p := range w.agent.orders {
+	for id, p := range w.agent.orders.All() {
 		if p.Running == nil || slices.ContainsFunc(w.agent.ordered.Orders, func(o *order.Order) bool { return o.ID() == id && o.Err == nil }) {
 			continue
 		}
 		var err error
-		if k := w.scan.Update(id); k != nil && k.Verdict.Standing == scan.Installed {
+		if w.scan.Has(id) {
 			err = w.succeed(p, *p.Running, install.Meaning{Text: interruptedInstalled})
 		} else {
 			err = w.fail(p, *p.Running, interruptedMissing)
@@ -381,7 +379,7 @@ const (
 	interruptedMissing   = "the agent was ended during the install, and it is not installed"
 )
 
-func (w *work) settleOne(o *order.Order, p *progress) error {
+func (w *work) settleOne(o *order.Order, p *progress.Progress) error {
 	if p.Running != nil {
 		attempt := *p.Running
 		attempt.Code = -1
@@ -397,12 +395,12 @@ func (w *work) settleOne(o *order.Order, p *progress) error {
 	p.Restarting, p.RestartBoot = false, ""
 	if has := o.IsInstalled(w.scan, nil); has.Answer == rule.True {
 		p.Attempts = 0
-		return w.agent.save(p)
+		return w.agent.orders.Save(p)
 	}
 	p.Attempts++
 	p.Next = w.agent.cfg.Now().Add(w.agent.cfg.Retry)
 	p.Text = "the installer succeeded, the computer was restarted, and the rules still say that it is not installed"
-	return w.agent.save(p)
+	return w.agent.orders.Save(p)
 }
 
 // packageOf finds the package of an attempt again, nil when it is not ordered any more.

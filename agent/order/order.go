@@ -45,6 +45,20 @@ type Assignments struct {
 	Closed  string // why a window cannot be judged and stays closed, ""
 }
 
+// Updates are those that are ordered and verified, by document id. None are ordered by no assignments.
+func (as *Assignments) Updates() map[string]*catalog.Update {
+	ordered := map[string]*catalog.Update{}
+	if as == nil {
+		return ordered
+	}
+	for _, o := range as.Orders {
+		if o.Err == nil && ordered[o.ID()] == nil {
+			ordered[o.ID()] = &o.Update
+		}
+	}
+	return ordered
+}
+
 // Reader verifies with the signing keys that the agent knows.
 type Reader struct {
 	Keys document.Keyring
@@ -280,7 +294,7 @@ func (o *Order) Meant(s *scan.Scan) bool {
 // Successor finds an update that supersedes the ordered one and is itself ordered for this computer, held by the site,
 // and missing here.
 func (as *Assignments) Successor(o *Order, s *scan.Scan) string {
-	return s.Successor(o.ID(), func(id string, _ *scan.Known) bool {
+	return s.Successor(o.ID(), func(id string) bool {
 		for _, other := range as.Orders {
 			if other.Err == nil && other.ID() == id && other.Given.Held && other.Meant(s) {
 				return s.Of(other.ID(), &other.Update).Standing == scan.Applicable

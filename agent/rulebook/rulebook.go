@@ -4,23 +4,20 @@ package rulebook
 import (
 	"bufio"
 	"bytes"
-	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"maps"
 	"os"
 
 	"thatch/agent/folder"
+	"thatch/agent/scan"
 	"thatch/agentapi"
 	"thatch/catalog/document"
 )
 
 // Limits of the rules' log.
 const (
-	maxFrame     = 256 << 20
 	compactFloor = 1000 // pages of a small log are never worth rewriting
 	compactPage  = 500  // updates in one page of a rewritten log
 )
@@ -28,10 +25,11 @@ const (
 // File is the name of the book in its folder.
 const File = "rules.log"
 
-var crcTable = crc32.MakeTable(crc32.Castagnoli)
-
-// Book is a log of pages. A page is appended with its
-// length and checksum and synced; what a power cut left of the last one is cut off, and its cursor is asked for again.
+// Book is a log of pages. A page is appended with its length and checksum and synced; what a power cut left of the last
+// one is cut off, and its cursor is asked for again.
+//
+// What is in it was verified when it came, and is not again: its folder lets in administrators alone. It decides what is
+// reported, and nothing that is installed.
 type Book struct {
 	Epoch   string
 	Cursor  string            // of the site's last page
@@ -41,17 +39,16 @@ type Book struct {
 	file    *os.File
 	live    map[uint32]document.Digest
 	logged  int // updates in the log, the replaced ones too
-	edition int
+	decoded decoded
+	edition int // another number whenever the updates may be others than before
 }
 
-// Page is one entry of the log: what one answer of a node changed.
-type Page struct {
-	Epoch   string                    `json:"epoch"`
-	Cursor  string                    `json:"cursor"`
-	Reset   bool                      `json:"reset,omitempty"`
-	Updates []agentapi.NumberedUpdate `json:"updates,omitempty"`
-	Removed []uint32                  `json:"removed,omitempty"`
-	Refused map[uint32]string         `json:"refused,omitempty"`
+// decoded is what the book held when it was last read.
+type decoded struct {
+	edition int
+	digests []document.Digest // of all, in the same order
+	all     []scan.Update
+	catalog *scan.Catalog
 }
 
 // Open reads the book of a folder; one that is damaged ends before the damage.
@@ -61,7 +58,10 @@ func Open(f folder.Folder) (*Book, error) {
 		return nil, fmt.Errorf("open the rules: %w", err)
 	}
 	b := &Book{folder: f, file: file, live: map[uint32]document.Digest{}, Refused: map[uint32]string{}}
-	valid, err := b.read(b.note)
+	valid, err := b.read(func(p *Page) error {
+		b.note(p)
+		return nil
+	})
 	if err == nil {
 		err = file.Truncate(valid)
 	}
@@ -77,19 +77,16 @@ func Open(f folder.Folder) (*Book, error) {
 // Close closes the book.
 func (b *Book) Close() error { return b.file.Close() }
 
-// Edition is another number whenever the book's updates may be others than before.
-func (b *Book) Edition() int { return b.edition }
-
 // note keeps account of a page.
-func (b *Book) note(p *Page) error {
+func (b *Book) note(p *Page) {
 	b.edition++
 	if p.Reset {
 		clear(b.live)
 		clear(b.Refused)
 	}
-	for _, update := range p.Updates {
-		b.live[update.Number] = update.Document.Digest
-		delete(b.Refused, update.Number)
+	for i := range p.Updates {
+		b.live[p.Updates[i].Number] = p.Updates[i].Document.Digest
+		delete(b.Refused, p.Updates[i].Number)
 	}
 	for _, number := range p.Removed {
 		delete(b.live, number)
@@ -101,72 +98,33 @@ func (b *Book) note(p *Page) error {
 	}
 	b.Epoch, b.Cursor = p.Epoch, p.Cursor
 	b.logged += len(p.Updates)
-	return nil
 }
 
-// read calls do for every whole page and returns where the last one ends.
+// read calls do for every whole page and returns where the last one ends. Bodies are valid until do returns.
 func (b *Book) read(do func(*Page) error) (valid int64, err error) {
+	info, err := b.file.Stat()
+	if err != nil {
+		return 0, err
+	}
 	if _, err := b.file.Seek(0, io.SeekStart); err != nil {
 		return 0, err
 	}
-	in := bufio.NewReaderSize(b.file, 1<<18)
+	in := bufio.NewReaderSize(b.file, 1<<16)
+	var content []byte
 	for {
-		raw, ok, err := readFrame(in)
-		if err != nil || !ok {
+		var ok bool
+		if content, ok, err = readFrame(in, info.Size()-valid, content); err != nil || !ok {
 			return valid, err
 		}
-		var p Page
-		if err := json.Unmarshal(raw, &p); err != nil {
+		p, ok := decode(content)
+		if !ok {
 			return valid, nil // another version's, or damaged: asked for again
 		}
-		if err := do(&p); err != nil {
+		if err := do(p); err != nil {
 			return valid, err
 		}
-		valid += int64(len(raw)) + 8
+		valid += int64(len(content)) + frameHead
 	}
-}
-
-// readFrame reads length, checksum and content; ok is false at the end and at anything that is not whole.
-func readFrame(in io.Reader) (raw []byte, ok bool, err error) {
-	var head [8]byte
-	if _, err := io.ReadFull(in, head[:]); err != nil {
-		return nil, false, onlyReal(err)
-	}
-	size := binary.LittleEndian.Uint32(head[:4])
-	if size > maxFrame {
-		return nil, false, nil
-	}
-	// Read as much as is there: a damaged length must not allocate.
-	var content bytes.Buffer
-	if _, err := io.CopyN(&content, in, int64(size)); err != nil {
-		return nil, false, onlyReal(err)
-	}
-	raw = content.Bytes()
-	if crc32.Checksum(raw, crcTable) != binary.LittleEndian.Uint32(head[4:]) {
-		return nil, false, nil
-	}
-	return raw, true, nil
-}
-
-func onlyReal(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil
-	}
-	return err
-}
-
-func frame(p *Page) ([]byte, error) {
-	raw, err := json.Marshal(p)
-	if err != nil {
-		return nil, fmt.Errorf("encode a page of rules: %w", err)
-	}
-	if len(raw) > maxFrame {
-		return nil, fmt.Errorf("a page of rules has %d bytes, at most %d are kept", len(raw), maxFrame)
-	}
-	head := make([]byte, 8, 8+len(raw))
-	binary.LittleEndian.PutUint32(head, uint32(len(raw)))
-	binary.LittleEndian.PutUint32(head[4:], crc32.Checksum(raw, crcTable))
-	return append(head, raw...), nil
 }
 
 // Apply writes a page down. When it returns, the page survives a power cut.
@@ -177,7 +135,7 @@ func (b *Book) Apply(p *Page) error {
 	if len(p.Updates)+len(p.Removed)+len(p.Refused) == 0 && p.Cursor == b.Cursor && p.Epoch == b.Epoch {
 		return nil
 	}
-	raw, err := frame(p)
+	raw, err := p.encode()
 	if err != nil {
 		return err
 	}
@@ -189,9 +147,7 @@ func (b *Book) Apply(p *Page) error {
 	if err := b.file.Sync(); err != nil {
 		return fmt.Errorf("write the rules: %w", err)
 	}
-	if err := b.note(p); err != nil {
-		return err
-	}
+	b.note(p)
 	if b.logged > 2*len(b.live)+compactFloor {
 		return b.compact()
 	}
@@ -202,7 +158,7 @@ func (b *Book) Apply(p *Page) error {
 func (b *Book) rewrite(pages []*Page) error {
 	var whole bytes.Buffer
 	for _, p := range pages {
-		raw, err := frame(p)
+		raw, err := p.encode()
 		if err != nil {
 			return err
 		}
@@ -217,20 +173,22 @@ func (b *Book) rewrite(pages []*Page) error {
 	if err != nil {
 		return errors.Join(failed, err)
 	}
-	next.edition += b.edition + 1
+	next.edition, next.decoded = next.edition+b.edition+1, b.decoded
 	*b = *next
 	return failed
 }
 
 func (b *Book) compact() error {
 	pages := []*Page{{Epoch: b.Epoch, Cursor: b.Cursor, Reset: true, Refused: maps.Clone(b.Refused)}}
-	err := b.Each(func(update *agentapi.NumberedUpdate) error {
+	err := b.each(func(update *agentapi.NumberedUpdate) error {
 		last := pages[len(pages)-1]
 		if len(last.Updates) == compactPage {
 			last = &Page{Epoch: b.Epoch, Cursor: b.Cursor}
 			pages = append(pages, last)
 		}
-		last.Updates = append(last.Updates, *update)
+		kept := *update
+		kept.Document.Body = bytes.Clone(update.Document.Body)
+		last.Updates = append(last.Updates, kept)
 		return nil
 	})
 	if err != nil {
@@ -239,8 +197,8 @@ func (b *Book) compact() error {
 	return b.rewrite(pages)
 }
 
-// Each calls do with the present document of every number, in the order of the log.
-func (b *Book) Each(do func(*agentapi.NumberedUpdate) error) error {
+// each calls do with the present document of every number, in the order of the log. Bodies are valid until do returns.
+func (b *Book) each(do func(*agentapi.NumberedUpdate) error) error {
 	seen := make(map[uint32]bool, len(b.live))
 	valid, err := b.read(func(p *Page) error {
 		for i := range p.Updates {
@@ -263,4 +221,33 @@ func (b *Book) Each(do func(*agentapi.NumberedUpdate) error) error {
 	}
 	_, err = b.file.Seek(valid, io.SeekStart)
 	return err
+}
+
+// Catalog is what the book holds, decoded. It is made once for as long as the book stays as it is, and afterwards only
+// what is new is decoded.
+func (b *Book) Catalog() (*scan.Catalog, error) {
+	if b.decoded.catalog != nil && b.decoded.edition == b.edition {
+		return b.decoded.catalog, nil
+	}
+	former := make(map[document.Digest]int, len(b.decoded.all))
+	for i, digest := range b.decoded.digests {
+		former[digest] = i
+	}
+	next := decoded{edition: b.edition, digests: make([]document.Digest, 0, len(b.live)), all: make([]scan.Update, 0, len(b.live))}
+	err := b.each(func(u *agentapi.NumberedUpdate) error {
+		one := scan.Update{Number: u.Number, ID: u.Document.ID, Month: u.Month}
+		if i, known := former[u.Document.Digest]; known {
+			one.Body = b.decoded.all[i].Body
+		} else {
+			one.Decode(u.Document.Body)
+		}
+		next.all, next.digests = append(next.all, one), append(next.digests, u.Document.Digest)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	next.catalog = scan.NewCatalog(next.all)
+	b.decoded = next
+	return next.catalog, nil
 }

@@ -103,7 +103,7 @@ func TestRulesLogIsRewrittenWhenItGrows(t *testing.T) {
 		t.Fatalf("%d logged, cursor %s, %d live", largest, r.Cursor, len(r.live))
 	}
 	seen := 0
-	if err := r.Each(func(u *agentapi.NumberedUpdate) error {
+	if err := r.each(func(u *agentapi.NumberedUpdate) error {
 		body, err := catalog.Decode[catalog.Update](u.Document.Body)
 		if err == nil && body.Name != "39" {
 			err = errors.New("an old revision is still there: " + body.Name)
@@ -116,7 +116,7 @@ func TestRulesLogIsRewrittenWhenItGrows(t *testing.T) {
 }
 
 func FuzzRulesLog(f *testing.F) {
-	raw, err := frame(&Page{Epoch: "e", Cursor: "1", Removed: []uint32{1}})
+	raw, err := (&Page{Epoch: "e", Cursor: "1", Removed: []uint32{1}}).encode()
 	if err != nil {
 		f.Fatal(err)
 	}

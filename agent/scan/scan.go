@@ -1,8 +1,9 @@
-// Package scan judges updates by the facts of one computer: which are missing, which are installed, and of which that
-// cannot be told.
+// Package scan holds a computer against the updates that its site named: which are missing, which are installed, and of
+// which that cannot be told.
 package scan
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"thatch/agent/facts"
 	"thatch/agentapi"
 	"thatch/catalog"
+	"thatch/catalog/evaluate"
 	"thatch/catalog/rule"
 )
 
@@ -31,14 +33,6 @@ type Verdict struct {
 	Why      string
 }
 
-// Known is what later decisions ask of an update of the catalog.
-type Known struct {
-	Number   uint32
-	Name     string
-	Verdict  Verdict
-	detector bool
-}
-
 // Scan is one look at a computer.
 type Scan struct {
 	Machine facts.Machine
@@ -46,10 +40,11 @@ type Scan struct {
 	// Refused are updates whose documents could not be verified, by number, with why. They cannot be told.
 	Refused map[uint32]string
 
-	evaluator  *rule.Evaluator
-	knowledge  rule.Knowledge
-	updates    map[string]*Known   // by document id
-	successors map[string][]string // by document id: what supersedes it directly
+	catalog *Catalog
+	look    *evaluate.Scan
+	found   []evaluate.Verdict // of the catalog, as of the facts that New was given
+	read    *rule.Facts        // those facts
+	stands  map[string]Verdict // of the same, by document id; Absent is left out
 }
 
 // Sets are update numbers, each list sorted.
@@ -59,203 +54,104 @@ type Sets struct {
 	Unknown    []uint32 `json:"unknown,omitempty"`
 }
 
-// Update is an update of the catalog.
-type Update struct {
-	Number uint32
-	ID     string
-	Month  string // that its KB was released in, "2019-02"
-	Body   catalog.Update
-}
-
-// New judges every update.
-func New(ctx context.Context, machine facts.Machine, read *rule.Facts, all []Update) (*Scan, error) {
-	s := &Scan{updates: map[string]*Known{}, successors: map[string][]string{}, knowledge: knowledge(all)}
+// New judges every update of the catalog, which must not be pinned to or scanned with meanwhile.
+func New(ctx context.Context, machine facts.Machine, read *rule.Facts, c *Catalog) (*Scan, error) {
+	s := &Scan{catalog: c, read: read}
 	s.Look(machine, read)
-	return s, s.judgeAll(ctx, all)
+	var err error
+	if s.found, err = s.look.Verdicts(ctx); err != nil {
+		return nil, err
+	}
+	s.stands = make(map[string]Verdict, len(s.found))
+	for i := range s.found {
+		s.stands[s.found[i].ID] = s.standing(&s.found[i])
+	}
+	return s, nil
 }
 
-// Look puts later facts in place of the former. The updates keep their verdicts until Of gives them others.
+// Look puts later facts in place of the former, for what is judged from now on. What is reported stays as it was.
 func (s *Scan) Look(machine facts.Machine, read *rule.Facts) {
-	s.Machine, s.Facts, s.evaluator = machine, read, rule.NewEvaluator(read, s.knowledge)
+	s.Machine, s.Facts, s.look = machine, read, s.catalog.held.Scan(read)
+	for id, body := range s.catalog.pinned {
+		s.look.Pin(id, body)
+	}
+}
+
+// Pin makes known what is ordered, by document id, as far as the catalog does not have it (any more).
+func (s *Scan) Pin(ordered map[string]*catalog.Update) {
+	if s.catalog.Pin(ordered) {
+		s.Look(s.Machine, s.Facts)
+	}
 }
 
 // Evaluate answers one rule.
-func (s *Scan) Evaluate(r *rule.Rule) rule.Verdict { return s.evaluator.Evaluate(r) }
-
-// Update is what is known of an update, nil when the catalog has none of that document id.
-func (s *Scan) Update(id string) *Known { return s.updates[id] }
+func (s *Scan) Evaluate(r *rule.Rule) rule.Verdict { return s.look.Evaluate(r) }
 
 // Of judges an update that may be another revision than the catalog's, and so may be what a policy pins.
 func (s *Scan) Of(id string, u *catalog.Update) Verdict {
-	v := s.judge(u)
-	if v.Standing == Applicable {
-		return s.overtaken(id, s.prerequisites(v, u.Prerequisites))
-	}
-	return v
+	v := s.look.Judge(id, u)
+	return s.standing(&v)
 }
 
-func (s *Scan) judgeAll(ctx context.Context, all []Update) error {
-	for i := range all {
-		if i%256 == 0 {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-		}
-		one := &all[i]
-		s.updates[one.ID] = &Known{
-			Number: one.Number, Name: one.Body.Name, detector: one.Body.Detector, Verdict: s.judge(&one.Body),
-		}
-		for _, former := range one.Body.Supersedes {
-			s.successors[former] = append(s.successors[former], one.ID)
-		}
+// Has says whether an update of the catalog, or a pinned one, is installed.
+func (s *Scan) Has(id string) bool {
+	body := s.catalog.pinned[id]
+	if one := s.catalog.byID[id]; one != nil {
+		body = &one.Body
 	}
-	for i := range all {
-		one := s.updates[all[i].ID]
-		if one.Verdict.Standing == Applicable {
-			one.Verdict = s.prerequisites(one.Verdict, all[i].Body.Prerequisites)
-		}
-	}
-	for id, one := range s.updates {
-		one.Verdict = s.overtaken(id, one.Verdict)
-	}
-	return nil
+	return body != nil && s.look.Judge(id, body).State == evaluate.Installed
 }
 
-// overtaken lowers the verdict on a missing update that something installed supersedes.
-func (s *Scan) overtaken(id string, v Verdict) Verdict {
-	if v.Standing != Applicable {
-		return v
-	}
-	by := s.Successor(id, func(_ string, k *Known) bool { return k.Verdict.Standing == Installed })
-	if by == "" {
-		return v
-	}
-	return Verdict{Superseded, fmt.Sprintf("superseded by %s, which is installed", s.NameOf(by))}
-}
-
-// judge holds an update's own rules against the computer.
-func (s *Scan) judge(u *catalog.Update) Verdict {
-	if u.NoRule != "" {
-		return Verdict{Unknown, u.NoRule}
-	}
-	has := s.evaluator.Evaluate(u.Installed)
-	if has.Answer == rule.True {
+// standing is a verdict as the agent acts on it: one that something installed supersedes is not wanted any more.
+func (s *Scan) standing(v *evaluate.Verdict) Verdict {
+	switch v.State {
+	case evaluate.Installed:
 		return Verdict{Standing: Installed}
-	}
-	can := s.evaluator.Evaluate(u.Applicable)
-	switch can.Answer {
-	case rule.False:
-		return Verdict{Standing: Absent}
-	case rule.Unknown:
-		return Verdict{Unknown, can.Because}
-	}
-	if has.Answer == rule.Unknown {
-		return Verdict{Unknown, has.Because}
-	}
-	if u.Superseded != nil {
-		switch over := s.evaluator.Evaluate(u.Superseded); over.Answer {
-		case rule.True:
-			return Verdict{Superseded, "its own rule says that something newer is installed"}
-		case rule.Unknown:
-			return Verdict{Unknown, over.Because}
+	case evaluate.CannotTell:
+		return Verdict{Unknown, v.Reason}
+	case evaluate.Replaced:
+		return Verdict{Superseded, "its own rule says that something newer is installed"}
+	case evaluate.Needed:
+		if by := s.look.Overtaken(v.ID); by != "" {
+			return Verdict{Superseded, fmt.Sprintf("superseded by %s, which is installed", s.NameOf(by))}
 		}
+		return Verdict{Standing: Applicable}
 	}
-	return Verdict{Standing: Applicable}
-}
-
-// prerequisites lowers the verdict on an applicable update: of every group one update must be installed. One that is
-// missing can be installed first, so the update still counts; where all are not applicable, so is the update.
-func (s *Scan) prerequisites(v Verdict, groups [][]string) Verdict {
-	for _, group := range groups {
-		if len(group) == 0 {
-			continue
-		}
-		switch g := s.group(group); g.Standing {
-		case Absent:
-			return Verdict{Standing: Absent}
-		case Unknown:
-			v = g
-		}
-	}
-	return v
-}
-
-// group judges one group of prerequisites: installed when one is, applicable when one could be installed first.
-func (s *Scan) group(ids []string) Verdict {
-	g := Verdict{Standing: Absent}
-	for _, id := range ids {
-		k := s.updates[id]
-		switch {
-		case k != nil && (k.Verdict.Standing == Installed || k.Verdict.Standing == Superseded):
-			return Verdict{Standing: Installed}
-		case k != nil && k.Verdict.Standing == Applicable && !k.detector:
-			g = Verdict{Standing: Applicable}
-		case g.Standing == Applicable:
-		case k == nil:
-			g = Verdict{Unknown, fmt.Sprintf("its prerequisite %s is not known here", id)}
-		case k.Verdict.Standing == Unknown:
-			g = Verdict{Unknown, fmt.Sprintf("its prerequisite %s: %s", s.NameOf(id), k.Verdict.Why)}
-		}
-	}
-	return g
+	return Verdict{Standing: Absent}
 }
 
 // Lacking names the first group of prerequisites of which nothing is installed, "" when there is none.
 func (s *Scan) Lacking(groups [][]string) string {
 	for _, group := range groups {
-		has := slices.ContainsFunc(group, func(id string) bool {
-			k := s.updates[id]
-			return k != nil && (k.Verdict.Standing == Installed || k.Verdict.Standing == Superseded)
-		})
-		if !has && len(group) > 0 {
+		if len(group) > 0 && !slices.ContainsFunc(group, s.look.There) {
 			return s.NameOf(group[0])
 		}
 	}
 	return ""
 }
 
-// Successor finds an update that supersedes id, directly or through others, and satisfies want. Circles end the search.
-func (s *Scan) Successor(id string, want func(id string, k *Known) bool) string {
-	seen := map[string]bool{id: true}
-	queue := s.successors[id]
-	for len(queue) > 0 {
-		next := queue[0]
-		queue = queue[1:]
-		if seen[next] {
-			continue
-		}
-		seen[next] = true
-		if k := s.updates[next]; k != nil && want(next, k) {
-			return next
-		}
-		queue = append(queue[:len(queue):len(queue)], s.successors[next]...)
-	}
-	return ""
+// Successor finds an update that supersedes id, directly or through others, and satisfies want.
+func (s *Scan) Successor(id string, want func(id string) bool) string {
+	return s.catalog.successor(id, want)
 }
 
 // NameOf is the name of an update, or its id.
-func (s *Scan) NameOf(id string) string {
-	if k := s.updates[id]; k != nil && k.Name != "" {
-		return k.Name
-	}
-	return id
-}
+func (s *Scan) NameOf(id string) string { return s.catalog.nameOf(id) }
 
-// Report is the scan as it is reported, with why each unknown one cannot be told. Detectors are rules that others share, and nothing to report.
+// Report is the scan as it is reported, with why each unknown one cannot be told. Detectors are rules that others
+// share, and withdrawn updates are wanted by nobody: neither is anything to report.
 func (s *Scan) Report() (sets Sets, reasons map[uint32]string) {
 	reasons = map[uint32]string{}
-	for _, k := range s.updates {
-		if k.detector {
-			continue
-		}
-		switch k.Verdict.Standing {
+	for i := range s.found {
+		number, v := s.catalog.byID[s.found[i].ID].Number, s.stands[s.found[i].ID]
+		switch v.Standing {
 		case Applicable:
-			sets.Applicable = append(sets.Applicable, k.Number)
+			sets.Applicable = append(sets.Applicable, number)
 		case Installed:
-			sets.Installed = append(sets.Installed, k.Number)
+			sets.Installed = append(sets.Installed, number)
 		case Unknown:
-			sets.Unknown = append(sets.Unknown, k.Number)
-			reasons[k.Number] = k.Verdict.Why
+			sets.Unknown = append(sets.Unknown, number)
+			reasons[number] = cmp.Or(v.Why, "its rules do not say why")
 		}
 	}
 	for number, why := range s.Refused {
@@ -266,6 +162,15 @@ func (s *Scan) Report() (sets Sets, reasons map[uint32]string) {
 	slices.Sort(sets.Installed)
 	slices.Sort(sets.Unknown)
 	return sets, reasons
+}
+
+// Missing counts what is reported as applicable: updates that are missing, and those that are needless once others are
+// installed, as the site counts them.
+func (s *Scan) Missing() (missing, superseded int) {
+	found := slices.DeleteFunc(slices.Clone(s.found), func(v evaluate.Verdict) bool {
+		return v.State == evaluate.Needed && s.stands[v.ID].Standing == Superseded
+	})
+	return evaluate.Count(s.read, found, s.catalog.view)
 }
 
 // Languages are those of the user interface, the system's own first.

@@ -23,11 +23,19 @@ var (
 
 func look(t testing.TB, all []Update) *Scan {
 	t.Helper()
-	s, err := New(context.Background(), facts.Machine{Name: "PC"}, &rule.Facts{}, all)
+	s, err := New(context.Background(), facts.Machine{Name: "PC"}, &rule.Facts{}, NewCatalog(all))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// verdict is how an update was found to stand.
+func (s *Scan) verdict(id string) Verdict {
+	if v, found := s.stands[id]; found {
+		return v
+	}
+	return Verdict{Standing: Absent}
 }
 
 func one(id string, body catalog.Update) Update {
@@ -59,7 +67,7 @@ func TestStandings(t *testing.T) {
 		{nil, nil, nil, "no rule could be made", Unknown},
 	} {
 		s := look(t, []Update{one("a", catalog.Update{Applicable: c.applicable, Installed: c.installed, Superseded: c.superseded, NoRule: c.noRule})})
-		v := s.Update("a").Verdict
+		v := s.verdict("a")
 		if v.Standing != c.want || v.Standing == Unknown && v.Why == "" {
 			t.Errorf("%+v: %+v", c, v)
 		}
@@ -96,7 +104,7 @@ func TestPrerequisites(t *testing.T) {
 		{[][]string{{"gone", "m"}}, Applicable, "gone"},
 	} {
 		s := look(t, append(slices.Clone(all), one("x", catalog.Update{Installed: no, Applicable: yes, Prerequisites: c.groups})))
-		if v := s.Update("x").Verdict; v.Standing != c.want {
+		if v := s.verdict("x"); v.Standing != c.want {
 			t.Errorf("%v: %+v, want %d", c.groups, v, c.want)
 		}
 		if first := s.Lacking(c.groups); first != c.first {
@@ -120,7 +128,7 @@ func TestReport(t *testing.T) {
 	if reasons['u'] != "why" || reasons[7] != "tampered" || len(reasons) != 2 {
 		t.Errorf("%v", reasons)
 	}
-	if v := s.Update("o").Verdict; v.Standing != Superseded || v.Why == "" {
+	if v := s.verdict("o"); v.Standing != Superseded || v.Why == "" {
 		t.Errorf("%+v", v)
 	}
 }
@@ -128,7 +136,7 @@ func TestReport(t *testing.T) {
 func TestEndedScan(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := New(ctx, facts.Machine{}, &rule.Facts{}, []Update{one("a", catalog.Update{})}); !errors.Is(err, context.Canceled) {
+	if _, err := New(ctx, facts.Machine{}, &rule.Facts{}, NewCatalog([]Update{one("a", catalog.Update{})})); !errors.Is(err, context.Canceled) {
 		t.Fatalf("%v", err)
 	}
 }
@@ -152,7 +160,7 @@ func TestSuccessors(t *testing.T) {
 			}
 			all = append(all, Update{Number: uint32(i), ID: fmt.Sprint(i), Body: body})
 		}
-		s, err := New(context.Background(), facts.Machine{}, &rule.Facts{}, all)
+		s, err := New(context.Background(), facts.Machine{}, &rule.Facts{}, NewCatalog(all))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -164,7 +172,7 @@ func TestSuccessors(t *testing.T) {
 			case reaches(edges, has, i, map[int]bool{i: true}):
 				want = Superseded
 			}
-			if got := s.Update(fmt.Sprint(i)).Verdict.Standing; got != want {
+			if got := s.verdict(fmt.Sprint(i)).Standing; got != want {
 				t.Fatalf("update %d is %d, want %d; edges %v, installed %v", i, got, want, edges, has)
 			}
 		}
@@ -225,7 +233,7 @@ func BenchmarkScan5000(b *testing.B) {
 	}
 	b.ResetTimer()
 	for b.Loop() {
-		if _, err := New(context.Background(), facts.Machine{}, host.Facts(), all); err != nil {
+		if _, err := New(context.Background(), facts.Machine{}, host.Facts(), NewCatalog(all)); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -4,8 +4,8 @@ package evaluate
 
 import (
 	"cmp"
+	"context"
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 
@@ -60,211 +60,13 @@ type Result struct {
 	NoLongerAsks int `json:"superseded_unknown_left_out,omitempty"`
 }
 
-// Updates iterates over the documents of a catalog's updates: id and body.
-type Updates = iter.Seq2[string, *catalog.Update]
-
-// State is the verdict on one update.
-type State int
-
-// The states of an update on a computer.
-const (
-	NotApplicable State = iota
-	Installed
-	Needed
-	CannotTell
-)
-
-// Verdict is the state of one update and why it is so.
-type Verdict struct {
-	ID     string
-	Update *catalog.Update
-	State  State
-	By     string // Installed: the KB that has it, where it is another
-	Reason string // CannotTell
-}
-
-// Scan judges every update of a catalog by the facts of one computer. Updates that do not apply are left out; so are
-// withdrawn ones and mere detectors, and what is not published as of the view's day.
-//
-// Where rules say that an update is not installed, those that the revision of Windows shows have the last word: one of
-// them may hold it (see supersedence.View.Holds), as a hotpatch does, whose revision is lower than that of the
-// cumulative update for which it stands.
-func Scan(facts *rule.Facts, updates Updates, view *supersedence.View) []Verdict {
-	c := &scan{evaluator: rule.NewEvaluator(facts, view), others: make(map[string]*catalog.Update), answers: make(map[string]rule.Verdict)}
-	var verdicts []Verdict
-	for id, u := range updates {
-		if u.KB == "" { // a KB article is nobody's prerequisite
-			c.others[id] = u
-		}
-		if u.Withdrawn || u.Detector || !view.Published(id) {
-			continue
-		}
-		if v := judge(c.evaluator, id, u); v.State != NotApplicable {
-			verdicts = append(verdicts, v)
-		}
-	}
-	for i := range verdicts {
-		c.prerequisites(&verdicts[i])
-	}
-	c.reconsider(verdicts, view)
-	return slices.DeleteFunc(verdicts, func(v Verdict) bool { return v.State == NotApplicable })
-}
-
-// scan is one look at a computer.
-type scan struct {
-	evaluator *rule.Evaluator
-	others    map[string]*catalog.Update // that may be prerequisites
-	answers   map[string]rule.Verdict    // whether they are installed
-}
-
-// prerequisites lowers the verdict on an update that is needed: of every group one must be installed, or be one that
-// applies and can be installed first.
-func (c *scan) prerequisites(v *Verdict) {
-	if v.State != Needed {
-		return
-	}
-	for _, group := range v.Update.Prerequisites {
-		switch g := c.group(group); g.Answer {
-		case rule.False:
-			v.State, v.Reason = NotApplicable, ""
-			return
-		case rule.Unknown:
-			v.State, v.Reason = CannotTell, g.Because
-		}
-	}
-}
-
-// group says whether one of a group is installed, or can be.
-func (c *scan) group(ids []string) rule.Verdict {
-	result := rule.Verdict{Answer: rule.False}
-	if len(ids) == 0 {
-		result.Answer = rule.True
-	}
-	for _, id := range ids {
-		switch v := c.has(id); {
-		case v.Answer == rule.True:
-			return v
-		case v.Answer == rule.Unknown && result.Answer == rule.False:
-			result = v
-		}
-	}
-	return result
-}
-
-func (c *scan) has(id string) rule.Verdict {
-	v, ok := c.answers[id]
-	if !ok {
-		v = c.answer(id)
-		c.answers[id] = v
-	}
-	return v
-}
-
-func (c *scan) answer(id string) rule.Verdict {
-	u := c.others[id]
-	if u == nil || u.Installed == nil {
-		return rule.Verdict{Because: "its prerequisite " + id + " is not known here"}
-	}
-	v := c.evaluator.Evaluate(u.Installed)
-	if v.Answer == rule.False && !u.Detector && u.Applicable != nil {
-		v = c.evaluator.Evaluate(u.Applicable) // it can be installed first
-	}
-	if v.Answer == rule.Unknown {
-		v.Because = "its prerequisite " + cmp.Or(u.Name, id) + ": " + v.Because
-	}
-	return v
-}
-
-// judge evaluates the rules of one update.
-func judge(e *rule.Evaluator, id string, u *catalog.Update) Verdict {
-	v := Verdict{ID: id, Update: u}
-	if u.Applicable == nil {
-		v.State, v.Reason = CannotTell, cmp.Or(u.NoRule, "the update has no rule")
-		return v
-	}
-	applicable := e.Evaluate(u.Applicable)
-	if applicable.Answer == rule.False {
-		return v
-	}
-	installed := rule.Verdict{Answer: rule.Unknown, Because: "the update has no rule for being installed"}
-	if u.Installed != nil {
-		installed = e.Evaluate(u.Installed)
-	}
-	superseded := rule.Verdict{Answer: rule.False}
-	if u.Superseded != nil && installed.Answer != rule.True {
-		superseded = e.Evaluate(u.Superseded)
-	}
-	switch {
-	case installed.Answer == rule.True:
-		v.State = Installed
-	case superseded.Answer == rule.True:
-		// Something newer than this update is there: it is not wanted any more.
-	case superseded.Answer == rule.Unknown:
-		v.State, v.Reason = CannotTell, superseded.Because
-	case applicable.Answer == rule.Unknown:
-		v.State, v.Reason = CannotTell, applicable.Because
-	case installed.Answer == rule.Unknown:
-		v.State, v.Reason = CannotTell, installed.Because
-	default:
-		v.State = Needed
-	}
-	return v
-}
-
-// reconsider asks of every update that is needed, or cannot be told, whether one that the revision of Windows shows to
-// be installed holds it. (Of hotfixes the rules themselves have asked that. What they found satisfied otherwise, such as
-// a rollup by the other path, does not count here: it is not itself installed.)
-func (c *scan) reconsider(verdicts []Verdict, view *supersedence.View) {
-	var installed []string
-	for i := range verdicts {
-		if u := verdicts[i].Update; verdicts[i].State == Installed && u.KB != "" && c.byRevision(u.Installed) {
-			installed = append(installed, u.KB)
-		}
-	}
-	if len(installed) == 0 {
-		return
-	}
-	slices.Sort(installed)
-	installed = slices.Compact(installed)
-	for i := range verdicts {
-		v := &verdicts[i]
-		if v.State != Needed && v.State != CannotTell || v.Update.KB == "" || v.Update.Applicable == nil {
-			continue
-		}
-		if by, ok := view.Holds(v.Update.KB, v.Update.Product.ID, without(installed, v)); ok {
-			v.State, v.By, v.Reason = Installed, by, ""
-		}
-	}
-}
-
-// byRevision says whether a rule asks for a revision of Windows, and the computer has it.
-func (c *scan) byRevision(r *rule.Rule) bool {
-	if r == nil {
-		return false
-	}
-	if r.Op == rule.WindowsBuild && r.With["Revision"] != "" {
-		return c.evaluator.Evaluate(r).Answer == rule.True
-	}
-	return slices.ContainsFunc(r.Rules, c.byRevision)
-}
-
-// without leaves the KB itself out: another product of it may be installed where this one is not.
-func without(installed []string, v *Verdict) []string {
-	i, found := slices.BinarySearch(installed, v.Update.KB)
-	if !found {
-		return installed
-	}
-	return slices.Delete(slices.Clone(installed), i, i+1)
-}
-
 // Evaluate scans and arranges what was found for people: what is missing, the worst first, and what cannot be told,
 // gathered by product and reason. Superseded updates are left out unless all are wanted: those for which another one
 // that is missing or installed makes them needless; and of those that cannot be told, the ones before another such.
 func Evaluate(facts *rule.Facts, updates Updates, graph *supersedence.Graph, view *supersedence.View, all bool) Result {
 	result := Result{Host: hostOf(facts), Missing: []Missing{}, Unknown: []Unknown{}}
-	verdicts := Scan(facts, updates, view)
-	a := arrangement{view: view, present: make(map[string]bool), presentIDs: make(map[string]bool), untold: make(map[string]bool)}
-	a.note(facts, verdicts)
+	verdicts, _ := NewCatalog(updates, view).Scan(facts).Verdicts(context.Background()) // which does not end
+	a := arrange(facts, verdicts, view)
 	var unknown []Verdict
 	for i := range verdicts {
 		switch v := &verdicts[i]; v.State {
@@ -300,7 +102,24 @@ type arrangement struct {
 	installed  []string        // KBs
 }
 
-func (a *arrangement) note(facts *rule.Facts, verdicts []Verdict) {
+// Count says how many updates are missing, and how many beside them are needless once others are installed, which are
+// missing or installed themselves.
+func Count(facts *rule.Facts, verdicts []Verdict, view *supersedence.View) (missing, superseded int) {
+	a := arrange(facts, verdicts, view)
+	for i := range verdicts {
+		switch v := &verdicts[i]; {
+		case v.State != Needed:
+		case a.supersededBy(v) != "":
+			superseded++
+		default:
+			missing++
+		}
+	}
+	return missing, superseded
+}
+
+func arrange(facts *rule.Facts, verdicts []Verdict, view *supersedence.View) *arrangement {
+	a := &arrangement{view: view, present: make(map[string]bool), presentIDs: make(map[string]bool), untold: make(map[string]bool)}
 	if facts.Hotfixes != nil {
 		a.installed = facts.Hotfixes.KBs
 	}
@@ -315,6 +134,7 @@ func (a *arrangement) note(facts *rule.Facts, verdicts []Verdict) {
 		}
 	}
 	delete(a.present, "")
+	return a
 }
 
 // untoldAfter says whether a later update of the same product cannot be told either: that one says it all.

@@ -1,6 +1,7 @@
 package evaluate_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"testing"
@@ -46,7 +47,8 @@ func (s *shelf) updates(yield func(string, *catalog.Update) bool) {
 
 func (s *shelf) scan(facts *rule.Facts) map[string]evaluate.Verdict {
 	found := make(map[string]evaluate.Verdict)
-	for _, v := range evaluate.Scan(facts, s.updates, s.graph.View(time.Time{})) {
+	verdicts, _ := evaluate.NewCatalog(s.updates, s.graph.View(time.Time{})).Scan(facts).Verdicts(context.Background())
+	for _, v := range verdicts {
 		found[v.ID] = v
 	}
 	return found
@@ -64,12 +66,12 @@ func TestStates(t *testing.T) {
 		{"applies, installed cannot be told", yes, unknown, nil, evaluate.CannotTell},
 		{"applies, no rule for installed", yes, nil, nil, evaluate.CannotTell},
 		{"does not apply", no, no, nil, evaluate.NotApplicable},
-		{"does not apply, and is installed", no, yes, nil, evaluate.NotApplicable},
+		{"does not apply any more, and is installed", no, yes, nil, evaluate.Installed},
 		{"does not apply, installed cannot be told", no, unknown, nil, evaluate.NotApplicable},
 		{"whether it applies cannot be told", unknown, no, nil, evaluate.CannotTell},
 		{"whether it applies cannot be told, but it is installed", unknown, yes, nil, evaluate.Installed},
 		{"neither can be told", unknown, unknown, nil, evaluate.CannotTell},
-		{"something newer is there", yes, no, yes, evaluate.NotApplicable},
+		{"something newer is there", yes, no, yes, evaluate.Replaced},
 		{"nothing newer is there", yes, no, no, evaluate.Needed},
 		{"whether something newer is there cannot be told", yes, no, unknown, evaluate.CannotTell},
 		{"installed, and something newer too", yes, yes, yes, evaluate.Installed},

@@ -58,14 +58,23 @@ type question struct {
 
 func (v *View) question(kb, product string, installed *rule.Hotfixes) *question {
 	base := platformOf(product)
-	q := &question{view: v, platform: v.at(base), base: base, product: product, kb: kb, has: make(map[string]bool)}
+	q := &question{view: v, platform: v.at(base), base: base, product: product, kb: kb}
 	if installed != nil {
 		q.installed = installed.KBs
-		for _, i := range installed.KBs {
-			q.has[i] = true
+	}
+	q.has = v.setOf(q.installed)
+	return q
+}
+
+// setOf is a list as a set. One computer is asked about many KBs, so the last one is kept.
+func (v *View) setOf(installed []string) map[string]bool {
+	if v.has == nil || !slices.Equal(v.installed, installed) {
+		v.installed, v.has = slices.Clone(installed), make(map[string]bool, len(installed))
+		for _, kb := range installed {
+			v.has[kb] = true
 		}
 	}
-	return q
+	return v.has
 }
 
 // products are those on which series of the asked product are looked for: itself, and Windows.

@@ -17,6 +17,8 @@ type View struct {
 	eras      eras
 	platforms map[string]*platform
 	months    map[string]Month
+	installed []string        // that were asked with last
+	has       map[string]bool // the same
 }
 
 // View takes a view as of a day; the zero time knows everything.

@@ -1,11 +1,10 @@
-package agent
+package rulebook
 
 import (
 	"fmt"
 	"testing"
 
 	"thatch/agent/folder"
-	"thatch/agent/rulebook"
 	"thatch/agentapi"
 	"thatch/catalog"
 	"thatch/catalog/document"
@@ -13,7 +12,7 @@ import (
 
 // What was decoded is what the book holds, whatever changed since: new, revised, removed, damaged, begun anew.
 func TestDecodedFollowsTheBook(t *testing.T) {
-	book, err := rulebook.Open(folder.Folder{Dir: t.TempDir(), Step: func(string) {}})
+	book, err := Open(folder.Folder{Dir: t.TempDir(), Step: func(string) {}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,30 +24,28 @@ func TestDecodedFollowsTheBook(t *testing.T) {
 		}
 		return agentapi.NumberedUpdate{Number: number, Month: "2019-02", Document: d}
 	}
-	var d decoded
 	for i, step := range []struct {
-		page rulebook.Page
+		page Page
 		want string
 	}{
-		{rulebook.Page{Updates: []agentapi.NumberedUpdate{doc(1, `{"name":"a"}`), doc(2, `{"name":"b"}`)}}, "1=a 2=b "},
-		{rulebook.Page{Updates: []agentapi.NumberedUpdate{doc(1, `{"name":"c"}`)}}, "2=b 1=c "},
-		{rulebook.Page{Updates: []agentapi.NumberedUpdate{doc(3, `{"name":7}`)}}, "2=b 1=c 3=! "},
-		{rulebook.Page{Removed: []uint32{2}}, "1=c 3=! "},
-		{rulebook.Page{Refused: map[uint32]string{1: "unsigned"}}, "3=! "},
-		{rulebook.Page{Reset: true, Updates: []agentapi.NumberedUpdate{doc(5, `{"name":"a"}`)}}, "5=a "},
-		{rulebook.Page{Reset: true}, ""},
+		{Page{Updates: []agentapi.NumberedUpdate{doc(1, `{"name":"a"}`), doc(2, `{"name":"b"}`)}}, "1=a 2=b "},
+		{Page{Updates: []agentapi.NumberedUpdate{doc(1, `{"name":"c"}`)}}, "2=b 1=c "},
+		{Page{Updates: []agentapi.NumberedUpdate{doc(3, `{"name":7}`)}}, "2=b 1=c 3=! "},
+		{Page{Removed: []uint32{2}}, "1=c 3=! "},
+		{Page{Refused: map[uint32]string{1: "unsigned"}}, "3=! "},
+		{Page{Reset: true, Updates: []agentapi.NumberedUpdate{doc(5, `{"name":"a"}`)}}, "5=a "},
+		{Page{Reset: true}, ""},
 	} {
 		step.page.Epoch, step.page.Cursor = "e", fmt.Sprint(i)
 		if err := book.Apply(&step.page); err != nil {
 			t.Fatal(err)
 		}
 		for range 2 {
-			all, err := d.read(book)
-			if err != nil {
+			if _, err := book.Catalog(); err != nil {
 				t.Fatal(err)
 			}
 			got := ""
-			for _, u := range all {
+			for _, u := range book.decoded.all {
 				name := u.Body.Name
 				if u.Body.NoRule != "" {
 					name = "!"
@@ -64,7 +61,7 @@ func TestDecodedFollowsTheBook(t *testing.T) {
 
 // Nothing is read or decoded again while the book stays as it is.
 func TestDecodedOnce(t *testing.T) {
-	book, err := rulebook.Open(folder.Folder{Dir: t.TempDir(), Step: func(string) {}})
+	book, err := Open(folder.Folder{Dir: t.TempDir(), Step: func(string) {}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,17 +73,17 @@ func TestDecodedOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := book.Apply(&rulebook.Page{Epoch: "e", Cursor: "1", Updates: []agentapi.NumberedUpdate{{Number: 1, Document: doc}}}); err != nil {
+	if err := book.Apply(&Page{Epoch: "e", Cursor: "1", Updates: []agentapi.NumberedUpdate{{Number: 1, Document: doc}}}); err != nil {
 		t.Fatal(err)
 	}
-	var d decoded
-	if _, err := d.read(book); err != nil {
+	before, err := book.Catalog()
+	if err != nil {
 		t.Fatal(err)
 	}
 	if err := book.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if all, err := d.read(book); err != nil || len(all) != 1 {
-		t.Errorf("the book was read again: %d updates, %v", len(all), err)
+	if after, err := book.Catalog(); err != nil || after != before {
+		t.Errorf("the book was read again: %v", err)
 	}
 }
