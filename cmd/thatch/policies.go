@@ -168,9 +168,17 @@ func policiesCreate(a *cli.App) *cobra.Command {
 
 func printCreated(w io.Writer, word string, made policies.Created) error {
 	fmt.Fprintf(w, "%s: %s with %d updates (%s)\n", word, made.Name, made.Updates, made.ID)
-	for _, left := range made.LeftOut {
-		fmt.Fprintf(w, "left out: %s of %s, %s: %s\n", left.Update, left.Bulletin, left.Status, left.Text)
+	if len(made.LeftOut) == 0 {
+		return nil
 	}
+	standings := make([]cli.Standing, len(made.LeftOut))
+	for i, left := range made.LeftOut {
+		standings[i] = cli.Standing{
+			Bulletin: left.Bulletin, Update: left.Update, Product: left.Product, Status: string(left.Status), Text: left.Text,
+		}
+	}
+	fmt.Fprintln(w, "left out:")
+	cli.Reasons(w, standings)
 	return nil
 }
 
@@ -215,11 +223,11 @@ func printPolicy(w io.Writer, raw json.RawMessage) error {
 			languages = "neutral"
 		}
 		rows = append(rows, []string{
-			u.Name, u.Product, yesNo(u.Enabled), languages, yesNo(u.Held), yesNo(u.Outdated), fmt.Sprint(u.Missing), fmt.Sprint(u.Failed), u.CommandLine,
+			u.Name, u.Product, yesNo(u.Enabled), languages, yesNo(u.Held), fmt.Sprint(u.Missing), fmt.Sprint(u.Failed), u.CommandLine, u.Note,
 		})
 	}
 	fmt.Fprintln(w)
-	return cli.Table(w, []string{"UPDATE", "PRODUCT", "ENABLED", "LANGUAGES", "HELD", "OUTDATED", "MISSING", "FAILED", "COMMAND LINE"}, rows)
+	return cli.Table(w, []string{"UPDATE", "PRODUCT", "ENABLED", "LANGUAGES", "HELD", "MISSING", "FAILED", "COMMAND LINE", "NOTE"}, rows)
 }
 
 func policiesChange(a *cli.App) *cobra.Command {

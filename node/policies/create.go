@@ -114,12 +114,28 @@ func first(list []string, most int) string {
 	return strings.Join(list, "; ")
 }
 
+// whyEmpty names each reason once, with how many updates it concerns and the first of them.
 func (c *contents) whyEmpty() string {
 	var why []string
+	named := map[string][]string{}
 	for _, l := range c.left {
-		why = append(why, l.Update+": "+l.Text)
+		if named[l.Text] == nil {
+			why = append(why, l.Text)
+		}
+		named[l.Text] = append(named[l.Text], called(l.Update, l.Product))
+	}
+	for i, text := range why {
+		why[i] = fmt.Sprintf("%s (%d updates: %s)", text, len(named[text]), first(named[text], 3))
 	}
 	return first(why, 3)
+}
+
+// called is how people tell an update from the others of its bulletin, which may all bear one name.
+func called(name, product string) string {
+	if strings.Contains(name, product) {
+		return name
+	}
+	return name + " for " + product
 }
 
 // pin adds an update with its packages.
@@ -143,7 +159,7 @@ func (c *contents) leave(bulletin string, not []bulletins.NotReady) (missing []s
 			})
 			continue
 		}
-		why := fmt.Sprintf("%s is %s", one.Name, one.Status)
+		why := fmt.Sprintf("%s is %s", called(one.Name, one.Update.Product.Name), one.Status)
 		if one.Text != "" {
 			why += " (" + one.Text + ")"
 		}

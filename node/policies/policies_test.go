@@ -53,7 +53,7 @@ func TestCreateWaitsForEverything(t *testing.T) {
 	s := newSite(t)
 	s.sql(t, `DELETE FROM holding`)
 	_, err := s.Create(t.Context(), policies.Draft{Name: "p", Bulletins: []string{"KB1"}})
-	if err == nil || !strings.Contains(err.Error(), "Update u1 is downloading") || !strings.Contains(err.Error(), "2 of the updates") {
+	if err == nil || !strings.Contains(err.Error(), "Update u1 for Windows is downloading") || !strings.Contains(err.Error(), "2 of the updates") {
 		t.Errorf("policy of what is not there: %v", err)
 	}
 }

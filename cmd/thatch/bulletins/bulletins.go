@@ -159,9 +159,13 @@ func printStaged(w io.Writer, answer api.StageAnswer) error {
 	if err := cli.Table(w, []string{"BULLETIN", "STAGED", "UPDATES", "DOWNLOADED", "CUSTOM SEVERITY"}, rows); err != nil {
 		return err
 	}
-	for _, alarm := range answer.Alarms {
-		fmt.Fprintf(w, "%s, %s: %s: %s\n", alarm.Bulletin, alarm.Update, alarm.Status, alarm.Text)
+	standings := make([]cli.Standing, len(answer.Alarms))
+	for i, alarm := range answer.Alarms {
+		standings[i] = cli.Standing{
+			Bulletin: alarm.Bulletin, Update: alarm.Update, Product: alarm.Product, Status: string(alarm.Status), Text: alarm.Text,
+		}
 	}
+	cli.Reasons(w, standings)
 	return nil
 }
 
@@ -218,8 +222,8 @@ func bulletinsAlarms(a *cli.App) *cobra.Command {
 		Example: "  thatch bulletins alarms",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.Items(cmd.Context(), cli.Listing{
-				Path: "/staging/alarms", Heads: []string{"BULLETIN", "UPDATE", "STATUS", "WHY"},
-				Keys: []string{"bulletin", "update", "status", "text"},
+				Path: "/staging/alarms", Heads: []string{"BULLETIN", "UPDATE", "PRODUCT", "STATUS", "WHY"},
+				Keys: []string{"bulletin", "update", "product", "status", "text"},
 			})
 		},
 	}

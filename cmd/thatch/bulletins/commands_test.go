@@ -228,3 +228,26 @@ func TestEvaluateRealHosts(t *testing.T) {
 		}
 	}
 }
+
+// What real vendor files say: every update of two KB articles is told of by its product, once, under one number.
+func TestStageRealCounts(t *testing.T) {
+	n, _ := apitest.Start(t)
+	must(t, n, "", "catalog", "import", "--source", "msrc", "--from", filepath.Join(ringtest.Data(t, "msrc"), "cvrf-2019-Feb.xml.gz"))
+	out := must(t, n, "31 updates have no package yet: ", "bulletins", "stage", "KB4487017", "KB4487044")
+	if lines := strings.Count(out, "MSRC files name no payloads"); lines != 1 {
+		t.Errorf("one reason is given %d times:\n%s", lines, out)
+	}
+	var answer struct {
+		Alarms []struct{ Bulletin, Product, ID string }
+	}
+	whole := must(t, n, "", "bulletins", "stage", "KB4487017", "KB4487044", "--json")
+	if err := json.Unmarshal([]byte(whole), &answer); err != nil || len(answer.Alarms) != 31 {
+		t.Fatalf("%d alarms, %v", len(answer.Alarms), err)
+	}
+	printed := strings.Join(strings.Fields(out), " ")
+	for _, alarm := range answer.Alarms {
+		if alarm.Product == "" || !strings.Contains(printed, alarm.Product) {
+			t.Errorf("%s %q is not named in\n%s", alarm.ID, alarm.Product, out)
+		}
+	}
+}

@@ -90,7 +90,8 @@ type Alarm struct {
 	Bulletin string `json:"bulletin"` // name
 	Update   string `json:"update"`   // name
 	ID       string `json:"id"`       // of the update
-	Status   Status `json:"status"`   // no package, failed or refused
+	Product  string `json:"product"`
+	Status   Status `json:"status"` // no package, failed or refused
 	Text     string `json:"text"`
 }
 
@@ -107,7 +108,7 @@ func (s *State) Alarms(v *live.View, bulletin string) []Alarm {
 			}
 			us := s.Update(v, u)
 			if us.Status == NoPackage || us.Status == Failed || us.Status == Refused {
-				alarms = append(alarms, Alarm{b.Name, u.Name, u.ID, us.Status, us.Text})
+				alarms = append(alarms, Alarm{b.Name, u.Name, u.ID, u.Product.Name, us.Status, us.Text})
 			}
 		}
 	}
