@@ -34,6 +34,7 @@ var arrows = map[string][]string{
 	"node/policies":        {"node/store/*", "node/bulletins/*", "node/computers/*", "catalog/*", "schedule"},
 	"node/tasks":           {"node/store/*", "catalog/*", "schedule"},
 	"node/sites":           {"node/store/*", "node/replicas/dataset", "catalog/*", "schedule"},
+	"node/check":           {"node/store/*", "catalog/*"},
 	"node/identity":        {"node/store/*", "catalog/*", "schedule"},
 	"node":                 {"node/*", "catalog/*", "schedule"},
 	"agentapi":             {"catalog/*", "schedule"},

@@ -3,9 +3,13 @@ package node
 import (
 	"context"
 	"sync"
+	"time"
 
 	"thatch/node/computers"
 )
+
+// firstCheck is how long after its start a node begins to read again what it holds: it has more to do at first.
+var firstCheck = 10 * time.Minute
 
 // background is what rooms do all the time while the node runs.
 type background struct {
@@ -22,6 +26,8 @@ func (n *Node) startRooms(ctx context.Context) {
 		return n.Computers.Run(ctx, watch.C)
 	})
 	n.always(ctx, "staging", n.followStaging)
+	n.always(ctx, "check of payloads", n.Check.Payloads)
+	n.always(ctx, "check of documents", n.Check.Documents)
 }
 
 func (n *Node) always(ctx context.Context, name string, work func(ctx context.Context) error) {

@@ -6,5 +6,12 @@ func (n *Node) OpenFileDoor(address string) (closeDoor func(), err error) {
 	return d.close, err
 }
 
+// FirstCheck has nodes begin to check what they hold as soon as they run, until it is called.
+func FirstCheck() (restore func()) {
+	former := firstCheck
+	firstCheck = 0
+	return func() { firstCheck = former }
+}
+
 // StopQuorum ends the node's quorum, as a full disk does.
 func (n *Node) StopQuorum() error { return n.quorum.Close() }

@@ -18,6 +18,7 @@ import (
 // Names in the data folder.
 const (
 	DatabaseFile   = "site.db"         // the site's truth
+	OwnFile        = "node.db"         // what is the node's own; lost, it is made anew
 	QuorumFolder   = "quorum"          // the log of batches, and snapshots
 	ContentDir     = "content"         // payloads by digest
 	ContentFolder  = "content"         // payloads

@@ -16,6 +16,7 @@ import (
 	"thatch/catalog/content"
 	"thatch/node/bulletins"
 	"thatch/node/bulletins/staging"
+	"thatch/node/check"
 	"thatch/node/computers"
 	"thatch/node/computers/compliance"
 	"thatch/node/identity"
@@ -23,6 +24,7 @@ import (
 	"thatch/node/quorum"
 	"thatch/node/settings"
 	"thatch/node/store"
+	"thatch/node/store/local"
 	"thatch/node/tasks"
 )
 
@@ -37,23 +39,26 @@ type Rooms struct {
 	Computers  *computers.Room
 	Compliance *compliance.Room
 	Policies   *policies.Room
+	Check      *check.Checker
 }
 
 // Node is a member of a site. Make one with New, mount doors, call Run, then Close.
 type Node struct {
 	Rooms
-	cfg        Config
-	folder     *folder
-	db         *store.DB
-	quorum     *quorum.Quorum
-	writer     store.Writer
-	site       Site
-	started    time.Time
-	address    atomic.Pointer[string]
-	doors      doors
-	background background
-	listens    chan struct{} // closed when the node listens
-	stop       chan struct{} // closed when Run begins to end
+	cfg          Config
+	folder       *folder
+	db           *store.DB
+	own          *local.Local
+	quorum       *quorum.Quorum
+	writer       store.Writer
+	site         Site
+	started      time.Time
+	address      atomic.Pointer[string]
+	doors        doors
+	lostPayloads atomic.Int64 // found altered since the start
+	background   background
+	listens      chan struct{} // closed when the node listens
+	stop         chan struct{} // closed when Run begins to end
 }
 
 // New opens the data folder of a node, which nobody else may have open, and every room. The first start makes the
@@ -83,6 +88,9 @@ func (n *Node) open(ctx context.Context) error {
 	if n.db, err = store.Open(ctx, store.Config{Path: n.folder.path(DatabaseFile), Log: n.cfg.Log}); err != nil {
 		return fmt.Errorf("open the site's database: %w", err)
 	}
+	if err := n.openOwn(); err != nil {
+		return err
+	}
 	n.quorum, err = quorum.Open(ctx, quorum.Config{ID: n.folder.id, Dir: n.folder.path(QuorumFolder), DB: n.db, Log: n.cfg.Log})
 	if err != nil {
 		return err
@@ -98,6 +106,22 @@ func (n *Node) open(ctx context.Context) error {
 		return err
 	}
 	return n.openRooms(ctx)
+}
+
+// openOwn opens the node's own file, of which nothing is missed that was lost.
+func (n *Node) openOwn() error {
+	if err := n.folder.private(OwnFile); err != nil {
+		return err
+	}
+	own, lost, err := local.OpenOrRenew(n.folder.path(OwnFile))
+	if err != nil {
+		return fmt.Errorf("open the node's own file: %w", err)
+	}
+	if lost != nil {
+		n.cfg.Log.Warn("the node's own file could not be used and was made anew: payloads and documents are checked again", "error", lost)
+	}
+	n.own = own
+	return nil
 }
 
 // openRooms opens the rooms in the order in which they need each other.
@@ -119,6 +143,9 @@ func (n *Node) openRooms(ctx context.Context) error {
 	if err := n.openContent(ctx); err != nil {
 		return err
 	}
+	n.Check = check.New(check.Config{
+		Own: n.own, Reader: n.db, Content: n.Content, First: firstCheck, Now: n.cfg.Now, Log: n.cfg.Log,
+	})
 	n.Tasks.Register(n.stagingKind())
 	n.Tasks.Register(n.importKind())
 	if n.Computers, err = computers.New(ctx, n.db, n.writer, n.cfg.Now); err != nil {
@@ -141,6 +168,9 @@ func (n *Node) Close() error {
 	}
 	if n.quorum != nil {
 		errs = append(errs, n.quorum.Close())
+	}
+	if n.own != nil {
+		errs = append(errs, n.own.Close())
 	}
 	if n.db != nil {
 		errs = append(errs, n.db.Close())
@@ -181,6 +211,12 @@ func (n *Node) Collect(into prometheus.Registerer) {
 	gauge("applied_index", "Index of the last batch in the database.", func() float64 { return float64(n.Index()) })
 	gauge("database_bytes", "Size of the database on disk.", func() float64 { return float64(n.db.Size()) })
 	gauge("runs_live", "Runs of tasks going on at this node.", func() float64 { return float64(n.Tasks.Live()) })
+	gauge("documents_damaged", "Documents whose body in this node's database is not what it was.", func() float64 {
+		return float64(n.Check.Damaged())
+	})
+	into.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "thatch_payloads_altered_total", Help: "Payloads found altered on this node's disk since its start.",
+	}, func() float64 { return float64(n.lostPayloads.Load()) }))
 	gauge("computers", "Computers of the site.", func() float64 { return float64(len(n.Computers.Computers())) })
 	gauge("certificate_seconds", "Until the node's certificate ends.", func() float64 {
 		return n.Identity.NodeCertificate().NotAfter.Sub(n.cfg.Now()).Seconds()

@@ -9,6 +9,7 @@ import (
 	"thatch/catalog/content"
 	"thatch/catalog/content/authenticode"
 	"thatch/node/bulletins/staging"
+	"thatch/node/check"
 	"thatch/node/settings"
 	"thatch/node/store"
 	"thatch/node/tasks"
@@ -25,7 +26,7 @@ func (n *Node) openContent(ctx context.Context) error {
 	}
 	n.Content, err = content.Open(n.folder.path(ContentFolder), content.Options{
 		MaxSize: settings.PayloadSize.In(values), BytesPerSecond: settings.DownloadRate.In(values),
-		Altered: n.altered, Now: n.cfg.Now,
+		Altered: n.altered, Memory: check.Memory(n.own, n.cfg.Log), Now: n.cfg.Now,
 	})
 	if err != nil {
 		return fmt.Errorf("open the payloads: %w", err)
@@ -39,6 +40,7 @@ func (n *Node) openContent(ctx context.Context) error {
 
 // altered hears that a payload on disk is not what it was: the site must know that this node has it no longer.
 func (n *Node) altered(a content.Altered) {
+	n.lostPayloads.Add(1)
 	n.cfg.Log.Error("a payload was altered on disk; it was taken out and is fetched again", "sha256", a.SHA256,
 		"found", a.Found, "quarantine", a.Quarantine)
 	if err := n.Staging.Lost(context.Background(), a.SHA256); err != nil {

@@ -168,6 +168,7 @@ func (s *Store) touch(digest string) error {
 	if err := os.Chtimes(s.path(digest), now, now); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("payload %s: %w", digest, err)
 	}
+	s.touched(digest)
 	return nil
 }
 

@@ -84,7 +84,7 @@ func TestKilledAtEveryStep(t *testing.T) {
 			if n := files(t, s, partialFolder) + files(t, s, draftFolder); n != 0 {
 				t.Errorf("%d files left over", n)
 			}
-			if altered, err := s.Scrub(context.Background(), nil); err != nil || len(altered) != 0 {
+			if altered, err := scrub(s); err != nil || len(altered) != 0 {
 				t.Errorf("altered %v, %v", altered, err)
 			}
 			if step == "received 2" && !strings.HasPrefix(v.ranges[1], "bytes=") {

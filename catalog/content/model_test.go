@@ -26,6 +26,7 @@ type model struct {
 	told   map[string]int  // reports of altered files
 	found  map[string]int  // how many there should be
 	bodies map[string][]byte
+	memory memory
 }
 
 // TestModel does anything in any order, and holds what the store says against the model.
@@ -37,7 +38,7 @@ func TestModel(t *testing.T) {
 		n++
 		m := &model{
 			t: rt, vendor: v, clock: time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC), held: map[string]bool{}, ages: map[string]time.Time{},
-			rotten: map[string]bool{}, told: map[string]int{}, found: map[string]int{}, bodies: map[string][]byte{},
+			rotten: map[string]bool{}, told: map[string]int{}, found: map[string]int{}, bodies: map[string][]byte{}, memory: memory{},
 		}
 		for i, size := range []int{0, 1, 1000, blockSize, 2*blockSize + 50} {
 			p := payload(i+50, size)
@@ -48,7 +49,7 @@ func TestModel(t *testing.T) {
 			"put": func(*rapid.T) { m.put() }, "put wrong": func(*rapid.T) { m.putWrong() }, "download": func(*rapid.T) { m.download() },
 			"cut download": func(*rapid.T) { m.cutDownload() }, "read": func(*rapid.T) { m.read() }, "remove": func(*rapid.T) { m.remove() },
 			"rot": func(*rapid.T) { m.rot() }, "scrub": func(*rapid.T) { m.scrub() }, "prune": func(*rapid.T) { m.prune() },
-			"restart": func(*rapid.T) { m.open(m.store.dir) }, "": func(*rapid.T) { m.check() },
+			"restart": func(*rapid.T) { m.open(m.store.dir) }, "lose": func(*rapid.T) { clear(m.memory) }, "": func(*rapid.T) { m.check() },
 		})
 		removeAll(m.store.dir)
 	})
@@ -57,6 +58,7 @@ func TestModel(t *testing.T) {
 func (m *model) open(dir string) {
 	s, err := Open(dir, Options{
 		Backoff: time.Microsecond, Attempts: 1, Now: func() time.Time { return m.clock },
+		Memory:  m.memory,
 		Altered: func(a Altered) { m.told[a.SHA256]++ },
 	})
 	if err != nil {
@@ -87,8 +89,8 @@ func (m *model) hold(digest string) {
 
 func (m *model) put() {
 	digest := m.pick()
-	// What was read since the start counts as held until it is read again, so a rotten file may stay.
-	stays := m.rotten[digest] && m.store.sums[digest] != nil
+	// What was read once counts as held until it is read again, so a rotten file may stay.
+	stays := m.rotten[digest] && m.seen(digest)
 	if !stays {
 		m.discovered(digest)
 	}
@@ -106,6 +108,12 @@ func (m *model) stamp(digest string) {
 	}
 }
 
+// seen says whether the store need not read a file whole before it counts as held.
+func (m *model) seen(digest string) bool {
+	info, err := m.store.Stat(digest)
+	return err == nil && m.store.known(info) != nil
+}
+
 func (m *model) putWrong() {
 	digest := m.pick()
 	m.discoverUnseen(digest)
@@ -119,7 +127,7 @@ func (m *model) putWrong() {
 
 // discoverUnseen marks a rotten file as found where the store verifies it, because it has not since its start.
 func (m *model) discoverUnseen(digest string) {
-	if m.store.sums[digest] == nil && m.held[digest] {
+	if !m.seen(digest) && m.held[digest] {
 		if _, err := m.store.verified(digest); err != nil {
 			if !m.discovered(digest) {
 				m.t.Fatal(err)
@@ -222,7 +230,7 @@ func (m *model) scrub() {
 	for _, digest := range want {
 		m.discovered(digest)
 	}
-	got, err := m.store.Scrub(context.Background(), nil)
+	got, err := scrub(m.store)
 	if err != nil || !slices.Equal(got, want) {
 		m.t.Fatalf("scrub found %v, %v; want %v", got, err, want)
 	}

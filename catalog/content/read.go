@@ -11,7 +11,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
 )
 
 const (
@@ -22,8 +26,10 @@ const (
 // sums are the checksums of the blocks of a file, taken while the whole file hashed to its digest. With them every
 // later read is checked, ranges included, at 128 bytes of memory for each megabyte of payload.
 type sums struct {
-	size   int64
-	blocks [][sumSize]byte
+	size    int64
+	changed time.Time // the file's own time
+	read    time.Time // when the whole was read
+	blocks  [][sumSize]byte
 }
 
 // Reader reads a payload and checks every byte it gives out. Its methods may be called at once, but Read and Seek
@@ -40,8 +46,8 @@ type Reader struct {
 	number int64  // -1: none
 }
 
-// Open opens a payload. The first time since the start the file is read whole and held against its digest; from then
-// on each block is checked as it is read. A file that was altered is quarantined, reported and ErrAltered; one that is
+// Open opens a payload. The first time the file is read whole and held against its digest; from then on, over restarts
+// where there is a Memory, each block is checked as it is read. A file that was altered is quarantined, reported and ErrAltered; one that is
 // not here is ErrNotHeld.
 func (s *Store) Open(digest string) (*Reader, error) {
 	digest, err := normal(digest, 64)
@@ -153,7 +159,7 @@ func (r *Reader) load(number int64) error {
 	return nil
 }
 
-// verified is Stat of a payload whose bytes were all held against the digest since the start.
+// verified is Stat of a payload whose bytes were held against the digest, since the start or (see Memory) before it.
 func (s *Store) verified(digest string) (Info, error) {
 	if _, err := s.knownSums(digest); err != nil {
 		return Info{}, err
@@ -162,35 +168,15 @@ func (s *Store) verified(digest string) (Info, error) {
 }
 
 func (s *Store) knownSums(digest string) (*sums, error) {
-	if _, err := s.Stat(digest); err != nil {
+	info, err := s.Stat(digest)
+	if err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	known := s.sums[digest]
-	s.mu.Unlock()
-	if known != nil {
+	if known := s.known(info); known != nil {
 		return known, nil
 	}
-	return s.takeSums(context.Background(), digest)
-}
-
-// takeSums reads the whole file, once for all who ask at the same time.
-func (s *Store) takeSums(ctx context.Context, digest string) (*sums, error) {
-	taken, err, _ := s.verify.Do(digest, func() (any, error) {
-		fresh, got, err := readSums(ctx, s.path(digest))
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("payload %s: %w", digest, ErrNotHeld)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("verify payload %s: %w", digest, err)
-		}
-		if got != digest {
-			return nil, s.quarantine(digest, fmt.Sprintf("its SHA-256 is %s, its size %d bytes", got, fresh.size))
-		}
-		s.mu.Lock()
-		s.sums[digest] = fresh
-		s.mu.Unlock()
-		return fresh, nil
+	taken, err, _ := s.verify.Do(digest, func() (any, error) { // once for all who ask at the same time
+		return s.takeSums(context.Background(), digest, nil)
 	})
 	if err != nil {
 		return nil, err
@@ -198,13 +184,34 @@ func (s *Store) takeSums(ctx context.Context, digest string) (*sums, error) {
 	return taken.(*sums), nil
 }
 
-func readSums(ctx context.Context, path string) (*sums, string, error) {
+// takeSums reads the whole file, as fast as pace lets it (nil: as fast as it can).
+func (s *Store) takeSums(ctx context.Context, digest string, pace *rate.Limiter) (*sums, error) {
+	fresh, got, err := readSums(ctx, s.path(digest), pace)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("payload %s: %w", digest, ErrNotHeld)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("verify payload %s: %w", digest, err)
+	}
+	if got != digest {
+		return nil, s.quarantine(digest, fmt.Sprintf("its SHA-256 is %s, its size %d bytes", got, fresh.size))
+	}
+	fresh.read = s.opts.Now()
+	s.remember(digest, fresh)
+	return fresh, nil
+}
+
+func readSums(ctx context.Context, path string, pace *rate.Limiter) (*sums, string, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, "", err
 	}
 	defer file.Close()
-	whole, fresh, block := sha256.New(), &sums{}, make([]byte, blockSize)
+	info, err := file.Stat()
+	if err != nil {
+		return nil, "", err
+	}
+	whole, fresh, block := sha256.New(), &sums{changed: info.ModTime()}, make([]byte, blockSize)
 	for {
 		if err := ctx.Err(); err != nil {
 			return nil, "", err
@@ -222,13 +229,18 @@ func readSums(ctx context.Context, path string) (*sums, string, error) {
 		if err != nil {
 			return nil, "", err
 		}
+		if pace != nil {
+			if err := pace.WaitN(ctx, n); err != nil {
+				return nil, "", err
+			}
+		}
 	}
 }
 
 // quarantine takes an altered file out of the store, reports it, and returns the error for whoever wanted it.
 func (s *Store) quarantine(digest, found string) error {
+	s.forget(digest)
 	s.mu.Lock()
-	delete(s.sums, digest)
 	away := filepath.Join(s.dir, quarantineFolder, fmt.Sprintf("%s-%d", digest, s.opts.Now().UnixNano()))
 	err := os.Rename(s.path(digest), away)
 	moved := err == nil
@@ -273,28 +285,38 @@ func (s *Store) CopyTo(ctx context.Context, digest, path string) error {
 	return nil
 }
 
-// Scrub reads every payload and holds it against its digest. It quarantines and returns those that were altered;
-// progress, which may be nil, hears of each payload done.
-func (s *Store) Scrub(ctx context.Context, progress func(done, total int)) (altered []string, err error) {
+// Due are the payloads that were not read whole since a time, those first that were not for the longest.
+func (s *Store) Due(since time.Time) ([]Info, error) {
 	held, err := s.List()
 	if err != nil {
 		return nil, err
 	}
-	var failed []error
-	for i, info := range held {
-		if err := ctx.Err(); err != nil {
-			return altered, errors.Join(append(failed, err)...)
+	read := make(map[string]time.Time, len(held))
+	held = slices.DeleteFunc(held, func(info Info) bool {
+		if known := s.known(info); known != nil {
+			read[info.SHA256] = known.read
 		}
-		_, err := s.takeSums(ctx, info.SHA256)
-		switch {
-		case errors.Is(err, ErrAltered):
-			altered = append(altered, info.SHA256)
-		case err != nil && !errors.Is(err, ErrNotHeld):
-			failed = append(failed, err)
-		}
-		if progress != nil {
-			progress(i+1, len(held))
-		}
+		return !read[info.SHA256].Before(since)
+	})
+	slices.SortStableFunc(held, func(a, b Info) int { return read[a.SHA256].Compare(read[b.SHA256]) })
+	return held, nil
+}
+
+// Pace makes what Check reads at most with, in bytes per second; 0: as fast as it can.
+func Pace(bytesPerSecond int64) *rate.Limiter {
+	if bytesPerSecond <= 0 {
+		return nil
 	}
-	return altered, errors.Join(failed...)
+	return rate.NewLimiter(rate.Limit(bytesPerSecond), blockSize)
+}
+
+// Check reads a payload whole and holds it against its digest. One that was altered is quarantined, reported and
+// ErrAltered; one that is gone is ErrNotHeld.
+func (s *Store) Check(ctx context.Context, digest string, pace *rate.Limiter) error {
+	digest, err := normal(digest, 64)
+	if err != nil {
+		return err
+	}
+	_, err = s.takeSums(ctx, digest, pace)
+	return err
 }

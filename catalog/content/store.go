@@ -41,6 +41,7 @@ type Options struct {
 	Backoff        time.Duration // wait before the first retry, doubled each time; 0: one second
 	Attempts       int           // tries in a row that bring no new byte; 0: four
 	Altered        func(Altered) // told of every file found altered, after it was quarantined; may be nil
+	Memory         Memory        // keeps what was verified over restarts; nil: each start reads every file anew
 	Now            func() time.Time
 }
 
@@ -67,7 +68,7 @@ type Store struct {
 	verify  singleflight.Group
 
 	mu      sync.Mutex
-	sums    map[string]*sums   // of files verified whole since the start
+	sums    map[string]*sums   // of files that were read whole
 	bad     map[string]bool    // altered files that could not be moved away
 	flights map[string]*flight // downloads under way, by each of their keys
 
@@ -137,6 +138,9 @@ func (o *Options) complete() error {
 	}
 	if o.Attempts <= 0 {
 		o.Attempts = 4
+	}
+	if o.Memory == nil {
+		o.Memory = forgetful{}
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -227,9 +231,9 @@ func (s *Store) Remove(digest string) error {
 	if err != nil {
 		return err
 	}
+	s.forget(digest)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.sums, digest)
 	if err := os.Remove(s.path(digest)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove payload %s: %w", digest, err)
 	}

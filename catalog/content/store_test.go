@@ -11,7 +11,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -231,32 +230,6 @@ func TestAlteredIsNeverServed(t *testing.T) {
 				}
 			})
 		}
-	}
-}
-
-func TestScrub(t *testing.T) {
-	s := open(t, Options{})
-	var digests []string
-	for i := range 5 {
-		digests = append(digests, put(t, s, payload(i, 1000+i)))
-	}
-	if altered, err := s.Scrub(context.Background(), nil); err != nil || len(altered) != 0 {
-		t.Fatalf("clean store: %v, %v", altered, err)
-	}
-	alter(t, s, digests[3], func(p []byte) []byte { p[0]++; return p })
-	calls := 0
-	altered, err := s.Scrub(context.Background(), func(done, total int) {
-		if calls++; done != calls || total != 5 {
-			t.Errorf("progress %d of %d at call %d", done, total, calls)
-		}
-	})
-	if err != nil || !slices.Equal(altered, digests[3:4]) || calls != 5 {
-		t.Errorf("altered %v, %v, %d calls", altered, err, calls)
-	}
-	cancelled, cancel := context.WithCancel(context.Background())
-	cancel()
-	if _, err := s.Scrub(cancelled, nil); !errors.Is(err, context.Canceled) {
-		t.Errorf("cancelled: %v", err)
 	}
 }
 

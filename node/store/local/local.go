@@ -1,15 +1,17 @@
-// Package local is a node's second file: what is its own and not the site's truth. Values by name, and the payloads
-// it is downloading. Every write is on disk when it returns.
+// Package local is a node's second file: what is its own and not the site's truth, as values by name. Every write is on
+// disk when it returns. Whatever uses it must do without: a file that is lost or damaged is made anew.
 package local
 
 import (
+	"bytes"
 	"database/sql/driver"
 	_ "embed"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"sync"
-	"time"
 
 	"thatch/node/store/sqlite"
 )
@@ -30,17 +32,26 @@ type Local struct {
 	conn *sqlite.Conn
 }
 
-// Download is a payload on its way to this node.
-type Download struct {
-	Digest  [32]byte // SHA-256 of the whole
-	Size    int64    // bytes, 0 where unknown
-	Have    int64    // bytes on disk
-	Source  string   // where they come from
-	Began   time.Time
-	Problem string // why it stands still, empty while it goes on
+// OpenOrRenew opens the file. One that cannot be used is put in place of by an empty one, and lost says why.
+func OpenOrRenew(path string) (l *Local, lost, err error) {
+	if l, err = Open(path); err == nil {
+		return l, nil, nil
+	}
+	lost = err
+	missing := func(err error) bool { return errors.Is(err, fs.ErrNotExist) }
+	if err := os.Truncate(path, 0); err != nil && !missing(err) { // it stays its owner's alone
+		return nil, lost, errors.Join(lost, err)
+	}
+	for _, name := range []string{path + "-wal", path + "-shm"} {
+		if err := os.Remove(name); err != nil && !missing(err) {
+			return nil, lost, errors.Join(lost, err)
+		}
+	}
+	l, err = Open(path)
+	return l, lost, err
 }
 
-// Open opens the file, or makes an empty one. A file of a newer version is refused.
+// Open opens the file, or makes an empty one. A file that is damaged, or of a newer version, is refused.
 func Open(path string) (*Local, error) {
 	conn, err := sqlite.Open(path, "journal_mode(WAL)", "synchronous(FULL)")
 	if err != nil {
@@ -62,13 +73,25 @@ func (l *Local) begin() error {
 		return fmt.Errorf("%s has version %d, this program knows %d: run the newer version of the program that wrote it",
 			l.path, found, version)
 	case found == version:
-		return nil
+		return l.sound()
 	}
 	if tables, err := l.conn.Number("SELECT count(*) FROM sqlite_schema"); err != nil || tables > 0 {
 		return errors.Join(fmt.Errorf("%s is no file of this program: move it away or name another", l.path), err)
 	}
 	if err := l.conn.Script(fmt.Sprintf("BEGIN;%s;PRAGMA user_version = %d;COMMIT", schema, version)); err != nil {
 		return sqlite.NewFatal(l.path, "making the tables", err)
+	}
+	return nil
+}
+
+// sound looks at every page. The file is small.
+func (l *Local) sound() error {
+	row, err := l.conn.Row("PRAGMA quick_check(1)")
+	if err != nil {
+		return sqlite.NewFatal(l.path, "checking", err)
+	}
+	if text, _ := row[0].(string); text != "ok" {
+		return fmt.Errorf("%s is damaged: %s", l.path, text)
 	}
 	return nil
 }
@@ -115,38 +138,19 @@ func (l *Local) Delete(name string) error {
 	return l.exec("deleting "+name, "DELETE FROM own WHERE name = ?", name)
 }
 
-// Note writes down how far a download is, or that it began.
-func (l *Local) Note(d Download) error {
-	return l.exec(fmt.Sprintf("noting download %x", d.Digest[:4]), `INSERT INTO download (digest, size, have, source, began, problem)
-VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (digest) DO UPDATE SET size = excluded.size, have = excluded.have,
-source = excluded.source, problem = excluded.problem`,
-		d.Digest[:], d.Size, d.Have, d.Source, d.Began.UTC().Format(time.RFC3339Nano), d.Problem)
-}
-
-// Forget takes a download away: it is complete, or nobody wants it any more.
-func (l *Local) Forget(digest [32]byte) error {
-	return l.exec(fmt.Sprintf("forgetting download %x", digest[:4]), "DELETE FROM download WHERE digest = ?", digest[:])
-}
-
-// Downloads returns the payloads on their way, the oldest first.
-func (l *Local) Downloads() (list []Download, err error) {
-	err = l.with("listing downloads", func(c *sqlite.Conn) error {
-		const query = "SELECT digest, size, have, source, began, problem FROM download ORDER BY began, digest"
-		return c.Rows(query, nil, func(row []driver.Value) error {
-			digest, _ := row[0].([]byte)
-			text := func(i int) string { s, _ := row[i].(string); return s }
-			number := func(i int) int64 { n, _ := row[i].(int64); return n }
-			began, err := time.Parse(time.RFC3339Nano, text(4))
-			if err != nil || len(digest) != 32 {
-				return fmt.Errorf("download %x: %w", digest, err)
-			}
-			list = append(list, Download{
-				Digest: [32]byte(digest), Size: number(1), Have: number(2), Source: text(3), Began: began, Problem: text(5),
-			})
+// List returns the values whose names begin with a prefix.
+func (l *Local) List(prefix string) (values map[string][]byte, err error) {
+	values = map[string][]byte{}
+	err = l.with("listing "+prefix, func(c *sqlite.Conn) error {
+		const query = "SELECT name, value FROM own WHERE substr(name, 1, length(?1)) = ?1 AND name >= ?1"
+		return c.Rows(query, []driver.Value{prefix}, func(row []driver.Value) error {
+			name, _ := row[0].(string)
+			value, _ := row[1].([]byte)
+			values[name] = bytes.Clone(value)
 			return nil
 		})
 	})
-	return list, err
+	return values, err
 }
 
 func (l *Local) exec(op, text string, args ...driver.Value) error {

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"thatch/node/store/local"
 	"thatch/node/store/sqlite"
@@ -54,25 +53,77 @@ func TestValuesStay(t *testing.T) {
 	}
 }
 
-func TestDownloadsAreKnownAfterARestart(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "local.db")
-	l := open(t, path)
-	at := time.Date(2024, 2, 3, 4, 5, 6, 7, time.FixedZone("east", 3600))
-	second := local.Download{Digest: [32]byte{2}, Size: 10, Source: "https://vendor/x.msi", Began: at.Add(time.Hour)}
-	first := local.Download{Digest: [32]byte{9}, Source: "sister n2", Began: at}
-	must(t, l.Note(second))
-	must(t, l.Note(first))
-	must(t, l.Note(local.Download{Digest: [32]byte{3}, Began: at}))
-	second.Have, second.Problem = 4, "the vendor answers 404"
-	must(t, l.Note(second))
-	must(t, l.Forget([32]byte{3}))
-	must(t, l.Close())
-	list, err := open(t, path).Downloads()
-	must(t, err)
-	if len(list) != 2 || list[0].Digest != first.Digest || !list[0].Began.Equal(at) || list[1].Have != 4 ||
-		list[1].Problem != second.Problem || list[1].Size != 10 || list[1].Source != second.Source {
-		t.Errorf("downloads %+v", list)
+func TestList(t *testing.T) {
+	l := open(t, filepath.Join(t.TempDir(), "local.db"))
+	for _, name := range []string{"a", "a/1", "a/2", "a/%", "a0", "b/1", "A/1", ""} {
+		must(t, l.Put(name, []byte(name)))
 	}
+	for prefix, want := range map[string]int{"a/": 3, "a": 5, "": 8, "a/%": 1, "c": 0} {
+		got, err := l.List(prefix)
+		if err != nil || len(got) != want {
+			t.Errorf("%q: %d values, want %d; %v", prefix, len(got), want, err)
+		}
+		for name, value := range got {
+			if string(value) != name || !strings.HasPrefix(name, prefix) {
+				t.Errorf("%q: %q is %q", prefix, name, value)
+			}
+		}
+	}
+}
+
+// A file that cannot be used is made anew, whatever is wrong with it; one that can be used stays.
+func TestOpenOrRenew(t *testing.T) {
+	for name, spoil := range map[string]func(t *testing.T, path string){
+		"newer": func(t *testing.T, path string) { script(t, path, "PRAGMA user_version = 2") },
+		"text": func(t *testing.T, path string) {
+			must(t, os.WriteFile(path, []byte(strings.Repeat("no database ", 2000)), 0o600))
+		},
+		"cut": func(t *testing.T, path string) { must(t, os.Truncate(path, 5000)) },
+		"a page of nothing": func(t *testing.T, path string) {
+			text, err := os.ReadFile(path)
+			must(t, err)
+			clear(text[4096:8192])
+			must(t, os.WriteFile(path, text, 0o600))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "local.db")
+			l := open(t, path)
+			for i := range 100 {
+				must(t, l.Put(strings.Repeat("x", i), make([]byte, 1000)))
+			}
+			must(t, l.Close())
+			l, lost, err := local.OpenOrRenew(path)
+			if err != nil || lost != nil {
+				t.Fatalf("a good file: %v, %v", lost, err)
+			}
+			if got, err := l.List(""); err != nil || len(got) != 100 {
+				t.Fatalf("%d values, %v", len(got), err)
+			}
+			must(t, l.Close())
+			spoil(t, path)
+			l, lost, err = local.OpenOrRenew(path)
+			if err != nil || lost == nil || !strings.Contains(lost.Error(), path) {
+				t.Fatalf("lost: %v, %v", lost, err)
+			}
+			defer l.Close()
+			must(t, l.Put("a", []byte("b")))
+			if got, err := l.List(""); err != nil || len(got) != 1 {
+				t.Errorf("%d values, %v", len(got), err)
+			}
+		})
+	}
+	if _, lost, err := local.OpenOrRenew(filepath.Join(t.TempDir(), "no", "folder")); lost == nil || err == nil {
+		t.Errorf("where there is no folder: %v, %v", lost, err)
+	}
+}
+
+func script(t *testing.T, path, text string) {
+	t.Helper()
+	c, err := sqlite.Open(path)
+	must(t, err)
+	must(t, c.Script(text))
+	must(t, c.Close())
 }
 
 func TestManyUseItAtOnce(t *testing.T) {
@@ -98,12 +149,9 @@ func TestOtherFilesAreRefused(t *testing.T) {
 	dir := t.TempDir()
 	made := func(name string, statements ...string) string {
 		path := filepath.Join(dir, name)
-		c, err := sqlite.Open(path)
-		must(t, err)
 		for _, text := range statements {
-			must(t, c.Script(text))
+			script(t, path, text)
 		}
-		must(t, c.Close())
 		return path
 	}
 	text := filepath.Join(dir, "text.db")
