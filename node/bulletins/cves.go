@@ -27,11 +27,11 @@ var cveColumns = []store.Column[*CVERow]{
 	{Name: "cve", Value: func(r *CVERow) any { return r.ID }, Search: true},
 	{Name: "title", Value: func(r *CVERow) any { return r.Title }, Search: true},
 	{Name: "severity", Value: func(r *CVERow) any { return string(r.Severity) }},
-	{Name: "score", Value: func(r *CVERow) any { return r.Score }},
-	{Name: "exploited", Value: func(r *CVERow) any { return r.Exploited }},
-	{Name: "disclosed", Value: func(r *CVERow) any { return r.Disclosed }},
+	{Name: "score", Kind: store.Number, Value: func(r *CVERow) any { return r.Score }},
+	{Name: "exploited", Kind: store.Flag, Value: func(r *CVERow) any { return r.Exploited }},
+	{Name: "disclosed", Kind: store.Flag, Value: func(r *CVERow) any { return r.Disclosed }},
 	{Name: "bulletin", Value: func(r *CVERow) any { return r.Bulletins }, Search: true},
-	{Name: "updates", Value: func(r *CVERow) any { return r.Updates }},
+	{Name: "updates", Kind: store.Number, Value: func(r *CVERow) any { return r.Updates }},
 }
 
 // CVEColumns names what the list of CVEs can be filtered and sorted by.

@@ -37,9 +37,9 @@ var packageColumns = []store.Column[*PackageRow]{
 	{Name: "bulletin", Value: func(r *PackageRow) any { return r.Bulletin }, Search: true},
 	{Name: "language", Value: func(r *PackageRow) any { return r.Languages }},
 	{Name: "installer", Value: func(r *PackageRow) any { return r.Installer }},
-	{Name: "size", Value: func(r *PackageRow) any { return int(r.Size) }},
-	{Name: "by_hand", Value: func(r *PackageRow) any { return r.ByHand }},
-	{Name: "matters", Value: func(r *PackageRow) any { return r.Matters }},
+	{Name: "size", Kind: store.Number, Value: func(r *PackageRow) any { return int(r.Size) }},
+	{Name: "by_hand", Kind: store.Flag, Value: func(r *PackageRow) any { return r.ByHand }},
+	{Name: "matters", Kind: store.Flag, Value: func(r *PackageRow) any { return r.Matters }},
 	{Name: "status", Value: func(r *PackageRow) any { return string(r.Status) }},
 }
 

@@ -28,8 +28,8 @@ type SeverityRow struct {
 var severityColumns = []store.Column[*SeverityRow]{
 	{Name: "id", Value: func(r *SeverityRow) any { return r.ID }},
 	{Name: "severity", Value: func(r *SeverityRow) any { return r.Name }, Search: true},
-	{Name: "order", Value: func(r *SeverityRow) any { return r.Order }},
-	{Name: "bulletins", Value: func(r *SeverityRow) any { return r.Bulletins }},
+	{Name: "order", Kind: store.Number, Value: func(r *SeverityRow) any { return r.Order }},
+	{Name: "bulletins", Kind: store.Number, Value: func(r *SeverityRow) any { return r.Bulletins }},
 }
 
 // SeverityColumns names what the list of custom severities can be filtered and sorted by.

@@ -47,7 +47,7 @@ type Staging struct {
 
 var updateColumns = []store.Column[*UpdateRow]{
 	{Name: "id", Value: func(r *UpdateRow) any { return r.ID }},
-	{Name: "number", Value: func(r *UpdateRow) any { return int(r.Number) }},
+	{Name: "number", Kind: store.Number, Value: func(r *UpdateRow) any { return int(r.Number) }},
 	{Name: "update", Value: func(r *UpdateRow) any { return r.Name }, Search: true},
 	{Name: "kb", Value: func(r *UpdateRow) any { return r.KB }, Search: true},
 	{Name: "source", Value: func(r *UpdateRow) any { return r.Source }},
@@ -55,14 +55,14 @@ var updateColumns = []store.Column[*UpdateRow]{
 	{Name: "product", Value: func(r *UpdateRow) any { return r.Product }, Search: true},
 	{Name: "severity", Value: func(r *UpdateRow) any { return string(r.Severity) }},
 	{Name: "class", Value: func(r *UpdateRow) any { return r.Class }},
-	{Name: "month", Value: func(r *UpdateRow) any { return r.Month }},
-	{Name: "no_rule", Value: func(r *UpdateRow) any { return r.NoRule != "" }},
-	{Name: "exploited", Value: func(r *UpdateRow) any { return r.Exploited }},
-	{Name: "superseded", Value: func(r *UpdateRow) any { return r.Superseded }},
-	{Name: "withdrawn", Value: func(r *UpdateRow) any { return r.Withdrawn }},
-	{Name: "detector", Value: func(r *UpdateRow) any { return r.Detector }},
+	{Name: "month", Kind: store.Time, Value: func(r *UpdateRow) any { return r.Month }},
+	{Name: "no_rule", Kind: store.Flag, Value: func(r *UpdateRow) any { return r.NoRule != "" }},
+	{Name: "exploited", Kind: store.Flag, Value: func(r *UpdateRow) any { return r.Exploited }},
+	{Name: "superseded", Kind: store.Flag, Value: func(r *UpdateRow) any { return r.Superseded }},
+	{Name: "withdrawn", Kind: store.Flag, Value: func(r *UpdateRow) any { return r.Withdrawn }},
+	{Name: "detector", Kind: store.Flag, Value: func(r *UpdateRow) any { return r.Detector }},
 	{Name: "status", Value: func(r *UpdateRow) any { return string(r.Status) }},
-	{Name: "packages", Value: func(r *UpdateRow) any { return r.Packages }},
+	{Name: "packages", Kind: store.Number, Value: func(r *UpdateRow) any { return r.Packages }},
 }
 
 // UpdateColumns names what the list of updates can be filtered and sorted by.

@@ -25,6 +25,7 @@ var (
 	auditColumns = rows.Columns{
 		From:   `idx, at, actor, action, request, detail FROM audit`,
 		Names:  map[string]string{"index": "idx", "at": "at", "actor": "actor", "action": "action", "request": "request"},
+		Kinds:  map[string]store.Kind{"index": store.Number, "at": store.Time},
 		Search: []string{"actor", "action", "detail"}, Order: "idx DESC, pos DESC",
 	}
 	enrolmentColumns = rows.Columns{
@@ -33,7 +34,10 @@ var (
 			"id": "id", "name": "name", "group": "computer_group", "use_limit": "use_limit", "used": "used",
 			"expires": "expires", "created": "created", "by": "created_by", "revoked": "revoked",
 		},
-		Flags: []string{"revoked"}, Search: []string{"name", "computer_group", "created_by"}, Order: "created DESC, id",
+		Kinds: map[string]store.Kind{
+			"revoked": store.Flag, "use_limit": store.Number, "used": store.Number, "expires": store.Time, "created": store.Time,
+		},
+		Search: []string{"name", "computer_group", "created_by"}, Order: "created DESC, id",
 	}
 	apiColumns = rows.Columns{
 		From: `id, name, scope, expires, created, created_by, revoked FROM api_token`,
@@ -41,7 +45,8 @@ var (
 			"id": "id", "name": "name", "scope": "scope", "expires": "expires", "created": "created",
 			"by": "created_by", "revoked": "revoked",
 		},
-		Flags: []string{"revoked"}, Search: []string{"name", "created_by"}, Order: "created DESC, id",
+		Kinds:  map[string]store.Kind{"revoked": store.Flag, "expires": store.Time, "created": store.Time},
+		Search: []string{"name", "created_by"}, Order: "created DESC, id",
 	}
 )
 

@@ -61,9 +61,9 @@ var windowColumns = []store.Column[*Window]{
 	{Name: "name", Value: func(w *Window) any { return w.Name }, Search: true},
 	{Name: "repeat", Value: func(w *Window) any { return string(w.Repeat) }},
 	{Name: "zone", Value: func(w *Window) any { return w.Zone }},
-	{Name: "minutes", Value: func(w *Window) any { return w.Minutes }},
-	{Name: "computers", Value: func(w *Window) any { return w.Count }},
-	{Name: "open", Value: func(w *Window) any { return w.Until != nil }},
+	{Name: "minutes", Kind: store.Number, Value: func(w *Window) any { return w.Minutes }},
+	{Name: "computers", Kind: store.Number, Value: func(w *Window) any { return w.Count }},
+	{Name: "open", Kind: store.Flag, Value: func(w *Window) any { return w.Until != nil }},
 }
 
 // WindowColumns names what the list of windows can be filtered and sorted by.

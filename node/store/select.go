@@ -2,21 +2,25 @@ package store
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 )
 
-// Column is one column of a list that is held in memory. Value returns a string, int, float64, bool or []string; a list
-// of strings fits a filter when one of them does.
+// Column is one column of a list that is held in memory. Value returns a string, int, float64, bool or []string, as its
+// kind says (a time is a string that begins as in RFC 3339, in UTC); a list of strings fits a filter when one of them
+// does.
 type Column[T any] struct {
 	Name   string
+	Kind   Kind
 	Value  func(row T) any
 	Search bool // Query.Search looks here
 }
 
 // Select is Query.SQL for a list in memory: it returns the page asked for and how many rows fit the filters. The list's
-// own order is that of rows, which is not changed. An unknown column is ErrInvalid.
+// own order is that of rows, which is not changed. An unknown column, and a filter that its column can never fit, are
+// ErrInvalid.
 func Select[T any](q Query, rows []T, columns []Column[T]) (page []T, total int, err error) {
 	tests, err := filters(q, columns)
 	if err != nil {
@@ -93,12 +97,16 @@ func column[T any](name string, columns []Column[T]) (Column[T], error) {
 
 func filters[T any](q Query, columns []Column[T]) ([]func(T) bool, error) {
 	var tests []func(T) bool
-	for name, wanted := range q.Filter {
+	for _, name := range slices.Sorted(maps.Keys(q.Filter)) {
 		c, err := column(name, columns)
 		if err != nil {
 			return nil, err
 		}
-		fits := filter(wanted)
+		wanted, err := c.Kind.Plain(name, q.Filter[name])
+		if err != nil {
+			return nil, err
+		}
+		fits := filter(c.Kind, wanted)
 		tests = append(tests, func(row T) bool { return fits(c.Value(row)) })
 	}
 	for _, word := range strings.Fields(strings.ToLower(q.Search)) {
@@ -113,14 +121,20 @@ func filters[T any](q Query, columns []Column[T]) ([]func(T) bool, error) {
 	return tests, nil
 }
 
-// filter reads one filter value (see Query.Filter).
-func filter(wanted string) func(value any) bool {
+// filter reads one filter value (see Query.Filter) as Kind.Plain wrote it.
+func filter(kind Kind, wanted string) func(value any) bool {
 	if rest, negated := strings.CutPrefix(wanted, "!"); negated {
-		fits := filter(rest)
+		fits := filter(kind, rest)
 		return func(value any) bool { return !fits(value) }
 	}
 	var one func(value any) bool
 	switch {
+	case kind == Time && wanted != "" && (wanted[0] == '>' || wanted[0] == '<'):
+		later := 1
+		if wanted[0] == '<' {
+			later = -1
+		}
+		one = func(value any) bool { return cmp.Compare(sinceNever(text(value)), wanted[1:]) == later }
 	case strings.HasPrefix(wanted, ">"):
 		one = func(value any) bool { return compareTo(value, wanted[1:]) > 0 }
 	case strings.HasPrefix(wanted, "<"):
@@ -131,7 +145,12 @@ func filter(wanted string) func(value any) bool {
 	default:
 		choices := strings.Split(wanted, ",")
 		one = func(value any) bool {
-			return slices.ContainsFunc(choices, func(choice string) bool { return compareTo(value, choice) == 0 })
+			return slices.ContainsFunc(choices, func(choice string) bool {
+				if kind == Time {
+					return timeFits(text(value), choice)
+				}
+				return compareTo(value, choice) == 0
+			})
 		}
 	}
 	return func(value any) bool {
@@ -146,8 +165,8 @@ func filter(wanted string) func(value any) bool {
 func compareTo(value any, wanted string) int {
 	switch v := value.(type) {
 	case int:
-		if n, err := strconv.Atoi(wanted); err == nil {
-			return cmp.Compare(v, n)
+		if n, err := strconv.ParseFloat(wanted, 64); err == nil {
+			return cmp.Compare(float64(v), n)
 		}
 	case float64:
 		if n, err := strconv.ParseFloat(wanted, 64); err == nil {

@@ -164,6 +164,7 @@ var runColumns = rows.Columns{
 		"id": "id", "task": "task", "kind": "kind", "state": "state", "actor": "actor",
 		"started": "started", "ended": "ended",
 	},
+	Kinds:  map[string]store.Kind{"started": store.Time, "ended": store.Time},
 	Search: []string{"task", "error", "actor"}, Order: "started DESC, id",
 }
 

@@ -22,8 +22,9 @@ type Catalog struct {
 	reader store.Reader
 	log    *slog.Logger
 
+	turn chan struct{} // held by whoever brings the view up to date; others wait for it, or until they are cancelled
 	mu   sync.RWMutex
-	view *View
+	view *View // nil: nothing read yet, or what was begun did not end
 
 	wholeMu sync.Mutex
 	whole   map[uint32]*Whole // decoded with their rules, by number
@@ -34,37 +35,70 @@ func New(reader store.Reader, log *slog.Logger) *Catalog {
 	if log == nil {
 		log = slog.Default()
 	}
-	return &Catalog{reader: reader, log: log, whole: map[uint32]*Whole{}}
+	return &Catalog{reader: reader, log: log, turn: make(chan struct{}, 1), whole: map[uint32]*Whole{}}
 }
 
 // Read calls read with the catalog as it is now, or at least at the index of the context (store.AtLeast). Reading must
 // be short: changes wait for it.
 func (c *Catalog) Read(ctx context.Context, read func(v *View) error) error {
-	if err := c.refresh(ctx); err != nil {
-		return err
+	for {
+		if err := c.refresh(ctx); err != nil {
+			return err
+		}
+		if err, done := c.look(read); done {
+			return err
+		}
+		// Somebody else's refresh failed meanwhile, and took the view away.
 	}
+}
+
+func (c *Catalog) look(read func(v *View) error) (err error, done bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	return read(c.view)
+	if c.view == nil {
+		return nil, false
+	}
+	return read(c.view), true
 }
 
 const kinds = `('update','bulletin','package','payload','severity','assignment')`
 
-// refresh brings the view up to the journal's end.
+// refresh brings the view up to the journal's end. One does it and the others wait, so that the work of the first read
+// after a start is done once.
 func (c *Catalog) refresh(ctx context.Context) error {
+	if current, err := c.current(ctx); current || err != nil {
+		return err
+	}
+	select {
+	case c.turn <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-c.turn }()
+	if current, err := c.current(ctx); current || err != nil {
+		return err
+	}
+	if c.begun() {
+		ctx = context.WithoutCancel(ctx) // short, and a caller that goes away would take the view from everybody
+	}
+	return c.reader.View(ctx, func(tx *sql.Tx) error { return c.catchUp(ctx, tx) })
+}
+
+func (c *Catalog) begun() bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.view != nil
+}
+
+// current says whether the view is at the journal's end.
+func (c *Catalog) current(ctx context.Context) (bool, error) {
 	var end mark
 	if err := c.reader.View(ctx, func(tx *sql.Tx) error { return end.read(ctx, tx) }); err != nil {
-		return fmt.Errorf("read the end of the journal: %w", err)
+		return false, fmt.Errorf("read the end of the journal: %w", err)
 	}
 	c.mu.RLock()
-	current := c.view != nil && c.view.Epoch == end.epoch && !before(c.view.At, end.at)
-	c.mu.RUnlock()
-	if current {
-		return nil
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.reader.View(ctx, func(tx *sql.Tx) error { return c.catchUp(ctx, tx) })
+	defer c.mu.RUnlock()
+	return c.view != nil && c.view.Epoch == end.epoch && !before(c.view.At, end.at), nil
 }
 
 // catchUp reads what changed since the view's sequence, or everything when there is no view of this epoch.
@@ -73,33 +107,43 @@ func (c *Catalog) catchUp(ctx context.Context, tx *sql.Tx) error {
 	if err := end.read(ctx, tx); err != nil {
 		return fmt.Errorf("read the end of the journal: %w", err)
 	}
-	view := c.view
-	var changed *sql.Rows
-	var err error
-	if view == nil || view.Epoch != end.epoch || before(end.at, view.At) {
-		view = newView()
-		changed, err = tx.QueryContext(ctx, selectAll)
-	} else {
-		changed, err = tx.QueryContext(ctx, selectSince, int64(view.At.Index), view.At.Position)
+	c.mu.RLock()
+	held := c.view
+	c.mu.RUnlock()
+	if held == nil || held.Epoch != end.epoch || before(end.at, held.At) {
+		// Nobody sees the new view before it is whole.
+		view := newView()
+		if err := c.take(ctx, tx, view, selectAll); err != nil {
+			return err
+		}
+		view.Epoch, view.At = end.epoch, end.at
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.view = view
+		return nil
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	// What is taken into a view that others read is whole, or the view goes: an error or a panic on the way leaves none,
+	// and the next read begins anew.
+	c.view = nil
+	if err := c.take(ctx, tx, held, selectSince, int64(held.At.Index), held.At.Position); err != nil {
+		return err
+	}
+	held.Epoch, held.At = end.epoch, end.at
+	c.view = held
+	return nil
+}
+
+// take brings a view up to what a query reads.
+func (c *Catalog) take(ctx context.Context, tx *sql.Tx, view *View, query string, args ...any) error {
+	changed, err := tx.QueryContext(ctx, query, args...)
 	if err != nil {
 		return fmt.Errorf("read changed documents: %w", err)
 	}
 	defer changed.Close()
-	if err := c.take(view, changed); err != nil {
-		// What was taken is not known to be whole: begin again next time.
-		c.view = nil
-		return err
-	}
-	view.trail.settle(view)
-	view.Epoch, view.At = end.epoch, end.at
-	c.view = view
-	return nil
-}
-
-func (c *Catalog) take(view *View, rows *sql.Rows) error {
-	for rows.Next() {
-		ch, err := scanChange(rows)
+	for changed.Next() {
+		ch, err := scanChange(changed)
 		if err != nil {
 			return err
 		}
@@ -107,9 +151,10 @@ func (c *Catalog) take(view *View, rows *sql.Rows) error {
 			c.log.Error("a document of the catalog cannot be read and is left out", "error", err)
 		}
 	}
-	if err := rows.Err(); err != nil {
+	if err := changed.Err(); err != nil {
 		return fmt.Errorf("read changed documents: %w", err)
 	}
+	view.trail.settle(view)
 	return nil
 }
 

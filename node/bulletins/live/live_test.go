@@ -5,11 +5,13 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -218,6 +220,109 @@ func TestReadFails(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "no disk") {
 		t.Errorf("error %v", err)
 	}
+}
+
+// panicking panics at the first errors that are logged: in the middle of taking changes in.
+type panicking struct {
+	slog.Handler
+	left *int
+}
+
+func (p panicking) Handle(context.Context, slog.Record) error {
+	if *p.left--; *p.left >= 0 {
+		panic("out of order")
+	}
+	return nil
+}
+
+// A panic or an error on the way leaves no half view: the next read begins anew, and has everything once.
+func TestPanicLeavesNoHalfView(t *testing.T) {
+	room, db := bulletinstest.Room(t)
+	left := 0
+	c := live.New(db, slog.New(panicking{slog.NewTextHandler(io.Discard, nil), &left}))
+	save := func(edition string, more ...document.Document) {
+		var docs []document.Document
+		for i := range 20 {
+			docs = append(docs, update(t, fmt.Sprintf("U%02d", i), "B", func(u *catalog.Update) { u.Title = edition }))
+		}
+		bulletinstest.Save(t, room, "sdp", "f", append(docs, more...)...)
+	}
+	save("first")
+	read(t, c, func(*live.View) {})
+	broken, err := document.New(document.Update, "U10 broken", nil, []byte(`{"name":3}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	save("second", broken, update(t, "V", "B", nil))
+	attempt := func() (failure any) {
+		defer func() { failure = recover() }()
+		_ = c.Read(t.Context(), func(*live.View) error { return nil })
+		return nil
+	}
+	for left = 2; left > 0; {
+		if attempt() == nil {
+			t.Fatal("nothing panicked: the test tests nothing")
+		}
+	}
+	want := live.New(db, slog.New(slog.DiscardHandler))
+	read(t, want, func(w *live.View) {
+		read(t, c, func(v *live.View) {
+			id := func(u *live.Update) string { return u.ID + " " + u.Title }
+			if got, whole := ids(v.Updates(), id), ids(w.Updates(), id); got != whole {
+				t.Errorf("after a panic %s, want %s", got, whole)
+			}
+			got, whole := v.Since(store.Sequence{}, 1000, nil), w.Since(store.Sequence{}, 1000, nil)
+			if len(got.Updates) != len(whole.Updates) || len(got.Removed) != len(whole.Removed) {
+				t.Errorf("the rules after a panic are %d and %d removals, want %d and %d",
+					len(got.Updates), len(got.Removed), len(whole.Updates), len(whole.Removed))
+			}
+		})
+	})
+}
+
+// Somebody who goes away while the catalog is first read keeps nobody else from reading it; waiting can be cancelled.
+func TestCancelledReadersLeaveTheOthersAlone(t *testing.T) {
+	room, db := bulletinstest.Room(t)
+	bulletinstest.Save(t, room, "sdp", "f", update(t, "A", "B", nil))
+	holding, release := make(chan struct{}), make(chan struct{})
+	slow := &slowReader{Reader: db, before: func(view int) {
+		if view == 2 { // of the first caller: after it asked for the journal's end twice
+			close(holding)
+			<-release
+		}
+	}}
+	c := live.New(slow, nil)
+	first := make(chan error)
+	go func() { first <- c.Read(context.Background(), func(*live.View) error { return nil }) }()
+	<-holding
+	ctx, cancel := context.WithCancel(t.Context())
+	second := make(chan error)
+	go func() { second <- c.Read(ctx, func(*live.View) error { return nil }) }()
+	cancel()
+	if err := <-second; !errors.Is(err, context.Canceled) {
+		t.Errorf("the one who was cancelled: %v", err)
+	}
+	close(release)
+	if err := <-first; err != nil {
+		t.Error(err)
+	}
+	read(t, c, func(v *live.View) {
+		if len(v.Updates()) != 1 {
+			t.Errorf("%d updates", len(v.Updates()))
+		}
+	})
+}
+
+// slowReader calls before with the number of the read, from 0.
+type slowReader struct {
+	store.Reader
+	before func(view int)
+	count  atomic.Int64
+}
+
+func (s *slowReader) View(ctx context.Context, read func(tx *sql.Tx) error) error {
+	s.before(int(s.count.Add(1) - 1))
+	return s.Reader.View(ctx, read)
 }
 
 // Readers beside a writer see whole states: every update has its bulletin's number of siblings or none.

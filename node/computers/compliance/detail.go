@@ -237,17 +237,17 @@ func (j *judge) concerns(u *live.Update, s *UpdateStatus) bool {
 
 var statusColumns = []store.Column[*UpdateStatus]{
 	{Name: "id", Value: func(s *UpdateStatus) any { return s.ID }},
-	{Name: "number", Value: func(s *UpdateStatus) any { return int(s.Number) }},
+	{Name: "number", Kind: store.Number, Value: func(s *UpdateStatus) any { return int(s.Number) }},
 	{Name: "update", Value: func(s *UpdateStatus) any { return s.Update }, Search: true},
 	{Name: "kb", Value: func(s *UpdateStatus) any { return s.KB }, Search: true},
 	{Name: "bulletin", Value: func(s *UpdateStatus) any { return s.Bulletin }, Search: true},
 	{Name: "product", Value: func(s *UpdateStatus) any { return s.Product }, Search: true},
 	{Name: "severity", Value: func(s *UpdateStatus) any { return s.Severity }},
-	{Name: "exploited", Value: func(s *UpdateStatus) any { return s.Exploited }},
+	{Name: "exploited", Kind: store.Flag, Value: func(s *UpdateStatus) any { return s.Exploited }},
 	{Name: "status", Value: func(s *UpdateStatus) any { return string(s.Status) }},
-	{Name: "last_applied", Value: func(s *UpdateStatus) any { return s.LastApplied }},
+	{Name: "last_applied", Kind: store.Time, Value: func(s *UpdateStatus) any { return s.LastApplied }},
 	{Name: "policy", Value: func(s *UpdateStatus) any { return s.Policy }},
-	{Name: "ordered", Value: func(s *UpdateStatus) any { return s.Ordered }},
+	{Name: "ordered", Kind: store.Flag, Value: func(s *UpdateStatus) any { return s.Ordered }},
 }
 
 // StatusColumns names what the updates of a computer can be filtered and sorted by.
@@ -272,7 +272,7 @@ var onColumns = []store.Column[*OnComputer]{
 	{Name: "computer", Value: func(o *OnComputer) any { return o.Computer }, Search: true},
 	{Name: "group", Value: func(o *OnComputer) any { return o.Group }, Search: true},
 	{Name: "status", Value: func(o *OnComputer) any { return o.Status }},
-	{Name: "last_seen", Value: func(o *OnComputer) any { return stamp(o.LastSeen) }},
+	{Name: "last_seen", Kind: store.Time, Value: func(o *OnComputer) any { return stamp(o.LastSeen) }},
 }
 
 // OnColumns names what the computers of an update can be filtered and sorted by.

@@ -100,7 +100,7 @@ type ComputerRow struct {
 
 func countColumns[R any](of func(R) *Counts) []store.Column[R] {
 	number := func(name string, field func(c *Counts) int) store.Column[R] {
-		return store.Column[R]{Name: name, Value: func(r R) any { return field(of(r)) }}
+		return store.Column[R]{Name: name, Kind: store.Number, Value: func(r R) any { return field(of(r)) }}
 	}
 	return []store.Column[R]{
 		number("applicable", func(c *Counts) int { return c.Applicable }),
@@ -109,7 +109,7 @@ func countColumns[R any](of func(R) *Counts) []store.Column[R] {
 		number("unknown", func(c *Counts) int { return c.Unknown }),
 		number("pending", func(c *Counts) int { return c.Pending }),
 		number("failed", func(c *Counts) int { return c.Failed }),
-		{Name: "percent", Value: func(r R) any { return orMinus(of(r).Percent) }},
+		{Name: "percent", Kind: store.Number, Value: func(r R) any { return orMinus(of(r).Percent) }},
 	}
 }
 
@@ -127,70 +127,70 @@ var bulletinColumns = append([]store.Column[*BulletinRow]{
 	{Name: "title", Value: func(r *BulletinRow) any { return r.Title }, Search: true},
 	{Name: "source", Value: func(r *BulletinRow) any { return r.Source }},
 	{Name: "severity", Value: func(r *BulletinRow) any { return string(r.Severity) }},
-	{Name: "severity_rank", Value: func(r *BulletinRow) any { return r.Severity.Rank() }},
+	{Name: "severity_rank", Kind: store.Number, Value: func(r *BulletinRow) any { return r.Severity.Rank() }},
 	{Name: "custom_severity", Value: func(r *BulletinRow) any { return r.Custom }},
-	{Name: "month", Value: func(r *BulletinRow) any { return r.Month }},
-	{Name: "exploited", Value: func(r *BulletinRow) any { return r.Exploited }},
-	{Name: "superseded", Value: func(r *BulletinRow) any { return r.Superseded }},
-	{Name: "updates", Value: func(r *BulletinRow) any { return r.Updates }},
-	{Name: "no_rule", Value: func(r *BulletinRow) any { return r.NoRule }},
+	{Name: "month", Kind: store.Time, Value: func(r *BulletinRow) any { return r.Month }},
+	{Name: "exploited", Kind: store.Flag, Value: func(r *BulletinRow) any { return r.Exploited }},
+	{Name: "superseded", Kind: store.Flag, Value: func(r *BulletinRow) any { return r.Superseded }},
+	{Name: "updates", Kind: store.Number, Value: func(r *BulletinRow) any { return r.Updates }},
+	{Name: "no_rule", Kind: store.Number, Value: func(r *BulletinRow) any { return r.NoRule }},
 }, countColumns(func(r *BulletinRow) *Counts { return &r.Counts })...)
 
 var updateColumns = append([]store.Column[*UpdateRow]{
 	{Name: "id", Value: func(r *UpdateRow) any { return r.ID }},
-	{Name: "number", Value: func(r *UpdateRow) any { return int(r.Number) }},
+	{Name: "number", Kind: store.Number, Value: func(r *UpdateRow) any { return int(r.Number) }},
 	{Name: "update", Value: func(r *UpdateRow) any { return r.Update }, Search: true},
 	{Name: "kb", Value: func(r *UpdateRow) any { return r.KB }, Search: true},
 	{Name: "bulletin", Value: func(r *UpdateRow) any { return r.Bulletin }, Search: true},
 	{Name: "product", Value: func(r *UpdateRow) any { return r.Product }, Search: true},
 	{Name: "severity", Value: func(r *UpdateRow) any { return string(r.Severity) }},
-	{Name: "severity_rank", Value: func(r *UpdateRow) any { return r.Severity.Rank() }},
-	{Name: "month", Value: func(r *UpdateRow) any { return r.Month }},
-	{Name: "exploited", Value: func(r *UpdateRow) any { return r.Exploited }},
-	{Name: "superseded", Value: func(r *UpdateRow) any { return r.Superseded }},
-	{Name: "no_rule", Value: func(r *UpdateRow) any { return r.NoRule != "" }},
+	{Name: "severity_rank", Kind: store.Number, Value: func(r *UpdateRow) any { return r.Severity.Rank() }},
+	{Name: "month", Kind: store.Time, Value: func(r *UpdateRow) any { return r.Month }},
+	{Name: "exploited", Kind: store.Flag, Value: func(r *UpdateRow) any { return r.Exploited }},
+	{Name: "superseded", Kind: store.Flag, Value: func(r *UpdateRow) any { return r.Superseded }},
+	{Name: "no_rule", Kind: store.Flag, Value: func(r *UpdateRow) any { return r.NoRule != "" }},
 }, countColumns(func(r *UpdateRow) *Counts { return &r.Counts })...)
 
 var cveColumns = append([]store.Column[*CVERow]{
 	{Name: "cve", Value: func(r *CVERow) any { return r.CVE }, Search: true},
 	{Name: "title", Value: func(r *CVERow) any { return r.Title }, Search: true},
 	{Name: "severity", Value: func(r *CVERow) any { return string(r.Severity) }},
-	{Name: "severity_rank", Value: func(r *CVERow) any { return r.Severity.Rank() }},
-	{Name: "score", Value: func(r *CVERow) any { return r.Score }},
-	{Name: "exploited", Value: func(r *CVERow) any { return r.Exploited }},
-	{Name: "disclosed", Value: func(r *CVERow) any { return r.Disclosed }},
+	{Name: "severity_rank", Kind: store.Number, Value: func(r *CVERow) any { return r.Severity.Rank() }},
+	{Name: "score", Kind: store.Number, Value: func(r *CVERow) any { return r.Score }},
+	{Name: "exploited", Kind: store.Flag, Value: func(r *CVERow) any { return r.Exploited }},
+	{Name: "disclosed", Kind: store.Flag, Value: func(r *CVERow) any { return r.Disclosed }},
 	{Name: "bulletins", Value: func(r *CVERow) any { return r.Bulletins }},
-	{Name: "updates", Value: func(r *CVERow) any { return r.Updates }},
+	{Name: "updates", Kind: store.Number, Value: func(r *CVERow) any { return r.Updates }},
 }, countColumns(func(r *CVERow) *Counts { return &r.Counts })...)
 
 var monthColumns = append([]store.Column[*MonthRow]{
-	{Name: "month", Value: func(r *MonthRow) any { return r.Month }, Search: true},
-	{Name: "bulletins", Value: func(r *MonthRow) any { return r.Bulletins }},
-	{Name: "updates", Value: func(r *MonthRow) any { return r.Updates }},
+	{Name: "month", Kind: store.Time, Value: func(r *MonthRow) any { return r.Month }, Search: true},
+	{Name: "bulletins", Kind: store.Number, Value: func(r *MonthRow) any { return r.Bulletins }},
+	{Name: "updates", Kind: store.Number, Value: func(r *MonthRow) any { return r.Updates }},
 }, countColumns(func(r *MonthRow) *Counts { return &r.Counts })...)
 
 var computerColumns = []store.Column[*ComputerRow]{
 	{Name: "id", Value: func(r *ComputerRow) any { return r.ID }},
-	{Name: "number", Value: func(r *ComputerRow) any { return int(r.Number) }},
+	{Name: "number", Kind: store.Number, Value: func(r *ComputerRow) any { return int(r.Number) }},
 	{Name: "computer", Value: func(r *ComputerRow) any { return r.Computer }, Search: true},
 	{Name: "group", Value: func(r *ComputerRow) any { return r.Group }, Search: true},
 	{Name: "platform", Value: func(r *ComputerRow) any { return r.Platform }},
 	{Name: "product", Value: func(r *ComputerRow) any { return r.Product }, Search: true},
 	{Name: "languages", Value: func(r *ComputerRow) any { return r.Languages }},
-	{Name: "last_seen", Value: func(r *ComputerRow) any { return stamp(r.LastSeen) }},
-	{Name: "reported", Value: func(r *ComputerRow) any { return stamp(r.Reported) }},
-	{Name: "retired", Value: func(r *ComputerRow) any { return !r.Retired.IsZero() }},
-	{Name: "doubt", Value: func(r *ComputerRow) any { return r.Doubt != "" }},
-	{Name: "simulated", Value: func(r *ComputerRow) any { return r.Simulated }},
-	{Name: "applicable", Value: func(r *ComputerRow) any { return r.Applicable }},
-	{Name: "installed", Value: func(r *ComputerRow) any { return r.Installed }},
-	{Name: "missing", Value: func(r *ComputerRow) any { return r.Missing }},
-	{Name: "critical", Value: func(r *ComputerRow) any { return r.Critical }},
-	{Name: "exploited", Value: func(r *ComputerRow) any { return r.Exploited }},
-	{Name: "unknown", Value: func(r *ComputerRow) any { return r.Unknown }},
-	{Name: "pending", Value: func(r *ComputerRow) any { return r.Pending }},
-	{Name: "failed", Value: func(r *ComputerRow) any { return r.Failed }},
-	{Name: "percent", Value: func(r *ComputerRow) any { return orMinus(r.Percent) }},
+	{Name: "last_seen", Kind: store.Time, Value: func(r *ComputerRow) any { return stamp(r.LastSeen) }},
+	{Name: "reported", Kind: store.Time, Value: func(r *ComputerRow) any { return stamp(r.Reported) }},
+	{Name: "retired", Kind: store.Flag, Value: func(r *ComputerRow) any { return !r.Retired.IsZero() }},
+	{Name: "doubt", Kind: store.Flag, Value: func(r *ComputerRow) any { return r.Doubt != "" }},
+	{Name: "simulated", Kind: store.Flag, Value: func(r *ComputerRow) any { return r.Simulated }},
+	{Name: "applicable", Kind: store.Number, Value: func(r *ComputerRow) any { return r.Applicable }},
+	{Name: "installed", Kind: store.Number, Value: func(r *ComputerRow) any { return r.Installed }},
+	{Name: "missing", Kind: store.Number, Value: func(r *ComputerRow) any { return r.Missing }},
+	{Name: "critical", Kind: store.Number, Value: func(r *ComputerRow) any { return r.Critical }},
+	{Name: "exploited", Kind: store.Number, Value: func(r *ComputerRow) any { return r.Exploited }},
+	{Name: "unknown", Kind: store.Number, Value: func(r *ComputerRow) any { return r.Unknown }},
+	{Name: "pending", Kind: store.Number, Value: func(r *ComputerRow) any { return r.Pending }},
+	{Name: "failed", Kind: store.Number, Value: func(r *ComputerRow) any { return r.Failed }},
+	{Name: "percent", Kind: store.Number, Value: func(r *ComputerRow) any { return orMinus(r.Percent) }},
 }
 
 // stamp writes a time so that text order is time order; never is empty.

@@ -17,13 +17,14 @@ import (
 type Columns struct {
 	From   string // columns and FROM clause, what follows SELECT: "id, name FROM thing"; it has no WHERE of its own
 	Names  map[string]string
-	Flags  []string // names of columns that hold 0 or 1, which people write as yes and no or true and false
+	Kinds  map[string]store.Kind // of the columns that are no text; flags hold 0 or 1
 	Search []string
 	Order  string
 }
 
 // SQL turns a query into the text from WHERE on, in two parts: where ("" or " WHERE ...") is for counting and reading,
-// page (" ORDER BY ... LIMIT ...") for reading alone. The args are those of where. An unknown column is ErrInvalid.
+// page (" ORDER BY ... LIMIT ...") for reading alone. The args are those of where. An unknown column, and a filter that
+// its column can never fit, are ErrInvalid.
 func (c Columns) SQL(q store.Query) (where, page string, args []any, err error) {
 	var terms []string
 	names := make([]string, 0, len(q.Filter))
@@ -36,7 +37,12 @@ func (c Columns) SQL(q store.Query) (where, page string, args []any, err error) 
 		if !ok {
 			return "", "", nil, unknownColumn(name, c)
 		}
-		term, values := condition(expr, c.plain(name, q.Filter[name]))
+		kind := c.Kinds[name]
+		plain, err := kind.Plain(name, q.Filter[name])
+		if err != nil {
+			return "", "", nil, err
+		}
+		term, values := condition(kind, expr, plain)
 		terms, args = append(terms, term), append(args, values...)
 	}
 	for _, word := range strings.Fields(q.Search) {
@@ -91,36 +97,34 @@ func unknownColumn(name string, c Columns) error {
 	return store.Invalid("there is no column %q here; there are %s", name, strings.Join(c.Known(), ", "))
 }
 
-// plain writes what people say of a flag as it is stored.
-func (c Columns) plain(name, value string) string {
-	if !slices.Contains(c.Flags, name) {
-		return value
-	}
-	switch strings.ToLower(value) {
-	case "yes", "true":
-		return "1"
-	case "no", "false":
-		return "0"
-	}
-	return value
-}
-
-func condition(expr, value string) (string, []any) {
-	negated := strings.HasPrefix(value, "!")
-	value = strings.TrimPrefix(value, "!")
+// condition is one filter as Kind.Plain wrote it.
+func condition(kind store.Kind, expr, value string) (string, []any) {
+	rest := strings.TrimLeft(value, "!")
+	negated := (len(value)-len(rest))%2 == 1
+	value = rest
 	var term string
 	var args []any
 	switch {
 	case strings.HasPrefix(value, ">"):
-		term, args = expr+" > ?", []any{typed(value[1:])}
+		term, args = expr+" > ?", []any{typed(kind, value[1:])}
 	case strings.HasPrefix(value, "<"):
-		term, args = expr+" < ?", []any{typed(value[1:])}
+		term, args = expr+" < ?", []any{typed(kind, value[1:])}
 	case strings.HasSuffix(value, "*"):
-		term, args = expr+` LIKE ? ESCAPE '\'`, []any{escapeLike(strings.TrimSuffix(value, "*")) + "%"}
+		term, args = beginning(expr, strings.TrimSuffix(value, "*"))
+	case kind == store.Time:
+		var within []string
+		for said := range strings.SplitSeq(value, ",") {
+			one, arg := beginning(expr, said)
+			if said == "" {
+				one, arg = expr+" = ?", []any{""}
+			}
+			within, args = append(within, one), append(args, arg...)
+		}
+		term = "(" + strings.Join(within, " OR ") + ")"
 	default:
 		values := strings.Split(value, ",")
 		for _, v := range values {
-			args = append(args, typed(v))
+			args = append(args, typed(kind, v))
 		}
 		term = expr + " COLLATE NOCASE IN (?" + strings.Repeat(",?", len(values)-1) + ")"
 	}
@@ -130,9 +134,22 @@ func condition(expr, value string) (string, []any) {
 	return term, args
 }
 
+func beginning(expr, prefix string) (string, []any) {
+	return expr + ` LIKE ? ESCAPE '\'`, []any{escapeLike(prefix) + "%"}
+}
+
 // typed makes numbers of what people write as numbers; a column of text compares them as text all the same.
-func typed(value string) any {
+func typed(kind store.Kind, value string) any {
+	if kind == store.Flag {
+		if value == "true" {
+			return int64(1)
+		}
+		return int64(0)
+	}
 	if n, err := strconv.ParseInt(value, 10, 64); err == nil && strconv.FormatInt(n, 10) == value {
+		return n
+	}
+	if n, err := strconv.ParseFloat(value, 64); err == nil && kind == store.Number {
 		return n
 	}
 	return value

@@ -23,7 +23,7 @@ type listed struct {
 var settingColumns = rows.Columns{
 	From:  `name, value, version FROM setting`,
 	Names: map[string]string{"name": "name", "value": "value", "version": "version", "odd": "version % 2"},
-	Flags: []string{"odd"}, Search: []string{"name", "value"}, Order: "name",
+	Kinds: map[string]store.Kind{"odd": store.Flag, "version": store.Number}, Search: []string{"name", "value"}, Order: "name",
 }
 
 func listSettings(t testing.TB, db *store.DB, q store.Query) ([]listed, int, error) {
