@@ -1,6 +1,6 @@
 // Command bench measures what the design promises and prints one table:
 //
-//	go run ./bench [-only import,write,compliance,scan] [-data FOLDER] [-rounds N] [-time 1s]
+//	go run ./bench [-only import,stream,write,compliance,scan] [-data FOLDER] [-rounds N] [-time 1s]
 //
 // Figures drift with the machine, so whatever has a peer is measured beside it, in turn, in the same run.
 package main
@@ -40,6 +40,7 @@ type measure struct {
 
 var measures = []measure{
 	{"import", benchImport},
+	{"stream", benchStream},
 	{"write", benchWrite},
 	{"compliance", benchCompliance},
 	{"scan", benchScan},

@@ -38,22 +38,23 @@ func usageOf(pid int) (usage, error) {
 		}
 		cpu += n
 	}
-	peak, err := peakMemory(pid)
+	peak, err := memoryOf(pid, "VmHWM:")
 	return usage{cpu: time.Duration(cpu) * time.Second / ticks, peak: peak}, err
 }
 
-func peakMemory(pid int) (int64, error) {
+// memoryOf reads a figure of /proc/PID/status, in bytes.
+func memoryOf(pid int, name string) (int64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
 	}
 	for line := range strings.Lines(string(status)) {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+		if rest, ok := strings.CutPrefix(line, name); ok {
 			kB, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
 			return kB << 10, err
 		}
 	}
-	return 0, errors.New("/proc/PID/status names no VmHWM")
+	return 0, fmt.Errorf("/proc/PID/status names no %s", name)
 }
 
 // nodeProcess is a real node in a folder of its own.
