@@ -5,11 +5,13 @@ package bulletins
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"log/slog"
 	"time"
 
 	"thatch/catalog/document"
+	"thatch/node/bulletins/counting"
 	"thatch/node/bulletins/live"
 	"thatch/node/bulletins/staging"
 	"thatch/node/store"
@@ -36,6 +38,19 @@ type Config struct {
 type Bulletins struct {
 	cfg     Config
 	catalog *live.Catalog
+	counter counting.Counter
+}
+
+// SourceCounts are what the catalog holds of one source.
+type SourceCounts = counting.Counts
+
+// CountSource counts what the catalog holds of a source. It does not wait for the catalog in memory.
+func (b *Bulletins) CountSource(ctx context.Context, source string) (counts SourceCounts, err error) {
+	err = b.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
+		counts, err = b.counter.Count(ctx, tx, source)
+		return err
+	})
+	return counts, err
 }
 
 // New makes the room.

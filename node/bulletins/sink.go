@@ -92,7 +92,7 @@ func (s *sink) Prepare(ctx context.Context, saved *importer.Saved) error {
 	if err := s.view(ctx, w.lookHeads); err != nil {
 		return err
 	}
-	w.sign(s.bulletins.cfg.Signer)
+	w.sign(s.bulletins)
 	return nil
 }
 
@@ -146,7 +146,7 @@ func (s *sink) batches(ctx context.Context, saved importer.Saved, careful bool) 
 	if err != nil {
 		return nil, nil, err
 	}
-	w.sign(s.bulletins.cfg.Signer)
+	w.sign(s.bulletins)
 	builder := store.NewBuilder(store.Batch{
 		Reason: "import " + saved.Source + " " + filesOf(saved), Topics: []string{store.TopicDocuments}, At: saved.At,
 	})
@@ -340,8 +340,8 @@ func (w *work) lookShared(r reading) error {
 	})
 }
 
-// sign signs the documents that really change and were not signed yet, on all processors.
-func (w *work) sign(signer Signer) {
+// sign signs, and counts, the documents that really change and were not signed yet, on all processors.
+func (w *work) sign(b *Bulletins) {
 	var group errgroup.Group
 	const workers = 4
 	for i := range workers {
@@ -349,7 +349,8 @@ func (w *work) sign(signer Signer) {
 			for at := i; at < len(w.saved.Documents); at += workers {
 				doc := &w.saved.Documents[at].Document
 				if w.heads[name{doc.Kind, doc.ID}] != doc.Digest && len(doc.Signature) == 0 {
-					signer.Sign(doc)
+					b.cfg.Signer.Sign(doc)
+					b.counter.Learn(doc)
 				}
 			}
 			return nil

@@ -1,4 +1,4 @@
-package bulletins
+package counting
 
 import (
 	"testing"
@@ -32,8 +32,9 @@ func TestCountingEqualsDecoding(t *testing.T) {
 		if err != nil {
 			r.Fatal(err)
 		}
-		got := counting{kbs: map[string]bool{}, pairs: map[pair]bool{}, edges: map[pair]bool{}}
-		got.update("id", body)
+		got := newSum()
+		read := readUpdate("id", body)
+		got.add(&read)
 		if decoded.KB != "" && (!got.kbs[decoded.KB] || len(got.kbs) != 1) {
 			r.Fatalf("KB %q: %v of %s", decoded.KB, got.kbs, body)
 		}
@@ -48,7 +49,7 @@ func TestCountingEqualsDecoding(t *testing.T) {
 			want[pair{article(decoded.KB, "id"), article(live.KBOf(former), former)}] = true
 		}
 		if len(want) != len(got.edges) || got.ByProduct != len(decoded.Supersedes) || got.NoRule == 1 != (decoded.Applicable == nil) {
-			r.Fatalf("edges %v, want %v; %+v of %s", got.edges, want, got.SourceCounts, body)
+			r.Fatalf("edges %v, want %v; %+v of %s", got.edges, want, got.Counts, body)
 		}
 	})
 }

@@ -1,0 +1,64 @@
+package counting
+
+import (
+	"bytes"
+	"encoding/json"
+
+	"thatch/node/bulletins/live"
+)
+
+// update is what counts of an update.
+type update struct {
+	kb, product string
+	article     string   // its KB article, or its id where it has none
+	supersedes  []string // articles, once for each update that it supersedes
+	ruled       bool
+}
+
+// readUpdate reads a body as catalog.Encode writes it, without decoding it.
+func readUpdate(id string, body []byte) update {
+	body, _, ruled := bytes.Cut(body, []byte(`"applicable":{`)) // the rules come last, and may name anything
+	u := update{ruled: ruled, kb: text(body, `"kb":`)}
+	if u.kb != "" {
+		u.product = text(body, `"product":{"id":`)
+	}
+	u.article = article(u.kb, id)
+	if list, ok := after(body, `"supersedes":`); ok {
+		var former []string
+		if json.NewDecoder(bytes.NewReader(list)).Decode(&former) != nil {
+			return u // not as it was encoded; whoever reads the document says so
+		}
+		for _, id := range former {
+			u.supersedes = append(u.supersedes, article(live.KBOf(id), id))
+		}
+	}
+	return u
+}
+
+// after returns what follows the beginning of a field in a body as catalog.Encode writes it. The quotes of a beginning
+// cannot be inside a JSON text, where they would be escaped.
+func after(body []byte, beginning string) ([]byte, bool) {
+	_, rest, found := bytes.Cut(body, []byte(beginning))
+	return rest, found
+}
+
+// text is the text that follows the beginning of a field, "" where there is none.
+func text(body []byte, beginning string) string {
+	rest, _ := after(body, beginning)
+	value, _, _ := bytes.Cut(rest[min(1, len(rest)):], []byte(`"`))
+	if bytes.IndexByte(value, '\\') < 0 {
+		return string(value)
+	}
+	var escaped string
+	if json.NewDecoder(bytes.NewReader(rest)).Decode(&escaped) != nil {
+		return ""
+	}
+	return escaped
+}
+
+func article(kb, id string) string {
+	if kb != "" {
+		return "KB" + kb
+	}
+	return id
+}
