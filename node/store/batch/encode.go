@@ -42,7 +42,7 @@ func Encode(b Batch) ([]byte, error) {
 	if err := b.Check(); err != nil {
 		return nil, err
 	}
-	e := encoder{buf: make([]byte, 0, 64+64*len(b.Statements)), texts: map[string]uint64{}}
+	e := encoder{buf: make([]byte, 0, b.bound()), texts: map[string]uint64{}}
 	e.buf = append(e.buf, encodingVersion)
 	e.head(b)
 	e.statements(b.Statements)
@@ -51,6 +51,25 @@ func Encode(b Batch) ([]byte, error) {
 			ErrTooLarge, b.Reason, len(b.Statements), len(e.buf), MaxBatch)
 	}
 	return e.buf, nil
+}
+
+// bound is at least the size of an encoded batch where its SQL texts are few and its numbers small, as they nearly always
+// are: all of it is then copied once.
+func (b *Batch) bound() int {
+	const head, statement, argument = 8 << 10, 16, 6
+	size := head + len(b.Actor) + len(b.Reason) + len(b.Request) + statement*len(b.Statements)
+	for i := range b.Statements {
+		size += argument * len(b.Statements[i].Args)
+		for _, arg := range b.Statements[i].Args {
+			switch v := arg.(type) {
+			case string:
+				size += len(v)
+			case []byte:
+				size += len(v)
+			}
+		}
+	}
+	return size
 }
 
 type encoder struct {
@@ -140,12 +159,12 @@ func (e *encoder) argument(arg any) {
 	}
 }
 
-// Decode reads what Encode wrote. Integers come back as int64. Nothing of data is kept.
+// Decode reads what Encode wrote. Integers come back as int64. Blobs are parts of data, which must stay as it is.
 func Decode(data []byte) (Batch, error) {
 	if len(data) > MaxBatch {
 		return Batch{}, fmt.Errorf("encoded batch: %w: %d bytes, at most %d are allowed", ErrTooLarge, len(data), MaxBatch)
 	}
-	d := decoder{data: append([]byte(nil), data...), text: string(data)}
+	d := decoder{data: data, text: string(data)}
 	if version := d.byte(); d.err == nil && version != encodingVersion {
 		return Batch{}, fmt.Errorf("encoded batch has version %d, this program reads %d: run a newer one", version, encodingVersion)
 	}
@@ -159,8 +178,7 @@ func Decode(data []byte) (Batch, error) {
 	return b, nil
 }
 
-// decoder reads the copy in data, or the equal text where strings are wanted, so that a batch costs two allocations
-// for all its bytes.
+// decoder reads data, or the equal text where strings are wanted, so that a batch costs one allocation for all its bytes.
 type decoder struct {
 	data []byte
 	text string
