@@ -1,6 +1,7 @@
 package quorum
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -19,7 +20,7 @@ const lockWait = time.Second
 const logFile = "log.bolt"
 
 var (
-	entriesBucket = []byte("entries") // index (8 bytes, big-endian) -> entry, see encodeEntry
+	entriesBucket = []byte("entries") // index (8 bytes, big-endian) -> entry, see encodeEntry and piece
 	stableBucket  = []byte("stable")  // term and vote
 )
 
@@ -104,7 +105,7 @@ func (b *boltLog) edge(end func(*bbolt.Cursor) []byte) (index uint64, err error)
 // GetLog implements raft.LogStore.
 func (b *boltLog) GetLog(index uint64, entry *raft.Log) error {
 	return b.view(func(tx *bbolt.Tx) error {
-		value := tx.Bucket(entriesBucket).Get(entryKey(index))
+		value := joined(tx.Bucket(entriesBucket).Cursor(), entryKey(index))
 		if value == nil {
 			return raft.ErrLogNotFound
 		}
@@ -125,12 +126,57 @@ func (b *boltLog) StoreLogs(entries []*raft.Log) error {
 		bucket := tx.Bucket(entriesBucket)
 		bucket.FillPercent = 0.9 // keys only ever rise
 		for _, entry := range entries {
-			if err := bucket.Put(entryKey(entry.Index), encodeEntry(entry)); err != nil {
+			if err := putPieces(bucket, entryKey(entry.Index), encodeEntry(entry)); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// piece is how many bytes of an entry stand under one key. A page of bbolt holds up to four values, however large, and is
+// written again with each that is added to it: in one piece, large entries would be written several times over. What
+// follows the first piece stands under the index and the piece's number (2 bytes, big-endian). Two pieces fill eight
+// pages of 4 KiB.
+const piece = 16320
+
+func putPieces(bucket *bbolt.Bucket, key, value []byte) error {
+	first := value[:min(len(value), piece)]
+	if err := bucket.Put(key, first); err != nil {
+		return err
+	}
+	n := uint16(1)
+	for rest := value[len(first):]; len(rest) > 0; n++ {
+		next := rest[:min(len(rest), piece)]
+		if err := bucket.Put(pieceKey(key, n), next); err != nil {
+			return err
+		}
+		rest = rest[len(next):]
+	}
+	for ; bucket.Get(pieceKey(key, n)) != nil; n++ { // of a longer entry that was there
+		if err := bucket.Delete(pieceKey(key, n)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func pieceKey(key []byte, n uint16) []byte { return binary.BigEndian.AppendUint16(bytes.Clone(key), n) }
+
+// joined is the value at a key with all its pieces; nil where there is none.
+func joined(c *bbolt.Cursor, key []byte) []byte {
+	at, value := c.Seek(key)
+	if !bytes.Equal(at, key) {
+		return nil
+	}
+	whole := value
+	for at, value = c.Next(); bytes.HasPrefix(at, key); at, value = c.Next() {
+		if len(whole) == piece { // the first is bbolt's own
+			whole = bytes.Clone(whole)
+		}
+		whole = append(whole, value...)
+	}
+	return whole
 }
 
 // deleteAtOnce is how many entries one transaction deletes.
@@ -168,8 +214,13 @@ func (b *boltLog) DeleteRange(first, last uint64) error {
 func (b *boltLog) deleteFew(from, to uint64) error {
 	return b.update(func(tx *bbolt.Tx) error {
 		bucket := tx.Bucket(entriesBucket)
-		for index := from; index <= to; index++ {
-			if err := bucket.Delete(entryKey(index)); err != nil {
+		var keys [][]byte
+		cursor := bucket.Cursor()
+		for key, _ := cursor.Seek(entryKey(from)); key != nil && binary.BigEndian.Uint64(key) <= to; key, _ = cursor.Next() {
+			keys = append(keys, bytes.Clone(key))
+		}
+		for _, key := range keys {
+			if err := bucket.Delete(key); err != nil {
 				return err
 			}
 		}

@@ -140,6 +140,79 @@ func TestEntriesAreReadAsTheyWereWritten(t *testing.T) {
 	}
 }
 
+// Entries of all sizes come back whole, take the place of others, and go whole.
+func TestLargeEntriesStandInPieces(t *testing.T) {
+	dir := t.TempDir()
+	l := openTest(t, dir)
+	sizes := []int{0, 1, piece - entryHead - 1, piece - entryHead, piece - entryHead + 1, 2*piece - entryHead, 2*piece - entryHead + 1, 1 << 20, 3 * piece, 5}
+	data := func(index uint64, size int) []byte {
+		return bytes.Repeat([]byte{byte(index), byte(size), 7}, size/3+1)[:size]
+	}
+	same := func(index uint64, size int) {
+		t.Helper()
+		var got raft.Log
+		if err := l.GetLog(index, &got); err != nil || got.Index != index || !bytes.Equal(got.Data, data(index, size)) {
+			t.Fatalf("entry %d of %d bytes: %d bytes, %v", index, size, len(got.Data), err)
+		}
+	}
+	for shift := range sizes { // every size takes the place of every other
+		var entries []*raft.Log
+		for i := range sizes {
+			index := uint64(i + 1)
+			entries = append(entries, &raft.Log{Index: index, Term: 1, Data: data(index, sizes[(i+shift)%len(sizes)])})
+		}
+		if err := l.StoreLogs(entries); err != nil {
+			t.Fatal(err)
+		}
+		if shift%3 == 2 {
+			l.Close()
+			l = openTest(t, dir)
+		}
+		for i := range sizes {
+			same(uint64(i+1), sizes[(i+shift)%len(sizes)])
+		}
+		if last, err := l.LastIndex(); last != uint64(len(sizes)) || err != nil {
+			t.Fatalf("the last is %d, %v", last, err)
+		}
+	}
+	if err := l.DeleteRange(1, 3); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.DeleteRange(7, 10); err != nil {
+		t.Fatal(err)
+	}
+	first, err := l.FirstIndex()
+	last, other := l.LastIndex()
+	if first != 4 || last != 6 || err != nil || other != nil {
+		t.Fatalf("%d to %d, %v %v", first, last, err, other)
+	}
+	for index := uint64(4); index <= 6; index++ {
+		same(index, sizes[(int(index)-1+len(sizes)-1)%len(sizes)])
+	}
+	if err := l.DeleteRange(4, 6); err != nil {
+		t.Fatal(err)
+	}
+	if first, err := l.FirstIndex(); first != 0 || err != nil {
+		t.Fatalf("something of entry %d is left, %v", first, err)
+	}
+}
+
+// bbolt writes all values of a page again with each that is added to it.
+func TestLargeEntriesAreWrittenOnce(t *testing.T) {
+	l := openTest(t, t.TempDir()).(*boltLog)
+	allocated := func() int64 { stats := l.db.Stats(); return stats.TxStats.GetPageAlloc() }
+	before := allocated()
+	const size, count = 900 << 10, 12
+	for i := range count {
+		if err := l.StoreLog(&raft.Log{Index: uint64(i + 1), Data: make([]byte, size)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if written := allocated() - before; written > size*count*5/4 {
+		t.Errorf("%d bytes were written for %d", written, size*count)
+	}
+}
+
 func TestEveryDamagedBitIsNoticed(t *testing.T) {
 	value := encodeEntry(&raft.Log{Term: 7, Data: []byte("some data"), Extensions: []byte("ext")})
 	var entry raft.Log
