@@ -57,10 +57,11 @@ type Config struct {
 type Agent struct {
 	cfg      Config
 	folder   folder.Folder
-	unlock   func() error
+	mu       sync.Mutex // of the next two
+	closed   bool
+	unlock   func() error // nil: another agent may work in the folder
 	payloads *content.Store
 	client   *agentapi.Client
-	close    sync.Once
 
 	identity *identity
 	memory   report.Memory
@@ -79,15 +80,52 @@ func open(cfg Config, step func(string)) (*Agent, error) {
 	if err := folder.MakePrivate(cfg.Dir); err != nil {
 		return nil, fmt.Errorf("folder of the agent: %w", err)
 	}
-	unlock, err := folder.Lock(filepath.Join(cfg.Dir, "lock"))
-	if err != nil {
+	a := &Agent{cfg: cfg, folder: folder.Folder{Dir: cfg.Dir, Step: step}, step: step}
+	if err := a.acquire(); err != nil {
 		return nil, err
 	}
-	a := &Agent{cfg: cfg, folder: folder.Folder{Dir: cfg.Dir, Step: step}, unlock: unlock, step: step}
-	if err := a.load(); err != nil {
-		return nil, errors.Join(err, unlock())
-	}
 	return a, nil
+}
+
+// acquire keeps other agents out of the folder, and reads it.
+func (a *Agent) acquire() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return fmt.Errorf("open the agent's folder: %w", os.ErrClosed)
+	}
+	unlock, err := folder.Lock(a.folder.Path("lock"))
+	if err != nil {
+		return err
+	}
+	a.unlock = unlock
+	if err := a.load(); err != nil {
+		return errors.Join(err, a.leave())
+	}
+	return nil
+}
+
+// release lets another agent work in the folder, until acquire.
+func (a *Agent) release() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.leave()
+}
+
+func (a *Agent) leave() error {
+	if a.unlock == nil {
+		return nil
+	}
+	if a.client != nil {
+		a.client.Close()
+	}
+	var err error
+	if a.rules != nil {
+		err = a.rules.Close()
+	}
+	err = errors.Join(err, a.unlock())
+	a.client, a.rules, a.ordered, a.unlock = nil, nil, nil, nil
+	return err
 }
 
 func (a *Agent) load() error {
@@ -98,6 +136,7 @@ func (a *Agent) load() error {
 	if a.identity, err = loadIdentity(a.folder); err != nil {
 		return err
 	}
+	a.memory = report.Memory{}
 	if err := a.folder.Read(memoryFile, &a.memory); err != nil {
 		// It is made again by a whole report; an agent that does not start patches nothing.
 		a.cfg.Log.Warn("what was reported is not readable, a whole report follows", "error", err)
@@ -130,14 +169,10 @@ func (c *Config) complete() {
 
 // Close lets another agent work in the folder.
 func (a *Agent) Close() error {
-	var err error
-	a.close.Do(func() {
-		if a.client != nil {
-			a.client.Close()
-		}
-		err = errors.Join(a.rules.Close(), a.unlock())
-	})
-	return err
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.closed = true
+	return a.leave()
 }
 
 // Enrolled says whether the agent is a computer of a site.

@@ -3,7 +3,6 @@ package agent
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -222,42 +221,4 @@ func statesOf(situations []situation) []agentapi.UpdateState {
 	}
 	slices.SortFunc(states, func(x, y agentapi.UpdateState) int { return cmp.Compare(x.Number, y.Number) })
 	return states
-}
-
-// Run makes rounds until ctx ends, each when it is due, and after a failure when the node or the back-off allow. It
-// returns only errors that another round cannot mend.
-func (a *Agent) Run(ctx context.Context) error {
-	backoff := agentapi.Backoff{First: 30 * time.Second, Most: time.Hour, Random: a.cfg.Random}
-	failures := 0
-	for {
-		cycle, err := a.RunOnce(ctx)
-		var wait time.Duration
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err == nil:
-			failures = 0
-			wait = max(cycle.Next.Sub(a.cfg.Now()), leastWait)
-			a.cfg.Log.Info("round", "installed", cycle.Installed, "failed", cycle.Failed,
-				"applicable", cycle.Counts.Applicable, "cannot_tell", cycle.Counts.Unknown, "next", cycle.Next)
-		case lasting(err):
-			return err
-		default:
-			failures++
-			wait = backoff.Wait(failures, err)
-			a.rotate()
-			a.cfg.Log.Warn("round failed", "error", err, "again_in", wait)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-a.cfg.After(wait):
-		}
-	}
-}
-
-// lasting says whether another round would end with the same error.
-func lasting(err error) bool {
-	return errors.Is(err, ErrNotEnrolled) || errors.Is(err, ErrClone) ||
-		agentapi.HasCode(err, agentapi.CodeRetired) || agentapi.HasCode(err, agentapi.CodeClone)
 }

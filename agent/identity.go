@@ -106,6 +106,11 @@ func (a *Agent) Enrol(ctx context.Context, nodes []string, token string) error {
 	if err != nil {
 		return err
 	}
+	for _, node := range nodes {
+		if err := agentapi.CheckNode(node); err != nil {
+			return err
+		}
+	}
 	request, key, err := a.enrolRequest(ctx, token)
 	if err != nil {
 		return err

@@ -13,6 +13,7 @@ type outcome struct {
 	At    time.Time `json:"at"`
 	Cycle Cycle     `json:"cycle"`
 	Error string    `json:"error,omitempty"`
+	Idle  bool      `json:"idle,omitempty"` // nothing is done until somebody enrols this computer
 }
 
 // Status is what a folder says of its agent.
@@ -26,6 +27,7 @@ type Status struct {
 	Round       *time.Time     `json:"last_round,omitempty"`
 	Next        *time.Time     `json:"next_round,omitempty"`
 	Error       string         `json:"error,omitempty"` // of the last round
+	Idle        bool           `json:"idle,omitempty"`  // because of the error, until this computer is enrolled
 	Counts      Counts         `json:"counts"`
 	Updates     []UpdateStatus `json:"updates"`
 	Simulated   bool           `json:"simulated,omitempty"`
@@ -58,7 +60,7 @@ func ReadStatus(dir string) (Status, error) {
 	if err := f.Read(outcomeFile, &last); err != nil {
 		return status, err
 	}
-	status.Round, status.Next, status.Error = when(last.At), when(last.Cycle.Next), last.Error
+	status.Round, status.Next, status.Error, status.Idle = when(last.At), when(last.Cycle.Next), last.Error, last.Idle
 	status.Counts = last.Cycle.Counts
 	for _, state := range last.Cycle.States {
 		status.Updates = append(status.Updates, UpdateStatus{state, last.Cycle.Names[state.Number]})

@@ -25,6 +25,9 @@ const (
 	callTimeout = 3 * time.Minute
 )
 
+// ErrAddress says that a text is no address of a node.
+var ErrAddress = errors.New("not an address of a node")
+
 // ErrUntrusted says that whoever answered is no node of the agent's site.
 var ErrUntrusted = errors.New("the node is not of this site")
 
@@ -72,16 +75,25 @@ func NewClient(node string, trust Trust, certificate *tls.Certificate) (*Client,
 	return &Client{base: base, http: &http.Client{Transport: transport, CheckRedirect: refuse}, plain: transport}, nil
 }
 
+// CheckNode says what is wrong with an address of a node; the error wraps ErrAddress.
+func CheckNode(node string) error {
+	_, err := parseNode(node)
+	return err
+}
+
 func parseNode(node string) (*url.URL, error) {
 	if !strings.Contains(node, "://") {
 		node = "https://" + node
 	}
 	base, err := url.Parse(node)
 	if err != nil {
-		return nil, fmt.Errorf("address of the node: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrAddress, err)
 	}
-	if base.Scheme != "https" || base.Host == "" {
-		return nil, fmt.Errorf("address of the node %q: want https://HOST:PORT", node)
+	switch {
+	case base.Scheme == "http":
+		return nil, fmt.Errorf("%w: %q: nodes speak TLS alone, write https://HOST:PORT", ErrAddress, node)
+	case base.Scheme != "https" || base.Host == "":
+		return nil, fmt.Errorf("%w: %q: want https://HOST:PORT", ErrAddress, node)
 	}
 	base.Path = strings.TrimSuffix(base.Path, "/")
 	return base, nil

@@ -232,7 +232,11 @@ func (p *program) showStatus() error {
 
 func writeStatus(w io.Writer, s agent.Status) error {
 	if !s.Enrolled {
-		_, err := fmt.Fprintln(w, "not enrolled")
+		text := "not enrolled"
+		if s.Idle {
+			text += "; the agent waits for it"
+		}
+		_, err := fmt.Fprintln(w, text)
 		return err
 	}
 	kind := ""
@@ -241,10 +245,14 @@ func writeStatus(w io.Writer, s agent.Status) error {
 	}
 	fmt.Fprintf(w, "computer %s%s of site %s\nnodes %s\ncertificate until %s\n", s.Computer, kind, s.Site.Name, strings.Join(s.Nodes, ", "), at(s.Certificate))
 	fmt.Fprintf(w, "last contact %s, last round %s, next %s\n", at(s.Contact), at(s.Round), at(s.Next))
-	if s.Error != "" {
+	switch {
+	case s.Idle:
+		fmt.Fprintf(w, "idle until this computer is enrolled again: %s\n", s.Error)
+	case s.Error != "":
 		fmt.Fprintf(w, "the last round failed: %s\n", s.Error)
 	}
-	fmt.Fprintf(w, "missing %d, installed %d, cannot tell %d\n", s.Counts.Applicable, s.Counts.Installed, s.Counts.Unknown)
+	fmt.Fprintf(w, "missing %d, superseded %d, installed %d, cannot tell %d\n",
+		s.Counts.Missing, s.Counts.Superseded, s.Counts.Installed, s.Counts.Unknown)
 	if len(s.Updates) == 0 {
 		return nil
 	}

@@ -60,7 +60,7 @@ func exitCode(err error) int {
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.Is(err, errUsage), errors.Is(err, agentapi.ErrToken), strings.HasPrefix(err.Error(), "unknown command"):
+	case errors.Is(err, errUsage), errors.Is(err, agentapi.ErrToken), errors.Is(err, agentapi.ErrAddress), strings.HasPrefix(err.Error(), "unknown command"):
 		return exitUsage
 	case errors.Is(err, agent.ErrNotEnrolled):
 		return exitNotEnrolled
