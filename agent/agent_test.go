@@ -15,6 +15,8 @@ import (
 	"thatch/agent/folder"
 	"thatch/agentapi"
 	"thatch/catalog"
+	"thatch/catalog/content/authenticode"
+	"thatch/catalog/content/authenticode/authenticodetest"
 	"thatch/catalog/document"
 	"thatch/catalog/policy"
 	"thatch/catalog/rule"
@@ -419,6 +421,37 @@ func TestUnsignedIsRefusedWhereSignaturesAreRequired(t *testing.T) {
 	s.round()
 	s.ran()
 	s.expect(id, agentapi.FailedRescheduled, "signature")
+}
+
+// An agent trusts whom its site names: the roots of the setting reach it with its orders.
+func TestAgentTrustsTheRootsOfItsSite(t *testing.T) {
+	root := authenticodetest.Authority(t, "Root")
+	program := authenticodetest.Signer(t, root, "Signer").Sign(t, authenticodetest.Program("text"))
+	path := filepath.Join(t.TempDir(), "a.exe")
+	if err := os.WriteFile(path, program, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		roots string
+		want  error
+	}{
+		"none": {"", authenticode.ErrUntrusted}, "its root": {root.PEM(), nil},
+		"another's": {authenticodetest.Authority(t, "Other").PEM(), authenticode.ErrUntrusted},
+	} {
+		s, _ := orderedSite(t, "set app=2")
+		s.node.Lock()
+		s.node.Settings.RequireSigned, s.node.Settings.Roots = true, c.roots
+		s.node.Unlock()
+		s.round()
+		s.clock.at = time.Now() // the certificates are of today
+		judge, err := s.agent.signatures(s.agent.ordered)
+		if err != nil || judge == nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if _, err := judge.VerifyFile(path); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+	}
 }
 
 func TestOrderWithdrawnJustBeforeTheInstall(t *testing.T) {

@@ -121,8 +121,7 @@ func (a *Agent) signatures(as *order.Assignments) (*authenticode.Verifier, error
 	if !as.Answer.Settings.RequireSigned {
 		return nil, nil
 	}
-	trusted := as.Answer.Settings.Trusted
-	return authenticode.New(authenticode.Trust{Fingerprints: trusted, System: len(trusted) == 0}, a.cfg.Now)
+	return authenticode.New(authenticode.OfSite(as.Answer.Settings.Trusted, as.Answer.Settings.Roots), a.cfg.Now)
 }
 
 func verifyFile(path string, want catalog.StagedFile) error {

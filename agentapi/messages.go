@@ -229,8 +229,10 @@ type Settings struct {
 	InstallCron    string `json:"install_schedule,omitempty"` // agent's default schedule; empty: as soon as possible
 	Attempts       int    `json:"attempts"`                   // installs tried before Failed to Install
 	RequireSigned  bool   `json:"require_signed"`             // Authenticode of MSI, EXE and CAB is checked at the moment of use
-	// Trusted are SHA-256 fingerprints, in hexadecimal, of signer or root certificates that are trusted.
+	// Trusted are SHA-256 fingerprints, in hexadecimal, of certificates in payloads that are trusted: signers or
+	// authorities. Roots are root certificates in PEM. With both empty the operating system's roots count.
 	Trusted []string `json:"trusted,omitempty"`
+	Roots   string   `json:"roots,omitempty"`
 }
 
 // Error is the body of every answer that is not 2xx.

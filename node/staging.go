@@ -55,12 +55,10 @@ func (n *Node) downloads(ctx context.Context) (staging.Settings, error) {
 		return staging.Settings{}, err
 	}
 	n.Content.SetSpeed(settings.DownloadRate.In(values))
-	trusted := settings.Trusted.In(values)
 	return staging.Settings{
 		Client:      clientConfig(values),
 		AllowUnsafe: !settings.CheckSignatures.In(values),
-		// As agents judge: a trust list stands in place of the system's roots, so that what is staged is installed too.
-		Trust: authenticode.Trust{Fingerprints: trusted, System: len(trusted) == 0},
+		Trust:       authenticode.OfSite(settings.Trusted.In(values), settings.Roots.In(values)),
 	}, nil
 }
 

@@ -4,15 +4,19 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 	"time"
 
 	"thatch/catalog"
+	"thatch/catalog/content/authenticode"
+	"thatch/catalog/content/authenticode/authenticodetest"
 	"thatch/catalog/document"
 	"thatch/node"
 	"thatch/node/bulletins/bulletinstest"
@@ -110,6 +114,31 @@ func TestStagingByItself(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, n, staging.Ready, "en", "de", "fr")
+}
+
+// Whom a site trusts holds for staging as it does for its agents.
+func TestStagingTrustsWhomTheSettingsName(t *testing.T) {
+	n := nodetest.New(t)
+	root := authenticodetest.Authority(t, "Root").PEM()
+	text, err := json.Marshal(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		value string
+		want  authenticode.Trust
+	}{
+		{"null", authenticode.Trust{Fingerprints: []string{}, System: true}},
+		{string(text), authenticode.Trust{Fingerprints: []string{}, Roots: root}},
+	} {
+		if _, err := n.Settings.Set(t.Context(), "staging.roots", json.RawMessage(c.value), -1); err != nil {
+			t.Fatal(err)
+		}
+		got, err := n.Downloads(t.Context())
+		if err != nil || !reflect.DeepEqual(got.Trust, c.want) || got.AllowUnsafe {
+			t.Errorf("%+v, %v; want %+v", got.Trust, err, c.want)
+		}
+	}
 }
 
 // A run that a person cancelled ends, and names what it did not do as downloading still.

@@ -112,6 +112,6 @@ func settingsOf(id string, v settings.Values) agentapi.Settings {
 	return agentapi.Settings{
 		CheckInSeconds: checkIn(id, settings.CheckIn.In(v)), ScanSeconds: settings.Scan.In(v),
 		InstallCron: settings.InstallSchedule.In(v), Attempts: settings.Attempts.In(v),
-		RequireSigned: settings.RequireSigned.In(v), Trusted: settings.Trusted.In(v),
+		RequireSigned: settings.RequireSigned.In(v), Trusted: settings.Trusted.In(v), Roots: settings.Roots.In(v),
 	}
 }

@@ -24,6 +24,7 @@ import (
 	"thatch/agentapi/agentapitest"
 	"thatch/agentapi/server"
 	"thatch/catalog"
+	"thatch/catalog/content/authenticode/authenticodetest"
 	"thatch/catalog/document"
 	"thatch/catalog/rule"
 	"thatch/node"
@@ -428,6 +429,17 @@ func TestAssignmentsAndPayload(t *testing.T) {
 	}
 	if other, err := m.Assignments(ctx, agentapi.AssignmentsRequest{Epoch: "another", Tag: answer.Tag}); err != nil || other.Unchanged {
 		t.Errorf("a tag of another epoch: %+v, %v", other.Unchanged, err)
+	}
+	root := authenticodetest.Authority(t, "Root").PEM()
+	value, err := json.Marshal(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Settings.Set(ctx, "staging.roots", value, -1); err != nil {
+		t.Fatal(err)
+	}
+	if trusts, err := m.Assignments(ctx, agentapi.AssignmentsRequest{Epoch: m.epoch, Tag: answer.Tag}); err != nil || trusts.Settings.Roots != root {
+		t.Errorf("the roots of the site reach the agent as %.40q, %v", trusts.Settings.Roots, err)
 	}
 	if got := fetch(t, m, digest, "bytes=4-"); got != "payload" {
 		t.Errorf("a range of the payload is %q", got)

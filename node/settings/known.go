@@ -41,8 +41,13 @@ var (
 	})
 	// Trusted are SHA-256 fingerprints in hexadecimal.
 	Trusted = define(Setting[[]string]{
-		Name: "staging.trusted", Default: []string{}, Text: "SHA-256 fingerprints of signer or root certificates that are trusted; empty: whom the operating system trusts",
+		Name: "staging.trusted", Default: []string{}, Text: "SHA-256 fingerprints of certificates that payloads carry, signers' or authorities', that are trusted; with staging.roots empty too: whom the operating system trusts",
 		check: checkFingerprints,
+	})
+	// Roots is PEM text.
+	Roots = define(Setting[string]{
+		Name: "staging.roots", Text: "root certificates that signers of payloads and of their time stamps are traced to, in PEM; with staging.trusted they stand in place of the operating system's",
+		check: checkPEM,
 	})
 )
 
@@ -85,6 +90,9 @@ func checkPEM(text string) error {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
 			return fmt.Errorf("certificate %d is no PEM", number)
+		}
+		if block.Type != "CERTIFICATE" || len(block.Headers) > 0 { // others are passed over where they are used
+			return fmt.Errorf("certificate %d is a PEM block %q with %d headers, want a plain CERTIFICATE", number, block.Type, len(block.Headers))
 		}
 		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
 			return fmt.Errorf("certificate %d: %w", number, err)

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"thatch/catalog/content/authenticode"
+	"thatch/catalog/content/authenticode/authenticodetest"
 	"thatch/node/nodetest"
 	"thatch/node/settings"
 	"thatch/node/store"
@@ -24,6 +26,7 @@ AAAA
 -----END CERTIFICATE-----`
 
 func TestSetRefuses(t *testing.T) {
+	root := authenticodetest.Authority(t, "Root").PEM()
 	r, _ := open(t)
 	for _, c := range []struct{ name, value, text string }{
 		{"agents.attempts", `"3"`, "number"},
@@ -41,6 +44,12 @@ func TestSetRefuses(t *testing.T) {
 		{"downloads.authorities", quoted(certificate), "certificate 1"},
 		{"downloads.rate", `-1`, "less"},
 		{"staging.trusted", `["ab"]`, "SHA-256"},
+		{"staging.roots", `"nonsense"`, "PEM"},
+		{"staging.roots", `["x"]`, "text"},
+		{"staging.roots", quoted(root + "and more"), "certificate 2 is no PEM"},
+		{"staging.roots", quoted(strings.ReplaceAll(root, "CERTIFICATE", "X509 CRL")), "want a plain CERTIFICATE"},
+		{"staging.roots", quoted(strings.Replace(root, "-----\n", "-----\nProc-Type: 4,ENCRYPTED\n\n", 1)), "with 1 headers"},
+		{"staging.roots", quoted(root + certificate), "certificate 2"},
 		{"downloads.proxy", quoted("http://" + strings.Repeat("x", 70_000)), "at most"},
 	} {
 		if _, err := r.Set(t.Context(), c.name, json.RawMessage(c.value), -1); !errors.Is(err, store.ErrInvalid) || !strings.Contains(err.Error(), c.text) {
@@ -57,6 +66,22 @@ func TestSetRefuses(t *testing.T) {
 	for _, e := range all {
 		if e.Set || e.Version != 0 {
 			t.Errorf("%s was set: %+v", e.Name, e)
+		}
+	}
+}
+
+func TestRoots(t *testing.T) {
+	r, _ := open(t)
+	for _, text := range []string{authenticodetest.Authority(t, "A").PEM() + "\n\n" + authenticodetest.Authority(t, "B").PEM() + "\n", ""} {
+		if _, err := r.Set(t.Context(), "staging.roots", json.RawMessage(quoted(text)), -1); err != nil {
+			t.Fatal(err)
+		}
+		v, err := r.All(t.Context())
+		if err != nil || settings.Roots.In(v) != text {
+			t.Errorf("%.40q came back as %.40q, %v", text, settings.Roots.In(v), err)
+		}
+		if _, err := authenticode.New(authenticode.OfSite(nil, text), nil); err != nil {
+			t.Errorf("what was set is not taken: %v", err)
 		}
 	}
 }

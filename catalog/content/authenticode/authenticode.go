@@ -42,6 +42,13 @@ type Trust struct {
 	System       bool     `json:"system,omitempty"`       // trust the operating system's roots too
 }
 
+// OfSite is the trust list of a site, which its node and its agents share, so that what is staged is installed too. What
+// a site names stands in place of the system's roots; where it names nobody, the system's roots count.
+func OfSite(fingerprints []string, roots string) Trust {
+	none := len(fingerprints) == 0 && strings.TrimSpace(roots) == ""
+	return Trust{Fingerprints: fingerprints, Roots: roots, System: none}
+}
+
 // Verifier judges files by one trust list. It is safe for use by several at once.
 type Verifier struct {
 	roots  *x509.CertPool

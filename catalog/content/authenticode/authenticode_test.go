@@ -292,6 +292,40 @@ func TestTrustList(t *testing.T) {
 	}
 }
 
+// A site that names anybody trusts them alone; one that names nobody trusts whom the system trusts.
+func TestTrustOfASite(t *testing.T) {
+	root := authenticodetest.Authority(t, "Root")
+	signer := authenticodetest.Signer(t, root, "Signer")
+	file := signer.Sign(t, authenticodetest.Program("text"))
+	stranger := authenticodetest.Authority(t, "Stranger")
+	for name, c := range map[string]struct {
+		trust authenticode.Trust
+		want  error
+	}{
+		"nobody":           {authenticode.OfSite(nil, ""), authenticode.ErrUntrusted}, // the system does not know it
+		"blank":            {authenticode.OfSite([]string{}, " \n"), authenticode.ErrUntrusted},
+		"its root":         {authenticode.OfSite(nil, root.PEM()), nil},
+		"roots":            {authenticode.OfSite(nil, stranger.PEM()+root.PEM()), nil},
+		"its fingerprint":  {authenticode.OfSite([]string{authenticode.Fingerprint(signer.Cert)}, ""), nil},
+		"either":           {authenticode.OfSite([]string{authenticode.Fingerprint(stranger.Cert)}, root.PEM()), nil},
+		"another's root":   {authenticode.OfSite(nil, stranger.PEM()), authenticode.ErrUntrusted},
+		"itself as a root": {authenticode.OfSite(nil, signer.PEM()), nil},
+	} {
+		if err := verify(verifier(t, c.trust), file, "a.exe"); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+	}
+	for _, c := range []struct {
+		fingerprints []string
+		roots        string
+		system       bool
+	}{{nil, "", true}, {nil, "\n", true}, {[]string{"x"}, "", false}, {nil, "x", false}} {
+		if got := authenticode.OfSite(c.fingerprints, c.roots).System; got != c.system {
+			t.Errorf("%v, %q: the system's roots count: %v", c.fingerprints, c.roots, got)
+		}
+	}
+}
+
 func TestVerifyFile(t *testing.T) {
 	v := verifier(t, authenticode.Trust{})
 	if _, err := v.VerifyFile(filepath.Join("testdata", "small.msi")); !errors.Is(err, authenticode.ErrUnsigned) {
