@@ -70,6 +70,8 @@ func (p *plain) Parse(ctx context.Context, _ importer.Request, file importer.Fil
 		case i == 0 || line == "":
 		case line == "!":
 			return "", errBang
+		case key == "?":
+			warn(importer.Warning{File: file.Name, Kind: "broken", Element: fmt.Sprintf("line %d", i), Text: text, Failed: true})
 		case !found:
 			warn(importer.Warning{File: file.Name, Kind: "odd-line", Text: line, Times: 2})
 		default:
@@ -103,7 +105,11 @@ func (p *plain) Merge(key string, parts []importer.Part, warn func(importer.Warn
 	return []document.Document{doc}, err
 }
 
-func titles(t testing.TB, sink *importertest.Memory) map[string]string {
+func titles(t interface {
+	Helper()
+	Fatal(args ...any)
+}, sink *importertest.Memory,
+) map[string]string {
 	t.Helper()
 	all := make(map[string]string)
 	for _, d := range sink.Documents() {

@@ -23,9 +23,13 @@ type starting struct {
 var errWay = errors.New("lost on the way")
 
 func (s *starting) Begin(ctx context.Context, saved importer.Saved) (func() (int, error), error) {
-	s.note("begin " + saved.Files[0].Name)
+	name := saved.Files[0].Name
+	if saved.Files[0].Fingerprint == "" {
+		name += ".." // more of it follows
+	}
+	s.note("begin " + name)
 	return func() (int, error) {
-		s.note("end " + saved.Files[0].Name)
+		s.note("end " + name)
 		if saved.Files[0].Name == s.fail {
 			return 0, errWay
 		}
@@ -66,5 +70,28 @@ func TestSaveLostOnTheWay(t *testing.T) {
 	sink.fail = ""
 	if result, err := run(t, src, &sink); err != nil || result.Files != 2 || result.Skipped != 1 || len(titles(t, &sink.Memory)) != 3 {
 		t.Errorf("gone on: %+v, %v", result, err)
+	}
+}
+
+// Portions of a file are on their way at once, two at most; its end, and what takes something from it, waits for all.
+func TestPortionsOnTheirWay(t *testing.T) {
+	src := &plain{files: map[string]string{"a": "1\nK1 one\nK2 two\nK3 three\nK4 four", "b": "1\nK5 five"}}
+	var sink starting
+	limits := importer.Limits{Keys: 1, Small: -1}
+	try := func(want string) {
+		t.Helper()
+		sink.events = nil
+		if _, err := importer.Run(t.Context(), src, &sink, importer.Request{Limits: limits}, nil); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(sink.events, ","); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+	try("begin a..,begin a..,end a..,begin a..,end a..,end a..,begin a,begin b,end a,end b")
+	src.files["a"] = "2\nK3 drei\nK9 neun"
+	try("begin a..,begin a..,end a..,end a..,begin a..,end a..,begin a..,end a..,begin a,end a")
+	if got := fmt.Sprint(titles(t, &sink.Memory)); got != "map[K3:a=drei K5:b=five K9:a=neun]" {
+		t.Error(got)
 	}
 }
