@@ -32,6 +32,7 @@ var arrows = map[string][]string{
 	"node/bulletins":       {"node/store/*", "catalog/*", "schedule"},
 	"node/computers":       {"node/store/*", "node/bulletins/*", "catalog/*", "schedule"},
 	"node/policies":        {"node/store/*", "node/bulletins/*", "node/computers/*", "catalog/*", "schedule"},
+	"node/replicas":        {"node/store/*", "catalog/*"},
 	"node/tasks":           {"node/store/*", "catalog/*", "schedule"},
 	"node/sites":           {"node/store/*", "node/replicas/dataset", "catalog/*", "schedule"},
 	"node/check":           {"node/store/*", "catalog/*"},

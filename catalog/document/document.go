@@ -46,6 +46,7 @@ const (
 	PolicyState   Kind = "policy-state"
 	Health        Kind = "health"
 	RollUp        Kind = "roll-up"
+	Computer      Kind = "computer"
 )
 
 // ErrDigest says that a document's bytes do not hash to the digest in its head.

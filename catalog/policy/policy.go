@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"thatch/catalog/document"
 )
@@ -51,6 +52,13 @@ type Pin struct {
 	ID            string          `json:"id"`
 	Digest        document.Digest `json:"digest"`
 	PayloadDigest document.Digest `json:"payload_digest"`
+	// Languages are the package's, so that a site knows which pins matter to it without asking for what they name.
+	Languages []string `json:"languages,omitempty"`
+}
+
+// Equal says whether two pins name the same.
+func (p Pin) Equal(other Pin) bool {
+	return p.ID == other.ID && p.Digest == other.Digest && p.PayloadDigest == other.PayloadDigest && slices.Equal(p.Languages, other.Languages)
 }
 
 // Starts of a plan, with the words of package schedule.

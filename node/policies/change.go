@@ -231,7 +231,7 @@ func samePins(a, b policy.Update) bool {
 		return false
 	}
 	for i := range a.Packages {
-		if a.Packages[i] != b.Packages[i] {
+		if !a.Packages[i].Equal(b.Packages[i]) {
 			return false
 		}
 	}

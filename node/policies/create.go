@@ -142,7 +142,9 @@ func called(name, product string) string {
 func (c *contents) pin(one bulletins.Ready) {
 	pin := policy.Update{Update: one.Update.ID, Digest: one.Update.Digest, Enabled: true}
 	for _, p := range one.Packages {
-		pin.Packages = append(pin.Packages, policy.Pin{ID: p.Package.ID, Digest: p.Package.Digest, PayloadDigest: p.Payload.Digest})
+		pin.Packages = append(pin.Packages, policy.Pin{
+			ID: p.Package.ID, Digest: p.Package.Digest, PayloadDigest: p.Payload.Digest, Languages: p.Package.Languages,
+		})
 		c.neutral = c.neutral || len(p.Package.Languages) == 0
 		c.languages = append(c.languages, p.Package.Languages...)
 	}

@@ -16,17 +16,17 @@ var zeroDigest document.Digest
 
 const (
 	insertJournalPlain = `INSERT INTO journal (idx, pos, kind, id, digest, languages, audience, former_languages, former_audience)
-VALUES (?, ?, ?, ?, ?, ?, ?, '', '')`
+VALUES (?, ?, ?, ?, ?, ?, ?, NULL, '')`
 
 	// The former languages and audience are read where the change is applied: what the caller read may be old.
 	insertJournal = `INSERT INTO journal (idx, pos, kind, id, digest, languages, audience, former_languages, former_audience)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7,
-  coalesce((SELECT r.languages FROM document d JOIN revision r ON r.digest = d.digest WHERE d.kind = ?3 AND d.id = ?4), ''),
+  (SELECT r.languages FROM document d JOIN revision r ON r.digest = d.digest WHERE d.kind = ?3 AND d.id = ?4),
   coalesce((SELECT d.audience FROM document d WHERE d.kind = ?3 AND d.id = ?4), ''))`
 
 	insertTombstone = `INSERT INTO journal (idx, pos, kind, id, digest, languages, audience, former_languages, former_audience)
-SELECT ?1, ?2, d.kind, d.id, NULL, r.languages, d.audience, r.languages, d.audience
-FROM document d JOIN revision r ON r.digest = d.digest
+SELECT ?1, ?2, d.kind, d.id, NULL, coalesce(r.languages, ''), d.audience, coalesce(r.languages, ''), d.audience
+FROM document d LEFT JOIN revision r ON r.digest = d.digest
 WHERE d.kind = ?3 AND d.id = ?4 AND (?5 IS NULL OR d.digest = ?5) ORDER BY d.id`
 
 	insertAudience = `INSERT INTO journal (idx, pos, kind, id, digest, languages, audience, former_languages, former_audience)

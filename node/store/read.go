@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -19,6 +20,11 @@ type Sequence struct {
 	Position int    `json:"position"`
 }
 
+// Compare orders places in the journal.
+func (s Sequence) Compare(other Sequence) int {
+	return cmp.Or(cmp.Compare(s.Index, other.Index), cmp.Compare(s.Position, other.Position))
+}
+
 // Current is a current document's head with what the site says of it. Body is empty where only heads were asked for.
 type Current struct {
 	document.Document
@@ -32,6 +38,7 @@ type Change struct {
 	Kind            document.Kind
 	ID              string
 	Removed         bool
+	Created         bool            // there was none before
 	Digest          document.Digest // zero where removed
 	Languages       []string
 	Audience        string
@@ -126,7 +133,8 @@ func Count(ctx context.Context, tx *sql.Tx, kind document.Kind) (int, error) {
 
 // Journal returns the changes after a place, in order, at most limit.
 func Journal(ctx context.Context, tx *sql.Tx, after Sequence, limit int) ([]Change, error) {
-	rows, err := tx.QueryContext(ctx, `SELECT idx, pos, kind, id, digest, languages, audience, former_languages, former_audience
+	rows, err := tx.QueryContext(ctx, `SELECT idx, pos, kind, id, digest, languages, audience,
+  former_languages IS NULL, coalesce(former_languages, ''), former_audience
 FROM journal WHERE (idx, pos) > (?, ?) ORDER BY idx, pos LIMIT ?`, int64(after.Index), after.Position, limit)
 	if err != nil {
 		return nil, fmt.Errorf("journal after %d.%d: %w", after.Index, after.Position, err)
@@ -137,7 +145,7 @@ FROM journal WHERE (idx, pos) > (?, ?) ORDER BY idx, pos LIMIT ?`, int64(after.I
 		var c Change
 		var digest []byte
 		var languages, former string
-		if err := rows.Scan(&c.Index, &c.Position, &c.Kind, &c.ID, &digest, &languages, &c.Audience, &former, &c.FormerAudience); err != nil {
+		if err := rows.Scan(&c.Index, &c.Position, &c.Kind, &c.ID, &digest, &languages, &c.Audience, &c.Created, &former, &c.FormerAudience); err != nil {
 			return nil, fmt.Errorf("journal after %d.%d: %w", after.Index, after.Position, err)
 		}
 		c.Removed = digest == nil

@@ -70,7 +70,7 @@ CREATE TABLE journal (
   digest     BLOB,
   languages  TEXT NOT NULL,
   audience   TEXT NOT NULL,
-  former_languages TEXT NOT NULL DEFAULT '',
+  former_languages TEXT,               -- NULL: there was none
   former_audience  TEXT NOT NULL DEFAULT '',
   PRIMARY KEY (idx, pos)
 ) WITHOUT ROWID;
@@ -455,3 +455,45 @@ CREATE TABLE link_run (                -- what went over a link, of one type in 
 ) WITHOUT ROWID;
 CREATE INDEX link_run_neighbour ON link_run (neighbour, direction, type, started);
 CREATE INDEX link_run_started ON link_run (started);
+-------------------------------------------------------------------------- replicas: what comes from neighbours, and how far
+
+-- How far what a neighbour sends is held. Written in the batch that holds it.
+CREATE TABLE cursor (
+  neighbour  TEXT NOT NULL,            -- id of the site
+  direction  TEXT NOT NULL,            -- down, up
+  type       TEXT NOT NULL,
+  state      TEXT NOT NULL,            -- JSON, '' none yet
+  progress   TEXT NOT NULL,            -- of a complete run under way: JSON, '' none
+  idx        INTEGER NOT NULL,         -- of the last change
+  PRIMARY KEY (neighbour, direction, type)
+) WITHOUT ROWID;
+
+-- Documents of neighbours that cannot be accepted. What was held before stays.
+CREATE TABLE quarantine (
+  neighbour  TEXT NOT NULL,
+  direction  TEXT NOT NULL,
+  type       TEXT NOT NULL,
+  kind       TEXT NOT NULL,
+  id         TEXT NOT NULL,
+  digest     BLOB NOT NULL,
+  origin     TEXT NOT NULL,            -- that it claims
+  reason     TEXT NOT NULL,            -- see replicas.Reason
+  detail     TEXT NOT NULL,
+  since      TEXT NOT NULL,
+  due        INTEGER NOT NULL,         -- somebody wants it tried again
+  PRIMARY KEY (neighbour, direction, kind, id)
+) WITHOUT ROWID;
+
+-- Kinds that this version does not know, by the type with which they first came.
+CREATE TABLE learned_kind (
+  kind       TEXT PRIMARY KEY,
+  type       TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- Running digests of the journal: each is over the one before and the entries since.
+CREATE TABLE journal_mark (
+  idx        INTEGER NOT NULL,
+  pos        INTEGER NOT NULL,
+  digest     BLOB NOT NULL,
+  PRIMARY KEY (idx, pos)
+) WITHOUT ROWID;

@@ -1,0 +1,157 @@
+package dataset
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash"
+
+	"thatch/catalog/document"
+	"thatch/node/store"
+)
+
+// judge says whether a cursor fits this journal.
+func (st state) judge(ctx context.Context, tx *sql.Tx, from Cursor) error {
+	switch {
+	case from.Epoch != st.epoch:
+		return ErrEpoch
+	case from.Mark.Compare(st.tail) > 0:
+		return ErrDiverged
+	}
+	for _, at := range from.At {
+		if at.Compare(from.Mark.Sequence) > 0 {
+			return fmt.Errorf("%w: it names a place beyond its mark", ErrDiverged)
+		}
+	}
+	if from.Mark.Sequence == (store.Sequence{}) {
+		return nil // the beginning of every journal
+	}
+	digest, err := markAt(ctx, tx, from.Mark.Sequence)
+	switch {
+	case err != nil:
+		return err
+	case digest == from.Mark.Digest:
+		return nil
+	case digest != (document.Digest{}):
+		return ErrDiverged
+	}
+	var oldest store.Sequence
+	err = tx.QueryRowContext(ctx, `SELECT idx, pos FROM journal_mark ORDER BY idx, pos LIMIT 1`).Scan(&oldest.Index, &oldest.Position)
+	switch {
+	case err != nil && !errors.Is(err, sql.ErrNoRows):
+		return fmt.Errorf("read the oldest mark of the journal: %w", err)
+	case err == nil && oldest.Compare(from.Mark.Sequence) > 0:
+		return ErrOld
+	}
+	return ErrDiverged
+}
+
+// markAt is the mark at a place, zero where there is none.
+func markAt(ctx context.Context, tx *sql.Tx, at store.Sequence) (digest document.Digest, err error) {
+	var raw []byte
+	err = tx.QueryRowContext(ctx, `SELECT digest FROM journal_mark WHERE idx = ? AND pos = ?`, int64(at.Index), at.Position).Scan(&raw)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return digest, fmt.Errorf("read the mark of the journal at %d.%d: %w", at.Index, at.Position, err)
+	}
+	copy(digest[:], raw)
+	return digest, nil
+}
+
+// mark returns the mark at a place, and makes it where there is none: a write for every place at which somebody stands,
+// whatever the number of neighbours.
+func (s *Sender) mark(ctx context.Context, at store.Sequence) (Mark, error) {
+	m := Mark{Sequence: at}
+	if at == (store.Sequence{}) {
+		return m, nil
+	}
+	found, err := s.lookMark(ctx, at, true)
+	if err != nil || found.kept {
+		m.Digest = found.digest
+		return m, err
+	}
+	applied, err := s.cfg.Writer.Write(ctx, store.Batch{
+		Actor: "node", Reason: "mark the journal", At: s.cfg.Now().UTC(), Statements: []store.Statement{{
+			SQL:  `INSERT INTO journal_mark (idx, pos, digest) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`,
+			Args: []any{int64(at.Index), at.Position, found.digest[:]},
+		}},
+	})
+	if err == nil {
+		err = applied.Err()
+	}
+	if err != nil {
+		return m, fmt.Errorf("mark the journal at %d.%d: %w", at.Index, at.Position, err)
+	}
+	// Another node may have been first, from another mark before it.
+	found, err = s.lookMark(store.AtLeast(ctx, applied.Index), at, false)
+	if err == nil && !found.kept {
+		err = fmt.Errorf("the mark of the journal at %d.%d is gone again", at.Index, at.Position)
+	}
+	m.Digest = found.digest
+	return m, err
+}
+
+type lookedMark struct {
+	digest document.Digest
+	kept   bool
+}
+
+// lookMark reads the mark at a place, or computes what it would be.
+func (s *Sender) lookMark(ctx context.Context, at store.Sequence, compute bool) (found lookedMark, err error) {
+	err = s.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
+		digest, err := markAt(ctx, tx, at)
+		found = lookedMark{digest, digest != document.Digest{}}
+		if err != nil || found.kept || !compute {
+			return err
+		}
+		found.digest, err = runningDigest(ctx, tx, at)
+		return err
+	})
+	return found, err
+}
+
+// runningDigest is SHA-256 over the last mark before a place and the entries of the journal after it up to there.
+func runningDigest(ctx context.Context, tx *sql.Tx, at store.Sequence) (digest document.Digest, err error) {
+	var base store.Sequence
+	var former []byte
+	const before = `SELECT idx, pos, digest FROM journal_mark WHERE (idx, pos) < (?, ?) ORDER BY idx DESC, pos DESC LIMIT 1`
+	err = tx.QueryRowContext(ctx, before, int64(at.Index), at.Position).Scan(&base.Index, &base.Position, &former)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return digest, fmt.Errorf("read the marks of the journal: %w", err)
+	}
+	rows, err := tx.QueryContext(ctx, `SELECT idx, pos, kind, id, digest, languages, audience FROM journal
+WHERE (idx, pos) > (?, ?) AND (idx, pos) <= (?, ?) ORDER BY idx, pos`, int64(base.Index), base.Position, int64(at.Index), at.Position)
+	if err != nil {
+		return digest, fmt.Errorf("read the journal: %w", err)
+	}
+	defer rows.Close()
+	sum := sha256.New()
+	field(sum, former)
+	for rows.Next() {
+		var place store.Sequence
+		var kind, id, entry, languages, audience sql.RawBytes
+		if err := rows.Scan(&place.Index, &place.Position, &kind, &id, &entry, &languages, &audience); err != nil {
+			return digest, fmt.Errorf("read the journal: %w", err)
+		}
+		number(sum, place.Index)
+		number(sum, uint64(place.Position))
+		for _, text := range [][]byte{kind, id, entry, languages, audience} {
+			field(sum, text)
+		}
+	}
+	sum.Sum(digest[:0])
+	return digest, rows.Err()
+}
+
+func number(sum hash.Hash, n uint64) {
+	var b [8]byte
+	binary.BigEndian.PutUint64(b[:], n)
+	sum.Write(b[:])
+}
+
+func field(sum hash.Hash, text []byte) {
+	number(sum, uint64(len(text)))
+	sum.Write(text)
+}
