@@ -4,6 +4,7 @@ package agent
 
 import (
 	"context"
+	"crypto/ed25519"
 	"fmt"
 	"syscall"
 	"testing"
@@ -71,11 +72,49 @@ func lookingAgent(b *testing.B) *Agent {
 	const page = 500
 	all := manyUpdates(b, 5000)
 	for i := 0; i < len(all); i += page {
-		if err := a.rules.Apply(&rulebook.Page{Epoch: "e", Cursor: fmt.Sprint(i), Updates: all[i : i+page]}); err != nil {
+		var entries []rulebook.Entry
+		for j := range all[i : i+page] {
+			entries = append(entries, rulebook.NewEntry(&all[i+j]))
+		}
+		if err := a.rules.Apply(&rulebook.Page{Epoch: "e", Cursor: fmt.Sprint(i), Updates: entries}); err != nil {
 			b.Fatal(err)
 		}
 	}
 	return a
+}
+
+// BenchmarkArrive is what an agent does once in its life, and after that with what changes: it checks digest and signature
+// of 5,000 updates in the pages of a node, and writes them down.
+func BenchmarkArrive(b *testing.B) {
+	public, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	all := manyUpdates(b, 5000)
+	for i := range all {
+		all[i].Document.Sign("site-1", private)
+	}
+	a, err := Open(Config{Dir: b.TempDir(), Source: measured{}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	a.identity = &identity{Keys: document.Keyring{"site-1": public}}
+	before := used(b)
+	for b.Loop() {
+		for i := 0; i < len(all); i += 500 {
+			p := a.verifyPage(&agentapi.RulesResponse{Epoch: "e", Cursor: fmt.Sprint(i), Updates: all[i : i+500]})
+			if p.Reset = i == 0; len(p.Updates) != 500 {
+				b.Fatalf("%d of 500 are taken", len(p.Updates))
+			}
+			if err := a.rules.Apply(p); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	b.ReportMetric(float64(used(b)-before)/float64(b.N), "cpu-ns/op")
+	if err := a.Close(); err != nil {
+		b.Fatal(err)
+	}
 }
 
 // used is what this process used of the processors.

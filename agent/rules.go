@@ -59,7 +59,7 @@ func (a *Agent) verifyPage(answer *agentapi.RulesResponse) *rulebook.Page {
 			p.Refused[update.Number] = err.Error()
 			continue
 		}
-		p.Updates = append(p.Updates, update)
+		p.Updates = append(p.Updates, rulebook.NewEntry(&update))
 	}
 	p.Updates = slices.Clip(p.Updates)
 	return p

@@ -17,23 +17,23 @@ func TestDecodedFollowsTheBook(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer book.Close()
-	doc := func(number uint32, body string) agentapi.NumberedUpdate {
+	doc := func(number uint32, body string) Entry {
 		d, err := document.New(document.Update, fmt.Sprint("u", number), nil, []byte(body))
 		if err != nil {
 			t.Fatal(err)
 		}
-		return agentapi.NumberedUpdate{Number: number, Month: "2019-02", Document: d}
+		return NewEntry(&agentapi.NumberedUpdate{Number: number, Month: "2019-02", Document: d})
 	}
 	for i, step := range []struct {
 		page Page
 		want string
 	}{
-		{Page{Updates: []agentapi.NumberedUpdate{doc(1, `{"name":"a"}`), doc(2, `{"name":"b"}`)}}, "1=a 2=b "},
-		{Page{Updates: []agentapi.NumberedUpdate{doc(1, `{"name":"c"}`)}}, "2=b 1=c "},
-		{Page{Updates: []agentapi.NumberedUpdate{doc(3, `{"name":7}`)}}, "2=b 1=c 3=! "},
+		{Page{Updates: []Entry{doc(1, `{"name":"a"}`), doc(2, `{"name":"b"}`)}}, "1=a 2=b "},
+		{Page{Updates: []Entry{doc(1, `{"name":"c"}`)}}, "2=b 1=c "},
+		{Page{Updates: []Entry{doc(3, `{"name":7}`)}}, "2=b 1=c 3=! "},
 		{Page{Removed: []uint32{2}}, "1=c 3=! "},
 		{Page{Refused: map[uint32]string{1: "unsigned"}}, "3=! "},
-		{Page{Reset: true, Updates: []agentapi.NumberedUpdate{doc(5, `{"name":"a"}`)}}, "5=a "},
+		{Page{Reset: true, Updates: []Entry{doc(5, `{"name":"a"}`)}}, "5=a "},
 		{Page{Reset: true}, ""},
 	} {
 		step.page.Epoch, step.page.Cursor = "e", fmt.Sprint(i)
@@ -45,12 +45,14 @@ func TestDecodedFollowsTheBook(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := ""
-			for _, u := range book.decoded.all {
+			if err := book.each(func(u *Entry) {
 				name := u.Body.Name
 				if u.Body.NoRule != "" {
 					name = "!"
 				}
 				got += fmt.Sprintf("%d=%s ", u.Number, name)
+			}); err != nil {
+				t.Fatal(err)
 			}
 			if got != step.want {
 				t.Errorf("step %d: %q, want %q", i, got, step.want)
@@ -73,7 +75,7 @@ func TestDecodedOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := book.Apply(&Page{Epoch: "e", Cursor: "1", Updates: []agentapi.NumberedUpdate{{Number: 1, Document: doc}}}); err != nil {
+	if err := book.Apply(&Page{Epoch: "e", Cursor: "1", Updates: []Entry{NewEntry(&agentapi.NumberedUpdate{Number: 1, Document: doc})}}); err != nil {
 		t.Fatal(err)
 	}
 	before, err := book.Catalog()

@@ -9,17 +9,35 @@ import (
 	"maps"
 	"slices"
 
+	"thatch/agent/scan"
 	"thatch/agentapi"
+	"thatch/catalog"
 	"thatch/catalog/document"
 )
 
-// Page is one entry of the log: what one answer of a node changed. Of the documents, which were verified when they
-// came, it keeps number, month, id, digest and body.
+// Entry is an update as the book keeps it: what computers are judged by. Of the document, which was verified when it
+// came, the digest stays; of its body what the scan asks for, decoded.
+type Entry struct {
+	scan.Update
+	Digest document.Digest
+}
+
+// NewEntry reads a verified document. One whose body cannot be read has no rules, and says why.
+func NewEntry(u *agentapi.NumberedUpdate) Entry {
+	e := Entry{scan.Update{Number: u.Number, ID: u.Document.ID, Month: u.Month}, u.Document.Digest}
+	var err error
+	if e.Body, err = catalog.Decode[catalog.Update](u.Document.Body); err != nil {
+		e.Body = catalog.Update{NoRule: err.Error()}
+	}
+	return e
+}
+
+// Page is one entry of the log: what one answer of a node changed.
 type Page struct {
 	Epoch   string
 	Cursor  string
 	Reset   bool
-	Updates []agentapi.NumberedUpdate
+	Updates []Entry
 	Removed []uint32
 	Refused map[uint32]string
 }
@@ -30,33 +48,27 @@ const (
 	frameHead = 8
 )
 
-// format is the first byte of a page. A log of another one is begun anew, and the site asked for everything: '{' was
-// JSON, of which reading cost more than all evaluation of rules.
+// format is the first byte of a page. A log of another one is begun anew, and the site is asked for everything. Who
+// makes the scan ask for more of an update than is kept here (see table.update) counts it up. Before it was '{', for JSON,
+// which took longer to read than all rules to evaluate.
 const format = 2
 
 var crcTable = crc32.MakeTable(crc32.Castagnoli)
 
-// encode writes length, checksum (both 32 bits, little endian) and content: the format, and then all fields in order,
-// numbers as varints, texts and lists after their length.
+// encode writes length, checksum (both 32 bits, little endian) and content: format, head, the tables of texts and of
+// nodes, the updates, what was removed and what was refused. Numbers are varints; texts and lists come after their length.
 func (p *Page) encode() ([]byte, error) {
-	size := frameHead + 64 + len(p.Epoch) + len(p.Cursor)
+	var t table
+	var updates []byte
 	for i := range p.Updates {
-		size += len(p.Updates[i].Document.Body) + len(p.Updates[i].Document.ID) + 64
+		updates = t.update(updates, &p.Updates[i])
 	}
-	w := make([]byte, frameHead, size)
-	w = append(w, format, 0)
-	if p.Reset {
-		w[frameHead+1] = 1
-	}
+	w := make([]byte, frameHead, frameHead+64+len(t.textBytes)+len(t.nodeBytes)+len(updates)+len(p.Refused)*64)
+	w = append(w, format, one(p.Reset))
 	w = text(text(w, p.Epoch), p.Cursor)
-	w = binary.AppendUvarint(w, uint64(len(p.Updates)))
-	for i := range p.Updates {
-		u := &p.Updates[i]
-		w = binary.AppendUvarint(w, uint64(u.Number))
-		w = text(text(w, u.Month), u.Document.ID)
-		w = append(w, u.Document.Digest[:]...)
-		w = text(w, u.Document.Body)
-	}
+	w = append(binary.AppendUvarint(w, uint64(len(t.texts))), t.textBytes...)
+	w = append(binary.AppendUvarint(w, uint64(len(t.nodes))), t.nodeBytes...)
+	w = append(binary.AppendUvarint(w, uint64(len(p.Updates))), updates...)
 	w = binary.AppendUvarint(w, uint64(len(p.Removed)))
 	for _, number := range p.Removed {
 		w = binary.AppendUvarint(w, uint64(number))
@@ -74,9 +86,14 @@ func (p *Page) encode() ([]byte, error) {
 	return w, nil
 }
 
-func text[T ~string | ~[]byte](w []byte, t T) []byte {
-	return append(binary.AppendUvarint(w, uint64(len(t))), t...)
+func one(yes bool) byte {
+	if yes {
+		return 1
+	}
+	return 0
 }
+
+func text(w []byte, t string) []byte { return append(binary.AppendUvarint(w, uint64(len(t))), t...) }
 
 // readFrame reads one content into the buffer, which grows as it must, where at most left bytes follow; ok is false at
 // the end and at anything that is not whole.
@@ -103,21 +120,18 @@ func onlyReal(err error) error {
 	return err
 }
 
-// decode reads a content. Bodies are parts of it.
+// decode reads a content.
 func decode(content []byte) (p *Page, ok bool) {
 	r := &reader{rest: content}
 	head := r.bytes(2)
 	if r.failed || head[0] != format {
 		return nil, false
 	}
-	p = &Page{Reset: head[1] == 1, Epoch: string(r.text()), Cursor: string(r.text())}
-	p.Updates = make([]agentapi.NumberedUpdate, 0, r.count(3+len(document.Digest{})))
-	for range cap(p.Updates) {
-		u := agentapi.NumberedUpdate{Number: r.number(), Month: string(r.text())}
-		u.Document.Kind, u.Document.ID = document.Update, string(r.text())
-		copy(u.Document.Digest[:], r.bytes(len(u.Document.Digest)))
-		u.Document.Body = r.text()
-		p.Updates = append(p.Updates, u)
+	p = &Page{Reset: head[1] == 1, Epoch: r.text(), Cursor: r.text()}
+	r.tables()
+	p.Updates = make([]Entry, r.count(leastUpdate))
+	for i := range p.Updates {
+		r.update(&p.Updates[i])
 	}
 	p.Removed = make([]uint32, r.count(1))
 	for i := range p.Removed {
@@ -127,7 +141,7 @@ func decode(content []byte) (p *Page, ok bool) {
 	p.Refused = make(map[uint32]string, refused)
 	for range refused {
 		number := r.number()
-		p.Refused[number] = string(r.text())
+		p.Refused[number] = r.text()
 	}
 	return p, !r.failed && len(r.rest) == 0
 }
@@ -135,6 +149,8 @@ func decode(content []byte) (p *Page, ok bool) {
 // reader takes fields off a content. After the first that is not there, it gives empty ones.
 type reader struct {
 	rest   []byte
+	texts  []string
+	nodes  []*node
 	failed bool
 }
 
@@ -160,7 +176,7 @@ func (r *reader) uvarint(most uint64) uint64 {
 
 func (r *reader) number() uint32 { return uint32(r.uvarint(1<<32 - 1)) }
 
-func (r *reader) text() []byte { return r.bytes(int(r.uvarint(uint64(len(r.rest))))) }
+func (r *reader) text() string { return string(r.bytes(int(r.uvarint(uint64(len(r.rest)))))) }
 
 // count is how many things follow, each of at least a size: no more than can be there.
 func (r *reader) count(least int) int { return int(r.uvarint(uint64(len(r.rest) / least))) }

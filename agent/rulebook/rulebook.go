@@ -12,7 +12,6 @@ import (
 
 	"thatch/agent/folder"
 	"thatch/agent/scan"
-	"thatch/agentapi"
 	"thatch/catalog/document"
 )
 
@@ -38,17 +37,8 @@ type Book struct {
 	folder  folder.Folder
 	file    *os.File
 	live    map[uint32]document.Digest
-	logged  int // updates in the log, the replaced ones too
-	decoded decoded
-	edition int // another number whenever the updates may be others than before
-}
-
-// decoded is what the book held when it was last read.
-type decoded struct {
-	edition int
-	digests []document.Digest // of all, in the same order
-	all     []scan.Update
-	catalog *scan.Catalog
+	logged  int           // updates in the log, the replaced ones too
+	catalog *scan.Catalog // of what is live; nil: not made yet
 }
 
 // Open reads the book of a folder; one that is damaged ends before the damage.
@@ -79,13 +69,12 @@ func (b *Book) Close() error { return b.file.Close() }
 
 // note keeps account of a page.
 func (b *Book) note(p *Page) {
-	b.edition++
 	if p.Reset {
 		clear(b.live)
 		clear(b.Refused)
 	}
 	for i := range p.Updates {
-		b.live[p.Updates[i].Number] = p.Updates[i].Document.Digest
+		b.live[p.Updates[i].Number] = p.Updates[i].Digest
 		delete(b.Refused, p.Updates[i].Number)
 	}
 	for _, number := range p.Removed {
@@ -96,11 +85,14 @@ func (b *Book) note(p *Page) {
 		delete(b.live, number)
 		b.Refused[number] = why
 	}
+	if p.Reset || len(p.Updates)+len(p.Removed)+len(p.Refused) > 0 {
+		b.catalog = nil
+	}
 	b.Epoch, b.Cursor = p.Epoch, p.Cursor
 	b.logged += len(p.Updates)
 }
 
-// read calls do for every whole page and returns where the last one ends. Bodies are valid until do returns.
+// read calls do for every whole page and returns where the last one ends.
 func (b *Book) read(do func(*Page) error) (valid int64, err error) {
 	info, err := b.file.Stat()
 	if err != nil {
@@ -173,23 +165,19 @@ func (b *Book) rewrite(pages []*Page) error {
 	if err != nil {
 		return errors.Join(failed, err)
 	}
-	next.edition, next.decoded = next.edition+b.edition+1, b.decoded
 	*b = *next
 	return failed
 }
 
 func (b *Book) compact() error {
 	pages := []*Page{{Epoch: b.Epoch, Cursor: b.Cursor, Reset: true, Refused: maps.Clone(b.Refused)}}
-	err := b.each(func(update *agentapi.NumberedUpdate) error {
+	err := b.each(func(update *Entry) {
 		last := pages[len(pages)-1]
 		if len(last.Updates) == compactPage {
 			last = &Page{Epoch: b.Epoch, Cursor: b.Cursor}
 			pages = append(pages, last)
 		}
-		kept := *update
-		kept.Document.Body = bytes.Clone(update.Document.Body)
-		last.Updates = append(last.Updates, kept)
-		return nil
+		last.Updates = append(last.Updates, *update)
 	})
 	if err != nil {
 		return err
@@ -197,19 +185,17 @@ func (b *Book) compact() error {
 	return b.rewrite(pages)
 }
 
-// each calls do with the present document of every number, in the order of the log. Bodies are valid until do returns.
-func (b *Book) each(do func(*agentapi.NumberedUpdate) error) error {
+// each calls do with the present document of every number, in the order of the log.
+func (b *Book) each(do func(*Entry)) error {
 	seen := make(map[uint32]bool, len(b.live))
 	valid, err := b.read(func(p *Page) error {
 		for i := range p.Updates {
 			update := &p.Updates[i]
-			if digest, live := b.live[update.Number]; !live || seen[update.Number] || digest != update.Document.Digest {
+			if digest, live := b.live[update.Number]; !live || seen[update.Number] || digest != update.Digest {
 				continue
 			}
 			seen[update.Number] = true
-			if err := do(update); err != nil {
-				return err
-			}
+			do(update)
 		}
 		return nil
 	})
@@ -223,31 +209,15 @@ func (b *Book) each(do func(*agentapi.NumberedUpdate) error) error {
 	return err
 }
 
-// Catalog is what the book holds, decoded. It is made once for as long as the book stays as it is, and afterwards only
-// what is new is decoded.
+// Catalog is what the book holds. It is made once for as long as the book stays as it is.
 func (b *Book) Catalog() (*scan.Catalog, error) {
-	if b.decoded.catalog != nil && b.decoded.edition == b.edition {
-		return b.decoded.catalog, nil
+	if b.catalog != nil {
+		return b.catalog, nil
 	}
-	former := make(map[document.Digest]int, len(b.decoded.all))
-	for i, digest := range b.decoded.digests {
-		former[digest] = i
-	}
-	next := decoded{edition: b.edition, digests: make([]document.Digest, 0, len(b.live)), all: make([]scan.Update, 0, len(b.live))}
-	err := b.each(func(u *agentapi.NumberedUpdate) error {
-		one := scan.Update{Number: u.Number, ID: u.Document.ID, Month: u.Month}
-		if i, known := former[u.Document.Digest]; known {
-			one.Body = b.decoded.all[i].Body
-		} else {
-			one.Decode(u.Document.Body)
-		}
-		next.all, next.digests = append(next.all, one), append(next.digests, u.Document.Digest)
-		return nil
-	})
-	if err != nil {
+	all := make([]scan.Update, 0, len(b.live))
+	if err := b.each(func(e *Entry) { all = append(all, e.Update) }); err != nil {
 		return nil, err
 	}
-	next.catalog = scan.NewCatalog(next.all)
-	b.decoded = next
-	return next.catalog, nil
+	b.catalog = scan.NewCatalog(all)
+	return b.catalog, nil
 }

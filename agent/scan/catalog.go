@@ -17,14 +17,6 @@ type Update struct {
 	Body   catalog.Update
 }
 
-// Decode reads the body of an update document. One that cannot be read has no rules, and why.
-func (u *Update) Decode(body []byte) {
-	var err error
-	if u.Body, err = catalog.Decode[catalog.Update](body); err != nil {
-		u.Body = catalog.Update{NoRule: err.Error()}
-	}
-}
-
 // Catalog is what a computer is held against: the updates that its site named, how they follow one another, and those
 // that are ordered though the site's catalog does not have them any more.
 type Catalog struct {
