@@ -237,6 +237,13 @@ type Assignment struct {
 // Encode writes a body: JSON with fields in the order of the type, no HTML escaping, no trailing newline. Equal values
 // have equal bytes.
 func Encode(body any) ([]byte, error) {
+	if quick, ok := encodeQuickly(body); ok {
+		return quick, nil
+	}
+	return encodeSlowly(body)
+}
+
+func encodeSlowly(body any) ([]byte, error) {
 	var out bytes.Buffer
 	enc := json.NewEncoder(&out)
 	enc.SetEscapeHTML(false)

@@ -81,5 +81,11 @@ func Decode(data []byte) (*Rule, error) { return expression.Decode(data) }
 // Encode writes a rule. Equal rules have equal bytes, and so has what is decoded and encoded again.
 func Encode(r *Rule) ([]byte, error) { return expression.Encode(r) }
 
+// Append writes a rule as Encode does behind what is in buf.
+func Append(buf []byte, r *Rule) []byte { return expression.Append(buf, r) }
+
+// AppendText writes a text as JSON behind what is in buf, as Append writes those of rules.
+func AppendText(buf []byte, text string) []byte { return expression.AppendText(buf, text) }
+
 // Operators lists every operator that this version knows, sorted.
 func Operators() []string { return expression.Operators() }
