@@ -41,7 +41,9 @@ func Whole(fingerprint string) bool { return fingerprint != Interrupted(fingerpr
 func (r *run) choose(ctx context.Context, listed []File) ([]File, error) {
 	imported := make(map[string]string, len(r.known))
 	for name, fingerprint := range r.known {
-		imported[fingerprint] = name
+		if other, twice := imported[fingerprint]; !twice || name < other {
+			imported[fingerprint] = name
+		}
 	}
 	newest := make(map[string]int, len(listed))
 	for i, f := range listed {
@@ -54,6 +56,9 @@ func (r *run) choose(ctx context.Context, listed []File) ([]File, error) {
 	for i, f := range listed {
 		was := revisionOf(r.known[f.Name])
 		same, isSame := imported[f.Fingerprint]
+		if r.known[f.Name] == f.Fingerprint {
+			same = f.Name
+		}
 		switch {
 		case newest[f.Name] != i:
 			r.report.warn(Warning{

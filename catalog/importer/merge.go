@@ -62,11 +62,11 @@ func (r *run) mergeKey(file, key string, parts []Part) (made []Keyed, failed *Wa
 	var warnings []Warning
 	docs, err := r.src.Merge(key, parts, func(w Warning) { warnings = append(warnings, w) })
 	if err != nil {
-		failed = &Warning{
+		w := Warning{
 			File: file, Element: key, Kind: "merge-failed", Failed: true,
 			Text: fmt.Sprintf("%v; its documents stay as they were", err),
-		}
-		warnings = append(warnings, *failed)
+		}.plain()
+		failed, warnings = &w, append(warnings, w)
 	}
 	r.report.merged(key, warnings)
 	if err != nil {

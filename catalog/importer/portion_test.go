@@ -38,9 +38,9 @@ func (*joining) Join(_ string, bodies [][]byte) ([]byte, error) {
 var keys = []string{"K1", "K2", "K3", "K4", "K5"}
 
 // drawFile draws a file in which keys occur several times, far from one another, and some are taken back again.
-func drawFile(t *rapid.T, revision int) (text string, says map[string]string) {
+func drawFile(t *rapid.T, name string, revision int) (text string, says map[string]string) {
 	says = make(map[string]string)
-	text = fmt.Sprintf("%04d", revision)
+	text = fmt.Sprintf("%04d %s", revision, name) // files of one content are one
 	for n := range rapid.IntRange(0, 12).Draw(t, "lines") {
 		key, body := rapid.SampledFrom(keys).Draw(t, "key"), fmt.Sprintf("v%d.%d", revision, n)
 		said, named := says[key]
@@ -77,7 +77,7 @@ func TestAnyPortionsGiveTheSame(t *testing.T) {
 		sink := new(importertest.Memory)
 		for revision := range rapid.IntRange(1, 5).Draw(t, "runs") {
 			for _, name := range rapid.SliceOfDistinct(rapid.SampledFrom([]string{"a", "b", "c", "d"}), rapid.ID).Draw(t, "files") {
-				src.files[name], said[name] = drawFile(t, revision)
+				src.files[name], said[name] = drawFile(t, name, revision)
 			}
 			limits := drawLimits(t)
 			left := rapid.IntRange(0, 12).Draw(t, "saves before the cut")

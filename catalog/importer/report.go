@@ -51,7 +51,7 @@ func (r *report) warn(warnings ...Warning) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, w := range warnings {
-		r.count(w)
+		r.count(w.plain())
 		if w.Failed {
 			r.out.Failed += max(1, w.Times) // the rest of the file is imported, and the run says that it is not all
 		}
@@ -88,6 +88,9 @@ func (r *report) merged(key string, warnings []Warning) {
 		delete(r.byKey, key)
 		return
 	}
+	for i, w := range warnings {
+		warnings[i] = w.plain()
+	}
 	r.byKey[key] = warnings
 }
 
@@ -99,7 +102,7 @@ func (r *report) failed(p parsed) {
 	if r.first == nil {
 		r.first = p.err
 	}
-	r.count(Warning{File: p.name, Kind: "file-failed", Failed: true, Text: p.err.Error() + "; what it said before stays"})
+	r.count(Warning{File: plainText(p.name), Kind: "file-failed", Failed: true, Text: p.err.Error() + "; what it said before stays"})
 	r.step(p.name)
 }
 
@@ -108,7 +111,7 @@ func (r *report) skip(w Warning) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.out.Skipped++
-	r.count(w)
+	r.count(w.plain())
 	r.step(w.File)
 }
 

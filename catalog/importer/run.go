@@ -65,7 +65,7 @@ func (r *run) all(ctx context.Context) error {
 	}
 	listed, err := r.src.Files(ctx, r.req)
 	if err != nil {
-		return fmt.Errorf("list the files of %s: %w", r.src.Name(), err)
+		return plainError{fmt.Errorf("list the files of %s: %w", r.src.Name(), err)}
 	}
 	r.known = known
 	files, err := r.choose(ctx, listed)
@@ -136,7 +136,7 @@ func (r *run) parse(ctx context.Context, file File) parsed {
 	}
 	if err != nil {
 		out.held.close()
-		out.err = fmt.Errorf("vendor file %s: %w", file.Path, err)
+		out.err = plainError{fmt.Errorf("vendor file %s: %w", file.Path, err)}
 	}
 	return out
 }

@@ -41,7 +41,7 @@ func (t *tally) add(w Warning) {
 		t.told++
 		t.failures += times
 	}
-	t.first = append(t.first, w)
+	t.first = append(t.first, w.plain())
 }
 
 // folded are warnings that stand for the failures that are not told.
@@ -49,7 +49,7 @@ func (t *tally) folded() []Warning {
 	var all []Warning
 	for _, kind := range slices.Sorted(maps.Keys(t.untold)) {
 		all = append(all, Warning{
-			File: t.file, Kind: kind, Failed: true, Times: t.untold[kind],
+			File: plainText(t.file), Kind: kind, Failed: true, Times: t.untold[kind],
 			Text: fmt.Sprintf("%d more like those named", t.untold[kind]),
 		})
 	}

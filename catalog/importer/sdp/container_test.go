@@ -7,12 +7,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -158,6 +160,58 @@ func TestBrokenContainers(t *testing.T) {
 	} {
 		if docs, _, err := imported(t, name, content); !errors.Is(err, importer.ErrIncomplete) || len(docs) != 0 {
 			t.Errorf("%s: %v, %s", name, err, names(docs))
+		}
+	}
+}
+
+// What should be an archive by its name and is none says that, not what XML it is not.
+func TestMisnamedArchives(t *testing.T) {
+	const page = "<!DOCTYPE html><html><body>Sign in</body></html>"
+	for _, c := range []struct{ name, content, want string }{
+		{"a.cab", page, "this is no cabinet"},
+		{"a.cab", "", "this is no cabinet"},
+		{"a.CAB", "MSC", "this is no cabinet"},
+		{"a.cab", "\x00\x01\x02", "this is no cabinet"},
+		{"a.zip", page, "this is no zip archive"},
+		{"a.zip", "PK", "this is no zip archive"},
+		{"a.xml", page, `root element is "html"`},
+		{"a.xml", "", "cut short"},
+		{"a.cab", catalogText(sample(1))[:900], "cut short"},
+		{"a.xml", "<\x1b[31mX\u009b><a/>", `root element is "\x1b[31mX\u009b"`},
+		{"a.xml", "<" + strings.Repeat("long", 100) + "/>", `root element is "` + strings.Repeat("long", 15) + `",`},
+	} {
+		docs, _, err := imported(t, c.name, c.content)
+		if !errors.Is(err, importer.ErrIncomplete) || !strings.Contains(err.Error(), c.want) || len(docs) != 0 {
+			t.Errorf("%s, %.20q: %v, want %s", c.name, c.content, err, c.want)
+		}
+	}
+	if docs, _, err := imported(t, "a.cab", catalogText(sample(1))); err != nil || len(docs) != 3 {
+		t.Errorf("a catalog under the name of a cabinet: %s, %v", names(docs), err)
+	}
+}
+
+// Nothing that a vendor's file says reaches a terminal as it is.
+func TestMessagesArePlain(t *testing.T) {
+	odd := "\u009b31m\u202e"
+	for _, content := range []string{
+		catalogText(sample(1, `"Vendor"`, `"Vendor" UpdateType="`+odd+`" PublicationState="`+odd+`"`, `"Low"`, `"`+odd+`"`, `"2019-01-01T00:00:00"`, `"`+odd+`"`)),
+		catalogText(sample(1, id(1), odd), sample(2)),
+		catalogText(sample(1, "<bar:Processor ", "<bar:P\u00f6 ")),
+		catalogText(sample(1, `RebootBehavior="NeverReboots"`, `RebootBehavior="`+odd+`"`, `FileName="thing.exe"`, `FileName="`+odd+`.exe"`)),
+		"<" + odd + ">",
+	} {
+		_, result, err := imported(t, "a.xml", content)
+		texts := []string{fmt.Sprint(err)}
+		for _, w := range result.Warnings {
+			texts = append(texts, w.File, w.Element, w.Text)
+		}
+		if len(texts) == 1 {
+			t.Errorf("no warning about %.200q", content)
+		}
+		for _, text := range texts {
+			if strings.ContainsFunc(text, func(r rune) bool { return !strconv.IsPrint(r) }) {
+				t.Errorf("%q", text)
+			}
 		}
 	}
 }

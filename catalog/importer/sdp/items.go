@@ -67,7 +67,7 @@ func (p *pack) behaviour(e *markup.Element, where string, body *catalog.Package)
 		body.Restart = catalog.RestartMaybe
 	default:
 		body.Restart = catalog.RestartMaybe
-		p.warn("restart-unknown", where, fmt.Sprintf("RebootBehavior=%q is not known; taken as CanRequestReboot", reboot))
+		p.warn("restart-unknown", where, fmt.Sprintf("RebootBehavior=%.60q is not known; taken as CanRequestReboot", reboot))
 	}
 }
 
@@ -87,7 +87,7 @@ func (p *pack) originFile(e *markup.Element, where string) *catalog.File {
 		p.warn("file-name", where, fmt.Sprintf("FileName=%.80q names no file; left out", e.Attr("FileName")))
 		return nil
 	case name != e.Attr("FileName"):
-		p.warn("file-name", where, fmt.Sprintf("FileName=%.80q is taken as %q", e.Attr("FileName"), name))
+		p.warn("file-name", where, fmt.Sprintf("FileName=%.80q is taken as %.80q", e.Attr("FileName"), name))
 	}
 	file := &catalog.File{Name: name, URL: e.Attr("OriginUri")}
 	if at, err := url.Parse(file.URL); err != nil || file.URL != "" && at.Scheme != "http" && at.Scheme != "https" {
@@ -140,7 +140,7 @@ func (p *pack) program(text, payload, where string) string {
 	if name == "" || strings.EqualFold(name, payload) {
 		return payload
 	}
-	p.warn("program-elsewhere", where, fmt.Sprintf("runs %.80q, which is not the payload %q", text, payload))
+	p.warn("program-elsewhere", where, fmt.Sprintf("runs %.80q, which is not the payload %.80q", text, payload))
 	return text
 }
 
@@ -171,7 +171,7 @@ func (p *pack) installer(e *markup.Element, where string) *catalog.Installer {
 			}
 			return install
 		case strings.HasSuffix(kid.Name, "InstallerData"):
-			p.warn("installer-unknown", at, fmt.Sprintf("installer of namespace %q is not known", kid.Space))
+			p.warn("installer-unknown", at, fmt.Sprintf("installer of namespace %.120q is not known", kid.Space))
 		}
 	}
 	return nil

@@ -43,7 +43,28 @@ func (s *Source) container(ctx context.Context, stream io.Reader, g *gathering) 
 	case string(head) == "PK\x03\x04" || string(head) == "PK\x05\x06":
 		return s.archive(ctx, buffered, g)
 	}
-	return g.xml(ctx, buffered)
+	start, _ := buffered.Peek(1)
+	err := g.xml(ctx, buffered)
+	if broken := (packageError{}); errors.As(err, &broken) {
+		return cmp.Or(misnamed(g.file, start, broken.error), err)
+	}
+	return err
+}
+
+// misnamed is the error of what should have been an archive by its name, and is something else: a web page, or nothing
+// at all; nil where it may be the catalog itself.
+func misnamed(name string, start []byte, why error) error {
+	root := markup.RootError{}
+	if string(start) == "<" && !errors.As(why, &root) {
+		return nil
+	}
+	switch strings.ToLower(path.Ext(name)) {
+	case ".cab":
+		return fmt.Errorf("this is no cabinet: it does not begin with %s; fetch it again", cab.Magic)
+	case ".zip":
+		return errors.New("this is no zip archive: it does not begin with PK; fetch it again")
+	}
+	return nil
 }
 
 // choose picks the members that make the catalog: the packages of its V2 folder, else all packages, else a catalog
@@ -128,7 +149,7 @@ func (s *Source) archive(ctx context.Context, stream io.Reader, g *gathering) er
 		}
 		content, err := file.Open()
 		if err != nil {
-			return fmt.Errorf("zip archive, %s: %w", names[i], err)
+			return fmt.Errorf("zip archive, %.120q: %w", names[i], err)
 		}
 		counted := &limited{r: content, left: left}
 		err = g.member(ctx, names[i], counted)
@@ -183,7 +204,7 @@ func (g *gathering) member(ctx context.Context, name string, content io.Reader) 
 		return err
 	}
 	if err := g.xml(ctx, content); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+		return fmt.Errorf("%.120q: %w", name, err)
 	}
 	return nil
 }

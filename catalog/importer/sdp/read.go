@@ -66,11 +66,11 @@ func refuse(element, format string, args ...any) error {
 // read fills a package from its XML. Its error is a refused.
 func (p *pack) read(root *markup.Element) error {
 	if root.Space != markup.SDP && root.Space != markup.Catalog {
-		return refuse(root.Name, "namespace %q is not that of SDP packages, %s", root.Space, markup.SDP)
+		return refuse(root.Name, "namespace %.120q is not that of SDP packages, %s", root.Space, markup.SDP)
 	}
 	for _, kid := range root.Kids {
 		if kid.Name == "Properties" && kid.Space != markup.SDP {
-			return refuse(kid.Name, "namespace %q where %s is wanted", kid.Space, markup.SDP)
+			return refuse(kid.Name, "namespace %.120q where %s is wanted", kid.Space, markup.SDP)
 		}
 	}
 	if err := p.properties(root.Kid("Properties")); err != nil {
@@ -78,7 +78,7 @@ func (p *pack) read(root *markup.Element) error {
 	}
 	for _, kid := range root.Kids {
 		if kid.Space != markup.SDP && kid.Name != "Signature" {
-			p.warn("wrong-namespace", kid.Name, fmt.Sprintf("namespace %q where %s is wanted; the element is left out", kid.Space, markup.SDP))
+			p.warn("wrong-namespace", kid.Name, fmt.Sprintf("namespace %.120q where %s is wanted; the element is left out", kid.Space, markup.SDP))
 		}
 	}
 	p.texts(root.All("LocalizedProperties"))
@@ -112,14 +112,14 @@ func (p *pack) properties(e *markup.Element) error {
 	case "Expired":
 		u.Withdrawn = true
 	default:
-		p.warn("state-unknown", "Properties", fmt.Sprintf("PublicationState=%q is neither Published nor Expired; taken as Published", state))
+		p.warn("state-unknown", "Properties", fmt.Sprintf("PublicationState=%.60q is neither Published nor Expired; taken as Published", state))
 	}
 	switch kind := e.Attr("UpdateType"); kind {
 	case "", "Software", "Driver":
 	case "Detectoid":
 		u.Detector = true
 	default:
-		p.warn("type-unknown", "Properties", fmt.Sprintf("UpdateType=%q is not known; taken as Software", kind))
+		p.warn("type-unknown", "Properties", fmt.Sprintf("UpdateType=%.60q is not known; taken as Software", kind))
 	}
 	return nil
 }
@@ -131,7 +131,7 @@ func (p *pack) date(text string) string {
 	if at, ok := parseDate(text); ok {
 		return at
 	}
-	p.warn("date-malformed", "Properties", fmt.Sprintf("CreationDate=%q is no date; any other revision of the package counts as newer", text))
+	p.warn("date-malformed", "Properties", fmt.Sprintf("CreationDate=%.60q is no date; any other revision of the package counts as newer", text))
 	return ""
 }
 
@@ -151,7 +151,7 @@ func (p *pack) texts(all []*markup.Element) {
 	for i, e := range all {
 		text := catalog.Text{Language: strings.ToLower(e.First("Language")), Title: e.First("Title"), Description: e.First("Description")}
 		if seen[text.Language] {
-			p.warn("text-repeated", "LocalizedProperties", fmt.Sprintf("language %q occurs twice; the first is taken", text.Language))
+			p.warn("text-repeated", "LocalizedProperties", fmt.Sprintf("language %.60q occurs twice; the first is taken", text.Language))
 			continue
 		}
 		seen[text.Language] = true
@@ -207,7 +207,7 @@ func (p *pack) severity(text string) catalog.Severity {
 		}
 	}
 	if text != "" && !strings.EqualFold(text, "Unspecified") {
-		p.warn("severity-unknown", "UpdateSpecificData", fmt.Sprintf("MsrcSeverity=%q is not known; left unspecified", text))
+		p.warn("severity-unknown", "UpdateSpecificData", fmt.Sprintf("MsrcSeverity=%.60q is not known; left unspecified", text))
 	}
 	return catalog.Unspecified
 }

@@ -59,7 +59,7 @@ func (p *pack) rule(e, metadata *markup.Element, at string) *rule.Rule {
 		if strings.Contains(e.Space, "CorporatePublishing/") {
 			kind = "wrong-namespace"
 		}
-		p.warn(kind, at, fmt.Sprintf("<%s> of namespace %q is no known rule; computers will not be able to tell", e.Name, e.Space))
+		p.warn(kind, at, fmt.Sprintf("<%.60s> of namespace %.120q is no known rule; computers will not be able to tell", e.Name, e.Space))
 	}
 	for _, kid := range e.Kids {
 		if e.Space == markup.MSIAR || e.Space == markup.Driver {

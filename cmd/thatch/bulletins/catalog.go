@@ -119,6 +119,9 @@ func printImported(w io.Writer, result json.RawMessage) error {
 	if err := json.Unmarshal(result, &done); err != nil {
 		return fmt.Errorf("the result: %w", err)
 	}
+	if done.Files+done.Skipped+done.Failed == 0 {
+		return nil // nothing was found; the error that follows says why
+	}
 	fmt.Fprintf(w, "%d vendor files read, %d unchanged, %d with errors; %d documents changed\n", done.Files, done.Skipped, done.Failed, done.Changed)
 	fmt.Fprintf(w, "the catalog of %s holds %d bulletins, %d updates (%d without a rule), %d packages", done.Source, done.Bulletins, done.Updates, done.NoRule, done.Packages)
 	if done.KBs > 0 {
@@ -126,11 +129,11 @@ func printImported(w io.Writer, result json.RawMessage) error {
 	}
 	fmt.Fprintf(w, ", %d supersedence edges\n", done.Edges)
 	for _, warning := range done.Warnings {
-		times := max(done.Counts[warning.Kind], 1)
 		if warning.Failed {
-			times = 1
+			fmt.Fprintf(w, "%s in %s", warning.Kind, warning.File)
+		} else {
+			fmt.Fprintf(w, "%s (%d times), first in %s", warning.Kind, max(done.Counts[warning.Kind], 1), warning.File)
 		}
-		fmt.Fprintf(w, "%s (%d times), first in %s", warning.Kind, times, warning.File)
 		if warning.Element != "" {
 			fmt.Fprintf(w, ", %s", warning.Element)
 		}

@@ -53,13 +53,14 @@ func must(t *testing.T, n *node.Node, want string, line ...string) string {
 	return out
 }
 
-// refused runs a command that has to fail in a certain way.
-func refused(t *testing.T, n *node.Node, code int, want string, line ...string) {
+// refused runs a command that has to fail in a certain way, and returns what it printed all the same.
+func refused(t *testing.T, n *node.Node, code int, want string, line ...string) string {
 	t.Helper()
 	out, said, got := thatch(t, n, line...)
 	if got != code || !strings.Contains(said, want) {
 		t.Errorf("thatch %s: exit code %d, want %d and %q\n%s%s", strings.Join(line, " "), got, code, want, out, said)
 	}
+	return out
 }
 
 func stocked(t *testing.T) *node.Node {
@@ -181,7 +182,24 @@ func TestCatalogCommands(t *testing.T) {
 	must(t, n, "changed", "catalog", "sources", "set", "msrc", "--vendor", "--off", "--inherit-exclude")
 	refused(t, n, 2, "--source", "catalog", "import")
 	refused(t, n, 2, "no source", "catalog", "import", "--source", "nobody")
-	refused(t, n, 1, "nowhere", "catalog", "import", "--source", "msrc", "--from", "nowhere")
+	if out := refused(t, n, 1, "nowhere", "catalog", "import", "--source", "msrc", "--from", "nowhere"); strings.Contains(out, "0 vendor files") {
+		t.Errorf("a location that is not there is counted: %s", out)
+	}
+	web := filepath.Join(t.TempDir(), "vendor.cab")
+	if err := os.WriteFile(web, []byte("<!DOCTYPE html><html>"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		refused(t, n, 1, "this is no cabinet", "catalog", "import", "--source", "sdp", "--from", web)
+	}
+	sdp := filepath.Join(t.TempDir(), "catalog.xml")
+	if err := os.WriteFile(sdp, []byte(`<c:SystemsManagementCatalog xmlns:c="x"><SoftwareDistributionPackage/></c:SystemsManagementCatalog>`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, n, 1, "package in line 1", "catalog", "import", "--source", "sdp", "--from", sdp)
+	if out := refused(t, n, 1, "package in line 1", "catalog", "import", "--source", "sdp", "--from", sdp); !strings.Contains(out, "1 unchanged") {
+		t.Errorf("a file of which a part failed, again: %s", out)
+	}
 	refused(t, n, 3, "nobody", "catalog", "sources", "set", "nobody", "--on")
 	refused(t, n, 2, "schedule", "catalog", "sources", "set", "msrc", "--schedule", "now and then")
 	refused(t, n, 2, "if any flags", "catalog", "sources", "set", "msrc", "--on", "--off")

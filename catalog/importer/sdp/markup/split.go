@@ -37,7 +37,7 @@ type RootError struct {
 }
 
 func (e RootError) Error() string {
-	return fmt.Sprintf("line %d: the root element is %.80s, where %s or %s is wanted: this is no SDP package and no catalog of them",
+	return fmt.Sprintf("line %d: the root element is %.60q, where %s or %s is wanted: this is no SDP package and no catalog of them",
 		e.Line, e.Name, PackageElement, CatalogElement)
 }
 

@@ -71,7 +71,7 @@ func TestSplit(t *testing.T) {
 		"what follows the end":   {"<SystemsManagementCatalog></SystemsManagementCatalog>" + one, nil, ""},
 		"catalog without an end": {"<SystemsManagementCatalog>" + one, []string{one}, "cut short"},
 		"package without an end": {"<SystemsManagementCatalog>\n" + one[:len(one)-10], nil, "line 2 does not end"},
-		"another root":           {"<?xml version='1.0'?><!DOCTYPE html><html>", nil, "root element is html"},
+		"another root":           {"<?xml version='1.0'?><!DOCTYPE html><html>", nil, `root element is "html"`},
 		"nothing":                {"", nil, "cut short"},
 		"encoding":               {"<?xml version='1.0' encoding='EBCDIC'?>" + one, nil, "ebcdic"},
 		"too large": {
