@@ -36,6 +36,8 @@ func TestThreeLevelsHoldTheSame(t *testing.T) {
 	if report := low.Pull(t, dataset.Data); report.Complete != nil || report.Heads != 2 || report.Sent != 1 || report.Removed != 1 {
 		t.Errorf("differential: %+v", report)
 	}
+	mid.Equal(t)
+	low.Equal(t)
 	want = []string{"package p-fr french 2 fr"}
 	if got := low.Holds(t, document.Update, document.Package); !slices.Equal(got, want) {
 		t.Errorf("the lowest holds %q", got)

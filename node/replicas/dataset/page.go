@@ -271,7 +271,7 @@ func Named(ctx context.Context, tx *sql.Tx, kind document.Kind, ids []string, ta
 			args = append(args, id)
 		}
 		rows, err := tx.QueryContext(ctx, `SELECT d.kind, d.id, `+headColumns+` FROM document d JOIN revision r ON r.digest = d.digest
-WHERE d.kind = ? AND d.id IN (?`+strings.Repeat(", ?", len(some)-1)+`)`, args...)
+WHERE d.kind = ? AND d.id IN (`+marks(len(some))+`)`, args...)
 		if err != nil {
 			return fmt.Errorf("read documents of kind %s: %w", kind, err)
 		}

@@ -367,3 +367,58 @@ func (s *Site) Holds(t T, kinds ...document.Kind) (list []string) {
 	}
 	return list
 }
+
+// Sums are what the parent has for this site of a type, and what this site holds of it, each from its own file.
+func (s *Site) Sums(t T, of dataset.Type, which []int) (there, here dataset.Sum) {
+	t.Helper()
+	above, own := s.Scopes(t, of)
+	there, err := s.Parent.Sender.Buckets(context.Background(), above, which)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	here, err = s.Sender.Buckets(context.Background(), own, which)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	return there, here
+}
+
+// Equal fails unless this site holds of every type exactly what its parent has for it.
+func (s *Site) Equal(t T) {
+	t.Helper()
+	for _, of := range dataset.Types(dataset.Down) {
+		there, here := s.Sums(t, of, nil)
+		if there.Digest() != here.Digest() || len(there.Damaged)+len(here.Damaged) > 0 {
+			t.Fatalf("%s at site %s: %d documents, %v; at its parent %d, %v; damaged %v and %v\n%s", of, s.ID, here.Count, here.Digest(),
+				there.Count, there.Digest(), here.Damaged, there.Damaged, s.differ(t, of))
+		}
+	}
+}
+
+// differ says in which documents a site and its parent differ.
+func (s *Site) differ(t T, of dataset.Type) string {
+	above, own := s.Scopes(t, of)
+	all := make([]int, dataset.BucketCount)
+	for n := range all {
+		all[n] = n
+	}
+	ctx := context.Background()
+	there, _, err := s.Parent.Sender.BucketHeads(ctx, above, all...)
+	here, _, err2 := s.Sender.BucketHeads(ctx, own, all...)
+	if err = errors.Join(err, err2); err != nil {
+		t.Fatalf("%v", err)
+	}
+	lines := map[string]int{}
+	for i, side := range [][]dataset.Entry{there, here} {
+		for _, e := range side {
+			lines[fmt.Sprintf("%s %s %v %s of %s held=%v", e.Kind, e.ID, e.Languages, e.Digest.String()[:8], e.Origin, e.Held)] += 1 + i*2
+		}
+	}
+	var text strings.Builder
+	for line, sides := range lines {
+		if sides != 4 {
+			fmt.Fprintf(&text, "%s: %s\n", map[int]string{1: "only above", 3: "only here"}[sides%4], line)
+		}
+	}
+	return text.String()
+}
