@@ -22,6 +22,8 @@ import (
 	"thatch/node/identity"
 	"thatch/node/policies"
 	"thatch/node/quorum"
+	"thatch/node/replicas"
+	"thatch/node/replicas/dataset"
 	"thatch/node/settings"
 	"thatch/node/store"
 	"thatch/node/store/local"
@@ -39,6 +41,8 @@ type Rooms struct {
 	Computers  *computers.Room
 	Compliance *compliance.Room
 	Policies   *policies.Room
+	Replicas   *replicas.Room
+	Sender     *dataset.Sender
 	Check      *check.Checker
 }
 
@@ -157,7 +161,7 @@ func (n *Node) openRooms(ctx context.Context) error {
 		Now: n.cfg.Now,
 	})
 	n.Bulletins.CountPolicies(n.Policies.CountByBulletin)
-	return nil
+	return n.openFederation(ctx)
 }
 
 // Close ends what New opened, in reverse.

@@ -1,0 +1,45 @@
+package node
+
+import (
+	"context"
+	"fmt"
+
+	"thatch/node/replicas"
+	"thatch/node/replicas/dataset"
+	"thatch/node/store"
+)
+
+// openFederation opens what a site needs to stand in a tree of sites.
+func (n *Node) openFederation(_ context.Context) error {
+	n.Replicas = replicas.New(replicas.Config{Site: n.site.ID, Reader: n.db, Writer: n.writer, Now: n.cfg.Now, Log: n.cfg.Log})
+	n.Sender = dataset.NewSender(dataset.Config{Reader: n.db, Writer: n.writer, Now: n.cfg.Now, Barrier: n.quorum.Ready})
+	return nil
+}
+
+// Watch tells of batches of some topics, see store.DB.
+func (n *Node) Watch(topics ...string) *store.Watch { return n.db.Watch(topics...) }
+
+// followLanguages brings what came from above up to the managed languages whenever those change, and at the start: a
+// change may have been cut.
+func (n *Node) followLanguages(ctx context.Context, below func(context.Context) ([]string, error)) error {
+	watch := n.db.Watch("languages")
+	defer watch.Close()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-watch.C:
+		}
+		sites, err := below(ctx)
+		if err == nil {
+			var removed int
+			removed, err = n.Replicas.LanguagesChanged(ctx, sites)
+			if removed > 0 {
+				n.cfg.Log.Info("documents of languages that are not managed any more were removed", "documents", removed)
+			}
+		}
+		if err != nil && ctx.Err() == nil {
+			return fmt.Errorf("bring documents up to the managed languages: %w", err)
+		}
+	}
+}
