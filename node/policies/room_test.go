@@ -26,6 +26,7 @@ type site struct {
 	bulletins *bulletins.Bulletins
 	computers *computers.Room
 	db        *store.DB
+	writer    store.Writer
 	mu        sync.Mutex
 	clock     time.Time
 }
@@ -33,24 +34,9 @@ type site struct {
 func newSite(t testing.TB) *site {
 	t.Helper()
 	s := &site{clock: bulletinstest.At}
-	s.bulletins, s.db = bulletinstest.Room(t)
-	var err error
-	if s.computers, err = computers.New(t.Context(), s.db, s.db, s.now); err != nil {
-		t.Fatal(err)
-	}
-	s.Room = policies.New(policies.Config{
-		Site: bulletinstest.Site, Reader: s.db, Writer: s.db, Signer: bulletinstest.Signer{}, Bulletins: s.bulletins,
-		Computers: s.computers, Now: s.now,
-	})
-	ctx, stop := context.WithCancel(context.Background())
-	ticker := time.NewTicker(time.Millisecond)
-	var running sync.WaitGroup
-	running.Go(func() { s.computers.Gatherer().Run(ctx, ticker.C) })
-	t.Cleanup(func() {
-		stop()
-		ticker.Stop()
-		running.Wait()
-	})
+	_, s.db = bulletinstest.Room(t)
+	s.writer = s.db
+	t.Cleanup(s.open(t))
 	s.catalog(t, "one")
 	for _, id := range []string{"b1", "b2"} {
 		s.sql(t, `INSERT INTO staged (bulletin, since, actor) VALUES (?, '', 'test')`, id)
@@ -59,6 +45,29 @@ func newSite(t testing.TB) *site {
 		s.stage(t, id)
 	}
 	return s
+}
+
+// open makes the rooms on the database, as a start of a node does. They work until stop is called.
+func (s *site) open(t testing.TB) (stop func()) {
+	t.Helper()
+	s.bulletins = bulletinstest.On(s.db, s.writer)
+	var err error
+	if s.computers, err = computers.New(context.Background(), s.db, s.writer, s.now); err != nil {
+		t.Fatal(err)
+	}
+	s.Room = policies.New(policies.Config{
+		Site: bulletinstest.Site, Reader: s.db, Writer: s.writer, Signer: bulletinstest.Signer{}, Bulletins: s.bulletins,
+		Computers: s.computers, Now: s.now,
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	ticker := time.NewTicker(time.Millisecond)
+	var running sync.WaitGroup
+	running.Go(func() { s.computers.Gatherer().Run(ctx, ticker.C) })
+	return func() {
+		cancel()
+		ticker.Stop()
+		running.Wait()
+	}
 }
 
 func (s *site) now() time.Time {
@@ -75,7 +84,7 @@ func (s *site) wait(d time.Duration) {
 
 func (s *site) sql(t testing.TB, text string, args ...any) {
 	t.Helper()
-	bulletinstest.Write(t, s.db, store.Statement{SQL: text, Args: args})
+	bulletinstest.Write(t, s.writer, store.Statement{SQL: text, Args: args})
 }
 
 // catalog imports the sample catalog; another edition changes the title of u1 alone.
@@ -132,7 +141,7 @@ func (s *site) stage(t testing.TB, id string) {
 		Package: id, PackageDigest: pack.Digest, Files: []catalog.StagedFile{{Name: id + ".msi", SHA256: fileOf(id), Size: 1}},
 	})
 	bulletinstest.Signer{}.Sign(&payload)
-	bulletinstest.Write(t, s.db, store.Put(payload, "", store.Former{})...)
+	bulletinstest.Write(t, s.writer, store.Put(payload, "", store.Former{})...)
 	s.hold(t, id)
 }
 
