@@ -48,6 +48,9 @@ type Part struct {
 	Body   []byte
 }
 
+// MaxPart is the largest body of a part, in bytes. A larger one is not imported, and a failure says so.
+const MaxPart = 768 << 10
+
 // Warning is an irregularity that was handled, or an element that was left out.
 type Warning struct {
 	File    string `json:"file"`

@@ -102,9 +102,13 @@ func (r *run) fill(next *Saved, p *parsed) (last bool, err error) {
 	}
 	for _, part := range parts {
 		part.Source, part.File = next.Source, p.name
-		if part.Body == nil {
+		switch {
+		case part.Body == nil:
 			next.Gone = append(next.Gone, part)
-		} else {
+		case len(part.Body) > MaxPart:
+			r.tooLarge(next, part)
+			continue
+		default:
 			next.Parts = append(next.Parts, part)
 		}
 		next.Keys = append(next.Keys, part.Key)
@@ -129,6 +133,16 @@ func (r *run) fill(next *Saved, p *parsed) (last bool, err error) {
 	}
 	next.Files = append(next.Files, state)
 	return last, nil
+}
+
+// tooLarge leaves out a part that no save can hold; what the file said of its key before stays.
+func (r *run) tooLarge(next *Saved, part Part) {
+	w := Warning{
+		File: part.File, Element: part.Key, Kind: "part-too-large", Failed: true,
+		Text: fmt.Sprintf("what the file says of it has %d bytes, at most %d are allowed; what was there before stays", len(part.Body), MaxPart),
+	}.plain()
+	next.Failures = append(next.Failures, Failure{File: part.File, Key: part.Key, Warnings: []Warning{w}})
+	r.report.merged(part.Key, []Warning{w})
 }
 
 // what names a save in messages.

@@ -81,7 +81,14 @@ func (w *work) lookFailures(r reading) error {
 	if err := r.eachOf(failures+`key = '' AND file IN `, []any{w.saved.Source}, ended, take); err != nil {
 		return err
 	}
-	return r.eachOf(failures+`key IN `, []any{w.saved.Source}, w.keys(), take)
+	keys := w.keys()
+	for _, f := range w.saved.Failures {
+		if f.Key != "" {
+			keys = append(keys, f.Key)
+		}
+	}
+	slices.Sort(keys)
+	return r.eachOf(failures+`key IN `, []any{w.saved.Source}, slices.Compact(keys), take)
 }
 
 // partStatements are those of what the files now say of a key, where that is another thing than before.

@@ -58,12 +58,14 @@ func sample(n int, changes ...string) string {
 
 // catalogText puts packages into a v1 catalog.
 func catalogText(packages ...string) string {
-	text := "<?xml version=\"1.0\"?>\n<smc:SystemsManagementCatalog" + smc + namespaces + ">\n"
+	var text strings.Builder
+	text.WriteString("<?xml version=\"1.0\"?>\n<smc:SystemsManagementCatalog" + smc + namespaces + ">\n")
 	for _, one := range packages {
 		one = strings.Replace(one, "<sdp:SoftwareDistributionPackage", "<smc:SoftwareDistributionPackage", 1)
-		text += strings.Replace(one, "</sdp:SoftwareDistributionPackage", "</smc:SoftwareDistributionPackage", 1) + "\n"
+		text.WriteString(strings.Replace(one, "</sdp:SoftwareDistributionPackage", "</smc:SoftwareDistributionPackage", 1) + "\n")
 	}
-	return text + "</smc:SystemsManagementCatalog>\n"
+	text.WriteString("</smc:SystemsManagementCatalog>\n")
+	return text.String()
 }
 
 // imported imports one file of the given name and content.

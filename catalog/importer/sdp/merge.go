@@ -68,7 +68,23 @@ func (s *Source) Join(key string, bodies [][]byte) ([]byte, error) {
 	if len(joined.Packages) == 0 {
 		return nil, nil
 	}
+	joined.slim()
 	return catalog.Encode(joined)
+}
+
+// slim leaves out descriptions that will not be shown: only that of the newest package is, and none is newer in any
+// file than in its own.
+func (p *bulletinPart) slim() {
+	first := slices.MinFunc(p.Packages, newestFirst).Package
+	for i := range p.Packages {
+		if p.Packages[i].Package != first {
+			p.Packages[i].Description = ""
+		}
+	}
+}
+
+func newestFirst(a, b mention) int {
+	return cmp.Or(cmp.Compare(b.Created, a.Created), cmp.Compare(a.Package, b.Package))
 }
 
 // Merge implements importer.Source. Of several revisions of a package the one created last counts.
@@ -127,9 +143,7 @@ func mergeBulletin(key string, parts []importer.Part) ([]document.Document, erro
 		all = append(all, m)
 	}
 	// The newest package speaks for the bulletin.
-	slices.SortFunc(all, func(a, b mention) int {
-		return cmp.Or(cmp.Compare(b.Created, a.Created), cmp.Compare(a.Package, b.Package))
-	})
+	slices.SortFunc(all, newestFirst)
 	if len(all) == 0 {
 		return nil, nil
 	}
