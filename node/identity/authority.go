@@ -1,7 +1,6 @@
 package identity
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -15,8 +14,6 @@ import (
 	"math/big"
 	"net"
 	"net/url"
-	"slices"
-	"strings"
 	"time"
 
 	"thatch/node/store"
@@ -27,7 +24,8 @@ const (
 	authorityLifetime = 20 * 365 * 24 * time.Hour
 	NodeLifetime      = 90 * 24 * time.Hour
 	AgentLifetime     = 90 * 24 * time.Hour
-	backdated         = time.Hour // clocks of computers are off
+	backdated         = time.Hour      // clocks of computers are off
+	nodeBackdated     = 48 * time.Hour // sites work together though a clock is off by a day
 )
 
 // The kinds of holders. Holder and kind stand in a URI of the certificate: thatch://SITE/computer/ID.
@@ -67,7 +65,7 @@ func newAuthority(site, name string, key *ecdsa.PrivateKey, now time.Time) (*aut
 	template := &x509.Certificate{
 		SerialNumber:          serial,
 		Subject:               pkix.Name{CommonName: "Authority of site " + name, Organization: []string{"Thatch"}, SerialNumber: site},
-		NotBefore:             now.Add(-backdated),
+		NotBefore:             now.Add(-nodeBackdated),
 		NotAfter:              now.Add(authorityLifetime),
 		IsCA:                  true,
 		BasicConstraintsValid: true,
@@ -107,6 +105,7 @@ func (a *authority) node(id string, names []string, now time.Time) (*tls.Certifi
 		Subject:     pkix.Name{CommonName: "Node " + id, Organization: []string{"Thatch"}},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 		URIs:        []*url.URL{a.holderURI(KindNode, id)},
+		NotBefore:   now.Add(-nodeBackdated),
 		NotAfter:    now.Add(NodeLifetime),
 	}
 	for _, name := range names {
@@ -160,7 +159,9 @@ func (a *authority) sign(template *x509.Certificate, public crypto.PublicKey, no
 		return nil, err
 	}
 	template.SerialNumber = serial
-	template.NotBefore = now.Add(-backdated)
+	if template.NotBefore.IsZero() {
+		template.NotBefore = now.Add(-backdated)
+	}
 	template.KeyUsage = x509.KeyUsageDigitalSignature
 	template.BasicConstraintsValid = true
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, public, a.key)
@@ -178,17 +179,11 @@ func (a *authority) pool() *x509.CertPool {
 
 // holder reads who a certificate of this authority was made for.
 func (a *authority) holder(cert *x509.Certificate) (kind, id string, err error) {
-	if !bytes.Equal(cert.RawIssuer, a.cert.RawSubject) {
-		return "", "", Unauthorised("the certificate was not made by this site's authority")
+	site, kind, id, err := holderOf(cert)
+	if err == nil && site != a.site {
+		err = Unauthorised("the certificate names no holder of site %s", a.site)
 	}
-	if len(cert.URIs) != 1 || cert.URIs[0].Scheme != "thatch" || cert.URIs[0].Host != a.site {
-		return "", "", Unauthorised("the certificate names no holder of site %s", a.site)
-	}
-	kind, id, ok := strings.Cut(strings.TrimPrefix(cert.URIs[0].Path, "/"), "/")
-	if !ok || id == "" || !slices.Contains([]string{KindComputer, KindNode}, kind) {
-		return "", "", Unauthorised("the certificate's holder %.80q is neither a computer nor a node", cert.URIs[0].Path)
-	}
-	return kind, id, nil
+	return kind, id, err
 }
 
 func serialText(serial *big.Int) string { return serial.Text(16) }

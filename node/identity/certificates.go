@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -130,31 +131,45 @@ func DropEnded(before time.Time) store.Statement {
 // Peer is who stands at the other end of a TLS connection.
 type Peer struct {
 	Kind      string // KindComputer or KindNode
+	Site      string // id; of this site, or of the child whose node calls
 	ID        string
 	Serial    string
 	NotBefore time.Time
 	NotAfter  time.Time
 }
 
-// Peer tells who calls with a certificate. It must be one that this site made, is on record, and was not revoked, now;
-// else the error wraps ErrUnauthorised.
+// Peer tells who calls with a certificate. It must be one that this site made, is on record, and was not revoked, or one
+// of a node of a child that still is one, now; else the error wraps ErrUnauthorised.
 func (id *Identity) Peer(ctx context.Context, state *tls.ConnectionState) (Peer, error) {
 	if state == nil || len(state.VerifiedChains) == 0 || len(state.PeerCertificates) == 0 {
 		return Peer{}, Unauthorised("this path takes a certificate of this site: enrol first")
 	}
-	cert := state.PeerCertificates[0]
-	kind, name, err := id.authority.holder(cert)
+	p, err := id.peer(ctx, state)
 	if err != nil {
 		return Peer{}, err
 	}
-	p := Peer{Kind: kind, ID: name, Serial: serialText(cert.SerialNumber), NotBefore: cert.NotBefore, NotAfter: cert.NotAfter}
-	if !cert.NotAfter.After(id.cfg.Now()) { // the connection may be older than the end
-		return Peer{}, Unauthorised("the certificate of %s %s ended at %s: enrol again", kind, name, stamp(cert.NotAfter))
+	if !p.NotAfter.After(id.cfg.Now()) { // the connection may be older than the end
+		return Peer{}, Unauthorised("the certificate of %s %s ended at %s: enrol again", p.Kind, p.ID, stamp(p.NotAfter))
 	}
-	if kind == KindNode {
+	if p.Kind == KindNode {
 		return p, nil
 	}
 	return p, id.onRecord(ctx, p)
+}
+
+func (id *Identity) peer(ctx context.Context, state *tls.ConnectionState) (Peer, error) {
+	if !rooted(state, id.authority.cert.Raw) {
+		return id.neighbour(ctx, state)
+	}
+	cert := state.PeerCertificates[0]
+	kind, name, err := id.authority.holder(cert)
+	return peerOf(cert, id.cfg.Site, kind, name), err
+}
+
+func peerOf(cert *x509.Certificate, site, kind, id string) Peer {
+	return Peer{
+		Kind: kind, Site: site, ID: id, Serial: serialText(cert.SerialNumber), NotBefore: cert.NotBefore, NotAfter: cert.NotAfter,
+	}
 }
 
 func (id *Identity) onRecord(ctx context.Context, p Peer) error {

@@ -10,6 +10,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -36,6 +37,8 @@ type Identity struct {
 	signing   ed25519.PrivateKey
 	cert      atomic.Pointer[tls.Certificate]
 	local     atomic.Pointer[[]byte] // hash of the local door's secret
+
+	neighbours neighbours
 }
 
 // Open reads the site's keys. The first start of a site makes them, records the authority, and publishes the signing
@@ -106,16 +109,24 @@ func (id *Identity) Authority() []byte { return id.authority.cert.Raw }
 // Sign makes a document the site's own.
 func (id *Identity) Sign(doc *document.Document) { doc.Sign(id.cfg.Site, id.signing) }
 
-// TLS is the configuration of the node's listener: TLS 1.3, certificates of computers verified where they are given.
-// Whether a call needs one is decided by its path.
+// TLS is the configuration of the node's listener: TLS 1.3, certificates of computers verified where they are given, and
+// those of nodes of children where the caller says that it is one (see LinkProtocol). Whether a call needs one is
+// decided by its path.
 func (id *Identity) TLS() *tls.Config {
-	return &tls.Config{
+	plain := &tls.Config{
 		MinVersion:     tls.VersionTLS13,
 		ClientAuth:     tls.VerifyClientCertIfGiven,
 		ClientCAs:      id.authority.pool(),
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return id.cert.Load(), nil },
 		Time:           id.cfg.Now,
 	}
+	plain.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		if id.neighbours.of == nil || !slices.Contains(hello.SupportedProtos, LinkProtocol) {
+			return nil, nil
+		}
+		return id.linkConfig(hello.Context(), plain)
+	}
+	return plain
 }
 
 // RenewNode makes a new key and certificate for this node; connections from then on get it.
