@@ -160,7 +160,7 @@ func (id *Identity) callTLS(verify func(tls.ConnectionState) error, show bool) *
 		MinVersion:         tls.VersionTLS13,
 		InsecureSkipVerify: true, // verify knows the site's authority, and no host names
 		VerifyConnection:   verify,
-		NextProtos:         []string{"h2", "http/1.1", LinkProtocol},
+		NextProtos:         []string{"http/1.1", LinkProtocol},
 		Time:               id.cfg.Now,
 	}
 	if show {
