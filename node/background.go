@@ -28,6 +28,7 @@ func (n *Node) startRooms(ctx context.Context) {
 	n.always(ctx, "staging", n.followStaging)
 	n.always(ctx, "check of payloads", n.Check.Payloads)
 	n.always(ctx, "check of documents", n.Check.Documents)
+	n.always(ctx, "sites", n.followSites)
 }
 
 func (n *Node) always(ctx context.Context, name string, work func(ctx context.Context) error) {

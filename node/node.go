@@ -25,6 +25,7 @@ import (
 	"thatch/node/replicas"
 	"thatch/node/replicas/dataset"
 	"thatch/node/settings"
+	"thatch/node/sites"
 	"thatch/node/store"
 	"thatch/node/store/local"
 	"thatch/node/tasks"
@@ -33,6 +34,7 @@ import (
 // Rooms are the nouns of a site; each owns its tables and verbs.
 type Rooms struct {
 	Identity   *identity.Identity
+	Sites      *sites.Room
 	Tasks      *tasks.Room
 	Settings   *settings.Room
 	Bulletins  *bulletins.Bulletins
@@ -138,6 +140,7 @@ func (n *Node) openRooms(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	n.openSites()
 	n.Tasks = tasks.New(tasks.Config{Node: n.folder.id, Reader: n.db, Writer: n.writer, Now: n.cfg.Now, Log: n.cfg.Log})
 	n.Tasks.Register(n.housekeeping())
 	n.Settings = settings.New(n.db, n.writer)
@@ -188,6 +191,9 @@ func (n *Node) Close() error {
 
 // Reader reads the site's database.
 func (n *Node) Reader() store.Reader { return n.db }
+
+// Watch tells of batches that name one of the topics, see store.DB.Watch. Close it.
+func (n *Node) Watch(topics ...string) *store.Watch { return n.db.Watch(topics...) }
 
 // Writer takes the site's batches. They are completed from the caller of the context (see store.Caller) and audited.
 func (n *Node) Writer() store.Writer { return n.writer }

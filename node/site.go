@@ -63,7 +63,7 @@ func (n *Node) seed(ctx context.Context) (Site, error) {
 	if site.Name == "" {
 		site.Name = defaultSite
 	}
-	batch := store.Batch{Reason: "first start of site " + site.Name, Topics: []string{"site"}, Statements: []store.Statement{{
+	batch := store.Batch{Reason: "first start of site " + site.Name, Topics: []string{topicSite}, Statements: []store.Statement{{
 		SQL:  `INSERT INTO site (one, id, name, epoch, created) VALUES (1, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 		Args: []any{site.ID, site.Name, site.Epoch, site.Created.Format(time.RFC3339)}, Want: 1,
 	}}}
@@ -146,7 +146,7 @@ func (n *Node) SetLanguages(ctx context.Context, languages []string) error {
 	if err != nil {
 		return fmt.Errorf("read the managed languages: %w", err)
 	}
-	batch := store.Batch{Reason: "set the managed languages", Topics: []string{"site", "languages"}}
+	batch := store.Batch{Reason: "set the managed languages", Topics: []string{topicSite, topicLanguages}}
 	for _, tag := range former {
 		if !slices.Contains(tags, tag) {
 			batch.Statements = append(batch.Statements, store.Statement{SQL: `DELETE FROM language WHERE tag = ?`, Args: []any{tag}, Want: 1})

@@ -16,6 +16,8 @@ import (
 	"thatch/cmd/internal/service"
 	"thatch/console/api"
 	"thatch/node"
+	parents "thatch/replication/server"
+	"thatch/replication/wire"
 )
 
 // nodeFlags are what a node is started with; the service passes the same.
@@ -115,4 +117,5 @@ func newLog(out io.Writer, level slog.Level, asJSON bool) *slog.Logger {
 func mount(n *node.Node) {
 	n.Mount("/", api.New(n))
 	n.Mount("/agent/v1/", server.New(n))
+	n.Mount(wire.Prefix, parents.New(n))
 }

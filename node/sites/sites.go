@@ -17,6 +17,12 @@ import (
 // then whether it is still one.
 const Topic = "sites"
 
+// TopicAlarms is that of batches that change alarms.
+const TopicAlarms = "alarms"
+
+// TopicLink is that of batches that keep what the parent says of the link.
+const TopicLink = "link"
+
 // Signer makes documents the site's own.
 type Signer interface {
 	Sign(doc *document.Document)
@@ -32,7 +38,15 @@ type Config struct {
 	Signer    Signer
 	Now       func() time.Time
 	Log       *slog.Logger
+	// Forget makes the statements that end what is kept of a neighbour elsewhere, such as how far it is; may be nil.
+	Forget func(site string) []store.Statement
 }
+
+const (
+	admitTries = 5
+	busyFor    = 3 * time.Second
+	joinTime   = 10 * time.Minute // an attempt to join that is older was broken off
+)
 
 // Room is safe for use by several goroutines.
 type Room struct {

@@ -1,0 +1,332 @@
+package sites
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"thatch/catalog/document"
+	"thatch/catalog/federation"
+	"thatch/node/store"
+	"thatch/node/store/rows"
+)
+
+// The kinds of alarms. Those that Judge finds by itself come first; the others are raised and cleared by whoever sees them.
+const (
+	LanguageBelow     = "language-below"     // a site below manages a language that this one does not; subject: the language
+	LanguageComputers = "language-computers" // computers here run a language that the site does not manage; likewise
+	LanguageAbove     = "language-above"     // the parent does not manage a language of this site; likewise
+	Silent            = "silent"             // a child was not heard of for long; subject: its id
+	Ring              = "ring"               // the tree bites its tail
+
+	Diverged   = "diverged"   // a neighbour went back in time; subject: its id and the type
+	Quarantine = "quarantine" // documents were not accepted; subject: the neighbour's id and the type
+	Refused    = "refused"    // a child pushed up what is not its own; subject: its id
+	ShutOut    = "shut-out"   // the parent lets this site in no more; subject: the parent's id
+)
+
+// judged are the kinds that Judge settles.
+var judged = []string{LanguageBelow, LanguageComputers, LanguageAbove, Silent, Ring}
+
+// keepCleared is how long a cleared alarm is listed.
+const keepCleared = 30 * 24 * time.Hour
+
+const maxAlarmText = federation.MaxText
+
+var alarmColumns = rows.Columns{
+	From:   `kind, subject, text, advice, since, cleared FROM alarm`,
+	Names:  map[string]string{"kind": "kind", "subject": "subject", "since": "since", "cleared": "cleared", "standing": "cleared = ''"},
+	Flags:  []string{"standing"},
+	Search: []string{"kind", "subject", "text"}, Order: "cleared <> '', since DESC, kind, subject",
+}
+
+// AlarmColumns are those of Alarms, for doors.
+var AlarmColumns = alarmColumns.Known()
+
+func scanAlarm(row *sql.Rows) (a Alarm, err error) {
+	var since, cleared string
+	err = row.Scan(&a.Kind, &a.Subject, &a.Text, &a.Advice, &since, &cleared)
+	a.Since, a.Cleared = unstamp(since), unstamp(cleared)
+	return a, err
+}
+
+// Alarms is a page of the alarms, those that stand first, newest first.
+func (r *Room) Alarms(ctx context.Context, q store.Query) ([]Alarm, int, error) {
+	return rows.List(ctx, r.cfg.Reader, q, alarmColumns, scanAlarm)
+}
+
+// Standing are the alarms that call for a person now, oldest first.
+func (r *Room) Standing(ctx context.Context) ([]Alarm, error) {
+	list, _, err := r.Alarms(ctx, store.Query{Filter: map[string]string{"standing": "yes"}, Sort: "since"})
+	return list, err
+}
+
+// Raise has an alarm stand, since now where it did not. One that stands with the same text is not written again.
+func (r *Room) Raise(ctx context.Context, a Alarm) error {
+	standing, err := r.standing(ctx)
+	if err != nil {
+		return err
+	}
+	return r.writeAlarms(ctx, r.raise(standing, a))
+}
+
+// Clear ends an alarm, where it stands.
+func (r *Room) Clear(ctx context.Context, kind, subject string) error {
+	standing, err := r.standing(ctx)
+	if err != nil {
+		return err
+	}
+	if _, stands := standing[[2]string{kind, subject}]; !stands {
+		return nil
+	}
+	return r.writeAlarms(ctx, r.clear(kind, subject))
+}
+
+// Settle has exactly the given alarms of some kinds stand, and ends the others of these kinds.
+func (r *Room) Settle(ctx context.Context, kinds []string, now []Alarm) error {
+	standing, err := r.standing(ctx)
+	if err != nil {
+		return err
+	}
+	var statements []store.Statement
+	stays := map[[2]string]bool{}
+	for _, a := range now {
+		stays[[2]string{a.Kind, a.Subject}] = true
+		statements = append(statements, r.raise(standing, a)...)
+	}
+	for key := range standing {
+		if slices.Contains(kinds, key[0]) && !stays[key] {
+			statements = append(statements, r.clear(key[0], key[1])...)
+		}
+	}
+	return r.writeAlarms(ctx, statements)
+}
+
+func (r *Room) standing(ctx context.Context) (map[[2]string]Alarm, error) {
+	list, err := r.Standing(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the alarms: %w", err)
+	}
+	standing := make(map[[2]string]Alarm, len(list))
+	for _, a := range list {
+		standing[[2]string{a.Kind, a.Subject}] = a
+	}
+	return standing, nil
+}
+
+func (r *Room) raise(standing map[[2]string]Alarm, a Alarm) []store.Statement {
+	a.Text, a.Advice = clip(a.Text, maxAlarmText), clip(a.Advice, maxAlarmText)
+	former, stands := standing[[2]string{a.Kind, a.Subject}]
+	if stands && former.Text == a.Text && former.Advice == a.Advice {
+		return nil
+	}
+	if !stands {
+		r.cfg.Log.Warn("alarm: "+a.Text, "kind", a.Kind, "subject", a.Subject, "advice", a.Advice)
+	}
+	return []store.Statement{{
+		SQL: `INSERT INTO alarm (kind, subject, text, advice, since) VALUES (?, ?, ?, ?, ?) ON CONFLICT (kind, subject) DO UPDATE
+			SET text = excluded.text, advice = excluded.advice, since = iif(cleared = '', since, excluded.since), cleared = ''`,
+		Args: []any{a.Kind, a.Subject, a.Text, a.Advice, stamp(r.cfg.Now())},
+	}}
+}
+
+func (r *Room) clear(kind, subject string) []store.Statement {
+	return []store.Statement{{
+		SQL:  `UPDATE alarm SET cleared = ? WHERE kind = ? AND subject = ? AND cleared = ''`,
+		Args: []any{stamp(r.cfg.Now()), kind, subject},
+	}}
+}
+
+func (r *Room) writeAlarms(ctx context.Context, statements []store.Statement) error {
+	if len(statements) == 0 {
+		return nil
+	}
+	statements = append(statements, store.Statement{
+		SQL: `DELETE FROM alarm WHERE cleared <> '' AND cleared < ?`, Args: []any{stamp(r.cfg.Now().Add(-keepCleared))},
+	})
+	applied, err := r.cfg.Writer.Write(ctx, store.Batch{
+		Actor: "task sites", Reason: "keep the alarms", Topics: []string{TopicAlarms}, Statements: statements,
+	})
+	if err = errors.Join(err, applied.Err()); err != nil {
+		return fmt.Errorf("keep the alarms: %w", err)
+	}
+	return nil
+}
+
+// Judge raises the alarms that follow from what the site holds, and ends those that are true no more.
+func (r *Room) Judge(ctx context.Context) error {
+	var now []Alarm
+	err := r.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
+		now = nil
+		tree, err := r.tree(ctx, tx)
+		if err != nil {
+			return err
+		}
+		managed, err := ids(ctx, tx, `SELECT tag FROM language`)
+		if err != nil {
+			return err
+		}
+		for _, judge := range []func(context.Context, *sql.Tx, *Tree, []string) ([]Alarm, error){
+			judgeBelow, judgeComputers, judgeAbove, r.judgeSilent, judgeRing,
+		} {
+			found, err := judge(ctx, tx, tree, managed)
+			if err != nil {
+				return err
+			}
+			now = append(now, found...)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("judge the alarms: %w", err)
+	}
+	return r.Settle(ctx, judged, now)
+}
+
+// Alerts are the languages that sites need, by site, as their alerts say.
+func alerts(ctx context.Context, tx *sql.Tx) (map[string]federation.Alert, error) {
+	all, err := store.Documents(ctx, tx, document.LanguageAlert, "", maxSites)
+	if err != nil {
+		return nil, fmt.Errorf("read the language alerts: %w", err)
+	}
+	found := make(map[string]federation.Alert, len(all))
+	for i := range all {
+		if alert, err := federation.Decode[federation.Alert](all[i].Body); err == nil && all[i].Origin == all[i].ID {
+			found[all[i].ID] = alert
+		}
+	}
+	return found, nil
+}
+
+func judgeBelow(ctx context.Context, tx *sql.Tx, tree *Tree, managed []string) ([]Alarm, error) {
+	said, err := alerts(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	using := languagesBelow(tree, said)
+	var found []Alarm
+	for tag, sites := range using {
+		if !slices.Contains(managed, tag) {
+			found = append(found, Alarm{
+				Kind: LanguageBelow, Subject: tag,
+				Text:   fmt.Sprintf("%s is managed below (%s) and not here: these sites receive no documents in it", tag, strings.Join(sites, ", ")),
+				Advice: "thatch site languages --add " + tag,
+			})
+		}
+	}
+	return found, nil
+}
+
+// languagesBelow are the languages that sites below manage, each with the names of these sites, sorted.
+func languagesBelow(tree *Tree, said map[string]federation.Alert) map[string][]string {
+	using := map[string][]string{}
+	for _, site := range tree.Below(tree.Self) {
+		for _, tag := range said[site].Languages {
+			using[tag] = append(using[tag], tree.Name(site))
+		}
+	}
+	for _, sites := range using {
+		slices.Sort(sites)
+	}
+	return using
+}
+
+func judgeComputers(ctx context.Context, tx *sql.Tx, _ *Tree, managed []string) ([]Alarm, error) {
+	counts, err := computerLanguages(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	var found []Alarm
+	for tag, count := range counts {
+		if !speaks(managed, tag) {
+			primary, _, _ := strings.Cut(tag, "-")
+			found = append(found, Alarm{
+				Kind: LanguageComputers, Subject: tag,
+				Text:   fmt.Sprintf("%d computers run %s, which the site does not manage: no packages in it are staged for them", count, tag),
+				Advice: "thatch site languages --add " + primary,
+			})
+		}
+	}
+	return found, nil
+}
+
+// speaks says whether packages in the managed languages are for computers of a language: "de" is for "de-at" too, and the
+// other way.
+func speaks(managed []string, tag string) bool {
+	return slices.ContainsFunc(managed, func(m string) bool {
+		return m == tag || strings.HasPrefix(tag, m+"-") || strings.HasPrefix(m, tag+"-")
+	})
+}
+
+func judgeAbove(ctx context.Context, tx *sql.Tx, tree *Tree, managed []string) ([]Alarm, error) {
+	var name, link string
+	err := tx.QueryRowContext(ctx, `SELECT name, link FROM parent`).Scan(&name, &link)
+	if errors.Is(err, sql.ErrNoRows) || err == nil && link == "" {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the parent: %w", err)
+	}
+	var said struct {
+		Languages []string `json:"languages"`
+	}
+	if err := json.Unmarshal([]byte(link), &said); err != nil {
+		return nil, fmt.Errorf("what the parent said of the link: %w", err)
+	}
+	var found []Alarm
+	for _, tag := range managed {
+		if !slices.Contains(said.Languages, tag) {
+			found = append(found, Alarm{
+				Kind: LanguageAbove, Subject: tag,
+				Text:   fmt.Sprintf("the parent %s does not manage %s: this site receives no documents in it", name, tag),
+				Advice: "have the parent's administrator add it there: thatch site languages --add " + tag,
+			})
+		}
+	}
+	return found, nil
+}
+
+// silentAfter is how long a child may say nothing.
+const silentAfter = 12 * time.Hour
+
+func (r *Room) judgeSilent(ctx context.Context, tx *sql.Tx, _ *Tree, _ []string) ([]Alarm, error) {
+	list, err := tx.QueryContext(ctx, `SELECT `+childColumns.From+` WHERE revoked = ''`)
+	if err != nil {
+		return nil, fmt.Errorf("read the children: %w", err)
+	}
+	defer list.Close()
+	var found []Alarm
+	for list.Next() {
+		c, err := r.scanChild(list.Scan)
+		if err != nil {
+			return nil, err
+		}
+		if r.cfg.Now().Sub(c.Seen) > silentAfter {
+			found = append(found, Alarm{
+				Kind: Silent, Subject: c.ID,
+				Text:   fmt.Sprintf("child %s was last heard of at %s", c.Name, c.Seen.UTC().Format(time.RFC3339)),
+				Advice: "look whether its nodes run and reach this site; remove it if it is gone for good: thatch children remove " + c.Name,
+			})
+		}
+	}
+	return found, list.Err()
+}
+
+func judgeRing(_ context.Context, _ *sql.Tx, tree *Tree, _ []string) ([]Alarm, error) {
+	at := tree.parent[tree.Self]
+	for steps := 0; at != "" && at != tree.Self && steps <= len(tree.parent); steps++ {
+		at = tree.parent[at]
+	}
+	if at == "" {
+		return nil, nil
+	}
+	return []Alarm{{
+		Kind: Ring, Text: "the sites above this one stand below it as well: the tree is a ring, and nothing in it can be told from its copy",
+		Advice: "have one site of the ring leave its parent: thatch child leave",
+	}}, nil
+}

@@ -1,0 +1,106 @@
+package sites
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"thatch/node/store"
+	"thatch/node/store/rows"
+)
+
+// LinkRun is what went over a link, of one type in one direction.
+type LinkRun struct {
+	ID        string          `json:"id"`
+	Neighbour string          `json:"neighbour"` // id of the site at the other end
+	Direction string          `json:"direction"` // down, up
+	Type      string          `json:"type"`
+	Mode      string          `json:"mode"`  // differential, complete, verification
+	State     string          `json:"state"` // done, failed, cancelled
+	Started   time.Time       `json:"started"`
+	Ended     time.Time       `json:"ended"`
+	Result    json.RawMessage `json:"result,omitempty"`
+	Error     string          `json:"error,omitempty"`
+}
+
+var runColumns = rows.Columns{
+	From: `id, neighbour, direction, type, mode, state, started, ended, result, error FROM link_run`,
+	Names: map[string]string{
+		"id": "id", "neighbour": "neighbour", "direction": "direction", "type": "type", "mode": "mode", "state": "state",
+		"started": "started", "ended": "ended",
+	},
+	Search: []string{"error", "type", "state"}, Order: "started DESC, id",
+}
+
+// RunColumns are those of Runs, for doors.
+var RunColumns = runColumns.Known()
+
+func scanRun(row *sql.Rows) (run LinkRun, err error) {
+	var started, ended, result string
+	err = row.Scan(&run.ID, &run.Neighbour, &run.Direction, &run.Type, &run.Mode, &run.State, &started, &ended, &result, &run.Error)
+	run.Started, run.Ended = unstamp(started), unstamp(ended)
+	if result != "" {
+		run.Result = json.RawMessage(result)
+	}
+	return run, err
+}
+
+// Runs is a page of the history of links, newest first.
+func (r *Room) Runs(ctx context.Context, q store.Query) ([]LinkRun, int, error) {
+	return rows.List(ctx, r.cfg.Reader, q, runColumns, scanRun)
+}
+
+// LastRuns are the last runs with each neighbour, direction and type.
+func (r *Room) LastRuns(ctx context.Context) ([]LinkRun, error) {
+	var list []LinkRun
+	err := r.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
+		list = nil
+		found, err := tx.QueryContext(ctx, `SELECT `+runColumns.From+` l WHERE l.id = (SELECT m.id FROM link_run m
+			WHERE m.neighbour = l.neighbour AND m.direction = l.direction AND m.type = l.type ORDER BY m.started DESC, m.id LIMIT 1)
+			ORDER BY neighbour, direction, type`)
+		if err != nil {
+			return err
+		}
+		defer found.Close()
+		for found.Next() {
+			run, err := scanRun(found)
+			if err != nil {
+				return err
+			}
+			list = append(list, run)
+		}
+		return found.Err()
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the last runs of links: %w", err)
+	}
+	return list, nil
+}
+
+// keepRuns is how long the history of links is kept.
+const keepRuns = 100 * 24 * time.Hour
+
+// KeepRun adds a run to the history. One with an id that is there takes its place.
+func (r *Room) KeepRun(ctx context.Context, run LinkRun) error {
+	result := string(run.Result)
+	applied, err := r.cfg.Writer.Write(ctx, store.Batch{
+		Actor: "task sites", Reason: "keep a run of a link", Topics: []string{TopicLink}, Statements: []store.Statement{
+			{
+				SQL: `INSERT INTO link_run (id, neighbour, direction, type, mode, state, started, ended, result, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+					ON CONFLICT (id) DO UPDATE SET state = excluded.state, ended = excluded.ended, result = excluded.result, error = excluded.error`,
+				Args: []any{
+					run.ID, run.Neighbour, run.Direction, run.Type, run.Mode, run.State, stamp(run.Started), stamp(run.Ended), result,
+					clip(run.Error, maxAlarmText),
+				},
+			},
+			{SQL: `DELETE FROM link_run WHERE started < ?`, Args: []any{stamp(r.cfg.Now().Add(-keepRuns))}},
+		},
+	})
+	if err = errors.Join(err, applied.Err()); err != nil {
+		return fmt.Errorf("keep a run of a link: %w", err)
+	}
+	return nil
+}

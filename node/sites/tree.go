@@ -1,0 +1,141 @@
+package sites
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+
+	"thatch/catalog/document"
+	"thatch/catalog/federation"
+	"thatch/node/store"
+)
+
+// maxSites bounds the tree.
+const maxSites = 100_000
+
+// Tree is the tree as this site knows it at one moment: what sites above and below said of themselves, and its own
+// tables of neighbours, which rule.
+type Tree struct {
+	Self   string
+	Sites  map[string]federation.Site // by id, as each site tells it; those of this site and its neighbours may be missing
+	parent map[string]string          // site -> the one above it
+	below  map[string][]string        // site -> those directly below, sorted
+}
+
+// Tree reads the tree.
+func (r *Room) Tree(ctx context.Context) (*Tree, error) {
+	var t *Tree
+	err := r.cfg.Reader.View(ctx, func(tx *sql.Tx) (err error) {
+		t, err = r.tree(ctx, tx)
+		return err
+	})
+	return t, err
+}
+
+func (r *Room) tree(ctx context.Context, tx *sql.Tx) (*Tree, error) {
+	t := &Tree{Self: r.cfg.Site, Sites: map[string]federation.Site{}, parent: map[string]string{}, below: map[string][]string{}}
+	all, err := store.Documents(ctx, tx, document.Site, "", maxSites)
+	if err != nil {
+		return nil, fmt.Errorf("read the sites: %w", err)
+	}
+	for i := range all {
+		site, err := federation.Decode[federation.Site](all[i].Body)
+		if err != nil {
+			continue // the site that made it is another version, or lies: it is as if it said nothing
+		}
+		t.Sites[all[i].ID] = site
+		t.parent[all[i].ID] = site.Parent
+	}
+	if err := t.takeNeighbours(ctx, tx); err != nil {
+		return nil, err
+	}
+	for site, parent := range t.parent {
+		if parent != "" {
+			t.below[parent] = append(t.below[parent], site)
+		}
+	}
+	for _, list := range t.below {
+		slices.Sort(list)
+	}
+	return t, nil
+}
+
+// takeNeighbours has the site's own tables overrule what sites say: a child that left may not have heard of it yet.
+func (t *Tree) takeNeighbours(ctx context.Context, tx *sql.Tx) error {
+	children, err := ids(ctx, tx, `SELECT id FROM child`)
+	if err != nil {
+		return fmt.Errorf("read the children: %w", err)
+	}
+	for site, parent := range t.parent {
+		if parent == t.Self && !slices.Contains(children, site) {
+			t.parent[site] = ""
+		}
+	}
+	for _, child := range children {
+		t.parent[child] = t.Self
+	}
+	var above string
+	err = tx.QueryRowContext(ctx, `SELECT id FROM parent`).Scan(&above)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return fmt.Errorf("read the parent: %w", err)
+	}
+	t.parent[t.Self] = above
+	return nil
+}
+
+func ids(ctx context.Context, tx *sql.Tx, query string, args ...any) ([]string, error) {
+	rows, err := tx.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var list []string
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		list = append(list, id)
+	}
+	return list, rows.Err()
+}
+
+// Parent is the id of the site above one, "" where there is none or it is not known.
+func (t *Tree) Parent(site string) string { return t.parent[site] }
+
+// Children are the ids of the sites directly below one, sorted.
+func (t *Tree) Children(site string) []string { return t.below[site] }
+
+// Below are the ids of all sites below one, without itself.
+func (t *Tree) Below(site string) []string {
+	seen := map[string]bool{site: true}
+	list := []string{}
+	for next := []string{site}; len(next) > 0; next = next[1:] {
+		for _, child := range t.below[next[0]] {
+			if !seen[child] {
+				seen[child] = true
+				list, next = append(list, child), append(next, child)
+			}
+		}
+	}
+	return list
+}
+
+// Above are the ids of the sites above one, nearest first. A ring, which must not be, ends where it closes.
+func (t *Tree) Above(site string) []string {
+	list := []string{}
+	for at := t.parent[site]; at != "" && at != site && !slices.Contains(list, at); at = t.parent[at] {
+		list = append(list, at)
+	}
+	return list
+}
+
+// Name is what a site is called, its id where it never said so.
+func (t *Tree) Name(site string) string {
+	if s, ok := t.Sites[site]; ok {
+		return s.Name
+	}
+	return site
+}

@@ -1,0 +1,217 @@
+// Package server is the parent's half of the wire between sites: the handlers of /replication/v1. Who calls is asked at
+// every request; a child that was shut out gets no further answer.
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"thatch/node"
+	"thatch/node/identity"
+	"thatch/node/sites"
+	"thatch/node/store"
+	"thatch/replication/wire"
+)
+
+// Limits of what a node takes on at once. Beyond them callers are told when to come again.
+const (
+	maxJoins   = 8
+	maxCalls   = 128
+	maxSmall   = 64 << 10 // bytes of a request
+	busyLeast  = 2 * time.Second
+	busySpread = 10 * time.Second
+)
+
+// server answers children.
+type server struct {
+	node         *node.Node
+	log          *slog.Logger
+	joins, calls chan struct{} // places: strangers take none from children
+}
+
+// New makes the handler of everything below /replication/v1/.
+func New(n *node.Node) http.Handler {
+	s := &server{
+		node: n, log: n.Log().With("part", "replication"), joins: make(chan struct{}, maxJoins), calls: make(chan struct{}, maxCalls),
+	}
+	mux := http.NewServeMux()
+	mux.Handle("POST "+wire.PathJoin, limited(s.joins, s.answer(wire.MaxJoin, handle(s.join))))
+	mux.Handle("POST "+wire.PathLeave, limited(s.calls, s.child(maxSmall, handleChild(s.leave))))
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		s.fail(w, r, wire.Refuse(wire.CodeInvalid, "there is nothing for children at %s %s", r.Method, r.URL.Path))
+	})
+	return mux
+}
+
+// limited lets as many requests in as the channel holds; the others are told to come again, each at another time.
+func limited(places chan struct{}, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case places <- struct{}{}:
+			defer func() { <-places }()
+			next.ServeHTTP(w, r)
+		default:
+			refuse(w, busy(r.RemoteAddr, "the node has as much to do as it takes on at once"))
+		}
+	})
+}
+
+func busy(key, text string) *wire.Error {
+	hash := fnv.New64a()
+	_, _ = hash.Write([]byte(key)) // a hash takes everything
+	after := busyLeast + time.Duration(hash.Sum64()%uint64(busySpread))
+	return &wire.Error{Code: wire.CodeBusy, Text: text, After: int(after / time.Second)}
+}
+
+// handler answers a request whose body was read; an error becomes the answer.
+type handler func(r *http.Request, body []byte) (any, error)
+
+func handle[Q, A any](do func(r *http.Request, q Q) (A, error)) handler {
+	return func(r *http.Request, body []byte) (any, error) {
+		var q Q
+		if err := json.Unmarshal(body, &q); err != nil {
+			return nil, wire.Refuse(wire.CodeInvalid, "the request's JSON: %v", err)
+		}
+		return do(r, q)
+	}
+}
+
+// childHandler is a handler of a call of a child.
+type childHandler func(r *http.Request, child sites.Child, body []byte) (any, error)
+
+func handleChild[Q, A any](do func(r *http.Request, child sites.Child, q Q) (A, error)) childHandler {
+	return func(r *http.Request, child sites.Child, body []byte) (any, error) {
+		return handle(func(r *http.Request, q Q) (A, error) { return do(r, child, q) })(r, body)
+	}
+}
+
+// answer reads the body up to a limit and writes what the handler answers.
+func (s *server) answer(limit int64, do handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := read(w, r, limit)
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		answer, err := do(r, body)
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		write(w, http.StatusOK, answer)
+	})
+}
+
+// child lets nodes of children in.
+func (s *server) child(limit int64, do childHandler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		child, err := s.admit(r.Context(), r.TLS)
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		ctx := store.WithCaller(r.Context(), &store.Caller{Actor: actor(child.ID)})
+		s.answer(limit, func(r *http.Request, body []byte) (any, error) { return do(r, child, body) }).ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
+// actor names a site in batches and in the audit log.
+func actor(site string) string { return "site " + site }
+
+// admit tells which child calls, now.
+func (s *server) admit(ctx context.Context, state *tls.ConnectionState) (sites.Child, error) {
+	if state == nil || len(state.PeerCertificates) == 0 {
+		return sites.Child{}, wire.Refuse(wire.CodeUnknown, "this path takes the certificate of a node of a child: join first (thatch child join)")
+	}
+	peer, err := s.node.Identity.Peer(ctx, state)
+	if err != nil {
+		return sites.Child{}, err
+	}
+	if peer.Kind != identity.KindNode || peer.Site == s.node.Site().ID {
+		return sites.Child{}, wire.Refuse(wire.CodeUnknown, "this path is for nodes of children, not for a %s of this site", peer.Kind)
+	}
+	child, err := s.node.Sites.Child(ctx, peer.Site)
+	if errors.Is(err, store.ErrNotFound) {
+		err = wire.Refuse(wire.CodeUnknown, "site %s is no child of this site any more", peer.Site)
+	}
+	if err == nil {
+		s.node.Sites.Seen(child.ID)
+	}
+	return child, err
+}
+
+// How long a request may take to arrive: readTime, and a second for every readRate bytes that it may have.
+const (
+	readTime = 30 * time.Second
+	readRate = 64 << 10
+)
+
+func read(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(readTime + time.Duration(limit/readRate)*time.Second)) // where there is no connection, nothing waits
+	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return nil, wire.Refuse(wire.CodeTooLarge, "the request has more than %d bytes, which is the most that %s takes", limit, r.URL.Path)
+	case err != nil:
+		return nil, wire.Refuse(wire.CodeInvalid, "the request could not be read: %v", err)
+	}
+	return body, nil
+}
+
+// fail answers with what an error means to a child. What is the node's own fault is logged here and not told.
+func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	if own := asError(err); own != nil {
+		if own.Code != wire.CodeBusy && own.Code != wire.CodeBehind {
+			s.log.Warn("a child's call was refused", "path", r.URL.Path, "from", r.RemoteAddr, "code", own.Code, "error", own.Text)
+		}
+		refuse(w, own)
+		return
+	}
+	if r.Context().Err() == nil {
+		s.log.Error("a child's call failed", "path", r.URL.Path, "from", r.RemoteAddr, "error", err)
+	}
+	refuse(w, busy(r.RemoteAddr, "the parent's node could not do it now; its log says why"))
+}
+
+// asError is the answer that fits an error, nil where the error is the node's own.
+func asError(err error) *wire.Error {
+	var own *wire.Error
+	var refusal *sites.Refusal
+	switch {
+	case errors.As(err, &own):
+		return own
+	case errors.As(err, &refusal):
+		return &wire.Error{Code: refusal.Code, Text: refusal.Text, After: int(refusal.After / time.Second)}
+	case errors.Is(err, identity.ErrUnauthorised):
+		return wire.Refuse(wire.CodeUnknown, "%v", err)
+	case errors.Is(err, store.ErrInvalid):
+		return wire.Refuse(wire.CodeInvalid, "%v", err)
+	}
+	return nil
+}
+
+func refuse(w http.ResponseWriter, answer *wire.Error) {
+	if answer.After > 0 {
+		w.Header().Set("Retry-After", fmt.Sprint(answer.After))
+	}
+	write(w, wire.Status(answer.Code), answer)
+}
+
+func write(w http.ResponseWriter, status int, answer any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(answer) // the child went away: nobody to tell
+}

@@ -1,0 +1,109 @@
+package wire
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// Codes of Error. One that is not here is legal: the text says what happened.
+const (
+	CodeNotAlerted   = "not_alerted"   // the language alert has not arrived, or says something else than the request
+	CodeNoRule       = "no_rule"       // no enabled rule of the type sends anything to this child
+	CodeOld          = "old"           // the cursor is older than what the journal remembers: a complete run is needed
+	CodeEpoch        = "epoch"         // the site was restored from a backup: likewise
+	CodeDiverged     = "diverged"      // the journal is not the one the cursor was made from: likewise, and an alarm
+	CodeAudience     = "audience"      // the child's audience is another than the cursor's: a complete run is needed
+	CodeBehind       = "behind"        // this node lags behind the cursor: come again
+	CodeRevoked      = "revoked"       // the child was shut out
+	CodeUnknown      = "unknown_site"  // the caller is no child of this site
+	CodeRefused      = "refused"       // what was asked for or sent is not the caller's
+	CodeInvalid      = "invalid"       // the request makes no sense
+	CodeTooLarge     = "too_large"     //
+	CodeBusy         = "busy"          // come again after Error.After
+	CodeNotHeld      = "not_held"      // the payload is not here yet; Error.After says when to ask again
+	CodeTokenUnknown = "token_unknown" // never made here, revoked, or of another site
+	CodeTokenUsed    = "token_used"    // by another site
+	CodeTokenExpired = "token_expired" //
+	CodeLoop         = "loop"          // the tree would bite its tail
+)
+
+// Error is an answer that is not what was asked for.
+type Error struct {
+	Code  string `json:"code"`
+	Text  string `json:"error"`
+	After int    `json:"after,omitempty"` // seconds; how long to wait before the call is tried again
+}
+
+// Error makes an answer of the parent an error of Go.
+func (e *Error) Error() string {
+	if e.Code == "" {
+		return "the parent answered: " + e.Text
+	}
+	return fmt.Sprintf("the parent answered %s: %s", e.Code, e.Text)
+}
+
+// Refuse makes an Error.
+func Refuse(code, format string, args ...any) *Error {
+	return &Error{Code: code, Text: fmt.Sprintf(format, args...)}
+}
+
+// CodeOf is the code of an answer that err wraps, "" where there is none.
+func CodeOf(err error) string {
+	var answer *Error
+	if errors.As(err, &answer) {
+		return answer.Code
+	}
+	return ""
+}
+
+// After is how long an answer that err wraps asks to wait.
+func After(err error) time.Duration {
+	var answer *Error
+	if errors.As(err, &answer) {
+		return min(time.Duration(answer.After)*time.Second, maxAfter)
+	}
+	return 0
+}
+
+const (
+	maxAfter = 24 * time.Hour
+	maxError = 64 << 10
+)
+
+// readError turns an answer that is not 2xx into an *Error, whatever sent it.
+func readError(response *http.Response) error {
+	raw, _ := io.ReadAll(io.LimitReader(response.Body, maxError)) // what cannot be read has no text
+	answer := &Error{}
+	if err := json.Unmarshal(raw, answer); err != nil || answer.Text == "" && answer.Code == "" {
+		*answer = Error{Text: response.Status} // a proxy, or another program at its port
+		if seconds, err := strconv.Atoi(response.Header.Get("Retry-After")); err == nil {
+			answer.After = seconds
+		}
+	}
+	if len(answer.Text) > MaxText {
+		answer.Text = answer.Text[:MaxText]
+	}
+	return answer
+}
+
+// Status is the HTTP status of a code.
+func Status(code string) int {
+	switch code {
+	case CodeRevoked, CodeUnknown, CodeRefused, CodeTokenUnknown, CodeTokenUsed, CodeTokenExpired:
+		return http.StatusForbidden
+	case CodeNotAlerted, CodeNoRule, CodeOld, CodeEpoch, CodeDiverged, CodeAudience, CodeLoop:
+		return http.StatusConflict
+	case CodeBusy, CodeBehind:
+		return http.StatusServiceUnavailable
+	case CodeTooLarge:
+		return http.StatusRequestEntityTooLarge
+	case CodeNotHeld:
+		return http.StatusNotFound
+	}
+	return http.StatusBadRequest
+}
