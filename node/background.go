@@ -29,6 +29,9 @@ func (n *Node) startRooms(ctx context.Context) {
 	n.always(ctx, "check of payloads", n.Check.Payloads)
 	n.always(ctx, "check of documents", n.Check.Documents)
 	n.always(ctx, "sites", n.followSites)
+	n.always(ctx, "languages", func(ctx context.Context) error {
+		return n.followLanguages(ctx, func(ctx context.Context) ([]string, error) { return n.Sites.DescendantsOf(ctx, n.site.ID) })
+	})
 }
 
 func (n *Node) always(ctx context.Context, name string, work func(ctx context.Context) error) {

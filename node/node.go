@@ -192,9 +192,6 @@ func (n *Node) Close() error {
 // Reader reads the site's database.
 func (n *Node) Reader() store.Reader { return n.db }
 
-// Watch tells of batches that name one of the topics, see store.DB.Watch. Close it.
-func (n *Node) Watch(topics ...string) *store.Watch { return n.db.Watch(topics...) }
-
 // Writer takes the site's batches. They are completed from the caller of the context (see store.Caller) and audited.
 func (n *Node) Writer() store.Writer { return n.writer }
 

@@ -119,10 +119,15 @@ func readCursor(ctx context.Context, tx *sql.Tx, from Neighbour, t dataset.Type)
 // Forget takes the cursors of a neighbour away, as when the site gets another parent: the next run is complete.
 // Quarantine goes with them. The documents stay.
 func (r *Room) Forget(ctx context.Context, neighbour string) error {
-	return r.write(ctx, "forget the cursors of site "+neighbour, []store.Statement{
+	return r.write(ctx, "forget the cursors of site "+neighbour, Forgotten(neighbour))
+}
+
+// Forgotten are the statements of Forget, for whoever ends a link in the same batch.
+func Forgotten(neighbour string) []store.Statement {
+	return []store.Statement{
 		{SQL: `DELETE FROM cursor WHERE neighbour = ?`, Args: []any{neighbour}},
 		{SQL: `DELETE FROM quarantine WHERE neighbour = ?`, Args: []any{neighbour}},
-	})
+	}
 }
 
 // Lacking are the digests of a page's entries without bodies whose bodies are needed: not held here, and not in

@@ -73,6 +73,23 @@ var (
 	})
 )
 
+// When children take over what their parent has, where a replication rule names one of the two.
+var (
+	DifferentialSchedule = define(Setting[string]{
+		Name: "replication.differential", Default: "*/15 * * * *", Text: "the site's standard schedule of differential replication, as a crontab line",
+		check: checkSomeSchedule,
+	})
+	CompleteSchedule = define(Setting[string]{
+		Name: "replication.complete", Default: "0 3 * * 0", Text: "the site's standard schedule of complete replication, as a crontab line",
+		check: checkSomeSchedule,
+	})
+)
+
+func checkSomeSchedule(text string) error {
+	_, err := schedule.ParseRecurrence(text)
+	return err
+}
+
 func checkProxy(text string) error {
 	if text == "" {
 		return nil

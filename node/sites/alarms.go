@@ -12,6 +12,7 @@ import (
 
 	"thatch/catalog/document"
 	"thatch/catalog/federation"
+	"thatch/node/identity"
 	"thatch/node/store"
 	"thatch/node/store/rows"
 )
@@ -41,7 +42,7 @@ const maxAlarmText = federation.MaxText
 var alarmColumns = rows.Columns{
 	From:   `kind, subject, text, advice, since, cleared FROM alarm`,
 	Names:  map[string]string{"kind": "kind", "subject": "subject", "since": "since", "cleared": "cleared", "standing": "cleared = ''"},
-	Flags:  []string{"standing"},
+	Kinds:  map[string]store.Kind{"standing": store.Flag, "since": store.Time},
 	Search: []string{"kind", "subject", "text"}, Order: "cleared <> '', since DESC, kind, subject",
 }
 
@@ -64,6 +65,55 @@ func (r *Room) Alarms(ctx context.Context, q store.Query) ([]Alarm, int, error) 
 func (r *Room) Standing(ctx context.Context) ([]Alarm, error) {
 	list, _, err := r.Alarms(ctx, store.Query{Filter: map[string]string{"standing": "yes"}, Sort: "since"})
 	return list, err
+}
+
+// AlarmsAbout are the standing alarms that a child is to hear of: those about it, and about languages that it or its
+// descendants need.
+func (r *Room) AlarmsAbout(ctx context.Context, child string) ([]Alarm, error) {
+	standing, err := r.Standing(ctx)
+	if err != nil || len(standing) == 0 {
+		return nil, err
+	}
+	var needed []string
+	err = r.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
+		needed = nil
+		tree, err := r.tree(ctx, tx)
+		if err != nil {
+			return err
+		}
+		said, err := alerts(ctx, tx)
+		for _, site := range append([]string{child}, tree.Below(child)...) {
+			needed = append(needed, said[site].Languages...)
+		}
+		return err
+	})
+	about := slices.DeleteFunc(standing, func(a Alarm) bool {
+		subject, _, _ := strings.Cut(a.Subject, " ")
+		return subject != child && (a.Kind != LanguageBelow || !slices.Contains(needed, subject))
+	})
+	return about, err
+}
+
+// RaiseDiverged tells that a child knows a past of this site that this site does not.
+func (r *Room) RaiseDiverged(ctx context.Context, child Child, of string) error {
+	return r.Raise(ctx, Alarm{
+		Kind: Diverged, Subject: child.ID + " " + of,
+		Text:   fmt.Sprintf("child %s holds %s from a past that this site does not know: this site went back in time, as by a disk that was copied back", child.Name, of),
+		Advice: "a complete run mends the child by itself; if this site was restored, nothing more is to be done, else find out who put an old file here",
+	})
+}
+
+// RaiseRefused tells that a child sent up what is not its own, and keeps it in the audit log.
+func (r *Room) RaiseRefused(ctx context.Context, child Child, why error) error {
+	entry := identity.AuditEntry(r.cfg.Now(), "site "+child.ID, "refused: "+clip(why.Error(), maxAlarmText))
+	applied, err := r.cfg.Writer.Write(ctx, store.Batch{
+		Actor: "task sites", Reason: "refuse what a child sent up", Topics: []string{TopicAlarms}, Statements: []store.Statement{entry},
+	})
+	return errors.Join(err, applied.Err(), r.Raise(ctx, Alarm{
+		Kind: Refused, Subject: child.ID,
+		Text:   fmt.Sprintf("child %s sent up what it must not: %v", child.Name, why),
+		Advice: "find out what happened there; shut the site out if it is not what it was: thatch children revoke " + child.Name,
+	}))
 }
 
 // Raise has an alarm stand, since now where it did not. One that stands with the same text is not written again.

@@ -8,11 +8,31 @@ import (
 	"strings"
 
 	"thatch/catalog/document"
+	"thatch/node/replicas/dataset"
 	"thatch/node/store"
 )
 
 // companions are the kinds of documents that go with one that a rule selects, under the same id.
 var companions = map[document.Kind][]document.Kind{document.Policy: {document.PolicyState}}
+
+// AudienceOf is what of a type's documents is meant for a child, as the union of its rules. Ruled is false where no rule
+// that is on sends it anything of the type.
+func (r *Room) AudienceOf(ctx context.Context, child string, t dataset.Type) (audience dataset.Audience, ruled bool, err error) {
+	rules, err := r.RulesOf(ctx, child)
+	for _, rule := range rules {
+		switch {
+		case rule.Type != string(t):
+		case !rule.Enabled:
+			audience.KeepOthers = true
+		case rule.Documents == nil:
+			audience.All, ruled = true, true
+		default:
+			audience.Rules, ruled = append(audience.Rules, rule.ID), true
+		}
+	}
+	slices.Sort(audience.Rules)
+	return audience, ruled, err
+}
 
 // changeAudiences makes the statements that give documents to other audiences when one rule becomes another.
 func changeAudiences(ctx context.Context, tx *sql.Tx, all []Rule, was, next Rule) ([]store.Statement, error) {

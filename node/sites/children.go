@@ -20,6 +20,7 @@ var childColumns = rows.Columns{
 	Names: map[string]string{
 		"id": "id", "name": "name", "joined": "joined", "seen": "seen", "revoked": "revoked", "token": "token",
 	},
+	Kinds:  map[string]store.Kind{"joined": store.Time, "seen": store.Time},
 	Search: []string{"name", "id"}, Order: "name, id",
 }
 

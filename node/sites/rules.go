@@ -62,7 +62,7 @@ var ruleColumns = rows.Columns{
 	Names: map[string]string{
 		"id": "id", "name": "name", "type": "type", "enabled": "enabled", "mode": "mode", "schedule": "schedule", "verify": "verify",
 	},
-	Flags: []string{"enabled"}, Search: []string{"name", "type", "id"}, Order: "type, name, id",
+	Kinds: map[string]store.Kind{"enabled": store.Flag, "verify": store.Number}, Search: []string{"name", "type", "id"}, Order: "type, name, id",
 }
 
 // RuleColumns are those of Rules, for doors.

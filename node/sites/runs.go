@@ -32,6 +32,7 @@ var runColumns = rows.Columns{
 		"id": "id", "neighbour": "neighbour", "direction": "direction", "type": "type", "mode": "mode", "state": "state",
 		"started": "started", "ended": "ended",
 	},
+	Kinds:  map[string]store.Kind{"started": store.Time, "ended": store.Time},
 	Search: []string{"error", "type", "state"}, Order: "started DESC, id",
 }
 
@@ -83,8 +84,8 @@ func (r *Room) LastRuns(ctx context.Context) ([]LinkRun, error) {
 // keepRuns is how long the history of links is kept.
 const keepRuns = 100 * 24 * time.Hour
 
-// KeepRun adds a run to the history. One with an id that is there takes its place.
-func (r *Room) KeepRun(ctx context.Context, run LinkRun) error {
+// Ran adds a run to the history. One with an id that is there takes its place.
+func (r *Room) Ran(ctx context.Context, run LinkRun) error {
 	result := string(run.Result)
 	applied, err := r.cfg.Writer.Write(ctx, store.Batch{
 		Actor: "task sites", Reason: "keep a run of a link", Topics: []string{TopicLink}, Statements: []store.Statement{

@@ -23,7 +23,8 @@ var tokenColumns = rows.Columns{
 		"id": "id", "name": "name", "expires": "expires", "created": "created", "by": "created_by", "revoked": "revoked",
 		"used": "used", "child": "child",
 	},
-	Flags: []string{"revoked"}, Search: []string{"name", "created_by"}, Order: "created DESC, id",
+	Kinds:  map[string]store.Kind{"revoked": store.Flag, "expires": store.Time, "created": store.Time},
+	Search: []string{"name", "created_by"}, Order: "created DESC, id",
 }
 
 // TokenColumns are those of Tokens, for doors.

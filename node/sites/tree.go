@@ -102,6 +102,42 @@ func ids(ctx context.Context, tx *sql.Tx, query string, args ...any) ([]string, 
 	return list, rows.Err()
 }
 
+// DescendantsOf are the ids of all sites below one, without itself.
+func (r *Room) DescendantsOf(ctx context.Context, site string) ([]string, error) {
+	t, err := r.Tree(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return t.Below(site), nil
+}
+
+// Ancestors are the ids of the sites above this one, nearest first.
+func (r *Room) Ancestors(ctx context.Context) ([]string, error) {
+	t, err := r.Tree(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return t.Above(t.Self), nil
+}
+
+// ErrNoAlert says that a site has not told which languages it needs.
+var ErrNoAlert = errors.New("the site's language alert has not arrived")
+
+// Alert is what a site last told of its languages. The error wraps ErrNoAlert where it never did.
+func (r *Room) Alert(ctx context.Context, site string) (alert federation.Alert, err error) {
+	err = r.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
+		doc, err := store.Document(ctx, tx, document.LanguageAlert, site)
+		if errors.Is(err, store.ErrNotFound) {
+			return fmt.Errorf("site %s: %w", site, ErrNoAlert)
+		}
+		if err == nil {
+			alert, err = federation.Decode[federation.Alert](doc.Body)
+		}
+		return err
+	})
+	return alert, err
+}
+
 // Parent is the id of the site above one, "" where there is none or it is not known.
 func (t *Tree) Parent(site string) string { return t.parent[site] }
 
