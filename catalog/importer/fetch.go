@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/klauspost/compress/gzip"
@@ -226,17 +227,25 @@ func (f Fetch) Decompressed(ctx context.Context, item Item) (io.ReadCloser, erro
 
 var gzipMagic = []byte{0x1f, 0x8b}
 
+// inflater is what undoing gzip needs, used for one stream after the other: it is large.
+type inflater struct {
+	buffered *bufio.Reader
+	unzipped gzip.Reader
+}
+
+var inflaters = sync.Pool{New: func() any { return &inflater{buffered: bufio.NewReaderSize(nil, 64<<10)} }}
+
 func (f Fetch) inflate(stream io.ReadCloser) (io.ReadCloser, error) {
-	buffered := bufio.NewReaderSize(stream, 64<<10)
-	var plain io.Reader = buffered
-	if head, err := buffered.Peek(len(gzipMagic)); err == nil && bytes.Equal(head, gzipMagic) {
-		unzipped, err := gzip.NewReader(buffered)
-		if err != nil {
+	in := inflaters.Get().(*inflater)
+	in.buffered.Reset(stream)
+	var plain io.Reader = in.buffered
+	if head, err := in.buffered.Peek(len(gzipMagic)); err == nil && bytes.Equal(head, gzipMagic) {
+		if err := in.unzipped.Reset(in.buffered); err != nil {
 			return nil, fmt.Errorf("gzip: %w", err)
 		}
-		plain = unzipped
+		plain = &in.unzipped
 	}
-	return &reader{Reader: &limited{r: plain, left: f.limit(), limit: f.limit()}, close: stream.Close}, nil
+	return &reader{Reader: &limited{r: plain, left: f.limit(), limit: f.limit()}, stream: stream, inflater: in}, nil
 }
 
 // Head returns up to n decompressed bytes from the start of an item; what cannot be decompressed is simply missing.
@@ -253,10 +262,20 @@ func (f Fetch) Head(ctx context.Context, item Item, n int) ([]byte, error) {
 
 type reader struct {
 	io.Reader
-	close func() error
+	stream   io.Closer
+	inflater *inflater
 }
 
-func (r *reader) Close() error { return r.close() }
+// Close closes the stream and gives the inflater to the next one. Nobody reads any more.
+func (r *reader) Close() error {
+	if r.inflater != nil {
+		r.Reader = bytes.NewReader(nil)
+		r.inflater.buffered.Reset(nil)
+		inflaters.Put(r.inflater)
+		r.inflater = nil
+	}
+	return r.stream.Close()
+}
 
 type limited struct {
 	r           io.Reader

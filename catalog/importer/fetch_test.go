@@ -3,6 +3,7 @@ package importer_test
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -223,6 +224,53 @@ func TestIsURL(t *testing.T) {
 	for from, want := range map[string]bool{"http://x": true, "HTTPS://x": true, "ftp://x": false, `C:\x`: false, "/x": false, "httpx": false, "": false} {
 		if importer.IsURL(from) != want {
 			t.Errorf("%q", from)
+		}
+	}
+}
+
+// What inflates is used again: nothing of a stream that was left in the middle, or was none, is in the next.
+func TestStreamsShareNothing(t *testing.T) {
+	packed := func(text string) []byte { return zipped(t, text) }
+	text := func(letter string) string { return strings.Repeat(letter, 300_000) }
+	item := func(raw []byte) importer.Item {
+		return importer.Item{Path: "x", Open: func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(raw)), nil }}
+	}
+	f := importer.Fetch{}
+	for range 20 {
+		if head, err := f.Head(t.Context(), item(packed(text("a"))), 1000); err != nil || string(head) != text("a")[:1000] {
+			t.Fatalf("%.20q, %v", head, err)
+		}
+		if _, err := f.Decompressed(t.Context(), item([]byte("\x1f\x8bno gzip at all"))); err == nil {
+			t.Fatal("garbage was opened")
+		}
+		broken, err := f.Decompressed(t.Context(), item(packed(text("b"))[:200]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadAll(broken); err == nil {
+			t.Fatal("a stream that was cut was read to its end")
+		}
+		first, err := f.Decompressed(t.Context(), item(packed(text("c"))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(broken.Close(), broken.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if n, _ := broken.Read(make([]byte, 1)); n != 0 {
+			t.Fatal("a closed stream was read")
+		}
+		second, err := f.Decompressed(t.Context(), item([]byte(text("d"))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for want, stream := range map[string]io.ReadCloser{text("c"): first, text("d"): second} {
+			if got, err := io.ReadAll(stream); err != nil || string(got) != want {
+				t.Fatalf("%.20q, %v, want %.20q", got, err, want)
+			}
+			if err := stream.Close(); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 }

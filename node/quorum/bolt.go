@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -27,8 +28,9 @@ var (
 // boltLog is the log: one bbolt file with a key for each entry. Every StoreLogs is one transaction, on disk when it
 // returns.
 type boltLog struct {
-	db   *bbolt.DB
-	path string
+	db      *bbolt.DB
+	path    string
+	encoded []byte // of the transaction at hand: bbolt keeps what is put until then
 }
 
 func openLog(dir string) (logStore, error) {
@@ -125,14 +127,23 @@ func (b *boltLog) StoreLogs(entries []*raft.Log) error {
 	return b.update(func(tx *bbolt.Tx) error {
 		bucket := tx.Bucket(entriesBucket)
 		bucket.FillPercent = 0.9 // keys only ever rise
+		buf := b.encoded[:0]
 		for _, entry := range entries {
-			if err := putPieces(bucket, entryKey(entry.Index), encodeEntry(entry)); err != nil {
+			start := len(buf)
+			buf = appendEntry(buf, entry)
+			if err := putPieces(bucket, entryKey(entry.Index), buf[start:]); err != nil {
 				return err
 			}
+		}
+		if b.encoded = buf; cap(buf) > mostKept {
+			b.encoded = nil
 		}
 		return nil
 	})
 }
+
+// mostKept is the largest buffer for entries that is kept for the next ones.
+const mostKept = 4 << 20
 
 // piece is how many bytes of an entry stand under one key. A page of bbolt holds up to four values, however large, and is
 // written again with each that is added to it: in one piece, large entries would be written several times over. What
@@ -269,18 +280,21 @@ const entryHead = 4 + 1 + 1 + 8 + 8 + 4
 
 // encodeEntry: CRC-32C of the rest (4 bytes), version 1, type, term (8), when it was appended in nanoseconds since 1970
 // (8, 0 where unknown), length of the extensions (4), extensions, data. Numbers are big-endian.
-func encodeEntry(entry *raft.Log) []byte {
+func encodeEntry(entry *raft.Log) []byte { return appendEntry(nil, entry) }
+
+func appendEntry(buf []byte, entry *raft.Log) []byte {
 	var appended int64
 	if !entry.AppendedAt.IsZero() {
 		appended = entry.AppendedAt.UnixNano()
 	}
-	buf := make([]byte, 4, entryHead+len(entry.Extensions)+len(entry.Data))
-	buf = append(buf, 1, byte(entry.Type))
+	start := len(buf)
+	buf = slices.Grow(buf, entryHead+len(entry.Extensions)+len(entry.Data))
+	buf = append(buf, 0, 0, 0, 0, 1, byte(entry.Type))
 	buf = binary.BigEndian.AppendUint64(buf, entry.Term)
 	buf = binary.BigEndian.AppendUint64(buf, uint64(appended))
 	buf = binary.BigEndian.AppendUint32(buf, uint32(len(entry.Extensions)))
 	buf = append(append(buf, entry.Extensions...), entry.Data...)
-	binary.BigEndian.PutUint32(buf, crc32.Checksum(buf[4:], castagnoli))
+	binary.BigEndian.PutUint32(buf[start:], crc32.Checksum(buf[start+4:], castagnoli))
 	return buf
 }
 

@@ -86,6 +86,7 @@ type pair struct {
 // read parses a whole document. Its error names the line.
 func read(ctx context.Context, stream io.Reader, file string, excluded exclusions) (*reading, error) {
 	d := newReading(ctx, stream, file, excluded)
+	defer d.s.Close()
 	if err := d.document(); err != nil {
 		return nil, err
 	}

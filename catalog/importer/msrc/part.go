@@ -170,9 +170,9 @@ func (d *reading) differences(kb string, prod *product, p *pair) {
 
 var severityCodes = []catalog.Severity{catalog.Unspecified, catalog.None, catalog.Low, catalog.Moderate, catalog.Important, catalog.Critical}
 
-// encode writes a part: lengths and numbers as varints, texts as length and bytes.
-func (p *part) encode() []byte {
-	w := writer{partVersion}
+// encode writes a part behind what is in w: lengths and numbers as varints, texts as length and bytes.
+func (p *part) encode(w writer) writer {
+	w = append(w, partVersion)
 	w.text(p.revision)
 	w.text(p.released)
 	w.number(len(p.cves))

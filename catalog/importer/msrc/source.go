@@ -1,6 +1,7 @@
 package msrc
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -139,7 +140,8 @@ func fingerprint(req importer.Request, revision, version string) string {
 
 // readHead finds id and revision in the first bytes of a document, normally cut off somewhere behind them.
 func readHead(ctx context.Context, head []byte) (id, revision string) {
-	d := newReading(ctx, strings.NewReader(string(head)), "", nil)
+	d := newReading(ctx, bytes.NewReader(head), "", nil)
+	defer d.s.Close()
 	_ = d.document() // it is cut short; what was read until then counts
 	if d.id == "" || d.current == "" {
 		return "", ""
@@ -164,9 +166,11 @@ func (s *Source) Parse(ctx context.Context, req importer.Request, file importer.
 	if err != nil {
 		return "", err
 	}
+	var encoded writer
 	for _, kb := range d.articles() {
 		p := d.partOf(kb, d.kbs[kb])
-		if err := emit(importer.Part{Source: Name, File: d.id, Key: "KB" + kb, Body: p.encode()}); err != nil {
+		encoded = p.encode(encoded[:0])
+		if err := emit(importer.Part{Source: Name, File: d.id, Key: "KB" + kb, Body: bytes.Clone(encoded)}); err != nil {
 			return d.id, err
 		}
 	}

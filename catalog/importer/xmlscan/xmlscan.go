@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/transform"
@@ -58,9 +59,22 @@ const (
 	Finished
 )
 
-// New makes a scanner of a stream.
+// buffers are those of scanners that were closed.
+var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
+
+// Close ends the use of a scanner, and of all bytes that it returned. It closes no stream.
+func (s *Scanner) Close() {
+	if cap(s.buf) == bufferSize {
+		buffers.Put((*[bufferSize]byte)(s.buf[:bufferSize]))
+	}
+	*s = Scanner{err: errClosed}
+}
+
+var errClosed = errors.New("the scanner was closed")
+
+// New makes a scanner of a stream. Whoever reads many closes each.
 func New(r io.Reader) *Scanner {
-	s := &Scanner{r: r, buf: make([]byte, 0, bufferSize)}
+	s := &Scanner{r: r, buf: buffers.Get().(*[bufferSize]byte)[:0]}
 	s.need(3)
 	switch {
 	case bytes.HasPrefix(s.buf, []byte{0xef, 0xbb, 0xbf}):

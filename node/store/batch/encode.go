@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"time"
+	"unsafe"
 )
 
 // The encoding of a batch, version 1. Numbers are varints (u: unsigned, s: zig-zag), texts and blobs a u length and
@@ -159,12 +161,13 @@ func (e *encoder) argument(arg any) {
 	}
 }
 
-// Decode reads what Encode wrote. Integers come back as int64. Blobs are parts of data, which must stay as it is.
+// Decode reads what Encode wrote. Integers come back as int64. Blobs and texts, but for those of SQL, are parts of data,
+// which must stay as it is.
 func Decode(data []byte) (Batch, error) {
 	if len(data) > MaxBatch {
 		return Batch{}, fmt.Errorf("encoded batch: %w: %d bytes, at most %d are allowed", ErrTooLarge, len(data), MaxBatch)
 	}
-	d := decoder{data: data, text: string(data)}
+	d := decoder{data: data, text: unsafe.String(unsafe.SliceData(data), len(data))}
 	if version := d.byte(); d.err == nil && version != encodingVersion {
 		return Batch{}, fmt.Errorf("encoded batch has version %d, this program reads %d: run a newer one", version, encodingVersion)
 	}
@@ -178,7 +181,7 @@ func Decode(data []byte) (Batch, error) {
 	return b, nil
 }
 
-// decoder reads data, or the equal text where strings are wanted, so that a batch costs one allocation for all its bytes.
+// decoder reads data, or the same bytes as a text where strings are wanted: none is copied.
 type decoder struct {
 	data []byte
 	text string
@@ -255,6 +258,9 @@ func (d *decoder) batch() Batch {
 	}
 	b.Topics = d.strings()
 	texts := d.strings()
+	for i := range texts {
+		texts[i] = strings.Clone(texts[i]) // statements are kept by their texts, and would keep all of data
+	}
 	count := d.count()
 	if count > 0 {
 		b.Statements = make([]Statement, 0, count)
