@@ -2,12 +2,9 @@ package bulletins
 
 import (
 	"context"
-	"database/sql"
-	"fmt"
 	"slices"
 
 	"thatch/catalog"
-	"thatch/catalog/document"
 	"thatch/node/bulletins/live"
 	"thatch/node/bulletins/staging"
 	"thatch/node/store"
@@ -257,19 +254,4 @@ func neighbours(v *live.View, bulletin string) (supersedes, by []string) {
 	slices.Sort(supersedes)
 	slices.Sort(by)
 	return orEmpty(slices.Compact(supersedes)), orEmpty(slices.Compact(by))
-}
-
-// Imported is when the newest of the vendor files that describe a document was imported, as text of RFC 3339; "" where
-// none does.
-func (b *Bulletins) Imported(ctx context.Context, kind document.Kind, id string) (at string, err error) {
-	err = b.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
-		return tx.QueryRowContext(ctx, `SELECT coalesce(max(f.imported), '') FROM import_document d
-			JOIN import_part p ON p.source = d.source AND p.key = d.key
-			JOIN import_file f ON f.source = p.source AND f.name = p.file
-			WHERE d.kind = ? AND d.id = ?`, string(kind), id).Scan(&at)
-	})
-	if err != nil {
-		return "", fmt.Errorf("read when %s %q was imported: %w", kind, id, err)
-	}
-	return at, nil
 }

@@ -4,13 +4,11 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
-	"database/sql"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"thatch/catalog/document"
@@ -220,59 +218,23 @@ func tagOf(list []chosen, windows []*window) (string, error) {
 
 // findHeld finds out which updates the site holds everything of.
 func (r *Room) findHeld(ctx context.Context, list []chosen) error {
-	wanted := map[string]bool{} // held
+	var files []string
 	for _, c := range list {
 		for _, pick := range c.Choices {
-			for _, file := range pick.files {
-				wanted[file] = false
-			}
+			files = append(files, pick.files...)
 		}
 	}
-	err := r.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
-		for some := range slices.Chunk(slices.Sorted(maps.Keys(wanted)), 400) {
-			if err := markHeld(ctx, tx, some, wanted); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	held, err := pinned.Held(ctx, r.cfg.Reader, files)
 	if err != nil {
-		return fmt.Errorf("read which payloads are held: %w", err)
+		return err
 	}
 	for _, c := range list {
 		for i := range c.Choices {
 			pick := &c.Choices[i]
-			pick.Held = len(pick.Pins) > 0
-			for _, file := range pick.files {
-				pick.Held = pick.Held && wanted[file]
-			}
+			pick.Held = len(pick.Pins) > 0 && !slices.ContainsFunc(pick.files, func(file string) bool { return !held[file] })
 		}
 	}
 	return nil
-}
-
-func markHeld(ctx context.Context, tx *sql.Tx, files []string, held map[string]bool) error {
-	args := make([]any, 0, len(files))
-	for _, file := range files {
-		sum, err := hex.DecodeString(file)
-		if err != nil {
-			return fmt.Errorf("digest of a payload file: %w", err)
-		}
-		args = append(args, sum)
-	}
-	rows, err := tx.QueryContext(ctx, `SELECT DISTINCT sha256 FROM holding WHERE sha256 IN (?`+strings.Repeat(",?", len(args)-1)+`)`, args...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var sum []byte
-		if err := rows.Scan(&sum); err != nil {
-			return err
-		}
-		held[hex.EncodeToString(sum)] = true
-	}
-	return rows.Err()
 }
 
 // documents reads everything that is chosen, by digest.

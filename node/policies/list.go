@@ -330,7 +330,7 @@ func (r *Room) notes(ctx context.Context, d *Detail) error {
 		imported := ""
 		if row.Standing == pinned.Withdrawn {
 			var err error
-			if imported, err = r.cfg.Bulletins.Imported(ctx, document.Update, row.Update); err != nil {
+			if imported, err = r.cfg.Bulletins.Catalog().Imported(ctx, document.Update, row.Update); err != nil {
 				return err
 			}
 		}

@@ -1,6 +1,8 @@
 package live
 
 import (
+	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"hash/maphash"
@@ -52,4 +54,19 @@ func (u *Update) decode(body []byte) error {
 	}
 	u.Rules = RulesMark(mark.Sum64())
 	return nil
+}
+
+// Imported is when the newest of the vendor files that describe a document was imported, as text of RFC 3339; "" where
+// none does.
+func (c *Catalog) Imported(ctx context.Context, kind document.Kind, id string) (at string, err error) {
+	err = c.reader.View(ctx, func(tx *sql.Tx) error {
+		return tx.QueryRowContext(ctx, `SELECT coalesce(max(f.imported), '') FROM import_document d
+			JOIN import_part p ON p.source = d.source AND p.key = d.key
+			JOIN import_file f ON f.source = p.source AND f.name = p.file
+			WHERE d.kind = ? AND d.id = ?`, string(kind), id).Scan(&at)
+	})
+	if err != nil {
+		return "", fmt.Errorf("read when %s %q was imported: %w", kind, id, err)
+	}
+	return at, nil
 }

@@ -31,16 +31,24 @@ func (s *Stager) Reconcile(ctx context.Context) error {
 			statements = append(statements, s.lost(sum))
 		}
 	}
+	back := func(sum string, want int64) {
+		if size, here := onDisk[sum]; here && size == want && !recorded[sum] {
+			recorded[sum] = true
+			statements = append(statements, s.holds(sum, want))
+		}
+	}
+	pinned, err := s.pinned(ctx)
+	if err != nil {
+		return err
+	}
+	for _, one := range pinned {
+		back(one.file.SHA256, one.file.Size)
+	}
 	err = s.cfg.Catalog.Read(ctx, func(v *live.View) error {
 		for _, p := range v.Packages() {
-			payload := v.PayloadOf(p)
-			if payload == nil {
-				continue
-			}
-			for _, f := range payload.Files {
-				if size, here := onDisk[f.SHA256]; here && size == f.Size && !recorded[f.SHA256] {
-					recorded[f.SHA256] = true
-					statements = append(statements, s.holds(f.SHA256, f.Size))
+			if payload := v.PayloadOf(p); payload != nil {
+				for _, f := range payload.Files {
+					back(f.SHA256, f.Size)
 				}
 			}
 		}

@@ -2,13 +2,11 @@ package staging
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"time"
 
 	"thatch/catalog"
 	"thatch/catalog/content"
-	"thatch/catalog/document"
 	"thatch/node/bulletins/live"
 )
 
@@ -62,39 +60,15 @@ func (s *Stager) needed(ctx context.Context) (map[string]bool, error) {
 	if err != nil {
 		return nil, err
 	}
-	return needed, s.pinned(ctx, needed)
+	pinned, err := s.pinned(ctx)
+	for _, one := range pinned {
+		needed[one.file.SHA256] = true
+	}
+	return needed, err
 }
 
 func keep(needed map[string]bool, payload catalog.Payload) {
 	for _, f := range payload.Files {
 		needed[f.SHA256] = true
 	}
-}
-
-// pinned adds what policies pin, which may be payloads of earlier revisions.
-func (s *Stager) pinned(ctx context.Context, needed map[string]bool) error {
-	err := s.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
-		const query = `SELECT DISTINCT r.body FROM pin p JOIN revision r ON r.digest = p.digest WHERE r.kind = ?`
-		rows, err := tx.QueryContext(ctx, query, string(document.Payload))
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var body []byte
-			if err := rows.Scan(&body); err != nil {
-				return err
-			}
-			payload, err := catalog.Decode[catalog.Payload](body)
-			if err != nil {
-				return err // better to keep everything than to remove what a policy needs
-			}
-			keep(needed, payload)
-		}
-		return rows.Err()
-	})
-	if err != nil {
-		return fmt.Errorf("read what policies pin: %w", err)
-	}
-	return nil
 }

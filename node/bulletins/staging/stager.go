@@ -50,7 +50,10 @@ type Config struct {
 }
 
 // Stager downloads what is staged. It is safe for use by several goroutines; downloads of one payload are one.
-type Stager struct{ cfg Config }
+type Stager struct {
+	cfg    Config
+	gaveUp sync.Map // SHA-256 of pinned files that could not be fetched again: the next run tries, nobody asks for one
+}
 
 // New makes a stager.
 func New(cfg Config) *Stager {
@@ -78,6 +81,7 @@ type Result struct {
 	Failed   []Problem `json:"failed"` // packages that could not be had, or were refused
 	Bulletin int       `json:"bulletins"`
 	Bytes    int64     `json:"bytes"`
+	Restored int       `json:"restored,omitempty"` // files that policies pin and that were lost
 }
 
 // Problem names a package that is not here, and why.
@@ -207,10 +211,17 @@ func sizeOf(p *live.Package) int64 {
 // Outstanding says whether there is something to download that was not tried yet.
 func (s *Stager) Outstanding(ctx context.Context) (bool, error) {
 	packages, _, err := s.plan(ctx, func(ps PackageStatus) bool { return ps.Status == Downloading })
-	return len(packages) > 0, err
+	if len(packages) > 0 || err != nil {
+		return len(packages) > 0, err
+	}
+	lacking, err := s.lacking(ctx)
+	return slices.ContainsFunc(lacking, func(one pinnedFile) bool {
+		_, tried := s.gaveUp.Load(one.file.SHA256)
+		return !tried
+	}), err
 }
 
-// Run downloads everything that is staged and not here, until nothing of it is left that could be had: also what
+// Run downloads everything that is staged or pinned and not here, until nothing of it is left that could be had: also what
 // comes to be staged meanwhile. A package that cannot be had costs one line of the result. The error is that of the
 // disk, the database, the settings or ctx; what was downloaded stays, and the next run goes on from there.
 func (s *Stager) Run(ctx context.Context, progress func(Progress)) (Result, error) {
@@ -227,8 +238,11 @@ func (s *Stager) Run(ctx context.Context, progress func(Progress)) (Result, erro
 	}
 	for {
 		packages, bulletins, err := s.plan(ctx, r.wants)
-		if err != nil || len(packages) == 0 {
+		if err != nil {
 			return r.result, err
+		}
+		if len(packages) == 0 {
+			return r.result, r.restore(ctx)
 		}
 		r.result.Bulletin += bulletins
 		if err := r.pass(ctx, packages); err != nil {

@@ -6,8 +6,10 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"thatch/catalog"
@@ -183,4 +185,46 @@ func For(u *live.Update, c *computers.Column, m *computers.Member) (ordered, mis
 	}
 	said := c.Said
 	return true, !said.Installed.Contains(m.Number) && !said.Unknown.Contains(m.Number) && !said.Absent.Contains(m.Number)
+}
+
+// Held says which payload files, by SHA-256 in hexadecimal, a node of the site holds.
+func Held(ctx context.Context, reader store.Reader, files []string) (map[string]bool, error) {
+	held := make(map[string]bool, len(files))
+	files = slices.Compact(slices.Sorted(slices.Values(files)))
+	err := reader.View(ctx, func(tx *sql.Tx) error {
+		for some := range slices.Chunk(files, 400) {
+			if err := markHeld(ctx, tx, some, held); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read which payloads are held: %w", err)
+	}
+	return held, nil
+}
+
+func markHeld(ctx context.Context, tx *sql.Tx, files []string, held map[string]bool) error {
+	args := make([]any, 0, len(files))
+	for _, file := range files {
+		sum, err := hex.DecodeString(file)
+		if err != nil {
+			return fmt.Errorf("digest of a payload file: %w", err)
+		}
+		args = append(args, sum)
+	}
+	rows, err := tx.QueryContext(ctx, `SELECT DISTINCT sha256 FROM holding WHERE sha256 IN (?`+strings.Repeat(",?", len(args)-1)+`)`, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var sum []byte
+		if err := rows.Scan(&sum); err != nil {
+			return err
+		}
+		held[hex.EncodeToString(sum)] = true
+	}
+	return rows.Err()
 }
