@@ -39,6 +39,7 @@ func TestSource(t *testing.T, f SourceFixture) {
 	t.Run("twice changes nothing", f.twice)
 	t.Run("a revision removes what is gone", f.revision)
 	t.Run("cut and garbled input is an error that names the file", f.broken)
+	t.Run("damaged anywhere", f.anywhere)
 	t.Run("documents keep the rules", f.documents)
 	t.Run("cancelled and resumed", f.resumed)
 	t.Run("portions of any size give the same documents", f.portions)
@@ -283,16 +284,22 @@ func (f SourceFixture) cut(t *testing.T, limits importer.Limits, saves int, open
 	for stop := range min(saves, 40) {
 		sink := open()
 		before := sink.Saves()
+		ctx, cancel := context.WithCancelCause(t.Context())
 		sink.Fail = func(importer.Saved) error {
-			if sink.saves >= before+stop {
+			switch {
+			case sink.saves < before+stop:
+				return nil
+			case stop%2 == 0:
 				return errCut
 			}
+			cancel(errCut) // this save still is made
 			return nil
 		}
 		when := fmt.Sprintf("%+v, cut after %d of %d saves", limits, stop, saves)
-		if _, err := f.runIn(t.Context(), sink, from, limits); !errors.Is(err, errCut) {
+		if _, err := f.runIn(ctx, sink, from, limits); !errors.Is(err, errCut) && !(errors.Is(err, context.Canceled) && context.Cause(ctx) == errCut) {
 			t.Fatalf("%s: %v", when, err)
 		}
+		cancel(nil)
 		sink.Fail = nil
 		if _, err := f.runIn(t.Context(), sink, from, sizes[stop%len(sizes)]); err != nil {
 			t.Fatalf("%s: %v", when, err)
