@@ -41,7 +41,7 @@ func (n *Node) openContent(ctx context.Context) error {
 // altered hears that a payload on disk is not what it was: the site must know that this node has it no longer.
 func (n *Node) altered(a content.Altered) {
 	n.lostPayloads.Add(1)
-	n.cfg.Log.Error("a payload was altered on disk; it was taken out and is fetched again", "sha256", a.SHA256,
+	n.cfg.Log.Error("a payload was altered on disk and taken out; it is fetched again where its package names an address, and a package that was added from a file has to be added again", "sha256", a.SHA256,
 		"found", a.Found, "quarantine", a.Quarantine)
 	if err := n.Staging.Lost(context.Background(), a.SHA256); err != nil {
 		n.cfg.Log.Error("that a payload is lost could not be recorded; the next start finds it", "sha256", a.SHA256, "error", err)

@@ -45,6 +45,10 @@ const (
 // horizon is how far ahead windows that follow each other without a gap are joined.
 const horizon = 60 * 24 * time.Hour
 
+// Endless says whether the end of an open window is so far ahead that it is none: its occurrences follow each other
+// without a gap.
+func Endless(at, until time.Time) bool { return until.Sub(at) >= horizon }
+
 // Window is a maintenance window: the body of a document of kind window. Text that this version does not know
 // survives decoding; Validate names it, and such a window is never open.
 type Window struct {
@@ -162,7 +166,7 @@ func (ws Windows) Open(at time.Time, local *time.Location) (until time.Time, ope
 func (ws Windows) Next(at time.Time, local *time.Location) (start, end time.Time) {
 	all := ws.series(local)
 	if until, open := openIn(all, at); open {
-		if until.Sub(at) >= horizon {
+		if Endless(at, until) {
 			return start, end
 		}
 		at = until

@@ -80,7 +80,7 @@ func exitCode(err error) int {
 
 func answerCode(code string) int {
 	switch code {
-	case agentapi.CodeBusy, "":
+	case agentapi.CodeBusy, agentapi.CodeTooSoon, "":
 		return exitUnavailable
 	case agentapi.CodeInvalid, agentapi.CodeTooLarge, agentapi.CodeNotHeld:
 		return exitFailed

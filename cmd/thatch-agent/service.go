@@ -37,10 +37,14 @@ func (p *program) serviceCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return p.print(map[string]string{"service": serviceName, "state": state}, func(w io.Writer) error {
+			err = p.print(map[string]string{"service": serviceName, "state": state}, func(w io.Writer) error {
 				_, err := fmt.Fprintf(w, "service %s: %s\n", serviceName, state)
 				return err
 			})
+			if err != nil || args[0] != service.State {
+				return err
+			}
+			return service.Judge(serviceName, state)
 		},
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"thatch/cmd/internal/service"
 	"thatch/console/api"
 	"thatch/node"
+	"thatch/node/store"
 	parents "thatch/replication/server"
 	"thatch/replication/wire"
 )
@@ -69,6 +70,9 @@ func runNode(ctx context.Context, a *cli.App, f nodeFlags) error {
 			Dir: a.Node.Dir, Listen: f.listen, Site: f.site, Languages: f.languages, Names: f.names,
 			Version: a.Version, Log: newLog(out, level, a.JSON),
 		})
+		if errors.Is(err, store.ErrInvalid) {
+			return cli.Usagef("start the node: %w", err)
+		}
 		if err != nil {
 			return fmt.Errorf("start the node: %w", err)
 		}

@@ -42,6 +42,13 @@ func TestOrdersOverTheCommandLine(t *testing.T) {
 	run(4, "changed it meanwhile", "windows", "change", "night", "--start", "21:00", "--version", list.Items[0].Version)
 	run(0, "23:00", "windows", "show", "night")
 	run(4, `there is a window called "night" already`, "windows", "create", "--name", "Night", "--repeat", "daily", "--start", "22:00", "--for", "4h")
+	// A change leaves the last date as it is, and a window without a gap never closes.
+	run(0, "changed: ", "windows", "change", "night", "--until", "2099-01-01")
+	run(0, "changed: ", "windows", "change", "night", "--repeat", "daily", "--start", "22:00", "--for", "25h")
+	endless := decoded[api.List[policies.Window]](t, run(0, "", "windows", "list", "--filter", "open=yes", "--json"))
+	if endless.Total != 1 || !endless.Items[0].IsOpen || endless.Items[0].Closes != nil || endless.Items[0].Until != "2099-01-01" {
+		t.Errorf("windows %+v", endless)
+	}
 	run(2, "does not open again", "windows", "change", "night", "--until", "2020-01-01")
 	run(0, "deleted", "windows", "delete", "night")
 	run(3, "not found", "windows", "delete", "night")

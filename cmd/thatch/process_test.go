@@ -96,6 +96,15 @@ func TestExitCodes(t *testing.T) {
 		t.Errorf("without a node: %d %s", code, text)
 	}
 	startNode(t, dir, "--site", "Berlin", "--languages", "en,de")
+	c, err := client.New(client.Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var site node.Status
+	if err := c.Get(t.Context(), "/site", nil, &site); err != nil {
+		t.Fatal(err)
+	}
+	address := site.Address
 	for _, c := range []struct {
 		args string
 		code int
@@ -118,6 +127,22 @@ func TestExitCodes(t *testing.T) {
 		{"settings get nothing", 3, "nothing"},
 		{"tokens create", 2, "name"},
 		{"tokens create --name x --for 90m", 2, "whole hours"},
+		{"tokens create --name x --for -5h", 2, "--for -5h0m0s is in the past"},
+		{"severities create Urgent", 0, ""},
+		{"severities create URGENT", 4, `"Urgent" already`},
+		{"computers show ..", 2, "no name or id"},
+		{"policies show .", 2, "no name or id"},
+		{"tasks run ..", 2, "no name or id"},
+		{"evaluate --host /nowhere/host.txt", 2, "/nowhere/host.txt"},
+		{"evaluate --host " + dir, 2, "is a folder"},
+		{"evaluate --host " + dir + "/node.id --hotfixes " + dir, 2, "is a folder"},
+		{"node run --listen garbage", 2, "want HOST:PORT"},
+		{"node run --languages english!", 2, "BCP 47"},
+		{"site show --server http://127.0.0.1:1", 2, "want https://"},
+		{"site show --server https://127.0.0.1:1 --fingerprint xy", 2, "64 hexadecimal digits"},
+		{"site show --server https://" + address + " --token x", 2, "give --fingerprint, as thatch site show prints it"},
+		{"site show --server https://" + address + " --token x --fingerprint " + strings.Repeat("00", 32), 2, "not of the site that was named"},
+		{"settings set staging.roots @" + dir + "/node.id", 2, "no PEM"},
 		{"tokens create --api --name x --scope king", 2, "king"},
 		{"tokens revoke nobody", 3, "nobody"},
 		{"audit list --filter nonsense", 2, "COLUMN=VALUE"},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -54,10 +55,17 @@ func serviceVerb(a *cli.App, verb, short string, f *nodeFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.Print(map[string]string{"service": "thatch", "state": state}, func(w io.Writer) error {
+			err = a.Print(map[string]string{"service": "thatch", "state": state}, func(w io.Writer) error {
 				_, err := fmt.Fprintln(w, state)
 				return err
 			})
+			if err != nil || verb != service.State {
+				return err
+			}
+			if err = service.Judge("thatch", state); errors.Is(err, service.ErrNotInstalled) {
+				return cli.Coded(cli.ExitNotFound, err)
+			}
+			return err
 		},
 	}
 }

@@ -51,8 +51,11 @@ func tokensCreate(a *cli.App) *cobra.Command {
 		Example: "  thatch tokens create --name office --limit 50 --group berlin --for 72h\n" +
 			"  thatch tokens create --api --name grafana --scope viewer",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if lasts < 0 || lasts%time.Hour != 0 {
-				return cli.Usagef("--for %s: want whole hours", lasts)
+			switch given := cmd.Flag("for").Value; {
+			case lasts < 0:
+				return cli.Usagef("--for %s is in the past: want how long the token is good from now on, such as 72h", given)
+			case lasts%time.Hour != 0:
+				return cli.Usagef("--for %s: want whole hours, such as 72h", given)
 			}
 			c, err := a.Client()
 			if err != nil {

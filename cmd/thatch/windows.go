@@ -25,8 +25,8 @@ func windowsCommand(a *cli.App) *cobra.Command {
 	cmd.AddCommand(a.List(cli.Listing{
 		Use: "list", Short: "List maintenance windows", Path: "/windows", Long: "Columns to filter and sort by: " + columnsText(policies.WindowColumns()),
 		Example: "  thatch windows list --filter open=yes",
-		Heads:   []string{"WINDOW", "WHEN", "OPENS", "OPEN UNTIL", "COMPUTERS", "ID"},
-		Keys:    []string{"name", "text", "opens", "until", "computers", "id"},
+		Heads:   []string{"WINDOW", "WHEN", "OPEN", "CLOSES", "OPENS", "COMPUTERS", "ID"},
+		Keys:    []string{"name", "text", "open", "closes", "opens", "computers", "id"},
 	}), windowsCreate(a), &cobra.Command{
 		Use: "show WINDOW", Short: "Show a maintenance window", Args: cli.Args("WINDOW"), Example: "  thatch windows show night",
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -10,11 +10,14 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"thatch/catalog/content/authenticode/authenticodetest"
 	"thatch/console/api"
 	"thatch/console/api/apitest"
 	"thatch/console/api/client"
@@ -242,11 +245,38 @@ func TestPlainDoors(t *testing.T) {
 	n, _ := apitest.Start(t)
 	c := plain(t, n)
 	for path, want := range map[string]string{
-		"/": "<h1>Test</h1>", "/healthz": "ok", "/readyz": "ready", "/metrics": "thatch_applied_index", "/api/v1/openapi.json": `"openapi":"3.1.0"`,
+		"/": "<h1>Test</h1>", "/healthz": "ok", "/readyz": "ready", "/api/v1/openapi.json": `"openapi":"3.1.0"`,
 	} {
 		if status, body, _ := answer(t, c, n, ask{method: "GET", path: path}); status != 200 || !strings.Contains(body, want) {
 			t.Errorf("%s: %d %.200s", path, status, body)
 		}
+	}
+}
+
+// Strangers learn the site's name and that a node answers; counts and versions are for operators, unless the site says
+// that its metrics are open.
+func TestWhatStrangersSee(t *testing.T) {
+	n, _ := apitest.Start(t)
+	c, viewer := plain(t, n), apitest.Token(t, n, identity.Viewer)
+	sees := func(path, text string, header map[string]string, want int) {
+		t.Helper()
+		status, body, _ := answer(t, c, n, ask{method: "GET", path: path, header: header})
+		if status != want || (want == 200) != strings.Contains(body, text) {
+			t.Errorf("%s with %d headers: %d, want %d with %q: %.300s", path, len(header), status, want, text, body)
+		}
+	}
+	sees("/metrics", "thatch_applied_index", nil, 401)
+	sees("/metrics", "thatch_applied_index", bearer("ta1-nonsense"), 401)
+	sees("/metrics", "thatch_applied_index", bearer(viewer), 200)
+	sees("/", "Managed languages", bearer(viewer), 200)
+	if _, body, _ := answer(t, c, n, ask{method: "GET", path: "/"}); strings.Contains(body, "Version") || strings.Contains(body, "Managed languages") {
+		t.Errorf("strangers see %s", body)
+	}
+	for value, want := range map[string]int{"true": 200, "null": 401} {
+		if _, err := n.Settings.Set(t.Context(), "metrics.open", json.RawMessage(value), -1); err != nil {
+			t.Fatal(err)
+		}
+		sees("/metrics", "thatch_applied_index", nil, want)
 	}
 }
 
@@ -370,24 +400,39 @@ func TestErrorsOfTheClient(t *testing.T) {
 		{Server: "https://" + n.Address(), Fingerprint: "12"},
 		{Server: "https://" + n.Address(), Authority: "/nowhere"},
 	} {
-		if _, err := client.New(cfg); err == nil {
-			t.Errorf("%+v was taken", cfg)
+		if _, err := client.New(cfg); !errors.Is(err, client.ErrUsage) {
+			t.Errorf("%+v: %v", cfg, err)
 		}
 	}
 	if _, err := client.New(client.Config{Dir: t.TempDir()}); !errors.Is(err, client.ErrNoNode) {
 		t.Errorf("an empty folder: %v", err)
 	}
-	for _, cfg := range []client.Config{
-		{Server: "https://" + n.Address()}, // the system's roots do not know the site
-		{Server: "https://" + n.Address(), Fingerprint: strings.Repeat("00", 32)},
-		{Server: "https://127.0.0.1:1", Fingerprint: strings.Repeat("00", 32)},
+	other := filepath.Join(t.TempDir(), "other.pem")
+	if err := os.WriteFile(other, []byte(authenticodetest.Authority(t, "Other").PEM()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []struct {
+		cfg  client.Config
+		want error
+		text string
+	}{
+		// The system's roots do not know the site.
+		{client.Config{Server: "https://" + n.Address()}, client.ErrUsage, "give --fingerprint, as thatch site show prints it"},
+		{client.Config{Server: "https://" + n.Address(), Fingerprint: strings.Repeat("00", 32)}, client.ErrUsage, "not of the site that was named"},
+		{client.Config{Server: "https://" + n.Address(), Authority: other}, client.ErrUsage, "not of the site that was named"},
+		{client.Config{Server: "https://127.0.0.1:1", Fingerprint: strings.Repeat("00", 32)}, client.ErrNoNode, "127.0.0.1:1"},
 	} {
-		c, err := client.New(cfg)
+		c, err := client.New(s.cfg)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := c.Get(t.Context(), "/site", nil, nil); !errors.Is(err, client.ErrNoNode) {
-			t.Errorf("%+v: %v", cfg, err)
+		if err := c.Get(t.Context(), "/site", nil, nil); !errors.Is(err, s.want) || !strings.Contains(err.Error(), s.text) {
+			t.Errorf("%+v: %v, want %q", s.cfg, err, s.text)
+		}
+	}
+	for _, id := range []string{"", ".", ".."} {
+		if err := apitest.Remote(t, n, "x").Get(t.Context(), client.Path("computers", id), nil, nil); !errors.Is(err, client.ErrUsage) {
+			t.Errorf("the id %q: %v", id, err)
 		}
 	}
 	c := apitest.Remote(t, n, "ta1-nonsense")

@@ -13,6 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"thatch/node"
+	"thatch/node/identity"
+	"thatch/node/settings"
 )
 
 const readyWithin = 2 * time.Second
@@ -57,8 +59,29 @@ func (m *meter) observe(method string, status int, took time.Duration) {
 	m.requests.WithLabelValues(method, strconv.Itoa(status)).Observe(took.Seconds())
 }
 
+// metrics answers operators; everybody where the site's settings say so.
 func (s *server) metrics() http.Handler {
-	return promhttp.HandlerFor(s.meter.registry, promhttp.HandlerOpts{})
+	answer := promhttp.HandlerFor(s.meter.registry, promhttp.HandlerOpts{})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		values, err := s.node.Settings.All(r.Context())
+		if err == nil && !settings.OpenMetrics.In(values) {
+			err = s.viewer(r)
+		}
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		answer.ServeHTTP(w, r)
+	})
+}
+
+// viewer is nil for an operator of the site.
+func (s *server) viewer(r *http.Request) error {
+	who, err := s.operator(r)
+	if err != nil {
+		return err
+	}
+	return who.Require(identity.Viewer)
 }
 
 //go:embed status.html
@@ -66,9 +89,13 @@ var statusText string
 
 var statusTemplate = template.Must(template.New("status").Parse(statusText))
 
-// statusPage is what a person sees who opens the node's address: the site, no secrets, and where to go on.
+// statusPage is what a person sees who opens the node's address: the site and where to go on. Strangers see its name
+// alone; what helps to attack a site, such as a version, is for its operators.
 func (s *server) statusPage(w http.ResponseWriter, r *http.Request) {
 	status, err := s.node.Status(r.Context())
+	if err == nil && s.viewer(r) != nil {
+		status = node.Status{Site: status.Site}
+	}
 	if err != nil {
 		s.fail(w, r, err)
 		return

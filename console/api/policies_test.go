@@ -223,7 +223,7 @@ func TestComputersAndCompliance(t *testing.T) {
 	if err := o.Post(ctx, client.Path("computers", "pc-17", "retire"), api.Seen{}, nil); err != nil {
 		t.Fatal(err)
 	}
-	wantStatus(t, "retire twice", o.Post(ctx, client.Path("computers", o.computer, "retire"), api.Seen{}, nil), 400)
+	wantStatus(t, "retire twice", o.Post(ctx, client.Path("computers", o.computer, "retire"), api.Seen{}, nil), 409)
 	if err := o.Get(ctx, "/computers", nil, &computers); err != nil || computers.Total != 0 {
 		t.Errorf("after retiring: %d computers, %v", computers.Total, err)
 	}

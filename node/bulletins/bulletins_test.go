@@ -233,7 +233,10 @@ func TestSeverities(t *testing.T) {
 	if got := severities(t, room); got != "Now=20(0) Urgent=10(0) Later=1(0)" {
 		t.Errorf("severities: %s", got)
 	}
-	for _, bad := range []string{"", "  ", "none", "NOW", strings.Repeat("x", 101)} {
+	if _, err := room.CreateSeverity(ctx, "NOW", nil); !errors.Is(err, store.ErrConflict) || !strings.Contains(err.Error(), `"Now" already`) {
+		t.Errorf("a severity that is there: %v", err)
+	}
+	for _, bad := range []string{"", "  ", "none", strings.Repeat("x", 101)} {
 		if _, err := room.CreateSeverity(ctx, bad, nil); !errors.Is(err, store.ErrInvalid) {
 			t.Errorf("a severity called %q: %v", bad, err)
 		}
@@ -276,7 +279,7 @@ func TestSeverities(t *testing.T) {
 		t.Errorf("another spelling of its own name: %v", err)
 	}
 	taken := "urgent"
-	if err := room.ChangeSeverity(ctx, top, "", &taken, nil); !errors.Is(err, store.ErrInvalid) {
+	if err := room.ChangeSeverity(ctx, top, "", &taken, nil); !errors.Is(err, store.ErrConflict) {
 		t.Errorf("a name that another has: %v", err)
 	}
 

@@ -211,7 +211,7 @@ func freeName(v *live.View, id, name string) error {
 	}
 	for _, s := range v.Severities() {
 		if s.ID != id && strings.EqualFold(s.Name, name) {
-			return store.Invalid("there is a custom severity %q already", s.Name)
+			return store.Conflicting("there is a custom severity %q already", s.Name)
 		}
 	}
 	return nil

@@ -153,7 +153,7 @@ func (r *Room) Retire(ctx context.Context, actor, id string, version int64, more
 		return err
 	}
 	if !c.Retired.IsZero() {
-		return fmt.Errorf("%w: %w already: %s", store.ErrInvalid, ErrRetired, c.Name)
+		return fmt.Errorf("%w already: %w", ErrRetired, store.Conflicting("%s, since %s", c.Name, c.Retired.UTC().Format(time.RFC3339)))
 	}
 	now := r.now()
 	statements := append([]store.Statement{

@@ -262,7 +262,7 @@ func TestRetire(t *testing.T) {
 	if err := f.Retire(ctx, "operator", c.ID, 0); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.Retire(ctx, "operator", c.ID, 0); !errors.Is(err, ErrRetired) {
+	if err := f.Retire(ctx, "operator", c.ID, 0); !errors.Is(err, ErrRetired) || !errors.Is(err, store.ErrConflict) {
 		t.Errorf("retire twice: %v", err)
 	}
 	if _, err := f.Report(ctx, c.ID, Report{At: f.clock.now()}); !errors.Is(err, ErrRetired) {

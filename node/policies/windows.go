@@ -49,7 +49,8 @@ type Window struct {
 	Target  *policy.Target `json:"target,omitempty"`
 	Text    string         `json:"text"`              // when, in words
 	Opens   *time.Time     `json:"opens,omitempty"`   // next, in the window's zone or else in UTC
-	Until   *time.Time     `json:"until,omitempty"`   // when it closes, where it is open
+	IsOpen  bool           `json:"open"`              // now, in the window's zone or else in UTC
+	Closes  *time.Time     `json:"closes,omitempty"`  // when, where it is open and ever closes
 	Count   int            `json:"computers"`         // for which it is
 	Problem string         `json:"problem,omitempty"` // why it is never open
 	Origin  string         `json:"origin"`            // id of the site that made it
@@ -63,7 +64,7 @@ var windowColumns = []store.Column[*Window]{
 	{Name: "zone", Value: func(w *Window) any { return w.Zone }},
 	{Name: "minutes", Kind: store.Number, Value: func(w *Window) any { return w.Minutes }},
 	{Name: "computers", Kind: store.Number, Value: func(w *Window) any { return w.Count }},
-	{Name: "open", Kind: store.Flag, Value: func(w *Window) any { return w.Until != nil }},
+	{Name: "open", Kind: store.Flag, Value: func(w *Window) any { return w.IsOpen }},
 }
 
 // WindowColumns names what the list of windows can be filtered and sorted by.
@@ -129,7 +130,9 @@ func (r *Room) windowRow(w *window) *Window {
 	}
 	now := r.cfg.Now()
 	if until, open := w.body.Open(now, zone); open {
-		row.Until = &until
+		if row.IsOpen = true; !schedule.Endless(now, until) {
+			row.Closes = &until
+		}
 	}
 	if start, _ := w.body.Next(now, zone); !start.IsZero() {
 		row.Opens = &start

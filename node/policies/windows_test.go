@@ -50,7 +50,7 @@ func TestWindowsComeAndGo(t *testing.T) {
 		t.Fatalf("a German computer gets %d windows", len(got))
 	}
 	w, err := s.Window(ctx, "NIGHT")
-	if err != nil || w.Count != 1 || w.Opens == nil || w.Until != nil || !strings.Contains(w.Text, "daily at 22:00 for 2h0m0s") {
+	if err != nil || w.Count != 1 || w.Opens == nil || w.Closes != nil || w.IsOpen || !strings.Contains(w.Text, "daily at 22:00 for 2h0m0s") {
 		t.Errorf("window %+v, %v", w, err)
 	}
 	changed := policies.WindowBody{Window: nightly("night")}
@@ -64,7 +64,7 @@ func TestWindowsComeAndGo(t *testing.T) {
 	if err := s.DeleteWindow(ctx, id, w.Version); !errors.Is(err, store.ErrConflict) {
 		t.Errorf("delete from a stale version: %v", err)
 	}
-	if w, _ = s.Window(ctx, id); w.Until == nil || w.Target != nil {
+	if w, _ = s.Window(ctx, id); w.Closes == nil || !w.IsOpen || w.Target != nil {
 		t.Errorf("at noon a window from 11 to 13 is %+v", w)
 	}
 	rows, total, err := s.Windows(ctx, store.Query{Filter: map[string]string{"open": "yes"}})

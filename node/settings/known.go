@@ -90,6 +90,15 @@ func checkSomeSchedule(text string) error {
 	return err
 }
 
+// What a node shows to whoever reaches it.
+var (
+	// OpenMetrics is about /metrics alone: /healthz and /readyz say nothing and are open to all.
+	OpenMetrics = define(Setting[bool]{
+		Name: "metrics.open", Default: false,
+		Text: "/metrics answers whoever asks; otherwise it takes an API token of scope viewer, as a bearer token",
+	})
+)
+
 func checkProxy(text string) error {
 	if text == "" {
 		return nil

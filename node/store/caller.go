@@ -23,6 +23,15 @@ func NotFound(kind, id string) error {
 	return fmt.Errorf("%s %q: %w", kind, id, ErrNotFound)
 }
 
+// conflict is an ErrConflict with words of its own.
+type conflict string
+
+func (c conflict) Error() string { return string(c) }
+func (conflict) Unwrap() error   { return ErrConflict }
+
+// Conflicting makes an error that wraps ErrConflict and says in its own words what is in the way.
+func Conflicting(format string, args ...any) error { return conflict(fmt.Sprintf(format, args...)) }
+
 // Caller is on whose behalf the batches of a context are made. It is safe for use by several goroutines.
 type Caller struct {
 	Actor   string // "operator anna", "task catalog-import", "computer 17"

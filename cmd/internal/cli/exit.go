@@ -36,6 +36,17 @@ func Usage(err error) error { return usageError{err} }
 // Usagef makes such an error.
 func Usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
+// codedError is an error that says itself which exit code it is.
+type codedError struct {
+	error
+	code int
+}
+
+func (e codedError) Unwrap() error { return e.error }
+
+// Coded has an error end the process with an exit code.
+func Coded(code int, err error) error { return codedError{err, code} }
+
 // Args wants exactly the named arguments.
 func Args(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
@@ -56,11 +67,14 @@ var cobraUsage = []string{
 // ExitCode is what an error makes of the process.
 func ExitCode(err error) int {
 	var usage usageError
+	var coded codedError
 	var answer *client.Error
 	switch {
 	case err == nil:
 		return ExitOK
-	case errors.As(err, &usage):
+	case errors.As(err, &coded):
+		return coded.code
+	case errors.As(err, &usage), errors.Is(err, client.ErrUsage):
 		return ExitUsage
 	case errors.As(err, &answer):
 		return answerCode(answer.Code)

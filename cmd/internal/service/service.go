@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"os/exec"
 	"runtime"
 	"strings"
 
@@ -36,6 +38,7 @@ const (
 const (
 	Running      = "running"
 	Stopped      = "stopped"
+	Failed       = "failed" // it ended by itself and is not started again
 	NotInstalled = "not installed"
 )
 
@@ -65,15 +68,46 @@ func Control(p Program, verb string) (state string, err error) {
 
 func stateOf(s service.Service, p Program) (string, error) {
 	status, err := s.Status()
+	var exit *exec.ExitError
 	switch {
-	case errors.Is(err, service.ErrNotInstalled):
+	case errors.Is(err, service.ErrNotInstalled), err != nil && scripted(s) && !exists(scripts+p.Name):
 		return NotInstalled, nil
+	case errors.As(err, &exit) && scripted(s):
+		return Stopped, nil // the script ends with 1 then
+	case err != nil && strings.Contains(err.Error(), "failed state"):
+		return Failed, nil
 	case err != nil:
 		return "", explain(p, State, err)
 	case status == service.StatusRunning:
 		return Running, nil
 	}
 	return Stopped, nil
+}
+
+// ErrNotInstalled says that the service manager knows no such service.
+var ErrNotInstalled = errors.New("there is no such service on this machine")
+
+// Judge makes an error of a state in which the service does not do its work though nobody stopped it. The program of a
+// service bears the service's name.
+func Judge(name, state string) error {
+	switch state {
+	case NotInstalled:
+		return fmt.Errorf("%w: %s; install it with: %s service install", ErrNotInstalled, name, name)
+	case Failed:
+		return fmt.Errorf("the service %s ended by itself; the system's log says why", name)
+	}
+	return nil
+}
+
+// scripts is where systems without a manager of services keep the scripts that start them.
+const scripts = "/etc/init.d/"
+
+// scripted says whether the system starts services by scripts: there one that is not installed is any other error.
+func scripted(s service.Service) bool { return s.Platform() == "unix-systemv" }
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return !errors.Is(err, fs.ErrNotExist)
 }
 
 // explain says what to do about an error of the service manager.

@@ -91,3 +91,24 @@ func TestLogFile(t *testing.T) {
 		t.Error("a log below a file")
 	}
 }
+
+// A service that nobody installed is said to be so, on whatever system; one that does not do its work is an error.
+func TestStateOfNothing(t *testing.T) {
+	name := "thatch-test-that-is-not-there"
+	state, err := Control(Program{Name: name}, State)
+	if err != nil && strings.Contains(err.Error(), "no service manager") {
+		t.Skip(err)
+	}
+	if err != nil || state != NotInstalled {
+		t.Errorf("state %q, %v", state, err)
+	}
+	if err := Judge(name, state); !errors.Is(err, ErrNotInstalled) || !strings.Contains(err.Error(), name+" service install") {
+		t.Errorf("not installed: %v", err)
+	}
+	if err := Judge(name, Failed); err == nil || errors.Is(err, ErrNotInstalled) {
+		t.Errorf("failed: %v", err)
+	}
+	if Judge(name, Running) != nil || Judge(name, Stopped) != nil {
+		t.Error("a service that runs, or was stopped, is an error")
+	}
+}

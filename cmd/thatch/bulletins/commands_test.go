@@ -140,7 +140,7 @@ func TestSeveritiesCommands(t *testing.T) {
 	must(t, n, "deleted", "severities", "delete", "This week", "--reassign", "Some day")
 	must(t, n, "B1", "bulletins", "severity", "none", "B1")
 	refused(t, n, 2, "no number", "severities", "order", "Some day", "first")
-	refused(t, n, 2, "already", "severities", "create", "some day")
+	refused(t, n, 4, "already", "severities", "create", "some day")
 	refused(t, n, 2, "a custom severity, or none", "bulletins", "severity", "Some day")
 	refused(t, n, 3, "nobody", "severities", "rename", "nobody", "x")
 }

@@ -89,9 +89,12 @@ func readHost(host, hotfixes string, in *api.Evaluation) error {
 func readRecording(path string) ([]byte, error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, cli.Usage(err)
+		return nil, cli.Usagef("the recording of a computer: %w", err)
 	}
 	defer file.Close()
+	if info, err := file.Stat(); err == nil && info.IsDir() {
+		return nil, cli.Usagef("the recording of a computer: %s is a folder; name a file", path)
+	}
 	text, err := io.ReadAll(io.LimitReader(file, maxRecording+1))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)

@@ -30,13 +30,25 @@ const (
 // ErrNoNode says that nothing answers where the node should be.
 var ErrNoNode = errors.New("no node answers")
 
+// ErrUsage says that what was asked for makes no sense, whatever node answers.
+var ErrUsage = errors.New("wrong usage")
+
+// asked is an ErrUsage in words of its own.
+type asked struct{ error }
+
+func (a asked) Unwrap() error      { return a.error }
+func (asked) Is(target error) bool { return target == ErrUsage }
+
+func askedFor(format string, args ...any) error { return asked{fmt.Errorf(format, args...)} }
+
 // Client is safe for use by several goroutines.
 type Client struct {
-	http  *http.Client
-	base  string // URL before prefix
-	token string
-	where string // for messages
-	index atomic.Pointer[string]
+	http   *http.Client
+	base   string // URL before prefix
+	token  string
+	where  string // for messages
+	pinned bool   // the site's authority was named
+	index  atomic.Pointer[string]
 }
 
 // Error is an answer that is not 2xx.
@@ -110,6 +122,9 @@ func (c *Client) Do(ctx context.Context, r Request, out any) error {
 
 // Open makes one request and returns the body of its answer, for streams.
 func (c *Client) Open(ctx context.Context, in Request) (io.ReadCloser, error) {
+	if err := checkPath(in.Path); err != nil {
+		return nil, err
+	}
 	var body io.Reader
 	if in.In != nil {
 		text, err := json.Marshal(in.In)
@@ -141,6 +156,16 @@ func (c *Client) Open(ctx context.Context, in Request) (io.ReadCloser, error) {
 	return c.send(r)
 }
 
+// checkPath refuses ids that are no names: on the way they would make the path another one.
+func checkPath(path string) error {
+	for _, segment := range strings.Split(path, "/")[1:] {
+		if segment == "" || segment == "." || segment == ".." {
+			return askedFor("%q is no name or id of anything", segment)
+		}
+	}
+	return nil
+}
+
 func (c *Client) send(r *http.Request) (io.ReadCloser, error) {
 	answer, err := c.http.Do(r)
 	if err != nil {
@@ -150,6 +175,9 @@ func (c *Client) send(r *http.Request) (io.ReadCloser, error) {
 		var inner *url.Error
 		if errors.As(err, &inner) {
 			err = inner.Err
+		}
+		if err := c.stranger(err); err != nil {
+			return nil, err
 		}
 		return nil, noNode(c.where, err)
 	}

@@ -112,13 +112,14 @@ func noNode(where string, cause error) error {
 func remote(cfg Config) (*Client, error) {
 	base, err := url.Parse(strings.TrimSuffix(cfg.Server, "/"))
 	if err != nil || base.Scheme != "https" || base.Host == "" {
-		return nil, fmt.Errorf("server %q: want https://HOST:PORT", cfg.Server)
+		return nil, askedFor("server %q: want https://HOST:PORT", cfg.Server)
 	}
 	trusted, err := trust(cfg)
 	if err != nil {
 		return nil, err
 	}
-	return &Client{base: base.String(), token: cfg.Token, where: base.String(), http: &http.Client{Transport: &http.Transport{
+	pinned := cfg.Authority != "" || cfg.Fingerprint != ""
+	return &Client{base: base.String(), token: cfg.Token, where: base.String(), pinned: pinned, http: &http.Client{Transport: &http.Transport{
 		TLSClientConfig: trusted, ForceAttemptHTTP2: true, Proxy: http.ProxyFromEnvironment,
 		DialContext: (&net.Dialer{Timeout: dialTimeout}).DialContext, TLSHandshakeTimeout: dialTimeout,
 	}}}, nil
@@ -131,11 +132,11 @@ func trust(cfg Config) (*tls.Config, error) {
 	if cfg.Authority != "" {
 		text, err := os.ReadFile(cfg.Authority)
 		if err != nil {
-			return nil, fmt.Errorf("read the site's authority: %w", err)
+			return nil, askedFor("read the site's authority: %w", err)
 		}
 		c.RootCAs = x509.NewCertPool()
 		if !c.RootCAs.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("%s holds no certificate in PEM", cfg.Authority)
+			return nil, askedFor("%s holds no certificate in PEM", cfg.Authority)
 		}
 		return c, nil
 	}
@@ -144,7 +145,7 @@ func trust(cfg Config) (*tls.Config, error) {
 	}
 	want, err := hex.DecodeString(strings.ReplaceAll(cfg.Fingerprint, ":", ""))
 	if err != nil || len(want) != sha256.Size {
-		return nil, fmt.Errorf("fingerprint %.80q: want the 64 hexadecimal digits that thatch site show prints", cfg.Fingerprint)
+		return nil, askedFor("fingerprint %.80q: want the 64 hexadecimal digits that thatch site show prints", cfg.Fingerprint)
 	}
 	c.InsecureSkipVerify = true // the chain is verified below, against the one authority with the fingerprint
 	c.VerifyConnection = func(state tls.ConnectionState) error { return verifyPinned(state, want) }
@@ -161,5 +162,19 @@ func verifyPinned(state tls.ConnectionState, fingerprint []byte) error {
 			return err
 		}
 	}
-	return fmt.Errorf("the server's authority does not have the fingerprint %x", fingerprint)
+	return fmt.Errorf("%w %x", errOtherAuthority, fingerprint)
+}
+
+var errOtherAuthority = errors.New("its authority does not have the fingerprint")
+
+// stranger says what to do where a server answers that is not known to be of the site; nil for other errors.
+func (c *Client) stranger(err error) error {
+	var unknown *tls.CertificateVerificationError
+	switch {
+	case errors.Is(err, errOtherAuthority), c.pinned && errors.As(err, &unknown):
+		return askedFor("the server at %s is not of the site that was named: %w; compare with what thatch site show prints on the node's machine", c.where, err)
+	case errors.As(err, &unknown):
+		return askedFor("the server at %s cannot be told from another: %w; give --fingerprint, as thatch site show prints it on the node's machine", c.where, err)
+	}
+	return nil
 }
