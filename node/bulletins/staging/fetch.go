@@ -66,7 +66,7 @@ func (f *fetcher) fetch(ctx context.Context, p *live.Package, arrived func(bytes
 	}
 	staged := make([]catalog.StagedFile, 0, len(p.Files))
 	for i := range p.Files {
-		info, err := f.file(ctx, &p.Files[i], p.ByHand, arrived)
+		info, err := f.file(ctx, &p.Files[i], arrived)
 		if err != nil {
 			return nil, err
 		}
@@ -80,15 +80,12 @@ func (f *fetcher) fetch(ctx context.Context, p *live.Package, arrived func(bytes
 }
 
 // file brings one file in, or finds that it is here already.
-func (f *fetcher) file(ctx context.Context, file *catalog.File, byHand bool, arrived func(bytes int64)) (content.Info, error) {
+func (f *fetcher) file(ctx context.Context, file *catalog.File, arrived func(bytes int64)) (content.Info, error) {
 	if file.URL == "" {
 		info, err := f.content.Stat(file.SHA256)
-		switch held := file.SHA256 != "" && err == nil; {
-		case !held && byHand:
-			return info, fail(Location, "file %s was added by hand and is not held here any more (it was taken away, or found damaged): "+
-				"remove the package, and add it again with its file", file.Name)
-		case !held:
-			return info, fail(Location, "file %s is not held here and its package names no address", file.Name)
+		if file.SHA256 == "" || err != nil {
+			return info, fail(Location, "file %s is not held here and its package names no address; where it was added by hand, it was "+
+				"taken away or found damaged since: remove the package, and add it again with its file", file.Name)
 		}
 		arrived(info.Size)
 		return info, nil

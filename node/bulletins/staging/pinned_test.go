@@ -3,6 +3,7 @@ package staging_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"thatch/catalog"
@@ -78,7 +79,8 @@ func TestLostPinWithoutAddress(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.removeFile(t, hand.SHA256)
-	if got := b.run(t); len(got.Failed) != 1 || got.Failed[0].Reason != staging.Location {
+	if got := b.run(t); len(got.Failed) != 1 || got.Failed[0].Reason != staging.Location ||
+		!strings.Contains(got.Failed[0].Text, "add it again with its file") {
 		t.Errorf("%+v", got)
 	}
 	b.wantOutstanding(t, false)
