@@ -141,7 +141,7 @@ type Peer struct {
 // Peer tells who calls with a certificate. It must be one that this site made, is on record, and was not revoked, or one
 // of a node of a child that still is one, now; else the error wraps ErrUnauthorised.
 func (id *Identity) Peer(ctx context.Context, state *tls.ConnectionState) (Peer, error) {
-	if state == nil || len(state.VerifiedChains) == 0 || len(state.PeerCertificates) == 0 {
+	if state == nil || len(state.PeerCertificates) == 0 {
 		return Peer{}, Unauthorised("this path takes a certificate of this site: enrol first")
 	}
 	p, err := id.peer(ctx, state)
@@ -159,7 +159,7 @@ func (id *Identity) Peer(ctx context.Context, state *tls.ConnectionState) (Peer,
 
 func (id *Identity) peer(ctx context.Context, state *tls.ConnectionState) (Peer, error) {
 	if !rooted(state, id.authority.cert.Raw) {
-		return id.neighbour(ctx, state)
+		return id.neighbour(ctx, state.PeerCertificates[0])
 	}
 	cert := state.PeerCertificates[0]
 	kind, name, err := id.authority.holder(cert)

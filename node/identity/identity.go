@@ -38,7 +38,7 @@ type Identity struct {
 	cert      atomic.Pointer[tls.Certificate]
 	local     atomic.Pointer[[]byte] // hash of the local door's secret
 
-	neighbours neighbours
+	neighbours Neighbours
 }
 
 // Open reads the site's keys. The first start of a site makes them, records the authority, and publishes the signing
@@ -110,8 +110,8 @@ func (id *Identity) Authority() []byte { return id.authority.cert.Raw }
 func (id *Identity) Sign(doc *document.Document) { doc.Sign(id.cfg.Site, id.signing) }
 
 // TLS is the configuration of the node's listener: TLS 1.3, certificates of computers verified where they are given, and
-// those of nodes of children where the caller says that it is one (see LinkProtocol). Whether a call needs one is
-// decided by its path.
+// those of nodes of children taken as they are where the caller says that it is one (see LinkProtocol). Whether a call
+// needs one is decided by its path.
 func (id *Identity) TLS() *tls.Config {
 	plain := &tls.Config{
 		MinVersion:     tls.VersionTLS13,
@@ -121,10 +121,10 @@ func (id *Identity) TLS() *tls.Config {
 		Time:           id.cfg.Now,
 	}
 	plain.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-		if id.neighbours.of == nil || !slices.Contains(hello.SupportedProtos, LinkProtocol) {
+		if id.neighbours == nil || !slices.Contains(hello.SupportedProtos, LinkProtocol) {
 			return nil, nil
 		}
-		return id.linkConfig(hello.Context(), plain)
+		return linkConfig(plain), nil
 	}
 	return plain
 }

@@ -78,7 +78,7 @@ func TestPeerRefusesWhatIsNotGood(t *testing.T) {
 	unverified := identitytest.Connected(t, good.DER, f.Authority())
 	unverified.VerifiedChains = nil
 	_, err = f.Peer(t.Context(), unverified)
-	wants(t, err, identity.ErrUnauthorised, "takes a certificate")
+	wants(t, err, identity.ErrUnauthorised, "was not verified")
 
 	_, csr := identitytest.Key(t)
 	unrecorded, err := f.Issue(csr, "c1")

@@ -14,66 +14,33 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"thatch/catalog/federation"
 	"thatch/node/store"
 )
 
-// LinkProtocol is offered (ALPN) beside those of HTTP by a node that calls a node of its parent. Only to such callers
-// does a listener speak of the authorities of its children, so others neither wait for them nor hear of them.
+// LinkProtocol is offered (ALPN) beside those of HTTP by a node that calls a node of its parent. The listener takes any
+// certificate from such a caller, and Peer judges it at every call: so whoever is refused hears why, a child that joined or
+// was revoked needs no new connection to count, and others hear nothing of the children.
 const LinkProtocol = "thatch-link/1"
 
 // Neighbours are the sites whose authorities are trusted beside the site's own, each for its own site's name alone.
 type Neighbours interface {
-	// Generation changes whenever Authorities does.
-	Generation(ctx context.Context) (int64, error)
-	// Authorities are those of the children that may call, DER.
-	Authorities(ctx context.Context) ([][]byte, error)
-	// ChildAuthority is that of one child, DER. The error wraps ErrUnauthorised (see Unauthorised) where the site may
-	// not call: it is no child, or was revoked.
+	// ChildAuthority is that of one child, DER. The error says why the site may not call: it is no child, or was revoked.
 	ChildAuthority(ctx context.Context, site string) ([]byte, error)
 }
 
-// neighbours hold the pool of authorities with which callers of links are verified.
-type neighbours struct {
-	of         Neighbours
-	mu         sync.Mutex
-	generation int64
-	pool       *x509.CertPool
-}
-
 // Trust has nodes of other sites let in. Call it before the node listens.
-func (id *Identity) Trust(of Neighbours) { id.neighbours.of = of }
+func (id *Identity) Trust(of Neighbours) { id.neighbours = of }
 
-// linkConfig is the configuration of the listener for a node that may be one of a child. Children that join or are
-// revoked count from the next handshake on; Peer asks again at every call.
-func (id *Identity) linkConfig(ctx context.Context, plain *tls.Config) (*tls.Config, error) {
-	n := &id.neighbours
-	generation, err := n.of.Generation(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read the children of the site: %w", err)
-	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.pool == nil || n.generation != generation {
-		authorities, err := n.of.Authorities(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("read the authorities of the site's children: %w", err)
-		}
-		n.pool, n.generation = id.authority.pool(), generation
-		for _, der := range authorities {
-			if cert, err := x509.ParseCertificate(der); err == nil {
-				n.pool.AddCert(cert)
-			}
-		}
-	}
+// linkConfig is the configuration of the listener for a node that may be one of a child.
+func linkConfig(plain *tls.Config) *tls.Config {
 	config := plain.Clone()
 	config.GetConfigForClient = nil
-	config.ClientCAs = n.pool
+	config.ClientAuth, config.ClientCAs = tls.RequestClientCert, nil
 	config.NextProtos = []string{"h2", "http/1.1"}
-	return config, nil
+	return config
 }
 
 // rooted says whether a connection's certificate was verified up to one authority. Names of issuers prove nothing:
@@ -84,24 +51,31 @@ func rooted(state *tls.ConnectionState, authority []byte) bool {
 	})
 }
 
-// neighbour tells which child's node calls.
-func (id *Identity) neighbour(ctx context.Context, state *tls.ConnectionState) (Peer, error) {
-	cert := state.PeerCertificates[0]
+// neighbour tells which child's node calls. Nothing of the certificate was verified before but that the caller holds its
+// key.
+func (id *Identity) neighbour(ctx context.Context, cert *x509.Certificate) (Peer, error) {
 	site, kind, name, err := holderOf(cert)
 	switch {
 	case err != nil:
 		return Peer{}, err
-	case site == id.cfg.Site || id.neighbours.of == nil:
-		return Peer{}, Unauthorised("the certificate claims to be of site %s and was not made by its authority", site)
+	case site == id.cfg.Site || id.neighbours == nil:
+		return Peer{}, Unauthorised("the certificate claims to be of this site (%s), and was not verified to be by its authority", site)
 	case kind != KindNode:
 		return Peer{}, Unauthorised("the certificate is that of a %s of site %s: only nodes call across sites", kind, site)
 	}
-	authority, err := id.neighbours.of.ChildAuthority(ctx, site)
+	authority, err := id.neighbours.ChildAuthority(ctx, site)
 	if err != nil {
 		return Peer{}, err
 	}
-	if !rooted(state, authority) {
-		return Peer{}, Unauthorised("the certificate claims to be of site %s and was not made by that site's authority", site)
+	root, err := x509.ParseCertificate(authority)
+	if err != nil {
+		return Peer{}, fmt.Errorf("authority of site %s: %w", site, err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(root)
+	options := x509.VerifyOptions{Roots: roots, CurrentTime: id.cfg.Now(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
+	if _, err := cert.Verify(options); err != nil {
+		return Peer{}, Unauthorised("the certificate claims to be of site %s, and is not good: %v", site, err)
 	}
 	return peerOf(cert, site, kind, name), nil
 }

@@ -30,28 +30,9 @@ import (
 
 // children is a table of children without a database.
 type children struct {
-	mu         sync.Mutex
-	generation int64
-	of         map[string][]byte // site -> authority
-	revoked    map[string]bool
-}
-
-func (c *children) Generation(context.Context) (int64, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.generation, nil
-}
-
-func (c *children) Authorities(context.Context) ([][]byte, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	list := [][]byte{[]byte("no certificate at all")}
-	for site, der := range c.of {
-		if !c.revoked[site] {
-			list = append(list, der)
-		}
-	}
-	return list, nil
+	mu      sync.Mutex
+	of      map[string][]byte // site -> authority
+	revoked map[string]bool
 }
 
 func (c *children) ChildAuthority(_ context.Context, site string) ([]byte, error) {
@@ -70,7 +51,6 @@ func (c *children) ChildAuthority(_ context.Context, site string) ([]byte, error
 func (c *children) change(do func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.generation++
 	do()
 }
 
@@ -172,16 +152,16 @@ func TestChildrenAreLetInWhileTheyAreChildren(t *testing.T) {
 	link := func(id *identity.Identity) *http.Client {
 		return clientOf(toward(t, id, "top", tr.parent.Authority()))
 	}
-	tr.refuses(t, "before it joined", link(berlin), "")
+	tr.refuses(t, "before it joined", link(berlin), "berlin is no child")
 	tr.add("berlin", berlin.Authority())
 	open := link(berlin)
 	tr.says(t, "a child", open, "node berlin node-of-berlin")
-	tr.refuses(t, "a stranger", link(paris), "")
+	tr.refuses(t, "a stranger", link(paris), "paris is no child")
 	tr.add("paris", paris.Authority())
 	tr.says(t, "another child", link(paris), "node paris node-of-paris")
 	tr.children.change(func() { tr.children.revoked["berlin"] = true })
 	tr.refuses(t, "revoked, on the connection that it has", open, "berlin was revoked")
-	tr.refuses(t, "revoked, on another", link(berlin), "")
+	tr.refuses(t, "revoked, on another", link(berlin), "berlin was revoked")
 	tr.says(t, "its sister", link(paris), "node paris")
 	tr.children.change(func() { delete(tr.children.of, "berlin") })
 	tr.refuses(t, "removed", open, "berlin is no child")
@@ -189,7 +169,7 @@ func TestChildrenAreLetInWhileTheyAreChildren(t *testing.T) {
 	if err := tr.parent.RenewNode(); err != nil {
 		t.Fatal(err)
 	}
-	tr.refuses(t, "expired", link(paris), "")
+	tr.refuses(t, "expired", link(paris), "expired")
 	if err := paris.RenewNode(); err != nil {
 		t.Fatal(err)
 	}
@@ -265,9 +245,9 @@ func TestAnAuthorityIsTrustedForItsOwnSiteAlone(t *testing.T) {
 	evilKey, evilAuthority := evil.authority(t, now)
 	tr.add("evil", evilAuthority.Raw)
 	for _, c := range []struct{ what, uri, says string }{
-		{"a node of the parent", "thatch://top/node/n1", "claims to be of site top"},
-		{"a computer of the parent", "thatch://top/computer/c1", "claims to be of site top"},
-		{"a node of its sister", "thatch://berlin/node/n1", "was not made by that site's authority"},
+		{"a node of the parent", "thatch://top/node/n1", "claims to be of this site (top)"},
+		{"a computer of the parent", "thatch://top/computer/c1", "claims to be of this site (top)"},
+		{"a node of its sister", "thatch://berlin/node/n1", "claims to be of site berlin, and is not good"},
 		{"a computer of its own", "thatch://evil/computer/c1", "only nodes call across sites"},
 		{"something else of its own", "thatch://evil/king/k1", "neither a computer nor a node"},
 		{"nobody", "thatch://evil/node/", "neither a computer nor a node"},
@@ -282,13 +262,13 @@ func TestAnAuthorityIsTrustedForItsOwnSiteAlone(t *testing.T) {
 	tr.says(t, "its own node", clientOf(shows(good.holder(t, now, evilAuthority, evilKey))), "node evil n1")
 	ended := good
 	ended.until = -time.Minute
-	tr.refuses(t, "one that ended", clientOf(shows(ended.holder(t, now, evilAuthority, evilKey))), "")
+	tr.refuses(t, "one that ended", clientOf(shows(ended.holder(t, now, evilAuthority, evilKey))), "expired")
 	server := good
 	server.usage = x509.ExtKeyUsageServerAuth
-	tr.refuses(t, "one for servers", clientOf(shows(server.holder(t, now, evilAuthority, evilKey))), "")
+	tr.refuses(t, "one for servers", clientOf(shows(server.holder(t, now, evilAuthority, evilKey))), "incompatible key usage")
 	strangerKey, stranger := forged{subject: "Authority of site Berlin", serial: "berlin"}.authority(t, now)
 	tr.refuses(t, "an authority of nobody", clientOf(shows(
-		forged{uri: "thatch://berlin/node/n1", usage: x509.ExtKeyUsageClientAuth}.holder(t, now, stranger, strangerKey))), "")
+		forged{uri: "thatch://berlin/node/n1", usage: x509.ExtKeyUsageClientAuth}.holder(t, now, stranger, strangerKey))), "claims to be of site berlin, and is not good")
 	// A caller that does not say it is a node of another site is not verified against children's authorities at all.
 	plain := shows(good.holder(t, now, evilAuthority, evilKey))
 	plain.NextProtos = []string{"http/1.1"}

@@ -44,6 +44,9 @@ func (r *Room) Admit(ctx context.Context, a Asked) (Welcome, error) {
 	if err := r.checkAsked(a); err != nil {
 		return Welcome{}, err
 	}
+	if err := r.Tell(ctx); err != nil { // the child is to hear what is true now
+		return Welcome{}, err
+	}
 	for try := 1; ; try++ {
 		statements, name, err := r.admission(ctx, a)
 		if err != nil {

@@ -78,28 +78,6 @@ func (r *Room) Child(ctx context.Context, which string) (Child, error) {
 	return found[0], nil
 }
 
-// Generation implements identity.Neighbours.
-func (r *Room) Generation(ctx context.Context) (generation int64, err error) {
-	err = r.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
-		// A removed child takes its index along, so the number of children is part of it.
-		return tx.QueryRowContext(ctx, `SELECT coalesce(max(idx), 0) * 100003 + count(*) FROM child`).Scan(&generation)
-	})
-	return generation, err
-}
-
-// Authorities implements identity.Neighbours.
-func (r *Room) Authorities(ctx context.Context) (list [][]byte, err error) {
-	err = r.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
-		list = nil
-		found, err := ids(ctx, tx, `SELECT authority FROM child WHERE revoked = ''`)
-		for _, der := range found {
-			list = append(list, []byte(der))
-		}
-		return err
-	})
-	return list, err
-}
-
 // ChildAuthority implements identity.Neighbours. The error is a *Refusal where the site may not call.
 func (r *Room) ChildAuthority(ctx context.Context, site string) (authority []byte, err error) {
 	var revoked, reason string
