@@ -93,7 +93,7 @@ func (s *Sender) page(ctx context.Context, scope Scope, from Cursor, limits Limi
 		}
 		page, err = differential(ctx, tx, scope, from, limits.complete())
 		page.Tail = st.tail
-		page.More = page.Cursor.Mark.Compare(st.tail) < 0
+		page.More = !page.Cursor.Holds(st.tail)
 		return err
 	})
 	return page, err

@@ -422,3 +422,25 @@ func (s *Site) differ(t T, of dataset.Type) string {
 	}
 	return text.String()
 }
+
+// Currents are the site's current documents of a kind, without bodies.
+func (s *Site) Currents(t T, kind document.Kind) (list []store.Current) {
+	t.Helper()
+	err := s.DB.View(context.Background(), func(tx *sql.Tx) (err error) {
+		list, err = store.Heads(context.Background(), tx, kind, "", 1<<20)
+		return err
+	})
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	return list
+}
+
+// Heads are those of Currents.
+func (s *Site) Heads(t T, kind document.Kind) (list []document.Head) {
+	t.Helper()
+	for _, c := range s.Currents(t, kind) {
+		list = append(list, c.Head)
+	}
+	return list
+}
