@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"thatch/catalog/document"
 	"thatch/node/replicas"
 	"thatch/node/replicas/dataset"
 	"thatch/node/store"
@@ -12,6 +13,13 @@ import (
 // openFederation opens what a site needs to stand in a tree of sites.
 func (n *Node) openFederation(_ context.Context) error {
 	n.Replicas = replicas.New(replicas.Config{Site: n.site.ID, Reader: n.db, Writer: n.writer, Now: n.cfg.Now, Log: n.cfg.Log})
+	for _, kind := range []document.Kind{
+		document.Bulletin, document.Update, document.Package, document.Payload, document.Severity, document.Assignment,
+	} {
+		n.Replicas.Register(kind, n.Bulletins)
+	}
+	n.Replicas.Register(document.Policy, n.Policies)
+	n.Replicas.Register(document.PolicyState, n.Policies)
 	n.Sender = dataset.NewSender(dataset.Config{Reader: n.db, Writer: n.writer, Now: n.cfg.Now, Barrier: n.quorum.Ready})
 	return nil
 }

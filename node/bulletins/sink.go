@@ -117,6 +117,7 @@ func (s *sink) Begin(ctx context.Context, saved importer.Saved) (wait func() (in
 	return func() (int, error) {
 		err := <-outcome
 		if !errors.Is(err, store.ErrConflict) {
+			w.sayAbove(s.bulletins.cfg.Log)
 			return w.changed, err
 		}
 		return s.saveCarefully(ctx, saved)
@@ -132,6 +133,7 @@ func (s *sink) saveCarefully(ctx context.Context, saved importer.Saved) (int, er
 			err = s.write(ctx, saved, batches)
 		}
 		if err == nil {
+			w.sayAbove(s.bulletins.cfg.Log)
 			return w.changed, nil
 		}
 		if try == tries || !errors.Is(err, store.ErrConflict) {
@@ -213,8 +215,10 @@ type work struct {
 	byKey   map[string][]*importer.Keyed
 	claimed map[name]string // document -> the one key that makes it now
 	shared  map[name]bool   // documents to be removed that a key beyond this file made too
+	above   map[name]bool   // made by another site: left alone
 	careful bool            // heads holds documents too that the keys do not own
 	changed int
+	left    int // documents that were left alone
 }
 
 // held is what is held of the files of a save.
@@ -235,6 +239,7 @@ func newWork(saved importer.Saved, careful bool) *work {
 		careful: careful,
 		saved:   saved, parts: map[string][]importer.Part{}, owned: map[string][]name{},
 		heads: map[name]document.Digest{}, byKey: map[string][]*importer.Keyed{}, claimed: map[name]string{}, shared: map[name]bool{},
+		above: map[name]bool{},
 	}
 	slices.Sort(w.saved.Keys)
 	for i := range saved.Documents {
@@ -266,6 +271,9 @@ func (s *sink) look(ctx context.Context, saved importer.Saved, careful bool) (*w
 			return err
 		}
 		if err := w.lookHeads(r); err != nil {
+			return err
+		}
+		if err := w.lookAbove(r, s.bulletins.cfg.Site); err != nil {
 			return err
 		}
 		return w.lookShared(r)
@@ -400,7 +408,10 @@ func (w *work) putStatements(key string) [][]store.Statement {
 			continue
 		}
 		now, held := w.heads[n]
-		if !held || now != keyed.Digest {
+		switch {
+		case w.above[n]:
+			w.left++
+		case !held || now != keyed.Digest:
 			w.changed++
 			all = append(all, store.Put(keyed.Document, "", store.Former{Absent: !held, Digest: now}))
 		}
@@ -434,7 +445,7 @@ func (w *work) removeStatements(key string) [][]store.Statement {
 			SQL:  `DELETE FROM import_document WHERE source = ? AND key = ? AND kind = ? AND id = ?`,
 			Args: []any{w.saved.Source, key, string(n.kind), n.id},
 		}}
-		if now, held := w.heads[n]; held && !stays && !w.shared[n] {
+		if now, held := w.heads[n]; held && !stays && !w.shared[n] && !w.above[n] {
 			w.changed++
 			statements = append(statements, store.Remove(n.kind, n.id, store.Former{Digest: now})...)
 		}
@@ -445,7 +456,7 @@ func (w *work) removeStatements(key string) [][]store.Statement {
 
 // put makes a document current together with its rows in the tables of this room.
 func put(doc document.Document, former store.Former) []store.Statement {
-	return append(store.Put(doc, "", former), Index(doc)...)
+	return append(store.Receive(doc, false, former), Index(doc)...)
 }
 
 // Index returns the statements that bring this room's tables up to a document that becomes current: whoever writes a

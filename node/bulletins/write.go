@@ -29,6 +29,9 @@ func (b *Bulletins) write(ctx context.Context, reason string, edits ...edit) err
 
 // writeWith makes edits together with other statements.
 func (b *Bulletins) writeWith(ctx context.Context, reason string, more []store.Statement, edits ...edit) error {
+	if err := b.readOnly(ctx, edits); err != nil {
+		return err
+	}
 	var statements []store.Statement
 	for _, e := range edits {
 		made, err := b.statements(e)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -74,7 +75,7 @@ func (r *Room) load(ctx context.Context) (*orders, error) {
 		if found != nil && found.mark == m {
 			return nil
 		}
-		found, err = readOrders(ctx, tx, found)
+		found, err = readOrders(ctx, tx, r.cfg.Site, found)
 		if found != nil {
 			found.mark = m
 		}
@@ -89,12 +90,14 @@ func (r *Room) load(ctx context.Context) (*orders, error) {
 	return found, nil
 }
 
-func readOrders(ctx context.Context, tx *sql.Tx, former *orders) (*orders, error) {
+func readOrders(ctx context.Context, tx *sql.Tx, site string, former *orders) (*orders, error) {
 	o := &orders{byID: make(map[string]*order)}
 	if err := o.readRows(ctx, tx); err != nil {
 		return nil, err
 	}
-	for _, p := range o.policies {
+	all := o.policies
+	o.policies = make([]*order, 0, len(all))
+	for _, p := range all {
 		current, err := store.Document(ctx, tx, document.Policy, p.ID)
 		if err != nil {
 			return nil, err
@@ -102,15 +105,22 @@ func readOrders(ctx context.Context, tx *sql.Tx, former *orders) (*orders, error
 		if former != nil && former.byID[p.ID] != nil && former.byID[p.ID].document.Digest == current.Digest {
 			same := former.byID[p.ID]
 			p.document, p.body, p.pins = same.document, same.body, same.pins
+			o.policies = append(o.policies, p)
 			continue
 		}
 		p.document = current.Document
 		if p.body, err = policy.Decode(current.Body); err != nil {
 			return nil, fmt.Errorf("policy %s: %w", p.Name, err)
 		}
-		if p.pins, err = pinned.Read(ctx, tx, p.body); err != nil {
+		p.pins, err = pinned.Read(ctx, tx, p.body)
+		if errors.Is(err, store.ErrNotFound) && current.Origin != site {
+			delete(o.byID, p.ID) // from above, and what it pins has not arrived: see PinsArrived
+			continue
+		}
+		if err != nil {
 			return nil, err
 		}
+		o.policies = append(o.policies, p)
 	}
 	return o, o.readWindows(ctx, tx)
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -70,11 +71,12 @@ type work struct {
 	stored  storedCursor
 	managed []string
 	builder *store.Builder
+	arrived []any // digests of revisions that were not here
 	outcome Outcome
 }
 
 func (w *work) try(ctx context.Context) (Outcome, error) {
-	w.outcome = Outcome{}
+	w.outcome, w.arrived = Outcome{}, nil
 	w.builder = store.NewBuilder(store.Batch{
 		Actor: store.ActorOf(ctx), Reason: fmt.Sprintf("%s from site %s", w.t, w.from.ID), At: w.room.cfg.Now().UTC(),
 		Topics: []string{store.TopicDocuments, string(w.t), "replicas"},
@@ -122,7 +124,29 @@ func (w *work) gather(ctx context.Context, tx *sql.Tx) (err error) {
 			return err
 		}
 	}
-	return nil
+	return w.tellPins(ctx, tx)
+}
+
+// tellPins has the room of policies know which of them pin what arrives.
+func (w *work) tellPins(ctx context.Context, tx *sql.Tx) error {
+	pinning, wanted := w.room.hooks[document.Policy].(Pinning)
+	if !wanted {
+		return nil
+	}
+	policies := map[string]bool{}
+	for some := range slices.Chunk(w.arrived, 400) {
+		err := each(ctx, tx, `SELECT DISTINCT policy FROM pin WHERE digest IN (?`+strings.Repeat(", ?", len(some)-1)+`)`, some,
+			func(rows *sql.Rows) error {
+				var id string
+				err := rows.Scan(&id)
+				policies[id] = true
+				return err
+			})
+		if err != nil {
+			return fmt.Errorf("look up who pins what arrives: %w", err)
+		}
+	}
+	return w.builder.Add(pinning.PinsArrived(slices.Sorted(maps.Keys(policies)))...)
 }
 
 // continues says whether the page follows what is here.
@@ -169,6 +193,7 @@ func (w *work) entry(ctx context.Context, tx *sql.Tx, e *dataset.Entry) error {
 	case hold:
 		w.outcome.Held++
 		w.outcome.Bytes += int64(len(e.Body))
+		w.arrived = append(w.arrived, e.Digest[:])
 		return w.builder.Add(store.HoldPinned(e.Document()))
 	case remove:
 		return w.remove(ctx, key)
@@ -224,6 +249,7 @@ func (w *work) take(ctx context.Context, tx *sql.Tx, e *dataset.Entry) error {
 	w.outcome.Changed++
 	if !held {
 		w.outcome.Bytes += int64(len(e.Body))
+		w.arrived = append(w.arrived, e.Digest[:])
 	}
 	return nil
 }

@@ -73,7 +73,7 @@ func (in *intake) judge(e *dataset.Entry) (verdict, error) {
 	switch {
 	case !own:
 		return take, nil
-	case !dataset.Catalog(e.Kind):
+	case !dataset.Yields(e.Kind):
 		return quarantine, fmt.Errorf("this site has made %s %q itself", e.Kind, e.ID)
 	case now.digest == e.Digest:
 		return handOver, nil

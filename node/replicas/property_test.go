@@ -89,7 +89,7 @@ func (tr *tree) edit(*rapid.T) {
 	case document.Update, document.Window, document.Severity, document.PolicyState:
 		languages = nil
 	}
-	if !dataset.Catalog(kind) {
+	if !dataset.Yields(kind) {
 		audience = strings.Join(subset(tr.t, rules, "audience"), ",")
 	}
 	top.Put(tr.t, kind, id, body, audience, languages...)

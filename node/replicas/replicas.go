@@ -26,6 +26,12 @@ type Hook interface {
 	Gone(ctx context.Context, kind document.Kind, id string) ([]store.Statement, error)
 }
 
+// Pinning is implemented by the hook of policies too, where it wants to know that revisions arrived which policies of
+// other sites pin. What it returns is written with them.
+type Pinning interface {
+	PinsArrived(policies []string) []store.Statement
+}
+
 // Config is what the room needs.
 type Config struct {
 	Site   string // id

@@ -164,9 +164,11 @@ func (s *Stager) record(ctx context.Context, p *live.Package, files []catalog.St
 		return err
 	}
 	former := store.Former{Absent: true}
+	s.cfg.Signer.Sign(&doc)
+	foreign := false // what the site above learned of it stands
 	err = s.cfg.Catalog.Read(ctx, func(v *live.View) error {
 		if held := v.AnyPayload(p.ID); held != nil {
-			former = store.Former{Digest: held.Digest}
+			former, foreign = store.Former{Digest: held.Digest}, held.Origin != doc.Origin
 		}
 		return nil
 	})
@@ -177,8 +179,7 @@ func (s *Stager) record(ctx context.Context, p *live.Package, files []catalog.St
 	for _, file := range files {
 		statements = append(statements, s.holds(file.SHA256, file.Size))
 	}
-	if former.Digest != doc.Digest {
-		s.cfg.Signer.Sign(&doc)
+	if former.Digest != doc.Digest && !foreign {
 		statements = append(store.Put(doc, "", former), statements...)
 	}
 	return s.writeOne(ctx, "stage package "+p.Name, statements)

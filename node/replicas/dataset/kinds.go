@@ -83,11 +83,11 @@ func Kinds(t Type, d Direction) []document.Kind {
 	return kinds
 }
 
-// Catalog says whether a kind is made by imports and staging: such a document of another site takes the place of one
-// that this site made itself.
-func Catalog(kind document.Kind) bool {
+// Yields says whether a document that this site made gives way to one of its kind and id from above: those of the
+// catalog, which imports and staging make, and assignments of custom severities, whose id is their bulletin's.
+func Yields(kind document.Kind) bool {
 	down, _ := TypeOf(kind, Down)
-	return down == Data
+	return down == Data || kind == document.Assignment
 }
 
 // AllKinds are Kinds, and downward those that this version does not know and that came by the type.
