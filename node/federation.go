@@ -20,7 +20,7 @@ func (n *Node) openFederation(_ context.Context) error {
 	}
 	n.Replicas.Register(document.Policy, n.Policies)
 	n.Replicas.Register(document.PolicyState, n.Policies)
-	n.Sender = dataset.NewSender(dataset.Config{Reader: n.db, Writer: n.writer, Now: n.cfg.Now, Barrier: n.quorum.Ready})
+	n.Sender = dataset.NewSender(dataset.Config{Reader: n.db, Writer: n.writer, Now: n.cfg.Now, Barrier: n.quorum.Barrier})
 	return nil
 }
 

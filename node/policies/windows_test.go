@@ -98,7 +98,7 @@ func TestWindowOfALaterVersion(t *testing.T) {
 	if err != nil || !strings.Contains(w.Problem, "lunar") {
 		t.Errorf("nobody is told: %+v, %v", w, err)
 	}
-	if err := s.DeleteWindow(t.Context(), "moon", ""); !errors.Is(err, store.ErrInvalid) {
+	if err := s.DeleteWindow(t.Context(), "moon", ""); !errors.Is(err, store.ErrConflict) || !strings.Contains(err.Error(), "site elsewhere") {
 		t.Errorf("another site's window is deleted here: %v", err)
 	}
 }

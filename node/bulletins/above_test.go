@@ -1,0 +1,90 @@
+package bulletins_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"thatch/catalog"
+	"thatch/catalog/document"
+	"thatch/node/bulletins/bulletinstest"
+	"thatch/node/store"
+)
+
+// receive makes a document of another site the current one.
+func receive(t *testing.T, w store.Writer, doc document.Document) document.Document {
+	t.Helper()
+	doc.Sign("above", bulletinstest.Key)
+	bulletinstest.Write(t, w, store.Receive(doc, false, store.Former{})...)
+	return doc
+}
+
+func TestImportsLeaveWhatCameFromAbove(t *testing.T) {
+	room, db := bulletinstest.Room(t)
+	bulletin := func(title string) document.Document {
+		return bulletinstest.Doc(t, document.Bulletin, "b1", nil, catalog.Bulletin{Name: "b1", Source: "x", Title: title})
+	}
+	update := func(id, name string) document.Document {
+		return bulletinstest.Doc(t, document.Update, id, nil, catalog.Update{Name: name, Bulletin: "b1", Source: "x"})
+	}
+	above := receive(t, db, bulletin("from above"))
+	equal := receive(t, db, update("u-equal", "equal"))
+	gone := receive(t, db, update("u-gone", "gone"))
+	if changed := bulletinstest.Save(t, room, "x", "f", bulletin("from here"), update("u-equal", "equal"), update("u-own", "own")); changed != 1 {
+		t.Errorf("%d documents changed, want the one that is new", changed)
+	}
+	// The vendor's file names another update by then, and the one from above no more.
+	bulletinstest.Save(t, room, "x", "g", update("u-gone", "another"))
+	bulletinstest.Save(t, room, "x", "g")
+	bulletinstest.Save(t, room, "x", "f", update("u-own", "own 2"))
+	held := current(t, db)
+	for _, doc := range []document.Document{above, equal, gone} {
+		if held[string(doc.Kind)+" "+doc.ID] != doc.Digest {
+			t.Errorf("%s %s is not any more what came from above", doc.Kind, doc.ID)
+		}
+	}
+	if held["update u-own"] != update("u-own", "own 2").Digest {
+		t.Error("the site's own document did not change")
+	}
+}
+
+func TestWhatCameFromAboveIsReadOnly(t *testing.T) {
+	room, db := bulletinstest.Room(t)
+	ctx := t.Context()
+	receive(t, db, bulletinstest.Doc(t, document.Site, "above", nil, map[string]string{"name": "Central"}))
+	receive(t, db, bulletinstest.Doc(t, document.Bulletin, "b1", nil, catalog.Bulletin{Name: "b1", Source: "x"}))
+	receive(t, db, bulletinstest.Doc(t, document.Severity, "severity:above:1", nil, catalog.CustomSeverity{Name: "Urgent", Order: 10}))
+	receive(t, db, bulletinstest.Doc(t, document.Assignment, "b1", nil, catalog.Assignment{Bulletin: "b1", Severity: "severity:above:1"}))
+	name := "Ours"
+	for what, err := range map[string]error{
+		"renamed":    room.ChangeSeverity(ctx, "Urgent", "", &name, nil),
+		"deleted":    room.DeleteSeverity(ctx, "Urgent", "", "none"),
+		"taken away": room.AssignSeverity(ctx, "none", "b1"),
+	} {
+		if !errors.Is(err, store.ErrConflict) || !strings.Contains(err.Error(), "Central (above)") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if _, err := room.CreateSeverity(ctx, "Ours", nil); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestHookRefusesWhatNobodyCouldRead(t *testing.T) {
+	room, _ := bulletinstest.Room(t)
+	for _, kind := range []document.Kind{
+		document.Bulletin, document.Update, document.Package, document.Payload, document.Severity, document.Assignment,
+	} {
+		doc, err := document.New(kind, "x", nil, []byte(`[1]`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := room.Received(t.Context(), doc); err == nil {
+			t.Errorf("%s: a list was taken", kind)
+		}
+		doc.Body = []byte(`{"of_a_later_version": {}}`)
+		if _, err := room.Received(t.Context(), doc); err != nil {
+			t.Errorf("%s of a later version: %v", kind, err)
+		}
+	}
+}
