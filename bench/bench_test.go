@@ -71,11 +71,11 @@ func TestMedian(t *testing.T) {
 
 func TestImportRowsTellTheLargestPeak(t *testing.T) {
 	rows := importRows([]imported{
-		{wall: 2 * time.Second, peer: time.Second, use: usage{cpu: time.Second, peak: 90 << 20}},
-		{wall: time.Second, peer: time.Second, use: usage{cpu: time.Second, peak: 120 << 20}},
-		{wall: 3 * time.Second, peer: 2 * time.Second, use: usage{cpu: time.Second, peak: 80 << 20}},
+		{wall: 2 * time.Second, peer: time.Second, peerCPU: 900 * time.Millisecond, use: usage{cpu: time.Second, peak: 90 << 20}},
+		{wall: time.Second, peer: time.Second, peerCPU: 800 * time.Millisecond, use: usage{cpu: time.Second, peak: 120 << 20}},
+		{wall: 3 * time.Second, peer: 2 * time.Second, peerCPU: 700 * time.Millisecond, use: usage{cpu: time.Second, peak: 80 << 20}},
 	}, 15)
-	if rows[0].Figure != "2.000 s" || rows[0].Peer != "xmllint 1.000 s" || rows[2].Figure != "120 MB" {
+	if rows[0].Figure != "2.000 s" || rows[0].Peer != "xmllint 1.000 s" || rows[1].Peer != "xmllint 0.800 s" || rows[2].Figure != "120 MB" {
 		t.Errorf("rows %q", rows)
 	}
 }
