@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"thatch/catalog/importer/msrc/families"
 	"thatch/ringtest"
 )
 
@@ -36,7 +37,7 @@ func BenchmarkParse(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		for _, whole := range documents {
-			if _, err := read(b.Context(), bytes.NewReader(whole), "x", newExclusions(nil)); err != nil {
+			if _, err := read(b.Context(), bytes.NewReader(whole), "x", families.Exclude(nil)); err != nil {
 				b.Fatal(err)
 			}
 		}

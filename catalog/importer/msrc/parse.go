@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"thatch/catalog"
+	"thatch/catalog/importer/msrc/families"
 	"thatch/catalog/importer/xmlscan"
 	"thatch/catalog/windows"
 )
@@ -27,7 +28,7 @@ type reading struct {
 	ctx      context.Context
 	s        *xmlscan.Scanner
 	odd      oddities
-	excluded exclusions
+	excluded families.Exclusions
 
 	head
 
@@ -84,7 +85,7 @@ type pair struct {
 }
 
 // read parses a whole document. Its error names the line.
-func read(ctx context.Context, stream io.Reader, file string, excluded exclusions) (*reading, error) {
+func read(ctx context.Context, stream io.Reader, file string, excluded families.Exclusions) (*reading, error) {
 	d := newReading(ctx, stream, file, excluded)
 	defer d.s.Close()
 	if err := d.document(); err != nil {
@@ -94,7 +95,7 @@ func read(ctx context.Context, stream io.Reader, file string, excluded exclusion
 	return d, nil
 }
 
-func newReading(ctx context.Context, stream io.Reader, file string, excluded exclusions) *reading {
+func newReading(ctx context.Context, stream io.Reader, file string, excluded families.Exclusions) *reading {
 	return &reading{
 		ctx: ctx, s: xmlscan.New(stream), excluded: excluded, odd: oddities{file: file},
 		byID: make(map[string]int), kbs: make(map[string]*article), texts: make(map[string]string), parsed: make(map[string]superseded), links: make(map[string]link),
@@ -300,7 +301,7 @@ func (d *reading) productLeaf() (int, error) {
 func (d *reading) resolve() {
 	for i := range d.products {
 		p := &d.products[i]
-		p.excluded = d.excluded.match(p.family, p.name)
+		p.excluded = d.excluded.Match(p.family, p.name)
 	}
 	for number, kb := range d.kbs {
 		kb.pairs = slices.DeleteFunc(kb.pairs, func(p pair) bool { return d.unwanted(number, &d.products[p.product]) })

@@ -17,10 +17,14 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"thatch/catalog/importer"
+	"thatch/catalog/importer/msrc/families"
 )
 
 // Live is where Microsoft publishes its documents: an index at /updates, each document at /cvrf/ID.
 const Live = "https://api.msrc.microsoft.com/cvrf/v3.0"
+
+// NoExclusions, given alone as Request.Exclude, leaves no product family out.
+const NoExclusions = families.None
 
 // importerVersion is part of every fingerprint: raise it when the same file would give other documents.
 const importerVersion = "2"
@@ -135,7 +139,7 @@ func (s *Source) describeItem(ctx context.Context, req importer.Request, item im
 
 func fingerprint(req importer.Request, revision, version string) string {
 	languages := slices.Sorted(slices.Values(req.Languages))
-	return importer.Fingerprint(revision, importerVersion, version, strings.Join(languages, ","), newExclusions(req.Exclude).String())
+	return importer.Fingerprint(revision, importerVersion, version, strings.Join(languages, ","), families.Exclude(req.Exclude).String())
 }
 
 // readHead finds id and revision in the first bytes of a document, normally cut off somewhere behind them.
@@ -162,7 +166,7 @@ func (s *Source) Parse(ctx context.Context, req importer.Request, file importer.
 		return "", err
 	}
 	defer stream.Close()
-	d, err := read(ctx, stream, file.Name, newExclusions(req.Exclude))
+	d, err := read(ctx, stream, file.Name, families.Exclude(req.Exclude))
 	if err != nil {
 		return "", err
 	}

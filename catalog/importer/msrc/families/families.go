@@ -1,12 +1,13 @@
-package msrc
+// Package families says which product families of Microsoft's documents are left out.
+package families
 
 import (
 	"slices"
 	"strings"
 )
 
-// NoExclusions, given alone as Request.Exclude, leaves no product family out.
-const NoExclusions = "none"
+// None, given alone, leaves no product family out.
+const None = "none"
 
 // defaultExclusions are left out where a request names none: their fixes are packages of a Linux distribution, which
 // its own feeds describe better.
@@ -19,16 +20,18 @@ type exclusion struct {
 	always bool
 }
 
-type exclusions []exclusion
+// Exclusions are product families that are left out.
+type Exclusions []exclusion
 
-func newExclusions(families []string) exclusions {
-	if len(families) == 1 && strings.EqualFold(families[0], NoExclusions) {
+// Exclude reads names of families; none at all stand for the defaults.
+func Exclude(families []string) Exclusions {
+	if len(families) == 1 && strings.EqualFold(families[0], None) {
 		return nil
 	}
 	if len(families) == 0 {
 		families = defaultExclusions
 	}
-	var all exclusions
+	var all Exclusions
 	for _, f := range families {
 		if f = strings.ToLower(strings.TrimSpace(f)); f != "" {
 			isDefault := slices.ContainsFunc(defaultExclusions, func(d string) bool { return strings.EqualFold(d, f) })
@@ -38,7 +41,8 @@ func newExclusions(families []string) exclusions {
 	return all
 }
 
-func (e exclusions) match(family, name string) bool {
+// Match says whether a product is left out.
+func (e Exclusions) Match(family, name string) bool {
 	name = strings.ToLower(name)
 	return slices.ContainsFunc(e, func(x exclusion) bool {
 		return strings.EqualFold(family, x.family) || (family == "" || x.always) && hasWords(name, x.family)
@@ -70,7 +74,7 @@ func isWordByte(c byte) bool {
 }
 
 // String lists the families in one order, for fingerprints.
-func (e exclusions) String() string {
+func (e Exclusions) String() string {
 	var families []string
 	for _, x := range e {
 		families = append(families, x.family)
