@@ -25,6 +25,7 @@ func (n *Node) startRooms(ctx context.Context) {
 		defer watch.Close()
 		return n.Computers.Run(ctx, watch.C)
 	})
+	n.always(ctx, "compliance", n.Compliance.Run)
 	n.always(ctx, "staging", n.followStaging)
 	n.always(ctx, "check of payloads", n.Check.Payloads)
 	n.always(ctx, "check of documents", n.Check.Documents)

@@ -80,18 +80,35 @@ type inverse struct {
 	byID    map[string]*Member
 	cursors map[string]map[Cursor]int // of computers that are not retired, by platform
 	stamp   uint64
-	recent  []recent // changes of members, oldest first; the earlier ones are forgotten
-	since   uint64   // stamp of the last change that is forgotten
+	recent  []Touch // oldest first; the earlier ones are forgotten
+	since   uint64  // stamp of the last change that is forgotten
 }
 
-// recent is a change of a member.
-type recent struct {
-	stamp  uint64
-	number uint32
+// Says are the sets of an update in which a computer is.
+type Says uint8
+
+// What a computer says of an update.
+const (
+	SaysApplicable Says = 1 << iota
+	SaysInstalled
+	SaysUnknown
+	SaysFailed
+)
+
+// Touch is one change in memory: what a computer said of an update before, or, where the update is NoUpdate, that its
+// row, facts or report changed.
+type Touch struct {
+	Stamp            uint64
+	Computer, Update uint32
+	Was              Says
 }
 
-// maxRecent is how many changes of members are remembered, at least.
-const maxRecent = 4096
+// NoUpdate is no number of an update.
+const NoUpdate = MaxNumber
+
+// maxRecent is how many changes are remembered, at least: several for each of some thousand computers. Each takes 24
+// bytes.
+const maxRecent = 1 << 16
 
 func newInverse() *inverse {
 	return &inverse{members: make(map[uint32]*Member), byID: make(map[string]*Member), cursors: make(map[string]map[Cursor]int)}
@@ -119,8 +136,36 @@ func (v *inverse) fill(computer uint32, sets Sets) {
 	}
 }
 
+// Says is what a computer says of the update.
+func (c *Column) Says(computer uint32) (s Says) {
+	for i, set := range [...]*roaring.Bitmap{c.Applicable, c.Installed, c.Unknown, c.Failed} {
+		if set.Contains(computer) {
+			s |= 1 << i
+		}
+	}
+	return s
+}
+
+// touch notes what a computer says of an update before that changes, and returns the column to be changed.
+func (v *inverse) touch(computer, update uint32) *Column {
+	column := v.column(update)
+	v.note(Touch{v.stamp, computer, update, column.Says(computer)})
+	return column
+}
+
+func (v *inverse) note(t Touch) {
+	if v.recent = append(v.recent, t); len(v.recent) >= 2*maxRecent {
+		v.since = v.recent[maxRecent-1].Stamp
+		v.recent = append(make([]Touch, 0, 2*maxRecent), v.recent[maxRecent:]...)
+	}
+}
+
 // shift applies a difference to a computer whose former sets the columns hold.
 func (v *inverse) shift(computer uint32, d difference) {
+	roaring.FastOr(d.bitmaps()...).Iterate(func(update uint32) bool {
+		v.touch(computer, update)
+		return true
+	})
 	for i := range d.add {
 		d.add[i].Iterate(func(update uint32) bool {
 			v.column(update).each()[i].Add(computer)
@@ -152,23 +197,38 @@ func (v *inverse) sets(computer uint32) Sets {
 
 // forget drops what a computer said of orders.
 func (v *inverse) forget(computer uint32) {
-	for _, column := range v.columns {
-		if column != nil && column.forget(computer) {
+	for update, column := range v.columns {
+		if column == nil {
+			continue
+		}
+		was := column.Says(computer)
+		if column.forget(computer) {
 			column.Stamp = v.stamp
+			v.note(Touch{v.stamp, computer, uint32(update), was})
 		}
 	}
+}
+
+// hear takes what a computer says of an order.
+func (v *inverse) hear(computer, update uint32, status Status) {
+	v.touch(computer, update).hear(computer, status)
 }
 
 // put keeps a member; what it was before stays as it is for whoever still reads it.
 func (v *inverse) put(m *Member) {
 	m.Stamp = v.stamp
-	if v.recent = append(v.recent, recent{v.stamp, m.Number}); len(v.recent) > 2*maxRecent {
-		v.since = v.recent[maxRecent-1].stamp
-		v.recent = append([]recent(nil), v.recent[maxRecent:]...)
-	}
+	v.note(Touch{Stamp: v.stamp, Computer: m.Number, Update: NoUpdate})
 	v.count(v.members[m.Number], -1)
 	v.count(m, 1)
 	v.members[m.Number], v.byID[m.ID] = m, m
+}
+
+// replace takes over what another holds.
+func (v *inverse) replace(by *inverse) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.columns, v.members, v.byID, v.cursors = by.columns, by.members, by.byID, by.cursors
+	v.stamp, v.recent, v.since = by.stamp, nil, by.stamp // nobody's counts can be brought up to it
 }
 
 // count adds a computer to those with its cursor, or takes it away.
@@ -206,21 +266,19 @@ func (v View) Columns() uint32 { return uint32(len(v.v.columns)) }
 // Members returns every computer, retired ones too, by number.
 func (v View) Members() map[uint32]*Member { return v.v.members }
 
-// Changed returns the numbers of the members that changed after a stamp; known is false when that is too long ago to be
-// remembered.
-func (v View) Changed(after uint64) (numbers []uint32, known bool) {
+// Touched returns the changes after a stamp, oldest first; known is false when that is too long ago to be remembered.
+func (v View) Touched(after uint64) (touched []Touch, known bool) {
 	if after < v.v.since {
 		return nil, false
 	}
-	for at := len(v.v.recent) - 1; at >= 0 && v.v.recent[at].stamp > after; at-- {
-		if number := v.v.recent[at].number; !slices.Contains(numbers, number) {
-			numbers = append(numbers, number)
+	recent := v.v.recent
+	at, _ := slices.BinarySearchFunc(recent, after, func(t Touch, after uint64) int {
+		if t.Stamp > after {
+			return 1
 		}
-		if len(numbers) > maxRecent/8 {
-			return nil, false
-		}
-	}
-	return numbers, true
+		return -1
+	})
+	return recent[at:], true
 }
 
 // Cursors counts the computers that are not retired, by platform and by how far in the rules they came.

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"regexp"
+	"strings"
 	"time"
 
 	"thatch/catalog/rule"
@@ -45,24 +47,56 @@ func (r *Room) Follow(ctx context.Context, changed <-chan struct{}) error {
 	}
 }
 
-// refresh reads what changed since the last one.
+// refresh reads what changed since the last one. What was begun is ended even if the caller goes away meanwhile; after
+// an error or a panic on the way everything is read anew the next time.
 func (r *Room) refresh(ctx context.Context) error {
+	if err := r.reader.View(ctx, func(*sql.Tx) error { return nil }); err != nil { // waits for the caller's index
+		return fmt.Errorf("read what changed of computers: %w", err)
+	}
 	r.refreshing.Lock()
 	defer r.refreshing.Unlock()
+	ctx = context.WithoutCancel(ctx)
+	since := r.loaded
+	r.loaded = 0
+	var loaded int64
 	err := r.reader.View(ctx, func(tx *sql.Tx) error {
-		r.memory.mu.Lock()
-		defer r.memory.mu.Unlock()
-		r.memory.stamp++
-		l := loader{ctx: ctx, tx: tx, memory: r.memory, since: r.loaded, whole: r.loaded == 0}
-		for _, load := range []func() error{l.computers, l.facts, l.sets, l.states} {
-			if err := load(); err != nil {
-				return err
-			}
+		if err := tx.QueryRowContext(ctx, `SELECT idx FROM applied`).Scan(&loaded); err != nil {
+			return err
 		}
-		return tx.QueryRowContext(ctx, `SELECT idx FROM applied`).Scan(&r.loaded)
+		if since > 0 {
+			r.memory.mu.Lock()
+			defer r.memory.mu.Unlock()
+			r.memory.stamp++
+			return load(ctx, tx, r.memory, since)
+		}
+		fresh := newInverse()
+		fresh.stamp = r.memory.stamp + 1
+		if err := load(ctx, tx, fresh, 0); err != nil {
+			return err
+		}
+		r.memory.replace(fresh)
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("read what changed of computers: %w", err)
+	}
+	r.loaded = loaded
+	select {
+	case r.moved <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// Moved says that memory has changed. One may listen.
+func (r *Room) Moved() <-chan struct{} { return r.moved }
+
+func load(ctx context.Context, tx *sql.Tx, into *inverse, since int64) error {
+	l := loader{ctx: ctx, tx: tx, memory: into, since: since, whole: since == 0}
+	for _, part := range []func() error{l.computers, l.facts, l.sets, l.states} {
+		if err := part(); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -74,6 +108,35 @@ type loader struct {
 	memory *inverse
 	since  int64
 	whole  bool // nothing is loaded yet
+}
+
+// Parts of memory, and the tables they come from.
+const (
+	ofComputers = iota
+	ofFacts
+	ofSets
+	ofStates
+)
+
+// changed are the queries for what changed after an index, by number. They name the index to find it by: SQLite would
+// rather walk the whole table in the order asked for.
+var changed = [4]string{
+	ofComputers: `SELECT ` + computerColumns + `, s.number IS NOT NULL FROM computer c INDEXED BY computer_idx
+		LEFT JOIN computer_sets s ON s.number = c.number WHERE c.idx > ? ORDER BY c.number`,
+	ofFacts: `SELECT number, body FROM computer_facts INDEXED BY computer_facts_idx WHERE idx > ? ORDER BY number`,
+	ofSets: `SELECT s.number, s.counter, s.cursor_idx, s.cursor_pos, s.at, s.delta, NULL
+		FROM computer_sets s INDEXED BY computer_sets_idx WHERE s.idx > ? ORDER BY s.number`,
+	ofStates: `SELECT number, upd, status FROM computer_state INDEXED BY computer_state_idx WHERE idx > ? ORDER BY number, upd`,
+}
+
+var indexedBy = regexp.MustCompile(` INDEXED BY \w+`)
+
+// query is the query of a part. The first load walks the tables, and reads the sets whole.
+func (l *loader) query(part int) string {
+	if !l.whole {
+		return changed[part]
+	}
+	return strings.Replace(indexedBy.ReplaceAllString(changed[part], ""), "s.delta, NULL", "NULL, s.sets", 1)
 }
 
 func (l *loader) rows(each func(*sql.Rows) error, query string, args ...any) error {
@@ -109,8 +172,7 @@ func (l *loader) computers() error {
 		next.Facts.System.Platform = c.Platform
 		l.memory.put(next)
 		return nil
-	}, `SELECT `+computerColumns+`, s.number IS NOT NULL FROM computer c LEFT JOIN computer_sets s ON s.number = c.number
-		WHERE c.idx > ? ORDER BY c.number`, l.since)
+	}, l.query(ofComputers), l.since)
 	for _, number := range emptied {
 		l.memory.shift(number, differ(l.memory.sets(number), NewSets()))
 		l.memory.forget(number)
@@ -136,15 +198,11 @@ func (l *loader) facts() error {
 		}
 		l.memory.put(&next)
 		return nil
-	}, `SELECT number, body FROM computer_facts WHERE idx > ? ORDER BY number`, l.since)
+	}, l.query(ofFacts), l.since)
 }
 
 // sets takes reports. While memory holds the report before, the difference is enough; else the sets are read.
 func (l *loader) sets() error {
-	column := "NULL"
-	if l.whole {
-		column = "s.sets"
-	}
 	var behind []uint32
 	err := l.rows(func(rows *sql.Rows) error {
 		var number uint32
@@ -178,8 +236,7 @@ func (l *loader) sets() error {
 			behind = append(behind, number)
 		}
 		return nil
-	}, `SELECT s.number, s.counter, s.cursor_idx, s.cursor_pos, s.at, s.delta, `+column+`
-		FROM computer_sets s WHERE s.idx > ? ORDER BY s.number`, l.since)
+	}, l.query(ofSets), l.since)
 	if err != nil {
 		return err
 	}
@@ -210,9 +267,9 @@ func (l *loader) states() error {
 		}
 		same := *m
 		l.memory.put(&same)
-		l.memory.column(update).hear(number, Status(status))
+		l.memory.hear(number, update, Status(status))
 		return nil
-	}, `SELECT number, upd, status FROM computer_state WHERE idx > ? ORDER BY number, upd`, l.since)
+	}, l.query(ofStates), l.since)
 }
 
 // LastSeen calls set with the last-seen time of each computer that was heard of since the node started.

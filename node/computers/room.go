@@ -19,15 +19,16 @@ type Room struct {
 	seen     *seen
 
 	refreshing sync.Mutex
-	loaded     int64 // index that memory holds
+	loaded     int64 // index that memory holds; 0: it holds nothing, or is not known to be whole
 	memory     *inverse
+	moved      chan struct{} // of capacity 1
 
 	rivals rivals
 }
 
 // New makes the room and loads its memory.
 func New(ctx context.Context, reader store.Reader, writer store.Writer, now func() time.Time) (*Room, error) {
-	r := &Room{reader: reader, writer: writer, now: now, seen: newSeen(), memory: newInverse(), rivals: newRivals()}
+	r := &Room{reader: reader, writer: writer, now: now, seen: newSeen(), memory: newInverse(), rivals: newRivals(), moved: make(chan struct{}, 1)}
 	model := store.Batch{Actor: "agents", Reason: "reports and enrolments", Topics: []string{Topic}}
 	r.gatherer = gather.New(writer, model, now, func(ctx context.Context, index uint64) error {
 		return r.refresh(store.AtLeast(ctx, index))

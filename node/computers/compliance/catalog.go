@@ -2,6 +2,8 @@ package compliance
 
 import (
 	"cmp"
+	"hash/maphash"
+	"iter"
 	"slices"
 
 	"thatch/catalog"
@@ -20,7 +22,33 @@ type snapshot struct {
 	cves      []*cveItem
 	months    []*monthItem
 	computers *perComputer
-	groups    map[string]*group // by kind and key, so that the next snapshot counts only what differs
+	groups    *groups
+}
+
+func groupsOf[I any](items []I, of func(I) *group) iter.Seq[*group] {
+	return func(yield func(*group) bool) {
+		for _, item := range items {
+			if !yield(of(item)) {
+				return
+			}
+		}
+	}
+}
+
+func (s *snapshot) ofBulletins() iter.Seq[*group] {
+	return groupsOf(s.bulletins, func(i *bulletinItem) *group { return i.group })
+}
+
+func (s *snapshot) ofUpdates() iter.Seq[*group] {
+	return groupsOf(s.updates, func(i *updateItem) *group { return i.group })
+}
+
+func (s *snapshot) ofCVEs() iter.Seq[*group] {
+	return groupsOf(s.cves, func(i *cveItem) *group { return i.group })
+}
+
+func (s *snapshot) ofMonths() iter.Seq[*group] {
+	return groupsOf(s.months, func(i *monthItem) *group { return i.group })
 }
 
 type updateItem struct {
@@ -46,9 +74,12 @@ type monthItem struct {
 // newSnapshot reads the catalog. Detectors and withdrawn updates are left out. What the former one (or nil) counted of
 // the same updates is kept.
 func newSnapshot(v *live.View, former *snapshot) *snapshot {
-	s := &snapshot{at: v.At, epoch: v.Epoch, groups: make(map[string]*group)}
+	s := &snapshot{at: v.At, epoch: v.Epoch}
 	if former == nil || former.epoch != v.Epoch {
 		former = &snapshot{}
+		s.groups = newGroups(0, maphash.MakeSeed())
+	} else {
+		s.groups = newGroups(former.groups.stamp, former.groups.seed)
 	}
 	makers := builder{snapshot: s, former: former, view: v, cves: map[string]*cveMaker{}, months: map[string]*monthMaker{}}
 	for _, b := range v.Bulletins() {
@@ -110,7 +141,7 @@ func (m *builder) bulletin(b *live.Bulletin) {
 	}
 	row.Updates = len(members)
 	row.Superseded = row.Superseded && len(members) > 0
-	m.bulletins = append(m.bulletins, &bulletinItem{row, m.group("bulletin "+b.ID, members)})
+	m.bulletins = append(m.bulletins, &bulletinItem{row, m.groups.get(members, m.former.groups)})
 	m.month(b, members)
 }
 
@@ -129,7 +160,7 @@ func (m *builder) update(b *live.Bulletin, u *live.Update, exploited map[string]
 	m.updates = append(m.updates, &updateItem{UpdateRow{
 		ID: u.ID, Number: u.Number, Update: u.Name, KB: u.KB, Bulletin: b.Name, Product: u.Product.Name, Severity: u.Severity,
 		Month: b.Month, Exploited: counted.Exploited, Superseded: counted.Superseded, NoRule: u.NoRule,
-	}, m.group("update "+u.ID, []Update{counted})})
+	}, m.groups.get([]Update{counted}, m.former.groups)})
 	return counted
 }
 
@@ -160,23 +191,13 @@ func (m *builder) month(b *live.Bulletin, members []Update) {
 	maker.updates = append(maker.updates, members...)
 }
 
-// group makes a group, or takes the former one over where its updates are the same.
-func (m *builder) group(key string, updates []Update) *group {
-	g := m.former.groups[key]
-	if g == nil || !slices.Equal(g.updates, updates) {
-		g = newGroup(updates)
-	}
-	m.groups[key] = g
-	return g
-}
-
 func (m *builder) finish() {
 	for _, maker := range m.cves {
 		maker.row.Updates = len(maker.updates)
-		m.snapshot.cves = append(m.snapshot.cves, &cveItem{maker.row, m.group("cve "+maker.row.CVE, maker.updates)})
+		m.snapshot.cves = append(m.snapshot.cves, &cveItem{maker.row, m.groups.get(maker.updates, m.former.groups)})
 	}
 	for _, maker := range m.months {
-		m.snapshot.months = append(m.snapshot.months, &monthItem{maker.row, m.group("month "+maker.row.Month, maker.updates)})
+		m.snapshot.months = append(m.snapshot.months, &monthItem{maker.row, m.groups.get(maker.updates, m.former.groups)})
 	}
 	slices.SortFunc(m.updates, func(a, b *updateItem) int { return cmp.Compare(a.row.Number, b.row.Number) })
 	slices.SortFunc(m.bulletins, func(a, b *bulletinItem) int {
@@ -185,8 +206,13 @@ func (m *builder) finish() {
 	slices.SortFunc(m.snapshot.cves, func(a, b *cveItem) int { return cmp.Compare(b.row.CVE, a.row.CVE) })
 	slices.SortFunc(m.snapshot.months, func(a, b *monthItem) int { return cmp.Compare(b.row.Month, a.row.Month) })
 	slices.SortFunc(m.all, func(a, b Update) int { return cmp.Compare(a.Number, b.Number) })
-	if m.computers = m.former.computers; m.computers == nil || !slices.Equal(m.computers.updates, m.all) {
+	switch m.computers = m.former.computers; {
+	case m.computers == nil:
 		m.computers = newPerComputer(m.all)
+	case !slices.Equal(m.computers.updates, m.all):
+		m.computers.next = m.all
+	default:
+		m.computers.next = nil
 	}
 }
 

@@ -101,7 +101,7 @@ func (r *Room) Show(ctx context.Context, name string, ordered func(ctx context.C
 	}
 	err = r.look(ctx, func(s *snapshot, v computers.View) error {
 		s.computers.refresh(v)
-		item := s.computers.of[held.Number]
+		item := s.computers.item(held.Number)
 		item.counting(false)
 		d.ComputerRow = item.row
 		d.LastSeen = held.LastSeen

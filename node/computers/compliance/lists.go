@@ -2,7 +2,7 @@ package compliance
 
 import (
 	"context"
-	"sync"
+	"iter"
 	"time"
 
 	"thatch/catalog"
@@ -16,15 +16,15 @@ type Room struct {
 	computers *computers.Room
 	catalog   *live.Catalog
 
-	mu       sync.Mutex
-	snapshot *snapshot
+	turn     chan struct{} // held by whoever counts or reads; waiting for it can be cancelled
+	snapshot *snapshot     // nil: nothing is counted
 	queue    *waiting
 	queued   uint64 // stamp of memory for which queue was made
 }
 
 // New makes the room.
 func New(c *computers.Room, catalog *live.Catalog) *Room {
-	return &Room{computers: c, catalog: catalog}
+	return &Room{computers: c, catalog: catalog, turn: make(chan struct{}, 1)}
 }
 
 // BulletinRow is one bulletin of the report.
@@ -212,20 +212,53 @@ var (
 
 // look runs read with the catalog as compliance counts it and the memory of computers, both held still.
 func (r *Room) look(ctx context.Context, read func(s *snapshot, v computers.View) error) error {
-	return r.catalog.Read(ctx, func(v *live.View) (err error) {
-		r.mu.Lock()
-		defer r.mu.Unlock()
+	select {
+	case r.turn <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-r.turn }()
+	whole := false
+	defer func() {
+		if !whole { // a panic on the way: what is half counted goes
+			r.snapshot, r.queue = nil, nil
+		}
+	}()
+	err := r.catalog.Read(ctx, func(v *live.View) error {
 		if r.snapshot == nil || r.snapshot.at != v.At || r.snapshot.epoch != v.Epoch {
 			r.snapshot = newSnapshot(v, r.snapshot)
 		}
+		return nil
+	})
+	if err == nil {
 		r.computers.Look(func(memory computers.View) {
 			if r.queue == nil || r.queued != memory.Stamp() {
 				r.queue, r.queued = newWaiting(memory), memory.Stamp()
 			}
 			err = read(r.snapshot, memory)
 		})
-		return err
-	})
+	}
+	whole = true
+	return err
+}
+
+// counted runs read when the groups that of names are counted. Much work is done in slices, between which others have
+// their turn, and after which nobody waits for one who went away; whoever asks meanwhile goes on where others came to.
+func (r *Room) counted(ctx context.Context, of func(s *snapshot) iter.Seq[*group], read func(s *snapshot, v computers.View) error) error {
+	for {
+		done := false
+		err := r.look(ctx, func(s *snapshot, v computers.View) error {
+			s.groups.follow(v)
+			if settle(v, of(s)) {
+				return ctx.Err()
+			}
+			done = true
+			return read(s, v)
+		})
+		if err != nil || done {
+			return err
+		}
+	}
 }
 
 // selected picks the page of rows that a query asks for, and copies it: the rows themselves change with the next count.
@@ -241,10 +274,10 @@ func selected[R any](q store.Query, rows []*R, columns []store.Column[*R]) (page
 // Bulletins returns a page of the report by bulletin, newest month first. All says that superseded updates count as
 // missing too.
 func (r *Room) Bulletins(ctx context.Context, q store.Query, all bool) (page []*BulletinRow, total int, err error) {
-	err = r.look(ctx, func(s *snapshot, v computers.View) (err error) {
+	err = r.counted(ctx, (*snapshot).ofBulletins, func(s *snapshot, _ computers.View) (err error) {
 		rows := make([]*BulletinRow, 0, len(s.bulletins))
 		for _, i := range s.bulletins {
-			i.row.Counts = i.count(v, r.queue, all)
+			i.row.Counts = i.result(r.queue, all)
 			rows = append(rows, &i.row)
 		}
 		page, total, err = selected(q, rows, bulletinColumns)
@@ -255,10 +288,10 @@ func (r *Room) Bulletins(ctx context.Context, q store.Query, all bool) (page []*
 
 // Updates returns a page of the report by update, by number.
 func (r *Room) Updates(ctx context.Context, q store.Query, all bool) (page []*UpdateRow, total int, err error) {
-	err = r.look(ctx, func(s *snapshot, v computers.View) (err error) {
+	err = r.counted(ctx, (*snapshot).ofUpdates, func(s *snapshot, _ computers.View) (err error) {
 		rows := make([]*UpdateRow, 0, len(s.updates))
 		for _, i := range s.updates {
-			i.row.Counts = i.count(v, r.queue, all)
+			i.row.Counts = i.result(r.queue, all)
 			rows = append(rows, &i.row)
 		}
 		page, total, err = selected(q, rows, updateColumns)
@@ -269,10 +302,10 @@ func (r *Room) Updates(ctx context.Context, q store.Query, all bool) (page []*Up
 
 // CVEs returns a page of the report by vulnerability, newest first.
 func (r *Room) CVEs(ctx context.Context, q store.Query, all bool) (page []*CVERow, total int, err error) {
-	err = r.look(ctx, func(s *snapshot, v computers.View) (err error) {
+	err = r.counted(ctx, (*snapshot).ofCVEs, func(s *snapshot, _ computers.View) (err error) {
 		rows := make([]*CVERow, 0, len(s.cves))
 		for _, i := range s.cves {
-			i.row.Counts = i.count(v, r.queue, all)
+			i.row.Counts = i.result(r.queue, all)
 			rows = append(rows, &i.row)
 		}
 		page, total, err = selected(q, rows, cveColumns)
@@ -283,10 +316,10 @@ func (r *Room) CVEs(ctx context.Context, q store.Query, all bool) (page []*CVERo
 
 // Months returns a page of the report by month, newest first.
 func (r *Room) Months(ctx context.Context, q store.Query, all bool) (page []*MonthRow, total int, err error) {
-	err = r.look(ctx, func(s *snapshot, v computers.View) (err error) {
+	err = r.counted(ctx, (*snapshot).ofMonths, func(s *snapshot, _ computers.View) (err error) {
 		rows := make([]*MonthRow, 0, len(s.months))
 		for _, i := range s.months {
-			i.row.Counts = i.count(v, r.queue, all)
+			i.row.Counts = i.result(r.queue, all)
 			rows = append(rows, &i.row)
 		}
 		page, total, err = selected(q, rows, monthColumns)
@@ -301,7 +334,7 @@ func (r *Room) Computers(ctx context.Context, q store.Query, all, retired bool) 
 	err = r.look(ctx, func(s *snapshot, v computers.View) (err error) {
 		s.computers.refresh(v)
 		r.computers.LastSeen(func(number uint32, at time.Time) {
-			if item := s.computers.of[number]; item != nil && at.After(item.row.LastSeen) {
+			if item := s.computers.item(number); item != nil && at.After(item.row.LastSeen) {
 				item.row.LastSeen = at
 			}
 		})
@@ -318,8 +351,8 @@ func (r *Room) Computers(ctx context.Context, q store.Query, all, retired bool) 
 	return page, total, err
 }
 
-func rowOf(m *computers.Member, standing Standing) *ComputerRow {
-	row := &ComputerRow{
+func rowOf(m *computers.Member, standing Standing) ComputerRow {
+	row := ComputerRow{
 		ID: m.ID, Number: m.Number, Computer: m.Name, Group: m.Group, Platform: m.Platform, Product: m.Facts.System.Product,
 		Languages: m.Languages, LastSeen: m.LastSeen, Reported: m.Reported, Retired: m.Retired, Doubt: m.Doubt, Simulated: m.Simulated,
 		Version: m.Version, Standing: standing,
