@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"os"
 	"runtime"
 	"slices"
 	"sync"
@@ -287,7 +288,12 @@ func measurePreparing(b *testing.B, n *node.Node) {
 	b.Helper()
 	var taken []time.Duration
 	var grown int64
-	for range 3 {
+	began, err := usageOf(os.Getpid())
+	if err != nil {
+		b.Skipf("skipped: the use of a process cannot be told here: %v", err)
+	}
+	const times = 3
+	for range times {
 		room, before := compliance.New(n.Computers, n.Bulletins.Catalog()), heap()
 		began := time.Now()
 		if err := room.Prepare(b.Context()); err != nil {
@@ -296,7 +302,12 @@ func measurePreparing(b *testing.B, n *node.Node) {
 		taken, grown = append(taken, time.Since(began)), heap()-before
 		runtime.KeepAlive(room)
 	}
+	ended, err := usageOf(os.Getpid())
+	if err != nil {
+		b.Fatal(err)
+	}
 	b.Run("prepare", func(b *testing.B) {
+		b.ReportMetric(float64(ended.cpu-began.cpu)/times, "cpu-ns")
 		b.ReportMetric(float64(median(taken)), "p50-ns")
 		b.ReportMetric(float64(slices.Max(taken)), "max-ns")
 		b.ReportMetric(float64(heap()), "heap-B") // of everything

@@ -27,7 +27,7 @@ func computersCommand(a *cli.App) *cobra.Command {
 		Example: "  thatch computers list --filter group=berlin --sort -missing\n" +
 			"  thatch computers list --filter doubt=yes\n  thatch computers list --with-retired",
 		Heads: []string{"COMPUTER", "GROUP", "PRODUCT", "LANGUAGES", "MISSING", "CRITICAL", "EXPLOITED", "UNKNOWN", "PENDING", "FAILED", "PERCENT", "LAST SEEN", "SIMULATED", "ID"},
-		Keys:  []string{"computer", "group", "product", "languages", "missing", "critical", "exploited", "unknown", "pending", "failed", "percent", "last_seen", "simulated", "id"},
+		Keys:  []string{"computer", "group", "product", "languages", "missing", "superseded", "critical", "exploited", "unknown", "pending", "failed", "percent", "last_seen", "simulated", "id"},
 		Flags: map[string]string{"all": "superseded updates count as missing too", "with-retired": "list retired computers too"},
 	})
 	yes(list, "all", "with-retired")

@@ -298,7 +298,7 @@ func (s *site) checkComputers(t interface {
 			current := lacks && !u.superseded
 			for field, is := range map[*int]bool{
 				&want.Applicable: m.applicable[u.number] || m.installed[u.number], &want.Installed: m.installed[u.number] && !m.unknown[u.number],
-				&want.Missing: lacks && (all || !u.superseded), &want.Critical: current && u.critical, &want.Exploited: current && u.exploited,
+				&want.Missing: lacks && (all || !u.superseded), &want.Superseded: lacks && u.superseded, &want.Critical: current && u.critical, &want.Exploited: current && u.exploited,
 				&want.Unknown: m.unknown[u.number], &want.Pending: m.cursor.Compare(u.changed) < 0, &want.Failed: m.failed[u.number],
 			} {
 				if is {
@@ -322,7 +322,7 @@ func (s *site) checkComputers(t interface {
 }
 
 func numbers(s compliance.Standing) string {
-	return fmt.Sprint(s.Applicable, s.Installed, s.Missing, s.Critical, s.Exploited, s.Unknown, s.Pending, s.Failed)
+	return fmt.Sprint(s.Applicable, s.Installed, s.Missing, s.Superseded, s.Critical, s.Exploited, s.Unknown, s.Pending, s.Failed)
 }
 
 // Whatever computers report, and however often it changes, the counts are those of counting one by one.

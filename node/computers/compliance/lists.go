@@ -185,6 +185,7 @@ var computerColumns = []store.Column[*ComputerRow]{
 	{Name: "applicable", Kind: store.Number, Value: func(r *ComputerRow) any { return r.Applicable }},
 	{Name: "installed", Kind: store.Number, Value: func(r *ComputerRow) any { return r.Installed }},
 	{Name: "missing", Kind: store.Number, Value: func(r *ComputerRow) any { return r.Missing }},
+	{Name: "superseded", Kind: store.Number, Value: func(r *ComputerRow) any { return r.Superseded }},
 	{Name: "critical", Kind: store.Number, Value: func(r *ComputerRow) any { return r.Critical }},
 	{Name: "exploited", Kind: store.Number, Value: func(r *ComputerRow) any { return r.Exploited }},
 	{Name: "unknown", Kind: store.Number, Value: func(r *ComputerRow) any { return r.Unknown }},

@@ -84,6 +84,7 @@ func (t *tally) standing() (s Standing, every int) {
 	for class, n := range t.missing {
 		every += int(n)
 		if class&ofSuperseded != 0 {
+			s.Superseded += int(n)
 			continue
 		}
 		s.Missing += int(n)
@@ -120,8 +121,9 @@ type Standing struct {
 	Applicable int      `json:"applicable"`
 	Installed  int      `json:"installed"`
 	Missing    int      `json:"missing"`
-	Critical   int      `json:"critical"`  // missing, of vendor's severity Critical
-	Exploited  int      `json:"exploited"` // missing, and seen exploited
+	Superseded int      `json:"superseded"` // applicable and not installed, and another update replaces them: not missing
+	Critical   int      `json:"critical"`   // missing, of vendor's severity Critical
+	Exploited  int      `json:"exploited"`  // missing, and seen exploited
 	Unknown    int      `json:"unknown"`
 	Pending    int      `json:"pending"`
 	Failed     int      `json:"failed"`
