@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -86,6 +87,7 @@ func (r *run) remind(ctx context.Context, unchanged map[string]bool) error {
 	if err != nil {
 		return fmt.Errorf("read what could not be imported of %s before: %w", r.src.Name(), err)
 	}
+	slices.SortFunc(failures, func(a, b Failure) int { return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Key, b.Key)) })
 	for _, f := range failures {
 		switch {
 		case !unchanged[f.File]:
