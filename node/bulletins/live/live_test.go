@@ -409,3 +409,47 @@ func picture(t testing.TB, c *live.Catalog) string {
 	})
 	return out.String()
 }
+
+// Revisions are judged alike exactly when nothing by which agents judge differs.
+func TestRulesMark(t *testing.T) {
+	base := catalog.Update{Name: "u", Bulletin: "b", Source: "sdp", Applicable: rule.Test("True"), Installed: rule.Test("False")}
+	mark := func(u catalog.Update) *live.Update {
+		doc := bulletinstest.Doc(t, document.Update, "u", nil, u)
+		found, err := live.Revision(&doc, 7)
+		if err != nil || found.Number != 7 || found.ID != "u" || found.Digest != doc.Digest || found.Applicable != nil {
+			t.Fatalf("%+v, %v", found, err)
+		}
+		return found
+	}
+	want := mark(base).Rules
+	for what, edit := range map[string]func(u *catalog.Update){
+		"title": func(u *catalog.Update) { u.Title = "new" }, "severity": func(u *catalog.Update) { u.Severity = catalog.Critical },
+		"supersedence": func(u *catalog.Update) { u.Supersedes = []string{"x"} }, "withdrawn": func(u *catalog.Update) { u.Withdrawn = true },
+	} {
+		u := base
+		if edit(&u); mark(u).Rules != want {
+			t.Errorf("another %s is told for other rules", what)
+		}
+	}
+	seen := map[live.RulesMark]string{want: "as it was"}
+	for what, edit := range map[string]func(u *catalog.Update){
+		"applicable": func(u *catalog.Update) { u.Applicable = rule.Test("False") }, "installed": func(u *catalog.Update) { u.Installed = rule.Test("True") },
+		"swapped":    func(u *catalog.Update) { u.Applicable, u.Installed = u.Installed, u.Applicable },
+		"moved":      func(u *catalog.Update) { u.Installed, u.Superseded = nil, u.Installed },
+		"superseded": func(u *catalog.Update) { u.Superseded = rule.Test("True") }, "no rule": func(u *catalog.Update) { u.Applicable, u.NoRule = nil, "none" },
+		"group": func(u *catalog.Update) { u.Prerequisites = [][]string{{"a", "b"}} }, "groups": func(u *catalog.Update) { u.Prerequisites = [][]string{{"a"}, {"b"}} },
+	} {
+		u := base
+		edit(&u)
+		found := mark(u)
+		if same, known := seen[found.Rules]; known {
+			t.Errorf("%s is told for the same rules as %s", what, same)
+		}
+		if seen[found.Rules] = what; found.Evaluable != (u.Applicable != nil) {
+			t.Errorf("%s: evaluable %v", what, found.Evaluable)
+		}
+	}
+	if _, err := live.Revision(&document.Document{Body: []byte(`{"name":`)}, 1); err == nil {
+		t.Error("half an update is one")
+	}
+}
