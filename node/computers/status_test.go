@@ -45,19 +45,19 @@ func TestJudge(t *testing.T) {
 
 // Of what is judged by its own rules alone, what the agent says of the order stands, whatever the sets say.
 func TestJudgeAlone(t *testing.T) {
-	for _, q := range []computers.Question{{}, {Covered: true, Installed: true}, {Covered: true, Applicable: true, Superseded: true}, {Unknown: true, Reason: "no WMI"}} {
+	for _, q := range []Question{{}, {Covered: true, Installed: true}, {Covered: true, Applicable: true, Superseded: true}, {Unknown: true, Reason: "no WMI"}} {
 		q.Alone, q.Ordered = true, true
-		if a := computers.Judge(q); a.Status != computers.Pending || a.Applied() != computers.Never {
+		if a := Judge(q); a.Status != Pending || a.Applied() != Never {
 			t.Errorf("%+v before the agent said anything: %+v", q, a)
 		}
-		for _, status := range computers.Statuses {
-			q.State = &computers.State{Status: status, Text: "why"}
-			if a := computers.Judge(q); a.Status != status || a.Text != "why" && status != computers.Installed {
+		for _, status := range Statuses {
+			q.State = &State{Status: status, Text: "why"}
+			if a := Judge(q); a.Status != status || a.Text != "why" && status != Installed {
 				t.Errorf("%+v, the agent says %s: %+v", q, status, a)
 			}
 		}
-		q.State = &computers.State{Status: computers.Installed, LastApplied: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
-		if a := computers.Judge(q); a.Status != computers.Installed || a.Applied() != "2026-01-02T03:04:05Z" || a.Text != "" {
+		q.State = &State{Status: Installed, LastApplied: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+		if a := Judge(q); a.Status != Installed || a.Applied() != "2026-01-02T03:04:05Z" || a.Text != "" {
 			t.Errorf("installed by the agent: %+v", a)
 		}
 	}
