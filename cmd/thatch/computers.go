@@ -60,34 +60,22 @@ func computersShow(a *cli.App) *cobra.Command {
 		Long:    "COMPUTER is an id, or a name that one computer alone bears.",
 		Example: "  thatch computers show pc-17",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.Client()
-			if err != nil {
-				return err
-			}
-			var raw json.RawMessage
-			if err := c.Get(cmd.Context(), client.Path("computers", args[0]), nil, &raw); err != nil {
-				return err
-			}
-			return a.Print(raw, func(w io.Writer) error { return printComputer(w, raw) })
+			return a.ShowAs(cmd.Context(), client.Path("computers", args[0]), printComputer)
 		},
 	}
 }
 
 // printComputer shows the plain fields first, then tables.
 func printComputer(w io.Writer, raw json.RawMessage) error {
-	var d compliance.Detail
-	if err := json.Unmarshal(raw, &d); err != nil {
-		return fmt.Errorf("the computer: %w", err)
-	}
-	updates, attempts := d.Updates, d.Attempts
-	d.Updates, d.Attempts = nil, nil
-	plain, err := json.Marshal(d)
+	var apart compliance.Detail
+	err := cli.Plain(w, raw, func(d *compliance.Detail) {
+		apart.Updates, apart.Attempts = d.Updates, d.Attempts
+		d.Updates, d.Attempts = nil, nil
+	})
 	if err != nil {
 		return err
 	}
-	if err := cli.Object(w, plain); err != nil {
-		return err
-	}
+	updates, attempts := apart.Updates, apart.Attempts
 	rows := make([][]string, 0, len(updates))
 	for _, u := range updates {
 		rows = append(rows, []string{string(u.Status), u.Bulletin, u.Update, shortTime(u.LastApplied), yesNo(u.Ordered), u.Text})

@@ -188,36 +188,20 @@ func policiesShow(a *cli.App) *cobra.Command {
 		Long:    "POLICY is an id, or a name that one policy alone bears.",
 		Example: "  thatch policies show February",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.Client()
-			if err != nil {
-				return err
-			}
-			var raw json.RawMessage
-			if err := c.Get(cmd.Context(), client.Path("policies", args[0]), nil, &raw); err != nil {
-				return err
-			}
-			return a.Print(raw, func(w io.Writer) error { return printPolicy(w, raw) })
+			return a.ShowAs(cmd.Context(), client.Path("policies", args[0]), printPolicy)
 		},
 	}
 }
 
 // printPolicy shows the plain fields first, then a table of its updates.
 func printPolicy(w io.Writer, raw json.RawMessage) error {
-	var d policies.Detail
-	if err := json.Unmarshal(raw, &d); err != nil {
-		return fmt.Errorf("the policy: %w", err)
-	}
-	updates := d.UpdateList
-	d.UpdateList = nil
-	plain, err := json.Marshal(d)
+	var apart policies.Detail
+	err := cli.Plain(w, raw, func(d *policies.Detail) { apart.UpdateList, d.UpdateList = d.UpdateList, nil })
 	if err != nil {
 		return err
 	}
-	if err := cli.Object(w, plain); err != nil {
-		return err
-	}
-	rows := make([][]string, 0, len(updates))
-	for _, u := range updates {
+	rows := make([][]string, 0, len(apart.UpdateList))
+	for _, u := range apart.UpdateList {
 		languages := strings.Join(u.Languages, ", ")
 		if languages == "" {
 			languages = "neutral"

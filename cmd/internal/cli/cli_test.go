@@ -38,6 +38,8 @@ func TestExitCodes(t *testing.T) {
 		{&client.Error{Code: "something new"}, ExitFailed},
 		{fmt.Errorf("it: %w", client.ErrNoNode), ExitUnavailable},
 		{context.DeadlineExceeded, ExitUnavailable},
+		{fmt.Errorf("it: %w", client.ErrUsage), ExitUsage},
+		{fmt.Errorf("it: %w", Coded(ExitNotFound, errors.New("not there"))), ExitNotFound},
 	} {
 		if got := ExitCode(c.err); got != c.want {
 			t.Errorf("%v: %d, want %d", c.err, got, c.want)

@@ -126,8 +126,25 @@ func objects(w io.Writer, label string, raw json.RawMessage, indent string) erro
 	return nil
 }
 
+// Plain shows an answer but for what is shown otherwise: apart takes that out. A value that is not a T is an error.
+func Plain[T any](w io.Writer, raw json.RawMessage, apart func(*T)) error {
+	var value T
+	if err := json.Unmarshal(raw, &value); err != nil {
+		return fmt.Errorf("the answer: %w", err)
+	}
+	apart(&value)
+	rest, err := json.Marshal(value)
+	if err != nil {
+		return fmt.Errorf("the answer: %w", err)
+	}
+	return Object(w, rest)
+}
+
 // Show prints one object of the API.
-func (a *App) Show(ctx context.Context, path string) error {
+func (a *App) Show(ctx context.Context, path string) error { return a.ShowAs(ctx, path, Object) }
+
+// ShowAs prints one object of the API, for people as text writes it.
+func (a *App) ShowAs(ctx context.Context, path string, text func(w io.Writer, raw json.RawMessage) error) error {
 	c, err := a.Client()
 	if err != nil {
 		return err
@@ -136,5 +153,5 @@ func (a *App) Show(ctx context.Context, path string) error {
 	if err := c.Get(ctx, path, nil, &raw); err != nil {
 		return err
 	}
-	return a.Print(raw, func(w io.Writer) error { return Object(w, raw) })
+	return a.Print(raw, func(w io.Writer) error { return text(w, raw) })
 }
