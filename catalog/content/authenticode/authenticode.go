@@ -16,9 +16,7 @@ import (
 	"strings"
 	"time"
 
-	relic "github.com/sassoftware/relic/v7/lib/authenticode"
 	"github.com/sassoftware/relic/v7/lib/pkcs9"
-	"github.com/sassoftware/relic/v7/signers/sigerrors"
 
 	"thatch/catalog"
 )
@@ -106,7 +104,7 @@ func (v *Verifier) Verify(r io.ReaderAt, size int64, name string) (catalog.Signe
 	}
 	signatures, err := guarded(check, r, size)
 	if err != nil {
-		if unsigned := new(sigerrors.NotSignedError); errors.As(err, unsigned) {
+		if errors.Is(err, ErrUnsigned) {
 			return catalog.Signer{}, fmt.Errorf("%s: %w", name, ErrUnsigned)
 		}
 		return catalog.Signer{}, fmt.Errorf("%s: %w: %w", name, ErrTampered, err)
@@ -174,45 +172,6 @@ func guarded(check checker, r io.ReaderAt, size int64) (found []pkcs9.Timestampe
 		}
 	}()
 	return check(r, size)
-}
-
-func checkPE(r io.ReaderAt, size int64) ([]pkcs9.TimestampedSignature, error) {
-	if err := checkTable(r, size); err != nil {
-		return nil, err
-	}
-	image := io.NewSectionReader(r, 0, size)
-	signatures, err := relic.VerifyPE(image, false)
-	if err != nil {
-		return nil, err // signatures are there as well when the digest is wrong
-	}
-	var found []pkcs9.TimestampedSignature
-	for _, signature := range signatures {
-		found = append(found, signature.TimestampedSignature)
-	}
-	nested, err := checkNested(signatures, image)
-	return append(found, nested...), err
-}
-
-func checkMSI(r io.ReaderAt, size int64) ([]pkcs9.TimestampedSignature, error) {
-	if err := checkCompound(r, size); err != nil {
-		return nil, err
-	}
-	signature, err := relic.VerifyMSI(r, false)
-	if err != nil {
-		return nil, err
-	}
-	return []pkcs9.TimestampedSignature{signature.TimestampedSignature}, nil
-}
-
-func checkCab(r io.ReaderAt, size int64) ([]pkcs9.TimestampedSignature, error) {
-	if err := checkCabinet(r, size); err != nil {
-		return nil, err
-	}
-	signature, err := relic.VerifyCab(io.NewSectionReader(r, 0, size), false)
-	if err != nil {
-		return nil, err
-	}
-	return []pkcs9.TimestampedSignature{signature.TimestampedSignature}, nil
 }
 
 // trusts holds the signer's chain against the trust list: at the time of a good time stamp, else now.
