@@ -201,3 +201,26 @@ func TestCursor(t *testing.T) {
 		t.Error("cursors are not ordered by index, then position")
 	}
 }
+
+// Sets with many runs are read in time that grows with them and not with their square: every report reads its computer's.
+func BenchmarkDecodeSets(b *testing.B) {
+	sets := NewSets()
+	for n := range uint32(20_000) { // three products of forty, five updates each a month
+		switch product := n / 5 % 40; {
+		case product%16 != 3:
+		case n%6 > 0:
+			sets.Installed.Add(n)
+		default:
+			sets.Applicable.Add(n)
+		}
+	}
+	blob, err := encodeSets(sets)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := decodeSets(blob); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
