@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"thatch/catalog/document"
+	"thatch/catalog/importer"
 	"thatch/node/bulletins/counting"
+	"thatch/node/bulletins/intake"
 	"thatch/node/bulletins/live"
 	"thatch/node/bulletins/staging"
 	"thatch/node/store"
@@ -62,6 +64,14 @@ func New(cfg Config) *Bulletins {
 		cfg.Now = time.Now
 	}
 	return &Bulletins{cfg: cfg, catalog: live.New(cfg.Reader, cfg.Log)}
+}
+
+// Sink keeps what imports bring.
+func (b *Bulletins) Sink() importer.Sink {
+	return intake.New(intake.Config{
+		Site: b.cfg.Site, Reader: b.cfg.Reader, Writer: b.cfg.Writer, Log: b.cfg.Log,
+		Sign: func(doc *document.Document) { b.cfg.Signer.Sign(doc) }, Learn: b.counter.Learn,
+	})
 }
 
 // Catalog is the catalog in memory.

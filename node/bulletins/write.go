@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"thatch/catalog/document"
+	"thatch/node/bulletins/intake"
 	"thatch/node/store"
 )
 
@@ -73,4 +74,18 @@ func (b *Bulletins) statements(e edit) ([]store.Statement, error) {
 	}
 	b.cfg.Signer.Sign(&e.doc)
 	return put(e.doc, former), nil
+}
+
+// put makes a document current together with its rows in the tables of this room.
+func put(doc document.Document, former store.Former) []store.Statement {
+	return append(store.Receive(doc, false, former), Index(doc)...)
+}
+
+// Index returns the statements that bring this room's tables up to a document that becomes current: whoever writes a
+// document writes these with it.
+func Index(doc document.Document) []store.Statement {
+	if doc.Kind != document.Update {
+		return nil
+	}
+	return []store.Statement{intake.Number([]any{doc.ID})}
 }

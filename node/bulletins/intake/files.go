@@ -1,4 +1,4 @@
-package bulletins
+package intake
 
 import (
 	"bytes"

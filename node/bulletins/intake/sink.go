@@ -1,4 +1,6 @@
-package bulletins
+// Package intake keeps what imports of catalogs bring: parts, documents and what is known of vendor files, written as
+// batches of the site.
+package intake
 
 import (
 	"context"
@@ -6,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 
@@ -16,18 +19,29 @@ import (
 	"thatch/node/store"
 )
 
-// Sink keeps what imports bring. Parts and documents of one key are written together, several keys in a batch, and a
-// file's fingerprint in its last batch: an import that is cut in the middle of a file does that file again, writes
+// Config is what a Sink needs.
+type Config struct {
+	Site   string // id
+	Reader store.Reader
+	Writer store.Writer
+	Sign   func(doc *document.Document) // makes a document the site's own
+	Learn  func(doc *document.Document) // is told of every document that is about to be written
+	Log    *slog.Logger
+}
+
+// Sink keeps what imports bring. Parts and documents of one key are written together, several keys in a batch, and the
+// files' fingerprints in the last batch: an import that is cut in the middle of a file does that file again, writes
 // nothing that is there already, and misses nothing.
 //
 // A run's saves touch no key together while they are on their way (importer.Starter); runs of one source at the same
 // time are for the caller to prevent, and end in a conflict, not in a mixture.
-func (b *Bulletins) Sink() importer.Sink { return &sink{bulletins: b} }
+type Sink struct{ cfg Config }
 
-type sink struct{ bulletins *Bulletins }
+// New makes a sink.
+func New(cfg Config) *Sink { return &Sink{cfg} }
 
 // Known implements importer.Sink.
-func (s *sink) Known(ctx context.Context, source string) (map[string]string, error) {
+func (s *Sink) Known(ctx context.Context, source string) (map[string]string, error) {
 	known := map[string]string{}
 	err := s.view(ctx, func(r reading) error {
 		return r.each(`SELECT name, fingerprint FROM import_file WHERE source = ?`, []any{source}, func(rows *sql.Rows) error {
@@ -41,7 +55,7 @@ func (s *sink) Known(ctx context.Context, source string) (map[string]string, err
 }
 
 // Failures implements importer.Sink.
-func (s *sink) Failures(ctx context.Context, source string) ([]importer.Failure, error) {
+func (s *Sink) Failures(ctx context.Context, source string) ([]importer.Failure, error) {
 	var failures []importer.Failure
 	err := s.view(ctx, func(r reading) error {
 		return r.each(`SELECT key, file, warnings FROM import_failure WHERE source = ?`, []any{source}, func(rows *sql.Rows) error {
@@ -58,7 +72,7 @@ func (s *sink) Failures(ctx context.Context, source string) ([]importer.Failure,
 }
 
 // Parts implements importer.Sink.
-func (s *sink) Parts(ctx context.Context, source string, keys []string) ([]importer.Part, error) {
+func (s *Sink) Parts(ctx context.Context, source string, keys []string) ([]importer.Part, error) {
 	var parts []importer.Part
 	err := s.view(ctx, func(r reading) error {
 		const query = `SELECT key, file, body FROM import_part WHERE source = ? AND key IN `
@@ -73,7 +87,7 @@ func (s *sink) Parts(ctx context.Context, source string, keys []string) ([]impor
 }
 
 // FileKeys implements importer.Sink.
-func (s *sink) FileKeys(ctx context.Context, source, file string) ([]string, error) {
+func (s *Sink) FileKeys(ctx context.Context, source, file string) ([]string, error) {
 	var keys []string
 	err := s.view(ctx, func(r reading) error {
 		return r.each(`SELECT key FROM import_part WHERE source = ? AND file = ?`, []any{source, file}, func(rows *sql.Rows) error {
@@ -87,17 +101,17 @@ func (s *sink) FileKeys(ctx context.Context, source, file string) ([]string, err
 }
 
 // Prepare implements importer.Preparer: it signs what is new, which takes longer than anything else of a save.
-func (s *sink) Prepare(ctx context.Context, saved *importer.Saved) error {
+func (s *Sink) Prepare(ctx context.Context, saved *importer.Saved) error {
 	w := newWork(*saved, false)
 	if err := s.view(ctx, w.lookHeads); err != nil {
 		return err
 	}
-	w.sign(s.bulletins)
+	w.sign(s.cfg)
 	return nil
 }
 
 // Save implements importer.Sink.
-func (s *sink) Save(ctx context.Context, saved importer.Saved) (int, error) {
+func (s *Sink) Save(ctx context.Context, saved importer.Saved) (int, error) {
 	wait, err := s.Begin(ctx, saved)
 	if err != nil {
 		return 0, err
@@ -107,7 +121,7 @@ func (s *sink) Save(ctx context.Context, saved importer.Saved) (int, error) {
 
 // Begin implements importer.Starter. At first it trusts that documents which its keys do not own yet are new: nearly
 // always they are, and the database refuses them where they are not.
-func (s *sink) Begin(ctx context.Context, saved importer.Saved) (wait func() (int, error), err error) {
+func (s *Sink) Begin(ctx context.Context, saved importer.Saved) (wait func() (int, error), err error) {
 	w, batches, err := s.batches(ctx, saved, false)
 	if err != nil {
 		return nil, err
@@ -117,7 +131,7 @@ func (s *sink) Begin(ctx context.Context, saved importer.Saved) (wait func() (in
 	return func() (int, error) {
 		err := <-outcome
 		if !errors.Is(err, store.ErrConflict) {
-			w.sayAbove(s.bulletins.cfg.Log)
+			w.sayAbove(s.cfg.Log)
 			return w.changed, err
 		}
 		return s.saveCarefully(ctx, saved)
@@ -125,7 +139,7 @@ func (s *sink) Begin(ctx context.Context, saved importer.Saved) (wait func() (in
 }
 
 // saveCarefully looks for documents that the keys do not own, too: the first try met one.
-func (s *sink) saveCarefully(ctx context.Context, saved importer.Saved) (int, error) {
+func (s *Sink) saveCarefully(ctx context.Context, saved importer.Saved) (int, error) {
 	const tries = 2
 	for try := 1; ; try++ {
 		w, batches, err := s.batches(ctx, saved, true)
@@ -133,7 +147,7 @@ func (s *sink) saveCarefully(ctx context.Context, saved importer.Saved) (int, er
 			err = s.write(ctx, saved, batches)
 		}
 		if err == nil {
-			w.sayAbove(s.bulletins.cfg.Log)
+			w.sayAbove(s.cfg.Log)
 			return w.changed, nil
 		}
 		if try == tries || !errors.Is(err, store.ErrConflict) {
@@ -143,12 +157,12 @@ func (s *sink) saveCarefully(ctx context.Context, saved importer.Saved) (int, er
 }
 
 // batches makes what a save writes.
-func (s *sink) batches(ctx context.Context, saved importer.Saved, careful bool) (*work, []store.Batch, error) {
+func (s *Sink) batches(ctx context.Context, saved importer.Saved, careful bool) (*work, []store.Batch, error) {
 	w, err := s.look(ctx, saved, careful)
 	if err != nil {
 		return nil, nil, err
 	}
-	w.sign(s.bulletins)
+	w.sign(s.cfg)
 	builder := store.NewBuilder(store.Batch{
 		Reason: "import " + saved.Source + " " + filesOf(saved), Topics: []string{store.TopicDocuments}, At: saved.At,
 	})
@@ -173,13 +187,13 @@ func (s *sink) batches(ctx context.Context, saved importer.Saved, careful bool) 
 }
 
 // write writes batches, each durable before the next.
-func (s *sink) write(ctx context.Context, saved importer.Saved, batches []store.Batch) error {
+func (s *Sink) write(ctx context.Context, saved importer.Saved, batches []store.Batch) error {
 	for _, batch := range batches {
 		// A batch counts whole: no fingerprint stands where one of its keys met a conflict.
 		for i := range batch.Statements {
 			batch.Statements[i].Group = 0
 		}
-		applied, err := s.bulletins.cfg.Writer.Write(ctx, batch)
+		applied, err := s.cfg.Writer.Write(ctx, batch)
 		if err == nil {
 			err = applied.Err()
 		}
@@ -264,7 +278,7 @@ func newWork(saved importer.Saved, careful bool) *work {
 }
 
 // look reads what is held of everything that the save concerns.
-func (s *sink) look(ctx context.Context, saved importer.Saved, careful bool) (*work, error) {
+func (s *Sink) look(ctx context.Context, saved importer.Saved, careful bool) (*work, error) {
 	w := newWork(saved, careful)
 	return w, s.view(ctx, func(r reading) error {
 		if err := w.lookHeld(r); err != nil {
@@ -273,7 +287,7 @@ func (s *sink) look(ctx context.Context, saved importer.Saved, careful bool) (*w
 		if err := w.lookHeads(r); err != nil {
 			return err
 		}
-		if err := w.lookAbove(r, s.bulletins.cfg.Site); err != nil {
+		if err := w.lookAbove(r, s.cfg.Site); err != nil {
 			return err
 		}
 		return w.lookShared(r)
@@ -349,7 +363,7 @@ func (w *work) lookShared(r reading) error {
 }
 
 // sign signs, and counts, the documents that really change and were not signed yet, on all processors.
-func (w *work) sign(b *Bulletins) {
+func (w *work) sign(cfg Config) {
 	var group errgroup.Group
 	const workers = 4
 	for i := range workers {
@@ -357,8 +371,8 @@ func (w *work) sign(b *Bulletins) {
 			for at := i; at < len(w.saved.Documents); at += workers {
 				doc := &w.saved.Documents[at].Document
 				if w.heads[name{doc.Kind, doc.ID}] != doc.Digest && len(doc.Signature) == 0 {
-					b.cfg.Signer.Sign(doc)
-					b.counter.Learn(doc)
+					cfg.Sign(doc)
+					cfg.Learn(doc)
 				}
 			}
 			return nil
@@ -423,7 +437,7 @@ func (w *work) putStatements(key string) [][]store.Statement {
 		}
 	}
 	if len(numbers) > 0 {
-		all = append(all, []store.Statement{number(numbers)})
+		all = append(all, []store.Statement{Number(numbers)})
 	}
 	if len(owns) > 0 {
 		all = append(all, []store.Statement{{
@@ -454,22 +468,8 @@ func (w *work) removeStatements(key string) [][]store.Statement {
 	return all
 }
 
-// put makes a document current together with its rows in the tables of this room.
-func put(doc document.Document, former store.Former) []store.Statement {
-	return append(store.Receive(doc, false, former), Index(doc)...)
-}
-
-// Index returns the statements that bring this room's tables up to a document that becomes current: whoever writes a
-// document writes these with it.
-func Index(doc document.Document) []store.Statement {
-	if doc.Kind != document.Update {
-		return nil
-	}
-	return []store.Statement{number([]any{doc.ID})}
-}
-
-// number gives updates, by id, their numbers; those that have one keep it.
-func number(ids []any) store.Statement {
+// Number gives updates, by id, their numbers; those that have one keep it.
+func Number(ids []any) store.Statement {
 	return store.Statement{
 		SQL: `INSERT INTO software_update (id) VALUES ` + rows(len(ids), 1) + ` ON CONFLICT (id) DO NOTHING`, Args: ids,
 	}

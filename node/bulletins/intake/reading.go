@@ -1,4 +1,4 @@
-package bulletins
+package intake
 
 import (
 	"context"
@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-func (s *sink) view(ctx context.Context, read func(r reading) error) error {
-	err := s.bulletins.cfg.Reader.View(ctx, func(tx *sql.Tx) error { return read(reading{ctx, tx}) })
+func (s *Sink) view(ctx context.Context, read func(r reading) error) error {
+	err := s.cfg.Reader.View(ctx, func(tx *sql.Tx) error { return read(reading{ctx, tx}) })
 	if err != nil {
 		return fmt.Errorf("read what was imported: %w", err)
 	}
