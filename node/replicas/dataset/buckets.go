@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/sha256"
 	"database/sql"
 	"encoding/binary"
@@ -129,6 +130,8 @@ type measure struct {
 	except map[Key]bool
 	kinds  []document.Kind
 	items  []item
+	name   bool  // names are wanted
+	names  []Key // of the items that are not held, as the table of documents says
 	places []int32 // into items, by digest: see find
 	out    output
 }
@@ -171,6 +174,9 @@ func (m *measure) list(ctx context.Context, tx *sql.Tx) (err error) {
 				it := item{bucket: uint16(bucket)}
 				copy(it.digest[:], digest)
 				m.items = append(m.items, it)
+				if m.name {
+					m.names = append(m.names, Key{kind, string(id)})
+				}
 			}
 			return nil
 		})
@@ -366,7 +372,7 @@ func (m *measure) sum(which []int) Sum {
 }
 
 // BucketHeads lists what a scope holds in some buckets, in the order of keys, and what of these buckets is damaged,
-// whatever its languages.
+// whatever its languages: here signatures are checked too, so that it can be told which of two sides is right.
 func (s *Sender) BucketHeads(ctx context.Context, scope Scope, buckets ...int) (entries []Entry, damaged []Damaged, err error) {
 	err = s.cfg.Reader.View(ctx, func(tx *sql.Tx) (err error) {
 		entries, damaged, err = BucketHeads(ctx, tx, scope, buckets...)
@@ -381,9 +387,11 @@ func (s *Sender) BucketHeads(ctx context.Context, scope Scope, buckets ...int) (
 // BucketHeads is Sender.BucketHeads in a transaction.
 func BucketHeads(ctx context.Context, tx *sql.Tx, scope Scope, buckets ...int) (entries []Entry, damaged []Damaged, err error) {
 	m := newMeasure(&scope, append([]int{}, buckets...))
+	m.name = true
 	if err := m.list(ctx, tx); err != nil {
 		return nil, nil, err
 	}
+	signed := signatures{}
 	for i := range m.items {
 		it := &m.items[i]
 		doc, err := store.Revision(ctx, tx, it.digest)
@@ -394,7 +402,17 @@ func BucketHeads(ctx context.Context, tx *sql.Tx, scope Scope, buckets ...int) (
 			return nil, nil, err
 		}
 		it.seen = true
-		if doc.VerifyDigest() != nil {
+		if !it.held && m.names[i] != (Key{doc.Kind, doc.ID}) { // the row names another document's revision
+			entries = append(entries, Entry{Head: document.Head{Kind: m.names[i].Kind, ID: m.names[i].ID}})
+			if doc.VerifyDigest() == nil {
+				continue
+			}
+		}
+		sound, err := signed.check(ctx, tx, &doc)
+		if err != nil {
+			return nil, nil, err
+		}
+		if !sound {
 			damaged = append(damaged, Damaged{Key{doc.Kind, doc.ID}, it.digest})
 			continue
 		}
@@ -408,6 +426,34 @@ func BucketHeads(ctx context.Context, tx *sql.Tx, scope Scope, buckets ...int) (
 	damaged = append(damaged, m.out.damaged...)
 	slices.SortFunc(entries, func(a, b Entry) int { return a.Key().Compare(b.Key()) })
 	return entries, damaged, nil
+}
+
+// signatures are the signing keys of sites, read as they are needed.
+type signatures map[string]ed25519.PublicKey
+
+// check says whether a document is as its digest says and signed by its origin, which every document was that came here.
+func (s signatures) check(ctx context.Context, tx *sql.Tx, doc *document.Document) (sound bool, err error) {
+	if doc.VerifyDigest() != nil {
+		return false, nil
+	}
+	if doc.Kind == document.SigningKey {
+		_, err := doc.Key() // signed by the key before it, if there was one
+		return err == nil, nil
+	}
+	key, known := s[doc.Origin]
+	if !known {
+		held, err := store.Document(ctx, tx, document.SigningKey, doc.Origin)
+		switch {
+		case err == nil:
+			if key, err = held.Key(); err != nil {
+				return true, nil // the key is the damaged one
+			}
+		case !notFound(err):
+			return false, err
+		}
+		s[doc.Origin] = key
+	}
+	return doc.Verify(key) == nil, nil
 }
 
 // eachRow calls take with every row of a query.

@@ -255,7 +255,7 @@ func (s *Site) turn(t T, of dataset.Type, report *Report) (more bool, err error)
 	report.add(outcome)
 	report.Pages++
 	report.Heads += len(page.Entries)
-	return page.More, err
+	return page.More || page.Complete, err // what changed during a complete run is told by the next differential page
 }
 
 // NeedsComplete says whether an error of a page calls for a complete run.

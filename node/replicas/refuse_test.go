@@ -1,0 +1,371 @@
+package replicas_test
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"thatch/catalog/document"
+	"thatch/node/replicas"
+	"thatch/node/replicas/dataset"
+	"thatch/node/replicas/replicastest"
+	"thatch/node/store"
+)
+
+// entries are documents with their bodies.
+func entries(docs ...document.Document) (list []dataset.Entry) {
+	for _, doc := range docs {
+		list = append(list, dataset.Entry{Head: doc.Head, Body: doc.Body, Size: len(doc.Body)})
+	}
+	return list
+}
+
+func family(t *testing.T) (top, mid *replicastest.Site) {
+	t.Helper()
+	top = replicastest.New(t, "top", nil, "de")
+	mid = replicastest.New(t, "mid", top, "de")
+	mid.PullAll(t)
+	return top, mid
+}
+
+func TestQuarantineNamesTheReasonAndHoldsUpNothing(t *testing.T) {
+	top, mid := family(t)
+	stranger := replicastest.Over("stranger", nil, nil, ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, 32)))
+	former := top.Put(t, document.Update, "forged", "former", "")
+	mid.Pull(t, dataset.Data)
+
+	forged := top.Doc(t, document.Update, "forged", "now")
+	forged.Signature = bytes.Clone(forged.Signature)
+	forged.Signature[3] ^= 1
+	bent := top.Doc(t, document.Update, "bent", "body")
+	bent.Body = []byte("other")
+	claimed := stranger.Doc(t, document.Update, "claimed", "body")
+	claimed.Origin = "top"
+	unknown := stranger.Doc(t, document.Update, "unknown", "body")
+	large := top.Doc(t, document.Update, "large", "x")
+	large.Body = make([]byte, document.MaxSize+1)
+	ours := top.Doc(t, document.Update, "ours", "body")
+	ours.Origin = "mid"
+	wrong := top.Doc(t, document.Policy, "wrong", "body")
+	health := top.Doc(t, document.Health, "top", "{}")
+	good := top.Doc(t, document.Update, "good", "body")
+	list := entries(forged, bent, claimed, unknown, large, ours, wrong, health, good)
+	list = append(list, dataset.Entry{Head: top.Doc(t, document.Update, "held back", "body").Head})
+	outcome, err := mid.Room.Repair(t.Context(), mid.Above(), dataset.Data, list)
+	if err != nil || outcome.Changed != 1 {
+		t.Fatalf("%+v, %v", outcome, err)
+	}
+	got := map[string]replicas.Reason{}
+	all, err := mid.Room.Quarantine(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range all {
+		got[q.ID] = q.Reason
+		if q.Neighbour != "top" || q.Type != dataset.Data || q.Detail == "" || !q.Since.Equal(replicastest.Now()) {
+			t.Errorf("%+v", q)
+		}
+	}
+	want := map[string]replicas.Reason{
+		"forged": replicas.BadSignature, "bent": replicas.BadDigest, "claimed": replicas.BadSignature, "unknown": replicas.NoKey,
+		"large": replicas.TooLarge, "ours": replicas.Refused, "wrong": replicas.Refused, "top": replicas.Refused, "held back": replicas.NotSent,
+	}
+	for id, reason := range want {
+		if got[id] != reason {
+			t.Errorf("%s: %q, want %q", id, got[id], reason)
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("in quarantine: %v", got)
+	}
+	if held := mid.Holds(t, document.Update, document.Policy, document.Health); !slices.Equal(held, []string{"update forged former", "update good body"}) {
+		t.Errorf("held: %q", held)
+	}
+	// The same again changes nothing; a digest that is set aside for what it is is not asked for again.
+	again, err := mid.Room.Repair(t.Context(), mid.Above(), dataset.Data, list)
+	if err != nil || len(again.Quarantined) > 0 || again.Index != 0 {
+		t.Errorf("again: %+v, %v", again, err)
+	}
+	for i := range list {
+		list[i].Body = nil
+	}
+	lacking, err := mid.Room.Lacking(t.Context(), mid.Above(), list)
+	if err != nil || len(lacking) != 3 {
+		t.Errorf("asked for again: %d, %v; want the bent, the unsigned and the one held back", len(lacking), err)
+	}
+	// A later revision that is right sets it free.
+	top.Put(t, document.Update, "forged", "mended", "")
+	mid.Pull(t, dataset.Data)
+	left, err := mid.Room.QuarantineOf(t.Context(), mid.Above(), dataset.Data)
+	if err != nil || len(left) != len(want)-1 || former.Digest == forged.Digest {
+		t.Errorf("%d left, %v", len(left), err)
+	}
+}
+
+func TestQuarantineIsTriedAgain(t *testing.T) {
+	top, mid := family(t)
+	low := replicastest.New(t, "low", mid, "de")
+	doc := top.Put(t, document.Update, "u", "body", "")
+	mid.Pull(t, dataset.Data)
+	// Data comes before the key of who signed it.
+	if report := low.Pull(t, dataset.Data); len(report.Quarantined) != 1 || report.Quarantined[0].Reason != replicas.NoKey {
+		t.Fatalf("without a key: %+v", report)
+	}
+	if due, err := low.Room.Due(t.Context(), low.Above(), dataset.Data); err != nil || len(due) != 0 {
+		t.Errorf("due without a key: %v, %v", due, err)
+	}
+	low.Pull(t, dataset.Languages)
+	if due, err := low.Room.Due(t.Context(), low.Above(), dataset.Data); err != nil || !slices.Equal(due, []document.Digest{doc.Digest}) {
+		t.Errorf("due with a key: %v, %v", due, err)
+	}
+	low.Pull(t, dataset.Data)
+	low.Equal(t)
+	if left, err := low.Room.Quarantine(t.Context()); err != nil || len(left) > 0 {
+		t.Errorf("left: %+v, %v", left, err)
+	}
+	forged := top.Doc(t, document.Update, "u2", "body")
+	forged.Signature = []byte("no")
+	if _, err := low.Room.Repair(t.Context(), low.Above(), dataset.Data, entries(forged)); err != nil {
+		t.Fatal(err)
+	}
+	if due, err := low.Room.Due(t.Context(), low.Above(), dataset.Data); err != nil || len(due) > 0 {
+		t.Errorf("a forged one is asked for by itself: %v, %v", due, err)
+	}
+	if err := low.Room.Retry(t.Context(), dataset.Key{Kind: document.Update, ID: "u2"}); err != nil {
+		t.Fatal(err)
+	}
+	if due, err := low.Room.Due(t.Context(), low.Above(), dataset.Data); err != nil || len(due) != 1 {
+		t.Errorf("on request: %v, %v", due, err)
+	}
+}
+
+func TestHooksRefuseAndAreWrittenWith(t *testing.T) {
+	top, mid := family(t)
+	mid.Room.Register(document.Severity, hook{})
+	top.Put(t, document.Severity, "s1", "fine", "")
+	top.Put(t, document.Severity, "s2", "nonsense", "")
+	report := mid.Pull(t, dataset.Settings)
+	if report.Changed != 1 || len(report.Quarantined) != 1 || report.Quarantined[0].Reason != replicas.Refused ||
+		!strings.Contains(report.Quarantined[0].Detail, "nobody reads") {
+		t.Errorf("%+v", report)
+	}
+	if got := mid.Setting(t, "s1"); got != "fine" {
+		t.Errorf("the hook wrote %q", got)
+	}
+	top.Remove(t, document.Severity, "s1")
+	mid.Pull(t, dataset.Settings)
+	if got := mid.Setting(t, "s1"); got != "" {
+		t.Errorf("the hook left %q", got)
+	}
+}
+
+func TestOwnDocumentsYieldOrStay(t *testing.T) {
+	top, mid := family(t)
+	for _, s := range []*replicastest.Site{top, mid} {
+		s.Put(t, document.Update, "equal", "same", "")
+		s.Put(t, document.Update, "differs", s.ID, "")
+		s.Put(t, document.Assignment, "differs", s.ID, "")
+		s.Put(t, document.Severity, "severity", s.ID, "")
+	}
+	mid.Put(t, document.Update, "alone", "mine", "")
+	report := mid.PullAll(t)
+	want := []dataset.Key{{Kind: document.Update, ID: "differs"}, {Kind: document.Assignment, ID: "differs"}}
+	if report.HandedOver != 1 || !slices.Equal(report.Yielded, want) || len(report.Quarantined) != 1 || report.Sent != 3 {
+		t.Errorf("%+v", report)
+	}
+	held := mid.Holds(t, document.Update, document.Assignment, document.Severity)
+	if !slices.Equal(held, []string{"update alone mine", "update differs top", "update equal same", "assignment differs top", "severity severity mid"}) {
+		t.Errorf("held: %q", held)
+	}
+	for _, h := range mid.Heads(t, document.Update) {
+		if (h.Origin == "top") == (h.ID == "alone") {
+			t.Errorf("%s is of site %s", h.ID, h.Origin)
+		}
+	}
+}
+
+func TestChangedKeysMustBeVouchedFor(t *testing.T) {
+	top, mid := family(t)
+	seed := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{9}, 32))
+	forged, err := document.NewKey("top", seed.Public().(ed25519.PublicKey), seed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	outcome, err := mid.Room.Repair(t.Context(), mid.Above(), dataset.Languages, entries(forged))
+	if err != nil || len(outcome.Quarantined) != 1 || outcome.Quarantined[0].Reason != replicas.BadSignature {
+		t.Fatalf("a key that vouches for itself: %+v, %v", outcome, err)
+	}
+	rotated, err := document.NewKey("top", seed.Public().(ed25519.PublicKey), top.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed := top.Doc(t, document.Site, "top", `{"name":"top","authority":"AQ==","version":"2"}`)
+	signed.Sign("top", seed)
+	outcome, err = mid.Room.Repair(t.Context(), mid.Above(), dataset.Languages, entries(signed, rotated))
+	if err != nil || outcome.Changed != 2 {
+		t.Fatalf("a key that the former one vouches for, and what it signs, in one page: %+v, %v", outcome, err)
+	}
+}
+
+// up makes the neighbour that mid is to top.
+func up(below ...string) replicas.Neighbour {
+	return replicas.Neighbour{ID: "mid", Direction: dataset.Up, Below: below}
+}
+
+func TestUpwardOnlyWhatIsOfTheSender(t *testing.T) {
+	top, mid := family(t)
+	sibling := replicastest.New(t, "sibling", top, "de")
+	for _, s := range []*replicastest.Site{mid, sibling} {
+		if _, err := top.Room.Repair(t.Context(), replicas.Neighbour{ID: s.ID, Direction: dataset.Up}, dataset.Languages,
+			entries(s.Docs(t, document.SigningKey, s.ID)[0], s.Docs(t, document.Site, s.ID)[0])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	named := mid.Doc(t, document.Health, "sibling", "{}")
+	for what, c := range map[string]struct {
+		doc document.Document
+		t   dataset.Type
+	}{
+		"a policy":                  {mid.Doc(t, document.Policy, "mid:p", "{}"), dataset.Health},
+		"a kind of another type":    {mid.Doc(t, document.LanguageAlert, "mid", "{}"), dataset.Health},
+		"an unknown kind":           {mid.Doc(t, "later", "mid", "{}"), dataset.Health},
+		"a sibling's health":        {sibling.Doc(t, document.Health, "sibling", "{}"), dataset.Health},
+		"its own under another id":  {named, dataset.Health},
+		"a sibling's roll-up by id": {mid.Doc(t, document.RollUp, "sibling:b", "{}"), dataset.Health},
+		"the parent's own":          {top.Doc(t, document.Health, "top", "{}"), dataset.Health},
+		"a sibling's name":          {sibling.Docs(t, document.Site, "sibling")[0], dataset.Languages},
+	} {
+		list := entries(mid.Doc(t, document.Health, "mid", "{}"), c.doc)
+		if c.t == dataset.Languages {
+			list = list[1:]
+		}
+		outcome, err := top.Room.Repair(t.Context(), up(), c.t, list)
+		if !errors.Is(err, replicas.ErrRefused) || outcome.Changed > 0 {
+			t.Errorf("%s: %+v, %v", what, outcome, err)
+		}
+	}
+	if held := top.Holds(t, document.Health, document.RollUp, document.Policy); len(held) > 0 {
+		t.Errorf("taken: %q", held)
+	}
+	top.Put(t, document.Health, "top", "{}", "")
+	gone := []dataset.Entry{
+		{Head: document.Head{Kind: document.Health, ID: "top"}, Removed: true},
+		{Head: document.Head{Kind: document.Site, ID: "sibling"}, Removed: true},
+	}
+	if outcome, err := top.Room.Repair(t.Context(), up(), dataset.Health, gone); err != nil || outcome.Removed > 0 {
+		t.Errorf("what is not of the sender was taken away: %+v, %v", outcome, err)
+	}
+}
+
+func TestUpwardNewSitesComeWithTheirKeys(t *testing.T) {
+	top, mid := family(t)
+	low := replicastest.New(t, "low", mid, "de")
+	deep := replicastest.New(t, "deep", low, "de")
+	alert := deep.Doc(t, document.LanguageAlert, "deep", `{"languages":["de"]}`)
+	var all []document.Document
+	all = append(all, alert)
+	for _, s := range []*replicastest.Site{deep, low, mid} { // the worst order
+		all = append(all, s.Docs(t, document.Site, s.ID)[0], s.Docs(t, document.SigningKey, s.ID)[0])
+	}
+	outcome, err := top.Room.Repair(t.Context(), up(), dataset.Languages, entries(all...))
+	if err != nil || outcome.Changed != len(all) {
+		t.Fatalf("in one page: %+v, %v", outcome, err)
+	}
+	// One by one some have to wait, and none is lost.
+	other := replicastest.New(t, "other", nil, "de")
+	for _, doc := range all {
+		if _, err := other.Room.Repair(t.Context(), up(), dataset.Languages, entries(doc)); err != nil {
+			t.Fatalf("%s %s: %v", doc.Kind, doc.ID, err)
+		}
+	}
+	for range 4 {
+		due, err := other.Room.Due(t.Context(), up("low", "deep"), dataset.Languages)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, doc := range all {
+			if slices.Contains(due, doc.Digest) {
+				// Who is below is what the documents of sites say by then.
+				below := []string{}
+				for _, h := range other.Heads(t, document.Site) {
+					below = append(below, h.ID)
+				}
+				if _, err := other.Room.Repair(t.Context(), up(below...), dataset.Languages, entries(doc)); err != nil {
+					t.Fatalf("%s %s: %v", doc.Kind, doc.ID, err)
+				}
+			}
+		}
+	}
+	if left, err := other.Room.Quarantine(t.Context()); err != nil || len(left) > 0 {
+		t.Errorf("left: %+v, %v", left, err)
+	}
+	forged := low.Doc(t, document.Site, "evil", `{"name":"evil","parent":"mid","authority":"AQ==","version":""}`)
+	forged.Origin = "evil"
+	outcome, err = top.Room.Repair(t.Context(), up("low", "deep"), dataset.Languages, entries(forged))
+	if err != nil || len(outcome.Quarantined) != 1 {
+		t.Errorf("a site nobody vouches for: %+v, %v", outcome, err)
+	}
+}
+
+func TestUpwardRunsLikeDownward(t *testing.T) {
+	top, mid := family(t)
+	mid.Put(t, document.LanguageAlert, "mid", `{"languages":["de"]}`, "")
+	mid.Put(t, document.Health, "mid", `one`, "")
+	mid.Put(t, document.RollUp, "mid:b1", `one`, "")
+	for _, of := range dataset.Types(dataset.Up) {
+		if report := mid.Push(t, of); report.Complete == nil || report.Changed == 0 || len(report.Quarantined) > 0 {
+			t.Errorf("%s: %+v", of, report)
+		}
+	}
+	mid.Put(t, document.Health, "mid", `two`, "")
+	mid.Remove(t, document.RollUp, "mid:b1")
+	if report := mid.Push(t, dataset.Health); report.Complete != nil || report.Changed != 1 || report.Removed != 1 {
+		t.Errorf("differential: %+v", report)
+	}
+	if held := top.Holds(t, document.Health, document.RollUp); !slices.Equal(held, []string{"health mid two"}) {
+		t.Errorf("held: %q", held)
+	}
+	for _, of := range dataset.Types(dataset.Up) {
+		here, there := mid.UpSums(t, of)
+		if here.Digest() != there.Digest() || here.Count == 0 {
+			t.Errorf("%s: %d documents below, %d above", of, here.Count, there.Count)
+		}
+	}
+}
+
+func TestUnknownKindsPassThrough(t *testing.T) {
+	top, mid := family(t)
+	low := replicastest.New(t, "low", mid, "de")
+	// A newer version at the top knows a kind that nobody below does: it comes by data there.
+	doc := top.Doc(t, "blueprint", "b1", "of a later version", "de")
+	if _, err := mid.Room.Repair(t.Context(), mid.Above(), dataset.Data, entries(doc)); err != nil {
+		t.Fatal(err)
+	}
+	low.PullAll(t)
+	if held := low.Holds(t, "blueprint"); !slices.Equal(held, []string{"blueprint b1 of a later version de"}) {
+		t.Errorf("held: %q", held)
+	}
+	low.Equal(t)
+	mid.SetLanguages(t, "fr")
+	if held := mid.Holds(t, "blueprint"); len(held) > 0 {
+		t.Errorf("held after its language went: %q", held)
+	}
+	if report := low.Pull(t, dataset.Data); report.Complete != nil || report.Removed != 1 {
+		t.Errorf("%+v", report)
+	}
+}
+
+func TestAnAudienceStaysWhenItsDocumentChanges(t *testing.T) {
+	top, mid := family(t)
+	top.Put(t, document.Severity, "s", "one", "")
+	mid.Pull(t, dataset.Settings)
+	mid.Write(t, store.SetAudience(document.Severity, "s", "r1", store.Former{})...)
+	top.Put(t, document.Severity, "s", "two", "")
+	mid.Pull(t, dataset.Settings)
+	if got := mid.Currents(t, document.Severity); len(got) != 1 || got[0].Audience != "r1" || got[0].Digest != top.Heads(t, document.Severity)[0].Digest {
+		t.Errorf("%+v", got)
+	}
+}
