@@ -130,8 +130,8 @@ type measure struct {
 	except map[Key]bool
 	kinds  []document.Kind
 	items  []item
-	name   bool  // names are wanted
-	names  []Key // of the items that are not held, as the table of documents says
+	name   bool    // names are wanted
+	names  []Key   // of the items that are not held, as the table of documents says
 	places []int32 // into items, by digest: see find
 	out    output
 }
