@@ -3,6 +3,7 @@ package computers
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/RoaringBitmap/roaring/v2"
 )
@@ -13,6 +14,7 @@ type Column struct {
 	Failed                         *roaring.Bitmap // an ordered install failed, for good or until the next try
 	Said                           *Said           // of orders; nil: nobody said anything
 	Stamp                          uint64          // of the last change, see View.Stamp
+	plain                          atomic.Uint64   // twice the stamp at which Lacking looked, and 1 where it needed no copy
 }
 
 // Said is what agents say of an update that is ordered: of the very revision that is ordered, by its own rules, where
@@ -66,6 +68,22 @@ func (c *Column) Missing() *roaring.Bitmap {
 	missing := roaring.AndNot(c.Applicable, c.Installed)
 	missing.AndNot(c.Unknown)
 	return missing
+}
+
+// Lacking is Missing for whoever changes it not: agents put an update into one set, and then it is Applicable itself.
+func (c *Column) Lacking() *roaring.Bitmap {
+	if known := c.plain.Load(); known>>1 == c.Stamp {
+		if known&1 == 1 {
+			return c.Applicable
+		}
+		return c.Missing()
+	}
+	known := c.Stamp << 1
+	if !c.Applicable.Intersects(c.Installed) && !c.Applicable.Intersects(c.Unknown) {
+		known++
+	}
+	c.plain.Store(known)
+	return c.Lacking()
 }
 
 func (c *Column) each() [3]*roaring.Bitmap {

@@ -81,7 +81,7 @@ func newSnapshot(v *live.View, former *snapshot) *snapshot {
 	} else {
 		s.groups = newGroups(former.groups.stamp, former.groups.seed)
 	}
-	makers := builder{snapshot: s, former: former, view: v, cves: map[string]*cveMaker{}, months: map[string]*monthMaker{}}
+	makers := builder{snapshot: s, former: former, view: v, cves: map[string]*cveMaker{}, months: map[string]*monthMaker{}, all: []Update{}}
 	for _, b := range v.Bulletins() {
 		makers.bulletin(b)
 	}

@@ -106,7 +106,7 @@ func (g *group) recount(v computers.View) (counts Counts, every int) {
 		if !c.Failed.IsEmpty() {
 			failed = append(failed, c.Failed)
 		}
-		if m := lacking(c); u.Superseded {
+		if m := c.Lacking(); u.Superseded {
 			superseded = append(superseded, m)
 		} else {
 			missing = append(missing, m)
@@ -126,14 +126,6 @@ func (g *group) recount(v computers.View) (counts Counts, every int) {
 	}
 	counts.Installed = counts.Applicable - int(all.AndCardinality(lack))
 	return counts, every
-}
-
-// lacking is Column.Missing without a copy where there is nothing to take away. It must not be changed.
-func lacking(c *computers.Column) *roaring.Bitmap {
-	if c.Unknown.IsEmpty() && !c.Applicable.Intersects(c.Installed) {
-		return c.Applicable
-	}
-	return c.Missing()
 }
 
 // recountOne makes no bitmap but one.

@@ -17,7 +17,7 @@ type perComputer struct {
 	updates []Update
 	at      []*Update                     // by number
 	changed map[string][]computers.Cursor // sequences of updates by platform, sorted
-	next    []Update                      // of a newer catalog, not counted yet; nil: none
+	next    []Update                      // of a newer catalog (which may have none), not counted yet; nil: there is no newer one
 
 	stamp   uint64
 	counted bool
@@ -340,7 +340,7 @@ func (t *tally) join(other *tally) {
 // walk is tally.add for every computer that says anything of an update.
 func walk(c *computers.Column, u *Update, tallies []tally) {
 	class, installed := u.class(), c.Installed
-	each(lacking(c), func(n uint32) {
+	each(c.Lacking(), func(n uint32) {
 		t := &tallies[n]
 		t.applicable++
 		t.missing[class]++
