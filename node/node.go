@@ -58,6 +58,7 @@ type Node struct {
 	quorum       *quorum.Quorum
 	writer       store.Writer
 	site         Site
+	name         atomic.Pointer[string] // of the site, where it was renamed since this node started
 	started      time.Time
 	address      atomic.Pointer[string]
 	doors        doors

@@ -6,11 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
 	"thatch/catalog/document"
+	"thatch/catalog/federation"
 	"thatch/node/identity"
 	"thatch/node/store"
 )
@@ -128,7 +132,13 @@ func (n *Node) readSite(ctx context.Context) (Site, []string, error) {
 }
 
 // Site names the site.
-func (n *Node) Site() Site { return n.site }
+func (n *Node) Site() Site {
+	site := n.site
+	if name := n.name.Load(); name != nil {
+		site.Name = *name
+	}
+	return site
+}
 
 // Languages are the managed languages, lower-case BCP 47, sorted.
 func (n *Node) Languages(ctx context.Context) ([]string, error) {
@@ -136,7 +146,7 @@ func (n *Node) Languages(ctx context.Context) ([]string, error) {
 	return languages, err
 }
 
-// SetLanguages replaces the managed languages.
+// SetLanguages replaces the managed languages. It asks nobody below, see sites.CheckDrop.
 func (n *Node) SetLanguages(ctx context.Context, languages []string) error {
 	tags, err := document.NormalLanguages(languages)
 	if err != nil {
@@ -146,6 +156,53 @@ func (n *Node) SetLanguages(ctx context.Context, languages []string) error {
 	if err != nil {
 		return fmt.Errorf("read the managed languages: %w", err)
 	}
+	return n.replaceLanguages(ctx, former, tags)
+}
+
+// ChangeLanguages manages some languages more and others no more, and answers with all of them. One that sites below
+// manage is dropped only by force; else the error wraps store.ErrConflict and names the sites.
+func (n *Node) ChangeLanguages(ctx context.Context, add, remove []string, force bool) ([]string, error) {
+	plus, err := document.NormalLanguages(add)
+	if err != nil {
+		return nil, store.Invalid("%v", err)
+	}
+	minus, err := document.NormalLanguages(remove)
+	if err != nil {
+		return nil, store.Invalid("%v", err)
+	}
+	former, err := n.Languages(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the managed languages: %w", err)
+	}
+	tags := slices.DeleteFunc(append(slices.Clone(former), plus...), func(tag string) bool { return slices.Contains(minus, tag) })
+	slices.Sort(tags)
+	tags = slices.Compact(tags)
+	dropped := slices.DeleteFunc(slices.Clone(former), func(tag string) bool { return slices.Contains(tags, tag) })
+	if !force {
+		if err := n.Sites.CheckDrop(ctx, dropped); err != nil {
+			return nil, err
+		}
+	}
+	return tags, n.replaceLanguages(ctx, former, tags)
+}
+
+// Rename changes what the site is called.
+func (n *Node) Rename(ctx context.Context, name string) error {
+	if name == "" || len(name) > federation.MaxName || strings.ContainsFunc(name, unicode.IsControl) || !utf8.ValidString(name) {
+		return store.Invalid("a site's name has 1 to %d bytes on one line", federation.MaxName)
+	}
+	applied, err := n.writer.Write(ctx, store.Batch{
+		Reason: "rename the site to " + name, Topics: []string{topicSite},
+		Statements: []store.Statement{{SQL: `UPDATE site SET name = ?`, Args: []any{name}, Want: 1}},
+	})
+	if err = errors.Join(err, applied.Err()); err != nil {
+		return fmt.Errorf("rename the site: %w", err)
+	}
+	n.name.Store(&name)
+	return nil
+}
+
+func (n *Node) replaceLanguages(ctx context.Context, former, tags []string) error {
 	batch := store.Batch{Reason: "set the managed languages", Topics: []string{topicSite, topicLanguages}}
 	for _, tag := range former {
 		if !slices.Contains(tags, tag) {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"runtime"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -15,8 +16,10 @@ import (
 	"thatch/cmd/internal/cli"
 	"thatch/cmd/internal/service"
 	"thatch/console/api"
+	"thatch/console/api/hierarchy"
 	"thatch/node"
 	"thatch/node/store"
+	"thatch/replication"
 	parents "thatch/replication/server"
 	"thatch/replication/wire"
 )
@@ -25,7 +28,8 @@ import (
 type nodeFlags struct {
 	listen, site, log string
 	languages, names  []string
-	service           bool // the service manager started this process
+	parent, token     string // joins at the first start
+	service           bool   // the service manager started this process
 }
 
 func (f *nodeFlags) bind(cmd *cobra.Command) {
@@ -34,6 +38,8 @@ func (f *nodeFlags) bind(cmd *cobra.Command) {
 	flags.StringVar(&f.site, "site", "", "name of the site; has an effect at the first start only (THATCH_SITE)")
 	flags.StringSliceVar(&f.languages, "languages", nil, "managed languages, such as en,de; has an effect at the first start only (THATCH_LANGUAGES)")
 	flags.StringSliceVar(&f.names, "names", nil, "more host names and addresses under which this node is reached (THATCH_NAMES)")
+	flags.StringVar(&f.parent, "parent", "", "https://HOST:PORT of a parent to join, where the site has none (THATCH_PARENT)")
+	flags.StringVar(&f.token, "parent-token", "", "child token for --parent, made there with: thatch children tokens create (THATCH_PARENT_TOKEN)")
 	flags.StringVar(&f.log, "log", "info", "what is logged: debug, info, warn or error (THATCH_LOG)")
 }
 
@@ -78,6 +84,13 @@ func runNode(ctx context.Context, a *cli.App, f nodeFlags) error {
 		}
 		defer func() { err = errors.Join(err, n.Close()) }()
 		mount(n)
+		if f.parent != "" {
+			joining, stop := context.WithCancel(ctx)
+			var done sync.WaitGroup
+			done.Go(func() { replication.KeepJoined(joining, n, f.parent, f.token) })
+			defer done.Wait()
+			defer stop()
+		}
 		return n.Run(ctx)
 	}
 	if !f.service {
@@ -119,7 +132,7 @@ func newLog(out io.Writer, level slog.Level, asJSON bool) *slog.Logger {
 
 // mount puts the doors on a node.
 func mount(n *node.Node) {
-	n.Mount("/", api.New(n))
+	n.Mount("/", api.New(n, hierarchy.Routes(n)...))
 	n.Mount("/agent/v1/", server.New(n))
 	n.Mount(wire.Prefix, parents.New(n))
 }

@@ -39,9 +39,10 @@ type server struct {
 	meter  *meter
 }
 
-// New makes the handler of everything an operator's door serves: /api/v1, the status page, health and metrics.
-func New(n *node.Node) http.Handler {
-	s := &server{node: n, log: n.Log(), routes: Routes(n), meter: newMeter(n)}
+// New makes the handler of everything an operator's door serves: /api/v1, the status page, health and metrics. More are
+// the routes of nouns that have a package of their own.
+func New(n *node.Node, more ...Route) http.Handler {
+	s := &server{node: n, log: n.Log(), routes: append(Routes(n), more...), meter: newMeter(n)}
 	router := mux.NewRouter().UseEncodedPath()
 	// The path comes before the method: the router takes another path's method for this one's otherwise.
 	for i := range s.routes {

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"slices"
+
 	"thatch/catalog/document"
 	"thatch/node"
 	"thatch/node/identity"
@@ -9,6 +11,24 @@ import (
 // Languages are the managed languages of the site.
 type Languages struct {
 	Languages []string `json:"languages"` // lower-case BCP 47, sorted
+}
+
+// LanguagesSet replaces the managed languages.
+type LanguagesSet struct {
+	Languages []string `json:"languages"`
+	Force     bool     `json:"force,omitempty"` // also those that sites below manage are dropped
+}
+
+// LanguagesChange adds to the managed languages and takes from them.
+type LanguagesChange struct {
+	Add    []string `json:"add,omitempty"`
+	Remove []string `json:"remove,omitempty"`
+	Force  bool     `json:"force,omitempty"` // also those that sites below manage are dropped
+}
+
+// SiteName is what the site is called.
+type SiteName struct {
+	Name string `json:"name"`
 }
 
 func siteRoutes(n *node.Node) []Route {
@@ -25,14 +45,33 @@ func siteRoutes(n *node.Node) []Route {
 			}),
 		},
 		{
-			Method: "PUT", Path: "/site/languages", Scope: identity.Administrator, Summary: "Set the managed languages",
-			Do: Do(func(c *Call, in Languages) (Languages, error) {
+			Method: "PUT", Path: "/site/languages", Scope: identity.Administrator,
+			Summary: "Set the managed languages; one that sites below manage is dropped only by force",
+			Do: Do(func(c *Call, in LanguagesSet) (Languages, error) {
 				tags, err := document.NormalLanguages(in.Languages)
 				if err != nil {
 					return Languages{}, &Error{400, "invalid", err.Error()}
 				}
-				return Languages{tags}, n.SetLanguages(c.Context(), tags)
+				former, err := n.Languages(c.Context())
+				if err != nil {
+					return Languages{}, err
+				}
+				dropped := slices.DeleteFunc(former, func(tag string) bool { return slices.Contains(tags, tag) })
+				tags, err = n.ChangeLanguages(c.Context(), tags, dropped, in.Force)
+				return Languages{tags}, err
 			}),
+		},
+		{
+			Method: "POST", Path: "/site/languages", Scope: identity.Administrator,
+			Summary: "Manage more languages, or fewer; one that sites below manage is dropped only by force",
+			Do: Do(func(c *Call, in LanguagesChange) (Languages, error) {
+				tags, err := n.ChangeLanguages(c.Context(), in.Add, in.Remove, in.Force)
+				return Languages{tags}, err
+			}),
+		},
+		{
+			Method: "PUT", Path: "/site/name", Scope: identity.Administrator, Summary: "Rename the site",
+			Do: Do(func(c *Call, in SiteName) (SiteName, error) { return in, n.Rename(c.Context(), in.Name) }),
 		},
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"thatch/console/api"
+	"thatch/console/api/hierarchy"
 	"thatch/node"
 	"thatch/node/nodetest"
 	"thatch/node/sites"
@@ -24,7 +25,7 @@ func Site(t testing.TB, name string, languages ...string) *node.Node {
 func SiteWith(t testing.TB, cfg node.Config) *node.Node {
 	t.Helper()
 	n := nodetest.NewWith(t, cfg)
-	nodetest.Run(t, n, map[string]http.Handler{"/": api.New(n), wire.Prefix: server.New(n)})
+	nodetest.Run(t, n, map[string]http.Handler{"/": api.New(n, hierarchy.Routes(n)...), wire.Prefix: server.New(n)})
 	return n
 }
 

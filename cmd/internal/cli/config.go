@@ -17,7 +17,7 @@ import (
 var variables = map[string]string{
 	"data": "THATCH_DIR", "server": "THATCH_SERVER", "token": "THATCH_TOKEN", "fingerprint": "THATCH_FINGERPRINT",
 	"authority": "THATCH_AUTHORITY", "listen": "THATCH_LISTEN", "site": "THATCH_SITE", "languages": "THATCH_LANGUAGES",
-	"names": "THATCH_NAMES", "log": "THATCH_LOG",
+	"names": "THATCH_NAMES", "log": "THATCH_LOG", "parent": "THATCH_PARENT", "parent-token": "THATCH_PARENT_TOKEN",
 }
 
 // complete sets the flags that were not given: from the environment, else from the configuration file.
@@ -107,5 +107,5 @@ func parseJSON(text []byte, values map[string]string) error {
 }
 
 func names() string {
-	return "authority, data, fingerprint, languages, listen, log, names, server, site, token"
+	return "authority, data, fingerprint, languages, listen, log, names, parent, parent-token, server, site, token"
 }

@@ -1,0 +1,294 @@
+package hierarchy
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"thatch/cmd/internal/cli"
+	"thatch/console/api/client"
+	routes "thatch/console/api/hierarchy"
+	"thatch/node/sites"
+)
+
+func childCommand(a *cli.App) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "child", Short: "This site as a child: join a parent, leave it, move to another", Args: cobra.NoArgs,
+		Example: "  thatch child join --parent https://central.example:8743 --token tc1-...",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(
+		joinCommand(a, "join", "Join a parent", "Become a child of the site that made the token. The token is good once; a join that was cut short is done again with\n"+
+			"the same token.", false),
+		joinCommand(a, "move", "Move to another parent", "Become a child of another parent, and leave the present one. Documents stay where the new parent has the same;\n"+
+			"everything is compared anew.", true),
+		leaveCommand(a), childAddress(a), childStatus(a))
+	return cmd
+}
+
+func joinCommand(a *cli.App, use, short, long string, move bool) *cobra.Command {
+	var in routes.Join
+	cmd := &cobra.Command{
+		Use: use, Short: short, Args: cobra.NoArgs,
+		Long: long + "\n\n--token - reads it from the standard input, --token @FILE from a file.",
+		Example: "  thatch child " + use + " --parent https://central.example:8743 --token tc1-abcdefghijklmnopqrstuvwxyz234567-0123456789abcdef0123456789abcdef\n" +
+			"  thatch child " + use + " --parent https://central.example:8743 --token @token.txt",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			token, err := secret(a, in.Token)
+			if err != nil {
+				return err
+			}
+			if a.Node.Token == "" { // this command's own --token hides the API's
+				a.Node.Token = os.Getenv("THATCH_TOKEN")
+			}
+			c, err := a.Client()
+			if err != nil {
+				return err
+			}
+			var parent sites.Parent
+			if err := c.Post(cmd.Context(), "/parent", routes.Join{Parent: in.Parent, Token: token, Move: move}, &parent); err != nil {
+				return err
+			}
+			return a.Print(parent, func(w io.Writer) error {
+				_, err := fmt.Fprintf(w, "this site is a child of %s (%s)\n", parent.Name, parent.ID)
+				return err
+			})
+		},
+	}
+	cmd.Flags().StringVar(&in.Parent, "parent", "", "https://HOST:PORT of a node of the parent")
+	cmd.Flags().StringVar(&in.Token, "token", "", "child token, as the parent's administrator made it")
+	_ = cmd.MarkFlagRequired("parent") // the flags are there
+	_ = cmd.MarkFlagRequired("token")
+	return cmd
+}
+
+// secret reads a token that is given as it is, as @FILE, or as - for the standard input.
+func secret(a *cli.App, text string) (string, error) {
+	if path, ok := strings.CutPrefix(text, "@"); ok {
+		raw, err := os.ReadFile(path)
+		return strings.TrimSpace(string(raw)), err
+	}
+	if text == "-" {
+		raw, err := io.ReadAll(io.LimitReader(a.In, 1000))
+		return strings.TrimSpace(string(raw)), err
+	}
+	return text, nil
+}
+
+func leaveCommand(a *cli.App) *cobra.Command {
+	var force bool
+	cmd := &cobra.Command{
+		Use: "leave", Short: "Leave the parent", Args: cobra.NoArgs,
+		Long:    "Be nobody's child any more. What came from above stays. --force leaves although the parent cannot be told.",
+		Example: "  thatch child leave",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := a.Client()
+			if err != nil {
+				return err
+			}
+			in := client.Request{Method: http.MethodDelete, Path: "/parent", Query: url.Values{"force": {strconv.FormatBool(force)}}}
+			if err := c.Do(cmd.Context(), in, nil); err != nil {
+				return err
+			}
+			return a.Print(map[string]bool{"left": true}, func(w io.Writer) error {
+				_, err := fmt.Fprintln(w, "this site has no parent now")
+				return err
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&force, "force", false, "leave although the parent cannot be told")
+	return cmd
+}
+
+func childAddress(a *cli.App) *cobra.Command {
+	return &cobra.Command{
+		Use: "address URL...", Short: "Give the parent's new address", Args: some("URL"),
+		Long:    "Say where the parent is called from now on; the first address is tried first. Who answers there must still be the parent.",
+		Example: "  thatch child address https://central2.example:8743",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.Client()
+			if err != nil {
+				return err
+			}
+			var parent sites.Parent
+			if err := c.Put(cmd.Context(), "/parent", routes.Addresses{URLs: args}, &parent); err != nil {
+				return err
+			}
+			return a.Print(parent, func(w io.Writer) error {
+				_, err := fmt.Fprintf(w, "the parent %s is called at %s\n", parent.Name, strings.Join(parent.URLs, ", "))
+				return err
+			})
+		},
+	}
+}
+
+func some(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return cli.Usagef("%s takes one %s or more", cmd.CommandPath(), what)
+		}
+		return nil
+	}
+}
+
+func childStatus(a *cli.App) *cobra.Command {
+	return &cobra.Command{
+		Use: "status", Short: "Show the parent, and what it replicates to this site", Args: cobra.NoArgs,
+		Example: "  thatch child status\n  thatch child status --json",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.Show(cmd.Context(), "/parent") },
+	}
+}
+
+func childrenCommand(a *cli.App) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "children", Short: "The sites directly below this one", Args: cobra.NoArgs,
+		Example: "  thatch children list",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(a.List(cli.Listing{
+		Use: "list", Short: "List children",
+		Long:    "Columns to filter and sort by: id, name, joined, seen, revoked, token.",
+		Example: "  thatch children list --sort -seen",
+		Path:    "/children", Heads: []string{"NAME", "ID", "JOINED", "LAST CONTACT", "REVOKED", "REASON"},
+		Keys: []string{"name", "id", "joined", "seen", "revoked", "reason"},
+	}), &cobra.Command{
+		Use: "show CHILD", Short: "Show a child", Args: cli.Args("CHILD"),
+		Long:    "CHILD is a name or an id.",
+		Example: "  thatch children show Berlin",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.Show(cmd.Context(), client.Path("children", args[0]))
+		},
+	}, &cobra.Command{
+		Use: "rename CHILD NAME", Short: "Call a child otherwise", Args: cli.Args("CHILD", "NAME"),
+		Long:    "Change what a child is called here. What it calls itself is its own: thatch site rename, at that site.",
+		Example: "  thatch children rename Berlin \"Berlin Mitte\"",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return putChild(cmd, a, args[0], routes.ChildChange{Name: args[1]})
+		},
+	}, removeCommand(a), revokeCommand(a), limitCommand(a), childTokens(a))
+	return cmd
+}
+
+func putChild(cmd *cobra.Command, a *cli.App, child string, in routes.ChildChange) error {
+	c, err := a.Client()
+	if err != nil {
+		return err
+	}
+	var answer json.RawMessage
+	if err := c.Put(cmd.Context(), client.Path("children", child), in, &answer); err != nil {
+		return err
+	}
+	return a.Print(answer, func(w io.Writer) error { return cli.Object(w, answer) })
+}
+
+func removeCommand(a *cli.App) *cobra.Command {
+	return &cobra.Command{
+		Use: "remove CHILD", Short: "Remove a child", Args: cli.Args("CHILD"),
+		Long: "Shut a child out at once and forget what it and the sites below it told of themselves. What it received stays there.\n" +
+			"It may join again with a new token.",
+		Example: "  thatch children remove Berlin",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.Client()
+			if err != nil {
+				return err
+			}
+			if err := c.Delete(cmd.Context(), client.Path("children", args[0])); err != nil {
+				return err
+			}
+			return a.Print(map[string]string{"removed": args[0]}, func(w io.Writer) error {
+				_, err := fmt.Fprintln(w, "removed")
+				return err
+			})
+		},
+	}
+}
+
+func revokeCommand(a *cli.App) *cobra.Command {
+	var in routes.Revocation
+	cmd := &cobra.Command{
+		Use: "revoke CHILD", Short: "Shut a child out at once", Args: cli.Args("CHILD"),
+		Long:    "Shut a child out at once, also on the connections that it has. It cannot join again before it is removed.",
+		Example: "  thatch children revoke Berlin --reason \"server stolen\"",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.Client()
+			if err != nil {
+				return err
+			}
+			var child sites.Child
+			if err := c.Post(cmd.Context(), client.Path("children", args[0], "revoke"), in, &child); err != nil {
+				return err
+			}
+			return a.Print(child, func(w io.Writer) error {
+				_, err := fmt.Fprintf(w, "%s is shut out\n", child.Name)
+				return err
+			})
+		},
+	}
+	cmd.Flags().StringVar(&in.Reason, "reason", "", "why, for the record and for the child's administrator")
+	return cmd
+}
+
+func childTokens(a *cli.App) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "tokens", Short: "Tokens with which sites become children", Args: cobra.NoArgs,
+		Example: "  thatch children tokens create --name Berlin",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	var name string
+	var lasts time.Duration
+	create := &cobra.Command{
+		Use: "create", Short: "Make a token for one child; it is printed once and kept nowhere", Args: cobra.NoArgs,
+		Example: "  thatch children tokens create --name Berlin --for 24h",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if lasts < 0 || lasts%time.Hour != 0 {
+				return cli.Usagef("--for %s: want whole hours", lasts)
+			}
+			c, err := a.Client()
+			if err != nil {
+				return err
+			}
+			var made sites.Token
+			if err := c.Post(cmd.Context(), "/child-tokens", routes.NewToken{Name: name, Hours: int(lasts / time.Hour)}, &made); err != nil {
+				return err
+			}
+			return a.Print(made, func(w io.Writer) error {
+				_, err := fmt.Fprintf(w, "%s\n(good once, until %s; it is not shown again)\n", made.Token, made.Expires.Local().Format("2006-01-02 15:04"))
+				return err
+			})
+		},
+	}
+	create.Flags().StringVar(&name, "name", "", "what it is for, such as the name of the site that will join")
+	create.Flags().DurationVar(&lasts, "for", 0, "how long it is good, such as 24h; 0: three days")
+	_ = create.MarkFlagRequired("name") // the flag is there
+	cmd.AddCommand(create, a.List(cli.Listing{
+		Use: "list", Short: "List child tokens, without their secrets",
+		Example: "  thatch children tokens list --filter revoked=no",
+		Path:    "/child-tokens", Heads: []string{"ID", "NAME", "EXPIRES", "USED", "CHILD", "REVOKED", "BY"},
+		Keys: []string{"id", "name", "expires", "used", "child", "revoked", "by"},
+	}), &cobra.Command{
+		Use: "revoke ID", Short: "Revoke a child token that nobody used", Args: cli.Args("ID"),
+		Example: "  thatch children tokens revoke 0d9f2f0c-6c1c-4c53-9a6c-0f8e9d7b6a55",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.Client()
+			if err != nil {
+				return err
+			}
+			if err := c.Delete(cmd.Context(), client.Path("child-tokens", args[0])); err != nil {
+				return err
+			}
+			return a.Print(map[string]string{"revoked": args[0]}, func(w io.Writer) error {
+				_, err := fmt.Fprintln(w, "revoked")
+				return err
+			})
+		},
+	})
+	return cmd
+}

@@ -1,0 +1,295 @@
+// Package hierarchy holds the routes of /api/v1 about the tree of sites: parent, children, their tokens, replication rules,
+// alarms.
+package hierarchy
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+
+	"thatch/console/api"
+	"thatch/node"
+	"thatch/node/identity"
+	"thatch/node/sites"
+	"thatch/node/store"
+	"thatch/replication"
+	"thatch/replication/wire"
+)
+
+// Join asks to become a child, or to move to another parent.
+type Join struct {
+	Parent string `json:"parent"` // https://HOST:PORT
+	Token  string `json:"token"`  // child token, made by the parent's administrator
+	Move   bool   `json:"move,omitempty"`
+}
+
+// Addresses are where the parent is called.
+type Addresses struct {
+	URLs []string `json:"urls"` // https://HOST:PORT, the first is tried first
+}
+
+// NewToken asks for a child token.
+type NewToken struct {
+	Name  string `json:"name"`            // what it is for
+	Hours int    `json:"hours,omitempty"` // it lasts; 0: three days
+}
+
+// ChildChange changes what a child is called, or how its link may be used; what is absent stays.
+type ChildChange struct {
+	Name    string        `json:"name,omitempty"`
+	Limits  *sites.Limits `json:"limits,omitempty"`
+	Version *int          `json:"version,omitempty"` // that the limits were changed from; absent: any
+}
+
+// Revocation shuts a child out.
+type Revocation struct {
+	Reason string `json:"reason,omitempty"`
+}
+
+// RuleChange replaces a rule.
+type RuleChange struct {
+	sites.Rule
+	From *int `json:"from,omitempty"` // version that the change was made from; absent: any
+}
+
+const (
+	tokenHours = 3 * 24
+	maxHours   = 366 * 24
+)
+
+// Routes are all of them.
+func Routes(n *node.Node) []api.Route {
+	var all []api.Route
+	for _, table := range [][]api.Route{treeRoutes(n), parentRoutes(n), childRoutes(n), tokenRoutes(n), ruleRoutes(n), alarmRoutes(n)} {
+		all = append(all, table...)
+	}
+	return all
+}
+
+func treeRoutes(n *node.Node) []api.Route {
+	return []api.Route{{
+		Method: "GET", Path: "/hierarchy", Scope: identity.Viewer,
+		Summary: "The tree of sites: languages, last contact, how far behind, last runs, digests, alarms",
+		Do:      api.Get(func(c *api.Call) (sites.Hierarchy, error) { return n.Sites.Hierarchy(c.Context()) }),
+	}}
+}
+
+func parentRoutes(n *node.Node) []api.Route {
+	return []api.Route{
+		{
+			Method: "GET", Path: "/parent", Scope: identity.Viewer, Summary: "The site above, with its rules as it last told them",
+			Do: api.Get(func(c *api.Call) (sites.Parent, error) { return n.Sites.Parent(c.Context()) }),
+		},
+		{
+			Method: "POST", Path: "/parent", Scope: identity.Administrator, Summary: "Join a parent with a child token, or move to another parent",
+			Do: api.Do(func(c *api.Call, in Join) (sites.Parent, error) {
+				p, err := replication.Join(c.Context(), n, in.Parent, in.Token, in.Move)
+				return p, told(err)
+			}),
+		},
+		{
+			Method: "PUT", Path: "/parent", Scope: identity.Administrator, Summary: "Give the parent's addresses, where they changed",
+			Do: api.Do(func(c *api.Call, in Addresses) (sites.Parent, error) {
+				for i := range in.URLs {
+					base, err := wire.ParseAddress(in.URLs[i])
+					if err != nil {
+						return sites.Parent{}, store.Invalid("%v", err)
+					}
+					in.URLs[i] = base.String()
+				}
+				return n.Sites.SetAddresses(c.Context(), in.URLs)
+			}),
+		},
+		{
+			Method: "DELETE", Path: "/parent", Scope: identity.Administrator, Summary: "Leave the parent",
+			Query: []api.Param{{Name: "force", Type: "boolean", Text: "leave although the parent cannot be told"}},
+			Do: api.Get(func(c *api.Call) (api.None, error) {
+				return api.None{}, told(replication.Leave(c.Context(), n, c.Flag("force")))
+			}),
+		},
+	}
+}
+
+// told makes an answer of what went wrong between two sites.
+func told(err error) error {
+	var answer *wire.Error
+	var call *url.Error
+	switch {
+	case errors.As(err, &answer):
+		switch answer.Code {
+		case wire.CodeInvalid, wire.CodeTokenUnknown, wire.CodeTokenExpired, wire.CodeTooLarge:
+			return &api.Error{Status: http.StatusBadRequest, Code: "invalid", Text: err.Error()}
+		case wire.CodeBusy, wire.CodeBehind:
+			return &api.Error{Status: http.StatusServiceUnavailable, Code: "unavailable", Text: err.Error()}
+		}
+		return &api.Error{Status: http.StatusConflict, Code: "conflict", Text: err.Error()}
+	case errors.Is(err, identity.ErrUntrusted):
+		return &api.Error{Status: http.StatusBadRequest, Code: "invalid", Text: err.Error()}
+	case errors.As(err, &call):
+		return &api.Error{Status: http.StatusServiceUnavailable, Code: "unavailable", Text: err.Error()}
+	}
+	return err
+}
+
+func childRoutes(n *node.Node) []api.Route {
+	return []api.Route{
+		{
+			Method: "GET", Path: "/children", Scope: identity.Viewer, Summary: "The sites directly below",
+			Columns: sites.ChildColumns, Do: api.GetList(n.Sites.Children),
+		},
+		{
+			Method: "GET", Path: "/children/{child}", Scope: identity.Viewer, Summary: "One child, by its name or id",
+			Do: api.Get(func(c *api.Call) (sites.Child, error) { return n.Sites.Child(c.Context(), c.Var("child")) }),
+		},
+		{
+			Method: "PUT", Path: "/children/{child}", Scope: identity.Administrator, Summary: "Rename a child, or limit when and how fast its link is used",
+			Do: api.Do(func(c *api.Call, in ChildChange) (sites.Child, error) { return changeChild(c, n, in) }),
+		},
+		{
+			Method: "POST", Path: "/children/{child}/revoke", Scope: identity.Administrator, Summary: "Shut a child out at once",
+			Do: api.Do(func(c *api.Call, in Revocation) (sites.Child, error) {
+				return n.Sites.Revoke(c.Context(), c.Var("child"), in.Reason)
+			}),
+		},
+		{
+			Method: "DELETE", Path: "/children/{child}", Scope: identity.Administrator,
+			Summary: "Remove a child: it is shut out, forgotten, and may join again with a new token",
+			Do: api.Get(func(c *api.Call) (api.None, error) {
+				return api.None{}, n.Sites.Remove(c.Context(), c.Var("child"), "remove child")
+			}),
+		},
+	}
+}
+
+func changeChild(c *api.Call, n *node.Node, in ChildChange) (sites.Child, error) {
+	child, err := n.Sites.Child(c.Context(), c.Var("child"))
+	if err != nil {
+		return child, err
+	}
+	if in.Name == "" && in.Limits == nil {
+		return child, store.Invalid("say what to change: name or limits")
+	}
+	if in.Limits != nil {
+		version := child.Version
+		if in.Version != nil {
+			version = *in.Version
+		}
+		if child, err = n.Sites.Limit(c.Context(), child.ID, *in.Limits, version); err != nil {
+			return child, err
+		}
+	}
+	if in.Name != "" && in.Name != child.Name {
+		return n.Sites.Rename(c.Fresh(), child.ID, in.Name)
+	}
+	return child, nil
+}
+
+func tokenRoutes(n *node.Node) []api.Route {
+	return []api.Route{
+		{
+			Method: "GET", Path: "/child-tokens", Scope: identity.Administrator, Summary: "Tokens with which sites become children, without their secrets",
+			Columns: sites.TokenColumns, Do: api.GetList(n.Sites.Tokens),
+		},
+		{
+			Method: "POST", Path: "/child-tokens", Scope: identity.Administrator,
+			Summary: "Make a token for one child; the answer is the only place where its text stands",
+			Do: api.Do(func(c *api.Call, in NewToken) (sites.Token, error) {
+				if in.Hours == 0 {
+					in.Hours = tokenHours
+				}
+				if in.Hours < 0 || in.Hours > maxHours {
+					return sites.Token{}, store.Invalid("a child token lasts 1 hour to a year, not %d hours", in.Hours)
+				}
+				return n.Sites.NewToken(c.Context(), sites.Token{Name: in.Name, Expires: n.Now().Add(time.Duration(in.Hours) * time.Hour)})
+			}),
+		},
+		{
+			Method: "DELETE", Path: "/child-tokens/{id}", Scope: identity.Administrator, Summary: "Revoke a child token that nobody used",
+			Do: api.Get(func(c *api.Call) (api.None, error) { return api.None{}, n.Sites.RevokeToken(c.Context(), c.Var("id")) }),
+		},
+	}
+}
+
+func ruleRoutes(n *node.Node) []api.Route {
+	enable := func(on bool) api.Action {
+		return api.Get(func(c *api.Call) (sites.Rule, error) { return n.Sites.EnableRule(c.Context(), c.Var("rule"), on) })
+	}
+	return []api.Route{
+		{
+			Method: "GET", Path: "/replication/rules", Scope: identity.Viewer, Summary: "Replication rules: what is sent to children, and when",
+			Columns: sites.RuleColumns, Do: api.GetList(n.Sites.Rules),
+		},
+		{
+			Method: "GET", Path: "/replication/rules/{rule}", Scope: identity.Viewer, Summary: "One replication rule, by its name or id",
+			Do: api.Get(func(c *api.Call) (sites.Rule, error) { return n.Sites.Rule(c.Context(), c.Var("rule")) }),
+		},
+		{
+			Method: "POST", Path: "/replication/rules", Scope: identity.Administrator, Summary: "Make a replication rule",
+			Do: api.Do(func(c *api.Call, in sites.Rule) (sites.Rule, error) { return n.Sites.CreateRule(c.Context(), in) }),
+		},
+		{
+			Method: "PUT", Path: "/replication/rules/{rule}", Scope: identity.Administrator, Summary: "Replace a replication rule",
+			Do: api.Do(func(c *api.Call, in RuleChange) (sites.Rule, error) {
+				from := -1
+				if in.From != nil {
+					from = *in.From
+				}
+				return n.Sites.ChangeRule(c.Context(), c.Var("rule"), in.Rule, from)
+			}),
+		},
+		{
+			Method: "POST", Path: "/replication/rules/{rule}/enable", Scope: identity.Administrator, Summary: "Switch a replication rule on", Do: enable(true),
+		},
+		{
+			Method: "POST", Path: "/replication/rules/{rule}/disable", Scope: identity.Administrator,
+			Summary: "Switch a replication rule off: it sends nothing and removes nothing", Do: enable(false),
+		},
+		{
+			Method: "DELETE", Path: "/replication/rules/{rule}", Scope: identity.Administrator,
+			Summary: "Delete a replication rule: what no other rule sends is removed from the children",
+			Do:      api.Get(func(c *api.Call) (api.None, error) { return api.None{}, n.Sites.DeleteRule(c.Context(), c.Var("rule")) }),
+		},
+	}
+}
+
+func alarmRoutes(n *node.Node) []api.Route {
+	about := []api.Param{
+		{Name: "kind", Type: "string", Text: "of the alarm"},
+		{Name: "subject", Type: "string", Text: "what it is about; empty where its kind has none"},
+	}
+	return []api.Route{
+		{
+			Method: "GET", Path: "/alarms", Scope: identity.Viewer, Summary: "What calls for a person in the tree of sites, and what did",
+			Columns: sites.AlarmColumns, Do: api.GetList(n.Sites.Alarms),
+		},
+		{
+			Method: "GET", Path: "/alarms/one", Scope: identity.Viewer, Summary: "One alarm", Query: about, Needs: []string{"kind"},
+			Do: api.Get(func(c *api.Call) (sites.Alarm, error) { return alarm(c.Context(), n, c.Arg("kind"), c.Arg("subject")) }),
+		},
+		{
+			Method: "DELETE", Path: "/alarms/one", Scope: identity.Operate, Query: about, Needs: []string{"kind"},
+			Summary: "End an alarm that was seen to; it comes again when it is true again",
+			Do: api.Get(func(c *api.Call) (api.None, error) {
+				if _, err := alarm(c.Context(), n, c.Arg("kind"), c.Arg("subject")); err != nil {
+					return api.None{}, err
+				}
+				return api.None{}, n.Sites.Clear(c.Context(), c.Arg("kind"), c.Arg("subject"))
+			}),
+		},
+	}
+}
+
+func alarm(ctx context.Context, n *node.Node, kind, subject string) (sites.Alarm, error) {
+	list, _, err := n.Sites.Alarms(ctx, store.Query{})
+	if err != nil {
+		return sites.Alarm{}, err
+	}
+	for _, a := range list {
+		if a.Kind == kind && a.Subject == subject {
+			return a, nil
+		}
+	}
+	return sites.Alarm{}, store.NotFound("alarm", kind+" "+subject)
+}

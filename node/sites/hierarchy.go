@@ -1,0 +1,305 @@
+package sites
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"thatch/catalog/document"
+	"thatch/catalog/federation"
+	"thatch/node/replicas/dataset"
+	"thatch/node/store"
+)
+
+// Hierarchy is the tree as this site knows it: the sites above it and those below.
+type Hierarchy struct {
+	Self   string   `json:"self"` // id of this site
+	Sites  []Member `json:"sites"`
+	Alarms []Alarm  `json:"alarms"` // that stand at this site
+}
+
+// Member is a site of the tree. Sites come in the order of the tree, each below the one above it.
+type Member struct {
+	ID        string             `json:"id"`
+	Name      string             `json:"name"`
+	Parent    string             `json:"parent,omitempty"` // id
+	Depth     int                `json:"depth"`            // 0: the highest site that is known
+	Relation  string             `json:"relation"`         // self, parent, above, child, below
+	Version   string             `json:"version,omitempty"`
+	Languages []string           `json:"languages"`       // managed there
+	Below     []string           `json:"languages_below"` // managed by its descendants
+	Lacking   []string           `json:"languages_lacking,omitempty"`
+	Computers map[string]int     `json:"computer_languages,omitempty"`
+	Link      *LinkState         `json:"link,omitempty"` // of the parent and of children
+	Health    *federation.Health `json:"health,omitempty"`
+}
+
+// LinkState is how the link with a neighbour stands.
+type LinkState struct {
+	Joined  time.Time    `json:"joined"`
+	Seen    time.Time    `json:"seen,omitzero"` // last contact
+	Revoked time.Time    `json:"revoked,omitzero"`
+	Behind  int          `json:"behind"` // changes that the child has not taken over yet, at most MaxBehind are counted
+	Runs    []RunSummary `json:"runs"`   // the last of each type and direction
+}
+
+// RunSummary is the last run of a type over a link.
+type RunSummary struct {
+	Direction string    `json:"direction"`
+	Type      string    `json:"type"`
+	Mode      string    `json:"mode"`
+	State     string    `json:"state"`
+	Ended     time.Time `json:"ended"`
+	Documents int       `json:"documents"`
+	Bytes     int64     `json:"bytes"`
+	Digest    string    `json:"digest,omitempty"` // of the receiver, where the last verification was of everything
+	Equal     *bool     `json:"equal,omitempty"`  // null: not verified
+	Error     string    `json:"error,omitempty"`
+}
+
+// MaxBehind bounds LinkState.Behind.
+const MaxBehind = 10_000
+
+// ran is what this room reads of the result of a run.
+type ran struct {
+	Documents int            `json:"documents"`
+	Bytes     int64          `json:"bytes"`
+	Sequence  store.Sequence `json:"sequence"`
+	Verified  *struct {
+		DigestHere string `json:"digest_here"`
+		Equal      bool   `json:"equal"`
+	} `json:"verified"`
+}
+
+// Hierarchy reads the tree with all that is known of each site.
+func (r *Room) Hierarchy(ctx context.Context) (Hierarchy, error) {
+	h := Hierarchy{Self: r.cfg.Site}
+	var tree *Tree
+	var said map[string]federation.Alert
+	var own []string
+	health := map[string]federation.Health{}
+	err := r.cfg.Reader.View(ctx, func(tx *sql.Tx) (err error) {
+		if tree, err = r.tree(ctx, tx); err != nil {
+			return err
+		}
+		if said, err = alerts(ctx, tx); err != nil {
+			return err
+		}
+		if own, err = ids(ctx, tx, `SELECT tag FROM language ORDER BY tag`); err != nil {
+			return err
+		}
+		return readHealth(ctx, tx, health)
+	})
+	if err != nil {
+		return h, fmt.Errorf("read the tree: %w", err)
+	}
+	said[r.cfg.Site] = federation.Alert{Languages: own, Computers: said[r.cfg.Site].Computers}
+	if h.Alarms, err = r.Standing(ctx); err != nil {
+		return h, err
+	}
+	h.Sites = tree.members(said, health)
+	return h, r.linkMembers(ctx, h.Sites, said)
+}
+
+func readHealth(ctx context.Context, tx *sql.Tx, into map[string]federation.Health) error {
+	all, err := store.Documents(ctx, tx, document.Health, "", maxSites)
+	if err != nil {
+		return fmt.Errorf("read the sites' health: %w", err)
+	}
+	for i := range all {
+		if value, err := federation.Decode[federation.Health](all[i].Body); err == nil && all[i].Origin == all[i].ID {
+			into[all[i].ID] = value
+		}
+	}
+	return nil
+}
+
+// members are the sites above and below, in the order of the tree.
+func (t *Tree) members(said map[string]federation.Alert, health map[string]federation.Health) []Member {
+	var list []Member
+	above := t.Above(t.Self)
+	slices.Reverse(above)
+	for depth, id := range above {
+		relation := "above"
+		if depth == len(above)-1 {
+			relation = "parent"
+		}
+		list = append(list, t.member(id, depth, relation, said, health))
+	}
+	var walk func(id string, depth int, relation string)
+	seen := map[string]bool{}
+	walk = func(id string, depth int, relation string) {
+		if seen[id] {
+			return
+		}
+		seen[id] = true
+		list = append(list, t.member(id, depth, relation, said, health))
+		next := "below"
+		if id == t.Self {
+			next = "child"
+		}
+		for _, child := range t.below[id] {
+			walk(child, depth+1, next)
+		}
+	}
+	walk(t.Self, len(above), "self")
+	return list
+}
+
+func (t *Tree) member(id string, depth int, relation string, said map[string]federation.Alert, health map[string]federation.Health) Member {
+	m := Member{
+		ID: id, Name: t.Name(id), Parent: t.parent[id], Depth: depth, Relation: relation, Version: t.Sites[id].Version,
+		Languages: said[id].Languages, Below: []string{}, Computers: said[id].Computers,
+	}
+	if m.Languages == nil {
+		m.Languages = []string{}
+	}
+	if relation != "above" && relation != "parent" { // of those above only what they are is known
+		for _, site := range t.Below(id) {
+			m.Below = append(m.Below, said[site].Languages...)
+		}
+		slices.Sort(m.Below)
+		m.Below = slices.Compact(m.Below)
+		m.Lacking = slices.DeleteFunc(slices.Clone(m.Below), func(tag string) bool { return slices.Contains(m.Languages, tag) })
+	}
+	if h, ok := health[id]; ok {
+		m.Health = &h
+	}
+	return m
+}
+
+// linkMembers adds how the links with the parent and with children stand.
+func (r *Room) linkMembers(ctx context.Context, members []Member, said map[string]federation.Alert) error {
+	runs, err := r.LastRuns(ctx)
+	if err != nil {
+		return err
+	}
+	children, _, err := r.Children(ctx, store.Query{})
+	if err != nil {
+		return fmt.Errorf("read the children: %w", err)
+	}
+	for i := range members {
+		m := &members[i]
+		switch m.Relation {
+		case "parent":
+			p, err := r.Parent(ctx)
+			if err != nil {
+				return err
+			}
+			m.Name = p.Name
+			m.Link = &LinkState{Joined: p.Joined, Seen: r.lastSeen(p.ID, p.Told)}
+			m.Languages = linkLanguages(p.Link)
+		case "child":
+			at := slices.IndexFunc(children, func(c Child) bool { return c.ID == m.ID })
+			if at < 0 {
+				continue
+			}
+			c := &children[at]
+			m.Name, m.Link = c.Name, &LinkState{Joined: c.Joined, Seen: c.Seen, Revoked: c.Revoked}
+		default:
+			continue
+		}
+		if err := r.summarise(ctx, m, runs, said[m.ID].Languages); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// linkLanguages are those that the parent says it manages.
+func linkLanguages(link json.RawMessage) []string {
+	var said struct {
+		Languages []string `json:"languages"`
+	}
+	if json.Unmarshal(link, &said) != nil || said.Languages == nil {
+		return []string{}
+	}
+	return said.Languages
+}
+
+func (r *Room) summarise(ctx context.Context, m *Member, runs []LinkRun, languages []string) error {
+	m.Link.Runs = []RunSummary{}
+	for _, run := range runs {
+		if run.Neighbour != m.ID {
+			continue
+		}
+		var result ran
+		_ = json.Unmarshal(run.Result, &result) // a run that failed early has none
+		s := RunSummary{
+			Direction: run.Direction, Type: run.Type, Mode: run.Mode, State: run.State, Ended: run.Ended, Documents: result.Documents,
+			Bytes: result.Bytes, Error: run.Error,
+		}
+		if result.Verified != nil {
+			s.Digest, s.Equal = result.Verified.DigestHere, &result.Verified.Equal
+		}
+		m.Link.Runs = append(m.Link.Runs, s)
+		if m.Relation == "child" && run.Direction == string(dataset.Down) {
+			behind, err := r.behind(ctx, dataset.Type(run.Type), result.Sequence, languages)
+			if err != nil {
+				return err
+			}
+			m.Link.Behind = min(m.Link.Behind+behind, MaxBehind)
+		}
+	}
+	return nil
+}
+
+// behind counts the changes of a type after a place in the journal that matter to a site that manages some languages.
+func (r *Room) behind(ctx context.Context, t dataset.Type, after store.Sequence, languages []string) (count int, err error) {
+	kinds := dataset.Kinds(t, dataset.Down)
+	err = r.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
+		count = 0
+		changes, err := store.Journal(ctx, tx, after, MaxBehind)
+		for _, c := range changes {
+			head := document.Head{Languages: c.Languages}
+			if slices.Contains(kinds, c.Kind) && head.Matters(languages) {
+				count++
+			}
+		}
+		return err
+	})
+	return count, err
+}
+
+// InUseBelow names, for each of some languages, the sites below that manage it.
+func (r *Room) InUseBelow(ctx context.Context, tags []string) (map[string][]string, error) {
+	using := map[string][]string{}
+	err := r.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
+		tree, err := r.tree(ctx, tx)
+		if err != nil {
+			return err
+		}
+		said, err := alerts(ctx, tx)
+		if err != nil {
+			return err
+		}
+		using = languagesBelow(tree, said)
+		return nil
+	})
+	for tag := range using {
+		if !slices.Contains(tags, tag) {
+			delete(using, tag)
+		}
+	}
+	return using, err
+}
+
+// CheckDrop is an error that wraps store.ErrConflict and names the sites, where sites below need languages that this one is
+// about to manage no more.
+func (r *Room) CheckDrop(ctx context.Context, tags []string) error {
+	using, err := r.InUseBelow(ctx, tags)
+	if err != nil || len(using) == 0 {
+		return err
+	}
+	var lines []string
+	for tag, sites := range using {
+		lines = append(lines, tag+" ("+strings.Join(sites, ", ")+")")
+	}
+	slices.Sort(lines)
+	return fmt.Errorf("sites below manage %s, and would receive nothing in it any more; drop it all the same with --force: %w",
+		strings.Join(lines, " and "), store.ErrConflict)
+}
