@@ -1,0 +1,263 @@
+package replication
+
+import (
+	"context"
+	"fmt"
+
+	"thatch/catalog/document"
+	"thatch/node/replicas"
+	"thatch/node/replicas/dataset"
+	"thatch/node/tasks"
+	"thatch/replication/wire"
+)
+
+// Bounds of one request for bodies.
+const (
+	someDocuments = 500
+	someBytes     = 4 << 20
+)
+
+// peek asks for what is new without a run, and says whether there is anything. The page is kept for the run.
+func (s *session) peek(ctx context.Context, t dataset.Type) (some bool, err error) {
+	cursor, err := s.cursor(ctx, t)
+	if err != nil {
+		return false, err
+	}
+	if cursor.Zero() {
+		return true, nil
+	}
+	page, err := s.page(ctx, t, cursor)
+	switch _, _, complete := needsComplete(err); {
+	case complete:
+		return true, nil
+	case err != nil:
+		return false, err
+	case len(page.Entries) == 0 && !page.More && page.Tail.Index-cursor.Mark.Index < farBehind:
+		return false, nil // a cursor is moved when that brings something, or when looking from it grows long
+	}
+	s.pages.Store(t, page)
+	return true, nil
+}
+
+// farBehind is how many batches a recorded cursor may lag behind what was looked at.
+const farBehind = 2000
+
+func (s *session) page(ctx context.Context, t dataset.Type, cursor dataset.Cursor) (*wire.Page, error) {
+	languages, err := s.node.Languages(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the managed languages: %w", err)
+	}
+	return s.client.Fetch(ctx, wire.PathPage, wire.PageRequest{Type: t, Cursor: cursor, Languages: languages})
+}
+
+// differential takes over what is newer than the cursor.
+func (r *run) differential(ctx context.Context) error {
+	t := r.params.Type
+	if kept, ok := r.pages.LoadAndDelete(t); ok {
+		if page, ok := kept.(*wire.Page); ok && r.current(ctx, page) {
+			if err := r.apply(ctx, page); err != nil || !page.More {
+				return err
+			}
+		}
+	}
+	for {
+		cursor, err := r.cursor(ctx, t)
+		if err != nil {
+			return err
+		}
+		if cursor.Zero() {
+			return r.complete(ctx, "the first run")
+		}
+		page, err := r.page(ctx, t, cursor)
+		if err != nil {
+			return err
+		}
+		if err := r.apply(ctx, page); err != nil {
+			return err
+		}
+		if !page.More {
+			return r.fetchPins(ctx)
+		}
+	}
+}
+
+// current says whether a page that was fetched before continues what is held still, in the languages of now.
+func (r *run) current(ctx context.Context, page *wire.Page) bool {
+	cursor, err := r.cursor(ctx, r.params.Type)
+	if err != nil {
+		return false
+	}
+	return cursor.Mark == page.From.Mark && page.From.Audience.Equal(cursor.Audience)
+}
+
+// apply has the room take a page over, and counts it.
+func (r *run) apply(ctx context.Context, page *wire.Page) error {
+	neighbour, err := r.above(ctx)
+	if err != nil {
+		return err
+	}
+	outcome, err := r.node.Replicas.Apply(ctx, neighbour, page.Dataset())
+	if err != nil {
+		return fmt.Errorf("take over %s: %w", page.Type, err)
+	}
+	r.count(page, outcome)
+	return nil
+}
+
+func (r *run) count(page *wire.Page, o replicas.Outcome) {
+	r.result.Pages++
+	r.result.Documents += o.Changed
+	r.result.Removed += o.Removed
+	r.result.HandedOver += o.HandedOver
+	r.result.Sequence = page.Tail
+	for i := range page.Entries {
+		r.result.BodyBytes += int64(len(page.Entries[i].Body))
+	}
+	for _, key := range o.Yielded {
+		if len(r.result.Yielded) < maxListed {
+			r.result.Yielded = append(r.result.Yielded, key)
+		}
+		r.job.Log("%s %q of this site gave way to the parent's, which says something else.", key.Kind, key.ID)
+	}
+	for _, q := range o.Quarantined {
+		if len(r.result.Refused) < maxListed {
+			r.result.Refused = append(r.result.Refused, wire.Refusal{Key: q.Key, Reason: q.Detail})
+		}
+		r.job.Log("%s %q went into quarantine: %s", q.Kind, q.ID, q.Detail)
+	}
+	r.job.Progress(tasks.Progress{Done: int64(r.result.Documents + r.result.Removed), Unit: "documents", Text: string(page.Type)})
+}
+
+// maxListed bounds lists in results.
+const maxListed = 200
+
+// complete takes over everything, and removes what came from above and is not there any more. One that was cut goes on
+// where it was, unless the parent cannot continue it.
+func (r *run) complete(ctx context.Context, why string) error {
+	r.result.Complete, r.result.Why = true, why
+	neighbour, err := r.above(ctx)
+	if err != nil {
+		return err
+	}
+	_, progress, err := r.node.Replicas.Cursor(ctx, neighbour, r.params.Type)
+	if err != nil {
+		return err
+	}
+	resumed := progress.Running()
+	for {
+		more, err := r.completePage(ctx, neighbour, &progress)
+		if _, _, again := needsComplete(err); again && resumed {
+			progress, resumed = replicas.Progress{}, false
+			continue
+		}
+		if err != nil || !more {
+			return err
+		}
+	}
+}
+
+// completePage takes over one page of a complete run.
+func (r *run) completePage(ctx context.Context, neighbour replicas.Neighbour, at *replicas.Progress) (more bool, err error) {
+	languages, err := r.node.Languages(ctx)
+	if err != nil {
+		return false, fmt.Errorf("read the managed languages: %w", err)
+	}
+	page, err := r.client.Fetch(ctx, wire.PathComplete, wire.CompleteRequest{
+		Type: r.params.Type, From: at.From, After: at.After, Languages: languages,
+	})
+	if err != nil {
+		return false, err
+	}
+	if page.More && page.Next.Compare(at.After) <= 0 {
+		return false, fmt.Errorf("the parent's pages do not advance beyond %s %q", at.After.Kind, at.After.ID)
+	}
+	if err := r.fillIn(ctx, neighbour, page, languages); err != nil {
+		return false, err
+	}
+	if err := r.apply(ctx, page); err != nil {
+		return false, err
+	}
+	if !page.More {
+		return false, r.fetchPins(ctx)
+	}
+	at.From, at.After = page.From, page.Next
+	return true, nil
+}
+
+// fillIn fetches the bodies of a page that this site lacks. What the parent does not give any more has changed meanwhile;
+// the differential page after this run tells.
+func (r *run) fillIn(ctx context.Context, neighbour replicas.Neighbour, page *wire.Page, languages []string) error {
+	at := make(map[document.Digest][]int, len(page.Entries))
+	for i := range page.Entries {
+		if e := &page.Entries[i]; e.Body == nil && !e.Removed {
+			at[e.Digest] = append(at[e.Digest], i)
+		}
+	}
+	lacking, err := r.node.Replicas.Lacking(ctx, neighbour, page.Entries)
+	if err != nil {
+		return err
+	}
+	for len(lacking) > 0 {
+		n, bytes := 0, 0
+		for n < len(lacking) && n < someDocuments && bytes < someBytes {
+			bytes += page.Entries[at[lacking[n]][0]].Size
+			n++
+		}
+		got, err := r.bodies(ctx, languages, lacking[:n])
+		if err != nil {
+			return err
+		}
+		for i := range got {
+			for _, place := range at[got[i].Digest] {
+				page.Entries[place].Body = got[i].Body
+			}
+		}
+		lacking = lacking[n:]
+	}
+	return nil
+}
+
+// bodies asks for documents by digest.
+func (r *run) bodies(ctx context.Context, languages []string, digests []document.Digest) ([]dataset.Entry, error) {
+	page, err := r.client.Fetch(ctx, wire.PathBodies, wire.BodiesRequest{Type: r.params.Type, Languages: languages, Digests: digests})
+	if err != nil {
+		return nil, err
+	}
+	return page.Entries, nil
+}
+
+// fetchPins fetches the revisions that policies from above pin and that are not held: earlier ones, and withdrawn ones.
+func (r *run) fetchPins(ctx context.Context) error {
+	if r.params.Type != dataset.Policies {
+		return nil
+	}
+	neighbour, err := r.above(ctx)
+	if err != nil {
+		return err
+	}
+	lacking, err := r.node.Replicas.LackingPins(ctx)
+	if err != nil {
+		return err
+	}
+	languages, err := r.node.Languages(ctx)
+	if err != nil {
+		return fmt.Errorf("read the managed languages: %w", err)
+	}
+	for len(lacking) > 0 {
+		some := lacking[:min(len(lacking), someDocuments)]
+		got, err := r.bodies(ctx, languages, some)
+		if err != nil {
+			return err
+		}
+		for i := range got {
+			r.result.BodyBytes += int64(len(got[i].Body))
+		}
+		outcome, err := r.node.Replicas.Repair(ctx, neighbour, r.params.Type, got)
+		if err != nil {
+			return err
+		}
+		r.result.Documents += outcome.Held
+		lacking = lacking[len(some):]
+	}
+	return nil
+}

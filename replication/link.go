@@ -1,0 +1,251 @@
+// Package replication is the child's half of the wire between a site and its parent: it holds the link, pulls what the
+// parent's rules send, pushes what goes up, verifies both ends against each other, and fetches payloads. The parent's half
+// is replication/server, what they say to each other replication/wire.
+package replication
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"thatch/node"
+	"thatch/node/replicas/dataset"
+	"thatch/node/sites"
+	"thatch/node/store"
+	"thatch/replication/wire"
+)
+
+// Waits between attempts to reach the parent.
+const (
+	firstWait = time.Second
+	mostWait  = time.Minute
+	mostOrder = 16 // ordered runs that wait
+)
+
+// Link is what a node of a child does with its parent. Make it with New before the node runs, and have it Run beside it.
+type Link struct {
+	node *node.Node
+	log  *slog.Logger
+	now  func() time.Time
+	plan *plan // of the worker, of which there is one at a time
+
+	mu      sync.Mutex
+	session *session // nil while there is no connection
+	state   State
+	orders  []wire.RunOrder
+	running map[string]string // run by the order that it serves
+	failures map[string]error // by run, until whoever waits has taken it
+	asked   chan struct{} // there are orders
+}
+
+// State is how the link stands, for people.
+type State struct {
+	Parent    string             `json:"parent"` // id of the site, "" there is none
+	Name      string             `json:"name"`
+	Address   string             `json:"address"`
+	Connected bool               `json:"connected"`
+	Since     time.Time          `json:"since,omitzero"` // connected, or not
+	Error     string             `json:"error,omitempty"`
+	Waits     string             `json:"waits,omitempty"` // what data replication waits for
+	Link      *wire.LinkResponse `json:"link,omitempty"`  // as the parent said it last
+}
+
+// New makes the link of a node. It registers the kind of task that runs are.
+func New(n *node.Node) *Link {
+	l := &Link{node: n, log: n.Log().With("part", "replication"), now: n.Now, asked: make(chan struct{}, 1), running: map[string]string{}, failures: map[string]error{}}
+	l.plan = newPlan(n.Now)
+	n.Tasks.Register(l.kind())
+	return l
+}
+
+// State tells how the link stands.
+func (l *Link) State() State {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.state
+}
+
+func (l *Link) set(change func(*State)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	change(&l.state)
+}
+
+// Run holds the link until ctx ends.
+func (l *Link) Run(ctx context.Context) error {
+	watch := l.node.Watch(sites.Topic)
+	defer watch.Close()
+	failures := 0
+	for ctx.Err() == nil {
+		parent, err := l.node.Sites.Parent(ctx)
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			l.set(func(s *State) { *s = State{} })
+			select { // until the site has joined one
+			case <-watch.C:
+			case <-ctx.Done():
+			}
+			continue
+		case err == nil:
+			var begun bool
+			if begun, err = l.connect(ctx, parent, failures, watch); begun {
+				failures = 0
+			}
+		}
+		failures++
+		l.tellCut(ctx, err)
+		if !l.rest(ctx, failures, err, watch) {
+			break
+		}
+	}
+	return nil
+}
+
+// tellCut records why there is no connection, and logs it once for each reason.
+func (l *Link) tellCut(ctx context.Context, err error) {
+	if ctx.Err() != nil || err == nil {
+		return
+	}
+	text := err.Error()
+	l.mu.Lock()
+	again := !l.state.Connected && l.state.Error == text
+	if l.state.Connected || l.state.Since.IsZero() {
+		l.state.Since = l.now()
+	}
+	l.state.Connected, l.state.Error = false, text
+	l.mu.Unlock()
+	if !again && !errors.Is(err, io.EOF) {
+		l.log.Warn("the link to the parent is down; the site goes on alone and tries again", "error", err)
+	}
+}
+
+// rest waits before the next attempt: longer after each failure, half of it by chance, so that children do not come back
+// together; as long as the parent asks for; not at all when something about the parent changed.
+func (l *Link) rest(ctx context.Context, failures int, err error, changed *store.Watch) bool {
+	wait := firstWait << min(failures-1, 6)
+	wait = min(wait, mostWait)
+	wait = max(wait/2+rand.N(wait/2), wire.After(err))
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-changed.C:
+	case <-ctx.Done():
+		return false
+	}
+	return true
+}
+
+// connect opens a session at one of the parent's addresses and holds it until it breaks. begun says whether the parent
+// answered as it should.
+func (l *Link) connect(ctx context.Context, parent sites.Parent, failures int, changed *store.Watch) (begun bool, err error) {
+	if len(parent.URLs) == 0 {
+		return false, fmt.Errorf("no address of the parent %s is known; give one with: thatch child move --parent URL", parent.Name)
+	}
+	address := parent.URLs[failures%len(parent.URLs)]
+	s, err := l.open(ctx, parent, address)
+	if err != nil {
+		return false, err
+	}
+	defer s.client.Close()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var working sync.WaitGroup
+	defer working.Wait()
+	defer cancel(errEnded)
+	l.begin(s)
+	defer l.end()
+	for _, work := range []func(context.Context) error{s.listen, s.work, s.push, s.urgent} {
+		working.Go(func() { cancel(work(ctx)) })
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return true, context.Cause(ctx)
+		case <-changed.C:
+			if now, err := l.node.Sites.Parent(ctx); err != nil || now.ID != parent.ID || now.Joined != parent.Joined {
+				return true, errEnded
+			}
+		}
+	}
+}
+
+var errEnded = errors.New("the session ended")
+
+func (l *Link) begin(s *session) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.session = s
+	l.state.Parent, l.state.Name, l.state.Address = s.parent.ID, s.parent.Name, s.client.Address()
+	l.state.Connected, l.state.Since, l.state.Error = true, l.now(), ""
+	l.log.Info("linked with the parent", "parent", s.parent.Name, "address", s.client.Address())
+}
+
+func (l *Link) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.session = nil
+}
+
+// current is the session that stands, or why there is none.
+func (l *Link) current() (*session, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.session != nil:
+		return l.session, nil
+	case l.state.Parent == "" && l.state.Error == "":
+		return nil, store.Invalid("this site has no parent; it joins one with: thatch child join")
+	}
+	return nil, fmt.Errorf("there is no connection to the parent: %s", l.state.Error)
+}
+
+// order keeps a run that the parent asked for until the worker takes it.
+func (l *Link) order(o wire.RunOrder) {
+	l.mu.Lock()
+	if len(l.orders) < mostOrder {
+		l.orders = append(l.orders, o)
+	}
+	l.mu.Unlock()
+	select {
+	case l.asked <- struct{}{}:
+	default: // told already
+	}
+}
+
+func (l *Link) takeOrders() []wire.RunOrder {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	orders := l.orders
+	l.orders = nil
+	return orders
+}
+
+// cancelOrder ends the run of an order, or forgets the order.
+func (l *Link) cancelOrder(ctx context.Context, id string) {
+	l.mu.Lock()
+	kept := l.orders[:0]
+	for _, o := range l.orders {
+		if o.ID != id {
+			kept = append(kept, o)
+		}
+	}
+	l.orders = kept
+	run := l.running[id]
+	l.mu.Unlock()
+	if run == "" {
+		return
+	}
+	if err := l.node.Tasks.Cancel(ctx, run); err != nil {
+		l.log.Warn("a run could not be cancelled as the parent asked", "run", run, "error", err)
+	}
+}
+
+// types in the order in which they are served: what others need comes first.
+var types = []dataset.Type{dataset.Languages, dataset.Settings, dataset.Data, dataset.Policies}
+

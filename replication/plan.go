@@ -1,0 +1,168 @@
+package replication
+
+import (
+	"time"
+
+	"thatch/node/replicas/dataset"
+	"thatch/node/sites"
+	"thatch/replication/wire"
+	"thatch/schedule"
+)
+
+// farOff is how long a worker rests that waits for nothing but what it is told of.
+const farOff = time.Hour
+
+// verifyEvery is how often, at most, runs that come at once verify what their rule asks for.
+const verifyEvery = time.Hour
+
+// due is a run of a type to be made now.
+type due struct {
+	now, complete bool
+	verify        int // percent
+}
+
+// timing is when the runs of a type are made: what all its rules say, together.
+type timing struct {
+	atOnce, grown bool
+	again         time.Time // of a failed run; zero: none failed
+	verify        int
+	verified      time.Time
+	scheduled     []scheduled
+}
+
+type scheduled struct {
+	recurrence schedule.Recurrence
+	complete   bool
+	next       time.Time
+	spec       string
+}
+
+// plan says when which type is due. It is one worker's own.
+type plan struct {
+	now   func() time.Time
+	types map[dataset.Type]*timing
+}
+
+func newPlan(now func() time.Time) *plan {
+	return &plan{now: now, types: map[dataset.Type]*timing{}}
+}
+
+// take takes over what the rules say. At the start of a session everything that comes at once is due.
+func (p *plan) take(said wire.LinkResponse, first bool) {
+	now := p.now()
+	for _, t := range types {
+		former := p.types[t]
+		if former == nil {
+			former = &timing{}
+		}
+		next := &timing{grown: former.grown || first, again: former.again, verified: former.verified}
+		for _, rule := range said.Rules {
+			if rule.Type == t && rule.Enabled {
+				next.add(rule, former, now)
+			}
+		}
+		if t == dataset.Languages { // keys and names come whatever the rules say
+			next.atOnce = true
+		}
+		p.types[t] = next
+	}
+}
+
+func (t *timing) add(rule wire.Rule, former *timing, now time.Time) {
+	t.verify = max(t.verify, rule.Verify)
+	if rule.Schedule == "" {
+		t.atOnce = true
+		return
+	}
+	recurrence, err := schedule.ParseRecurrence(rule.Schedule)
+	if err != nil {
+		t.atOnce = true // a newer parent's way of saying when: too often is better than never
+		return
+	}
+	s := scheduled{recurrence: recurrence, complete: rule.Complete, spec: rule.Schedule, next: recurrence.Next(now, time.UTC)}
+	for _, old := range former.scheduled {
+		if old.spec == s.spec && old.complete == s.complete {
+			s.next = old.next
+		}
+	}
+	t.scheduled = append(t.scheduled, s)
+}
+
+// grown says that the parent's journal has grown, or that its rules may be others.
+func (p *plan) grown() {
+	for _, t := range p.types {
+		t.grown = true
+	}
+}
+
+// due says what a type needs now.
+func (p *plan) due(of dataset.Type) due {
+	t, now := p.types[of], p.now()
+	if !t.again.IsZero() && now.Before(t.again) {
+		return due{}
+	}
+	var d due
+	for i := range t.scheduled {
+		s := &t.scheduled[i]
+		if !s.next.IsZero() && !now.Before(s.next) {
+			d.now, d.complete, d.verify = true, d.complete || s.complete, t.verify
+		}
+	}
+	if t.atOnce && t.verify > 0 && now.Sub(t.verified) >= verifyEvery {
+		d.now, d.verify = true, t.verify
+	}
+	d.now = d.now || t.atOnce && t.grown || !t.again.IsZero()
+	return d
+}
+
+// done says that what was due is done; later that it failed and is due again after a while.
+func (p *plan) done(of dataset.Type, d due) {
+	t, now := p.types[of], p.now()
+	t.grown, t.again = false, time.Time{}
+	if d.verify > 0 {
+		t.verified = now
+	}
+	for i := range t.scheduled {
+		if s := &t.scheduled[i]; !now.Before(s.next) {
+			s.next = s.recurrence.Next(now, time.UTC)
+		}
+	}
+}
+
+func (p *plan) later(of dataset.Type, wait time.Duration) { p.types[of].again = p.now().Add(wait) }
+
+// next is how long nothing is due unless something happens.
+func (p *plan) next() time.Duration {
+	now, wait := p.now(), farOff
+	for _, t := range p.types {
+		at := []time.Time{t.again}
+		if t.atOnce && t.verify > 0 {
+			at = append(at, t.verified.Add(verifyEvery))
+		}
+		for _, s := range t.scheduled {
+			at = append(at, s.next)
+		}
+		for _, when := range at {
+			if !when.IsZero() {
+				wait = min(wait, max(when.Sub(now), 0))
+			}
+		}
+	}
+	return max(wait, 10*time.Millisecond)
+}
+
+// window says whether the link may be used now, and when that changes.
+func (p *plan) window(limits sites.Limits) (open bool, change time.Duration) {
+	if len(limits.Windows) == 0 {
+		return true, farOff
+	}
+	now := p.now()
+	if until, open := limits.Windows.Open(now, time.UTC); open {
+		return true, until.Sub(now)
+	}
+	start, _ := limits.Windows.Next(now, time.UTC)
+	if start.IsZero() {
+		return false, farOff
+	}
+	return false, max(start.Sub(now), time.Second)
+}

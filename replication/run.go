@@ -1,0 +1,215 @@
+package replication
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"thatch/node/replicas"
+	"thatch/node/replicas/dataset"
+	"thatch/node/tasks"
+	"thatch/replication/wire"
+)
+
+// TaskKind is the kind of task that a run of replication is: one type, from the parent.
+const TaskKind = "replication"
+
+// Params are those of a run.
+type Params struct {
+	Type     dataset.Type `json:"type"`
+	Complete bool         `json:"complete,omitempty"`
+	Verify   int          `json:"verify,omitempty"` // percent of the buckets; 0: none
+	Repair   bool         `json:"repair,omitempty"` // of a verification by hand: mend what differs (a rule's always does)
+	Order    string       `json:"order,omitempty"`  // of the parent, that this run serves
+	Asked    bool         `json:"asked,omitempty"`  // by a person here
+}
+
+// mends says whether a verification repairs what it finds: one of a rule does, one by hand when asked to.
+func (p Params) mends() bool { return p.Repair || p.Order == "" && !p.Asked }
+
+func (l *Link) kind() tasks.Kind {
+	return tasks.Kind{
+		Name: TaskKind, Text: "Take over from the parent what is meant for this site, and verify it",
+		Key: func(raw json.RawMessage) string {
+			var p Params
+			_ = json.Unmarshal(raw, &p) // what cannot be read fails when it runs
+			return string(p.Type)
+		},
+		Do: func(ctx context.Context, job *tasks.Job) (any, error) {
+			var p Params
+			if err := job.Decode(&p); err != nil {
+				return nil, err
+			}
+			s, err := l.current()
+			if err != nil {
+				return nil, err
+			}
+			return s.run(ctx, job, p)
+		},
+	}
+}
+
+// Start starts a run that a person asks for, and names it.
+func (l *Link) Start(ctx context.Context, p Params) (run string, err error) {
+	if _, err := l.current(); err != nil {
+		return "", err
+	}
+	p.Asked = true
+	return l.node.Tasks.Run(ctx, TaskKind, p)
+}
+
+// runAndWait has a run made and waits for its end.
+func (s *session) runAndWait(ctx context.Context, p Params) (wire.RunResult, error) {
+	var result wire.RunResult
+	id, err := s.node.Tasks.Run(ctx, TaskKind, p)
+	if err != nil {
+		return result, err
+	}
+	if p.Order != "" {
+		s.mu.Lock()
+		s.running[p.Order] = id
+		s.mu.Unlock()
+		defer func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			delete(s.running, p.Order)
+		}()
+	}
+	run, err := s.node.Tasks.Wait(ctx, id)
+	if err != nil {
+		return result, err
+	}
+	if len(run.Result) > 0 {
+		if err := json.Unmarshal(run.Result, &result); err != nil {
+			return result, fmt.Errorf("result of run %s: %w", id, err)
+		}
+	}
+	if failure := s.failure(id); failure != nil {
+		return result, failure
+	}
+	if run.State != tasks.Done {
+		return result, fmt.Errorf("run %s: %s", id, run.Error)
+	}
+	return result, nil
+}
+
+// failure is the error with which a run of this session ended, with the parent's code in it.
+func (s *session) failure(run string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := s.failures[run]
+	delete(s.failures, run)
+	return err
+}
+
+// run is one run: take over what is new or everything, then verify.
+func (s *session) run(ctx context.Context, job *tasks.Job, p Params) (result wire.RunResult, err error) {
+	r := &run{session: s, job: job, params: p, began: s.client.Bytes()}
+	r.result.Type, r.result.Started = p.Type, s.now().UTC()
+	defer func() {
+		r.result.Bytes = s.client.Bytes() - r.began
+		r.result.Seconds = s.now().Sub(r.result.Started).Seconds()
+		result = r.result
+		s.ended(ctx, job.ID, r, err)
+	}()
+	if err := r.take(ctx); err != nil {
+		return r.result, err
+	}
+	if p.Verify > 0 {
+		verified, err := r.verify(ctx)
+		r.result.Verified = &verified
+		if err != nil {
+			return r.result, fmt.Errorf("verify %s: %w", p.Type, err)
+		}
+	}
+	return r.result, nil
+}
+
+// ended keeps what a run ended with, here and at the parent.
+func (s *session) ended(ctx context.Context, id string, r *run, err error) {
+	state, text := string(tasks.Done), ""
+	if err != nil {
+		state, text = string(tasks.Failed), err.Error()
+		if errors.Is(context.Cause(ctx), context.Canceled) || ctx.Err() != nil {
+			state = string(tasks.Cancelled)
+		}
+		s.mu.Lock()
+		if len(s.failures) < maxFailures {
+			s.failures[id] = err
+		}
+		s.mu.Unlock()
+	}
+	ctx = context.WithoutCancel(ctx)
+	told := wire.RanRequest{Order: r.params.Order, Run: id, Type: r.params.Type, State: state, Result: r.result, Error: text}
+	entry, kept := told.History(s.parent.ID, dataset.Down, s.now())
+	if kept == nil {
+		kept = s.node.Sites.Ran(ctx, entry)
+	}
+	if kept != nil {
+		s.log.Error("the history of replication lacks a run", "run", id, "error", kept)
+	}
+	if _, err := wire.Call[struct{}](ctx, s.client, wire.PathRan, told); err != nil {
+		s.log.Debug("the parent could not be told of a run", "run", id, "error", err)
+	}
+}
+
+const maxFailures = 64
+
+// run is one run under way.
+type run struct {
+	*session
+	job    *tasks.Job
+	params Params
+	result wire.RunResult
+	began  int64 // the client's count of bytes
+}
+
+// needsComplete says whether the parent's answer calls for a complete run, and why; alarm whether a person should know.
+func needsComplete(err error) (why string, alarm, yes bool) {
+	switch wire.CodeOf(err) {
+	case wire.CodeOld:
+		return "this site was away for longer than the parent remembers", false, true
+	case wire.CodeEpoch:
+		return "the parent was restored from a backup", false, true
+	case wire.CodeAudience:
+		return "the parent's rules select other documents", false, true
+	case wire.CodeDiverged:
+		return "the parent went back in time unknowingly", true, true
+	}
+	return "", false, false
+}
+
+// take takes over what is new, or everything where that is asked for or needed.
+func (r *run) take(ctx context.Context) error {
+	if r.params.Complete {
+		return r.complete(ctx, "asked for by a rule or a person")
+	}
+	err := r.differential(ctx)
+	why, alarm, yes := needsComplete(err)
+	if !yes {
+		return err
+	}
+	r.job.Log("A complete run follows: %s.", why)
+	if alarm {
+		if err := r.node.Sites.Raise(ctx, divergedAlarm(r.parent, r.params.Type, err)); err != nil {
+			return err
+		}
+	}
+	return r.complete(ctx, why)
+}
+
+// above is the parent as the room of replicas knows it.
+func (s *session) above(ctx context.Context) (replicas.Neighbour, error) {
+	tree, err := s.node.Sites.Tree(ctx)
+	if err != nil {
+		return replicas.Neighbour{}, err
+	}
+	return replicas.Neighbour{ID: s.parent.ID, Direction: dataset.Down, Below: tree.Below(tree.Self)}, nil
+}
+
+// cursor is how far this site holds what the parent sends of a type.
+func (s *session) cursor(ctx context.Context, t dataset.Type) (dataset.Cursor, error) {
+	c, _, err := s.node.Replicas.Cursor(ctx, replicas.Neighbour{ID: s.parent.ID, Direction: dataset.Down}, t)
+	return c, err
+}

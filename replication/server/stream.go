@@ -1,0 +1,174 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"sync"
+	"time"
+
+	"thatch/catalog/document"
+	"thatch/node/sites"
+	"thatch/node/store"
+	"thatch/replication/wire"
+)
+
+// gather is how long changes are gathered before a child is told of them.
+const gather = 50 * time.Millisecond
+
+// streams are the children that hold a stream open, for what is told to one of them alone.
+type streams struct {
+	mu   sync.Mutex
+	open map[string]map[chan wire.Event]bool // by the child's id
+}
+
+func (s *streams) enter(child string) chan wire.Event {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open == nil {
+		s.open = map[string]map[chan wire.Event]bool{}
+	}
+	if s.open[child] == nil {
+		s.open[child] = map[chan wire.Event]bool{}
+	}
+	c := make(chan wire.Event, 16)
+	s.open[child][c] = true
+	return c
+}
+
+func (s *streams) leave(child string, c chan wire.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.open[child], c)
+	if len(s.open[child]) == 0 {
+		delete(s.open, child)
+	}
+}
+
+// tell hands an event to a child, and says whether it holds a stream that took it.
+func (s *streams) tell(child string, e wire.Event) (told bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.open[child] {
+		select {
+		case c <- e:
+			return true
+		default: // it has enough to do
+		}
+	}
+	return false
+}
+
+// connected says whether a child holds a stream.
+func (s *streams) connected(child string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.open[child]) > 0
+}
+
+// stream tells a child what happens, until either side ends it.
+func (s *server) stream(w http.ResponseWriter, r *http.Request, child sites.Child) {
+	ctx := r.Context()
+	orders := s.streams.enter(child.ID)
+	defer s.streams.leave(child.ID, orders)
+	documents, tree := s.node.Watch(store.TopicDocuments), s.node.Watch(sites.Topic, "languages")
+	defer documents.Close()
+	defer tree.Close()
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	out := &events{w: w, control: http.NewResponseController(w), last: s.tail(ctx)}
+	err := out.say(wire.Event{Tail: &out.last})
+	alive := time.NewTicker(wire.Alive)
+	defer alive.Stop()
+	for err == nil {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.node.Stopping():
+			return
+		case <-alive.C:
+			s.node.Sites.Seen(child.ID)
+			err = out.say(wire.Event{})
+		case e := <-orders:
+			err = out.say(e)
+		case <-tree.C:
+			if _, refused := s.admit(ctx, r.TLS); refused != nil {
+				return // shut out, or no child any more: the next call says why
+			}
+			err = out.say(wire.Event{Link: true})
+		case <-documents.C:
+			if !rest(ctx, gather) {
+				return
+			}
+			err = out.grown(ctx, s)
+		}
+	}
+}
+
+func rest(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// events writes a stream.
+type events struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	last    store.Sequence // of the journal, that the child was told of
+}
+
+func (e *events) say(event wire.Event) error {
+	line, err := json.Marshal(event)
+	if err != nil {
+		return err
+	}
+	_ = e.control.SetWriteDeadline(time.Now().Add(wire.Silence)) // where there is no connection, nobody stalls
+	if _, err := e.w.Write(append(line, '\n')); err != nil {
+		return err
+	}
+	return e.control.Flush()
+}
+
+// lookBack is how many entries of the journal are looked through for what is urgent; beyond, it is as if there were some.
+const lookBack = 2000
+
+// grown tells that the journal has grown, and whether something of it is urgent.
+func (e *events) grown(ctx context.Context, s *server) error {
+	tail := s.tail(ctx)
+	if tail == e.last {
+		return nil
+	}
+	urgent, err := s.urgentSince(ctx, e.last)
+	if err != nil {
+		return err
+	}
+	e.last = tail
+	return e.say(wire.Event{Tail: &tail, Urgent: urgent})
+}
+
+func (s *server) tail(ctx context.Context) store.Sequence {
+	tail, err := s.node.Replicas.Sender().Tail(ctx)
+	if err != nil && ctx.Err() == nil {
+		s.log.Error("the journal's end cannot be read", "error", err)
+	}
+	return tail
+}
+
+// urgentSince says whether the journal names, after a place, a state of a policy or one that is taken away.
+func (s *server) urgentSince(ctx context.Context, after store.Sequence) (bool, error) {
+	urgent := false
+	err := s.node.Reader().View(ctx, func(tx *store.Tx) error {
+		changes, err := store.Journal(ctx, tx, after, lookBack)
+		urgent = len(changes) == lookBack
+		for _, c := range changes {
+			urgent = urgent || c.Kind == document.PolicyState || c.Kind == document.Policy && (c.Removed || c.Audience != c.FormerAudience)
+		}
+		return err
+	})
+	return urgent, err
+}

@@ -1,0 +1,38 @@
+package server
+
+import (
+	"errors"
+	"net/http"
+
+	"thatch/node/replicas"
+	"thatch/node/replicas/dataset"
+	"thatch/node/sites"
+	"thatch/replication/wire"
+)
+
+// up takes a page of what a child sends: of itself and its descendants, and upward kinds alone. Anything else is refused as
+// a whole, raised as an alarm, and audited.
+func (s *server) up(r *http.Request, child sites.Child, page *wire.Page) (*wire.UpResponse, error) {
+	ctx := r.Context()
+	below, err := s.below(ctx, child)
+	if err != nil {
+		return nil, err
+	}
+	from := replicas.Neighbour{ID: child.ID, Direction: dataset.Up, Below: below}
+	outcome, err := s.node.Replicas.Apply(ctx, from, page.Dataset())
+	switch {
+	case errors.Is(err, replicas.ErrRefused):
+		s.log.Warn("a child sent what it must not", "child", child.Name, "error", err)
+		return nil, errors.Join(wire.Refuse(wire.CodeRefused, "%v", err), s.node.Sites.RaiseRefused(ctx, child, err))
+	case errors.Is(err, replicas.ErrCursor):
+		return nil, wire.Refuse(wire.CodeOld, "%v", err)
+	case err != nil:
+		return nil, err
+	}
+	answer := &wire.UpResponse{}
+	for _, q := range outcome.Quarantined {
+		answer.Refused = append(answer.Refused, wire.Refusal{Key: q.Key, Reason: q.Detail})
+	}
+	answer.Cursor, _, err = s.node.Replicas.Cursor(ctx, from, page.Type)
+	return answer, err
+}

@@ -1,0 +1,248 @@
+package replication
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"thatch/node/replicas/dataset"
+	"thatch/node/sites"
+	"thatch/node/store"
+	"thatch/replication/wire"
+)
+
+// session is one connection with the parent.
+type session struct {
+	*Link
+	parent sites.Parent
+	client *wire.Client
+
+	link    wire.LinkResponse
+	linkMu  sync.RWMutex
+	tails   chan struct{} // the parent's journal has grown
+	urgents chan struct{} // something is to be known at once
+	relink  chan struct{} // call link again
+	pushes  chan struct{} // something may go up
+	pace    *pace
+	pages   sync.Map // Type -> *wire.Page that was fetched to see whether there is anything
+	uplink  map[dataset.Type]dataset.Cursor // what has gone up, by the goroutine that pushes
+}
+
+// open calls the parent and tells it who is there.
+func (l *Link) open(ctx context.Context, parent sites.Parent, address string) (*session, error) {
+	config, err := l.node.Identity.ParentTLS(parent.ID, parent.Authority)
+	if err != nil {
+		return nil, err
+	}
+	s := &session{
+		Link: l, parent: parent, pace: newPace(l.now), tails: make(chan struct{}, 1), urgents: make(chan struct{}, 1),
+		relink: make(chan struct{}, 1), pushes: make(chan struct{}, 1),
+		uplink: map[dataset.Type]dataset.Cursor{},
+	}
+	if s.client, err = wire.NewClient(address, config, s.pace); err != nil {
+		return nil, err
+	}
+	if err := s.callLink(ctx); err != nil {
+		s.client.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// callLink tells the parent of this site and learns rules and limits.
+func (s *session) callLink(ctx context.Context) error {
+	languages, err := s.node.Languages(ctx)
+	if err != nil {
+		return fmt.Errorf("read the managed languages: %w", err)
+	}
+	site := s.node.Site()
+	answer, err := wire.Call[wire.LinkResponse](ctx, s.client, wire.PathLink, wire.LinkRequest{
+		Name: site.Name, Version: s.node.Version(), Epoch: site.Epoch, Languages: languages, At: s.now().UTC(),
+	})
+	if err != nil {
+		return err
+	}
+	if answer.Site != s.parent.ID {
+		return fmt.Errorf("the site at %s says that it is %s, not the parent %s", s.client.Address(), answer.Site, s.parent.ID)
+	}
+	s.linkMu.Lock()
+	s.link = answer
+	s.linkMu.Unlock()
+	s.pace.set(answer.Limits.Rate)
+	s.set(func(state *State) { state.Link = &answer })
+	raw, err := json.Marshal(answer)
+	if err != nil {
+		return fmt.Errorf("keep what the parent says of the link: %w", err)
+	}
+	return s.node.Sites.KeepLink(ctx, s.parent.ID, raw)
+}
+
+// said is what the parent said of the link last.
+func (s *session) said() wire.LinkResponse {
+	s.linkMu.RLock()
+	defer s.linkMu.RUnlock()
+	return s.link
+}
+
+// listen holds the stream.
+func (s *session) listen(ctx context.Context) error {
+	return s.client.Listen(ctx, func(e wire.Event) error {
+		if e.Tail != nil {
+			poke(s.tails)
+		}
+		if e.Link {
+			poke(s.relink)
+		}
+		if e.Urgent {
+			poke(s.urgents)
+		}
+		if e.Run != nil {
+			s.order(*e.Run)
+		}
+		if e.Cancel != "" {
+			s.cancelOrder(ctx, e.Cancel)
+		}
+		return nil
+	})
+}
+
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default: // told already
+	}
+}
+
+// work pulls whatever is due, one run after the other, until ctx ends.
+func (s *session) work(ctx context.Context) error {
+	plan := s.plan
+	first := true
+	for {
+		if err := s.serveOrders(ctx); err != nil {
+			return err
+		}
+		next, err := s.pullDue(ctx, plan, first)
+		if err != nil {
+			return err
+		}
+		first = false
+		timer := time.NewTimer(next)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		case <-s.relink:
+			if err := s.callLink(ctx); err != nil {
+				timer.Stop()
+				return err
+			}
+			plan.grown()
+		case <-s.tails:
+			plan.grown()
+		case <-s.asked:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// pullDue runs what is due, and says how long there is nothing to do unless something happens.
+func (s *session) pullDue(ctx context.Context, p *plan, first bool) (time.Duration, error) {
+	said := s.said()
+	p.take(said, first)
+	open, until := p.window(said.Limits)
+	for _, t := range types {
+		due := p.due(t)
+		if !due.now || !open && t != dataset.Languages {
+			continue
+		}
+		err := s.pullOne(ctx, t, due)
+		switch {
+		case ctx.Err() != nil:
+			return 0, ctx.Err()
+		case wire.CodeOf(err) == wire.CodeNotAlerted:
+			s.set(func(state *State) { state.Waits = err.Error() })
+			poke(s.pushes) // the alert may go up now
+			p.later(t, alertAgain)
+		case wire.CodeOf(err) == wire.CodeNoRule:
+			p.done(t, due)
+		case wire.CodeOf(err) == wire.CodeRevoked, wire.CodeOf(err) == wire.CodeUnknown:
+			return 0, err
+		case err != nil:
+			s.log.Warn("a run failed and is tried again", "type", t, "error", err)
+			p.later(t, max(runAgain, wire.After(err)))
+		default:
+			s.set(func(state *State) { state.Waits = "" })
+			p.done(t, due)
+		}
+	}
+	return min(until, p.next()), nil
+}
+
+const (
+	alertAgain = 2 * time.Second
+	runAgain   = 15 * time.Second
+)
+
+// pullOne looks whether there is anything, and has a run fetch it. What was looked at is not fetched twice.
+func (s *session) pullOne(ctx context.Context, t dataset.Type, due due) error {
+	params := Params{Type: t, Complete: due.complete, Verify: due.verify}
+	if !due.complete && due.verify == 0 {
+		some, err := s.peek(ctx, t)
+		if err != nil || !some {
+			return err
+		}
+	}
+	_, err := s.runAndWait(ctx, params)
+	return err
+}
+
+// serveOrders runs what the parent asked for.
+func (s *session) serveOrders(ctx context.Context) error {
+	for _, o := range s.takeOrders() {
+		for _, t := range types {
+			if o.Type != "" && o.Type != t || o.Type == "" && t != dataset.Data && !s.ruled(t) {
+				continue
+			}
+			verify := o.Verify
+			if verify < 0 {
+				verify = s.percent(t)
+			}
+			params := Params{Type: t, Complete: o.Complete, Verify: verify, Repair: o.Repair, Order: o.ID}
+			if _, err := s.runAndWait(ctx, params); ctx.Err() != nil {
+				return ctx.Err()
+			} else if errors.Is(err, store.ErrConflict) {
+				s.order(o) // another run of the type goes on: after it
+				return nil
+			}
+		}
+		if _, err := wire.Call[struct{}](ctx, s.client, wire.PathRan, wire.RanRequest{Order: o.ID, State: "done"}); err != nil {
+			s.log.Warn("the parent could not be told that what it asked for is done", "error", err)
+		}
+	}
+	return nil
+}
+
+// ruled says whether a rule of a type sends something.
+func (s *session) ruled(t dataset.Type) bool {
+	for _, rule := range s.said().Rules {
+		if rule.Type == t && rule.Enabled {
+			return true
+		}
+	}
+	return false
+}
+
+// percent is how much of a type is verified with each run: the most that a rule asks for.
+func (s *session) percent(t dataset.Type) int {
+	most := 0
+	for _, rule := range s.said().Rules {
+		if rule.Type == t && rule.Enabled {
+			most = max(most, rule.Verify)
+		}
+	}
+	return most
+}

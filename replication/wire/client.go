@@ -1,0 +1,277 @@
+package wire
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	dialTimeout = 20 * time.Second
+	callTimeout = 5 * time.Minute
+	maxAnswer   = 16 << 20
+	// Silence is how long a stream may say nothing, not even that it lives, before it counts as cut.
+	Silence = 45 * time.Second
+	// Alive is how often the parent gives a sign of life.
+	Alive = 15 * time.Second
+)
+
+// Client calls the parent as one node of a child. It is safe for several goroutines; Close ends its connections.
+type Client struct {
+	base      *url.URL
+	http      *http.Client
+	transport *http.Transport
+	bytes     atomic.Int64
+}
+
+// NewClient makes a client of the parent's node at an address such as https://parent.example:8743. The TLS configuration
+// knows the parent's authority and carries the child's certificate (see node/identity). Pace, where given, is asked before
+// bytes are read from or written to a connection.
+func NewClient(address string, config *tls.Config, pace Pace) (*Client, error) {
+	base, err := ParseAddress(address)
+	if err != nil {
+		return nil, err
+	}
+	dialer := &net.Dialer{Timeout: dialTimeout}
+	transport := &http.Transport{
+		Proxy: http.ProxyFromEnvironment,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := dialer.DialContext(ctx, network, address)
+			if err != nil || pace == nil {
+				return conn, err
+			}
+			return &pacedConn{Conn: conn, pace: pace}, nil
+		},
+		TLSClientConfig:       config,
+		TLSHandshakeTimeout:   dialTimeout,
+		ResponseHeaderTimeout: callTimeout,
+		IdleConnTimeout:       90 * time.Second,
+		MaxIdleConnsPerHost:   4,
+		DisableCompression:    true, // pages are compressed already
+	}
+	refuse := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &Client{base: base, http: &http.Client{Transport: transport, CheckRedirect: refuse}, transport: transport}, nil
+}
+
+// ParseAddress reads the address of a parent's node; HOST:PORT alone is HTTPS.
+func ParseAddress(address string) (*url.URL, error) {
+	if !strings.Contains(address, "://") {
+		address = "https://" + address
+	}
+	base, err := url.Parse(address)
+	if err != nil {
+		return nil, fmt.Errorf("address of the parent: %w", err)
+	}
+	if base.Scheme != "https" || base.Host == "" {
+		return nil, fmt.Errorf("address of the parent %q: want https://HOST:PORT", address)
+	}
+	base.Path = strings.TrimSuffix(base.Path, "/")
+	return base, nil
+}
+
+// Pace waits until a number of bytes may pass.
+type Pace interface {
+	Wait(ctx context.Context, bytes int) error
+}
+
+// pacedConn asks before it passes bytes on, in small portions.
+type pacedConn struct {
+	net.Conn
+	pace Pace
+}
+
+const portion = 16 << 10
+
+// Read implements io.Reader.
+func (c *pacedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p[:min(len(p), portion)])
+	if n > 0 {
+		if waited := c.pace.Wait(context.Background(), n); waited != nil && err == nil {
+			err = waited
+		}
+	}
+	return n, err
+}
+
+// Write implements io.Writer.
+func (c *pacedConn) Write(p []byte) (done int, err error) {
+	for done < len(p) {
+		part := p[done:min(len(p), done+portion)]
+		if err := c.pace.Wait(context.Background(), len(part)); err != nil {
+			return done, err
+		}
+		n, err := c.Conn.Write(part)
+		done += n
+		if err != nil {
+			return done, err
+		}
+	}
+	return done, nil
+}
+
+// Address is that of the parent's node.
+func (c *Client) Address() string { return c.base.String() }
+
+// Bytes counts the bodies of requests and answers so far, as they were on the wire before TLS.
+func (c *Client) Bytes() int64 { return c.bytes.Load() }
+
+// Close ends the connections.
+func (c *Client) Close() { c.transport.CloseIdleConnections() }
+
+// HTTP is the client's own connection to the parent: it trusts nothing else and carries the child's certificate.
+func (c *Client) HTTP() *http.Client { return c.http }
+
+// PayloadURL is where the parent serves the payload file with a SHA-256 (hexadecimal), with ranges.
+func (c *Client) PayloadURL(sha256 string) string {
+	return c.base.String() + PathPayload + url.PathEscape(sha256)
+}
+
+// counted counts what is read.
+type counted struct {
+	io.ReadCloser
+	into *atomic.Int64
+}
+
+// Read implements io.Reader.
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.ReadCloser.Read(p)
+	c.into.Add(int64(n))
+	return n, err
+}
+
+func (c *Client) send(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
+	var reader io.Reader
+	if body != nil {
+		reader = bytes.NewReader(body)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.base.String()+path, reader)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	c.bytes.Add(int64(len(body)))
+	response, err := c.http.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("call the parent: %w", err)
+	}
+	response.Body = &counted{response.Body, &c.bytes}
+	if response.StatusCode/100 != 2 {
+		defer response.Body.Close()
+		return nil, readError(response)
+	}
+	return response, nil
+}
+
+// Call posts a small message and reads the answer.
+func Call[Answer any](ctx context.Context, c *Client, path string, request any) (Answer, error) {
+	var answer Answer
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	body, err := json.Marshal(request)
+	if err != nil {
+		return answer, fmt.Errorf("encode %s: %w", path, err)
+	}
+	response, err := c.send(ctx, http.MethodPost, path, body)
+	if err != nil {
+		return answer, err
+	}
+	return answer, readAnswer(response, path, &answer)
+}
+
+func readAnswer(response *http.Response, path string, into any) error {
+	defer response.Body.Close()
+	raw, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s: read the parent's answer: %w", path, err)
+	case len(raw) > maxAnswer:
+		return fmt.Errorf("%s: the parent's answer is larger than %d bytes", path, maxAnswer)
+	}
+	if err := json.Unmarshal(raw, into); err != nil {
+		return fmt.Errorf("%s: the parent's answer cannot be read: %w", path, err)
+	}
+	return nil
+}
+
+// Fetch posts a small message and reads a page.
+func (c *Client) Fetch(ctx context.Context, path string, request any) (*Page, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	body, err := json.Marshal(request)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", path, err)
+	}
+	response, err := c.send(ctx, http.MethodPost, path, body)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	page, err := DecodePage(response.Body)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return page, nil
+}
+
+// Push posts a page and reads the answer.
+func (c *Client) Push(ctx context.Context, path string, page *Page) (UpResponse, error) {
+	var answer UpResponse
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	var body bytes.Buffer
+	if err := page.Encode(&body); err != nil {
+		return answer, err
+	}
+	response, err := c.send(ctx, http.MethodPost, path, body.Bytes())
+	if err != nil {
+		return answer, err
+	}
+	return answer, readAnswer(response, path, &answer)
+}
+
+// Listen opens the stream and hands on its events until ctx ends, the stream is cut or silent for long, or see returns an
+// error.
+func (c *Client) Listen(ctx context.Context, see func(Event) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	silent := time.AfterFunc(Silence, func() { cancel(fmt.Errorf("the parent gave no sign of life for %v", Silence)) })
+	defer silent.Stop()
+	response, err := c.send(ctx, http.MethodGet, PathStream, nil)
+	if err != nil {
+		return because(ctx, err)
+	}
+	defer response.Body.Close()
+	lines := bufio.NewScanner(response.Body)
+	lines.Buffer(make([]byte, 0, 4<<10), MaxEvent)
+	for lines.Scan() {
+		silent.Reset(Silence)
+		var event Event
+		if err := json.Unmarshal(lines.Bytes(), &event); err != nil {
+			return fmt.Errorf("an event of the parent's stream: %w", err)
+		}
+		if err := see(event); err != nil {
+			return err
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return because(ctx, fmt.Errorf("the parent's stream was cut: %w", err))
+	}
+	return because(ctx, io.EOF)
+}
+
+// because prefers why the context was ended.
+func because(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return err
+}

@@ -1,0 +1,223 @@
+// Package wire is what a child and its parent say to each other: paths, messages with their limits, pages of documents,
+// and the client. The child opens every connection; package replication is its half, replication/server the parent's.
+//
+// Small messages are JSON. Documents travel in pages (see Page). Both sides know each other by certificate: a call comes
+// from a node of a site, and the parent knows the authority of each child.
+package wire
+
+import (
+	"time"
+
+	"thatch/catalog/document"
+	"thatch/node/replicas/dataset"
+	"thatch/node/sites"
+	"thatch/node/store"
+)
+
+// Paths, all of them POST but the stream and payloads.
+const (
+	Prefix         = "/replication/v1/"
+	PathLink       = Prefix + "link"
+	PathStream     = Prefix + "stream" // GET
+	PathPage       = Prefix + "page"
+	PathComplete   = Prefix + "complete"
+	PathBodies     = Prefix + "bodies"
+	PathUrgent     = Prefix + "urgent"
+	PathUp         = Prefix + "up"
+	PathBuckets    = Prefix + "buckets"
+	PathBucketHead = Prefix + "bucket-heads"
+	PathMend       = Prefix + "mend"
+	PathRan        = Prefix + "ran"
+	PathPayload    = Prefix + "payloads/" // GET, followed by the SHA-256
+)
+
+// Limits of requests.
+const (
+	MaxRequest = 4 << 20
+	MaxDigests = 2000 // of BodiesRequest
+	MaxText    = 4 << 10
+	MaxEvent   = 256 << 10
+)
+
+// LinkRequest tells the parent who calls, at the beginning of each connection and whenever that changes.
+type LinkRequest struct {
+	Name      string            `json:"name"`
+	Version   string            `json:"version"` // of the program
+	Epoch     string            `json:"epoch"`
+	Languages []string          `json:"languages"` // managed now
+	Kinds     []document.Kind   `json:"kinds"`     // upward kinds that the child has documents of
+	Digests   map[string]string `json:"digests,omitempty"`
+	At        time.Time         `json:"at"` // the child's clock: a wrong one is told
+}
+
+// LinkResponse is what the parent says of the link.
+type LinkResponse struct {
+	Site      string                           `json:"site"` // id
+	Name      string                           `json:"name"`
+	Version   string                           `json:"version"`
+	Epoch     string                           `json:"epoch"`
+	Languages []string                         `json:"languages"` // that the parent manages
+	Rules     []Rule                           `json:"rules"`
+	Kinds     []document.Kind                  `json:"kinds"`             // upward kinds that the parent takes
+	Cursors   map[dataset.Type]*dataset.Cursor `json:"cursors,omitempty"` // of what went up
+	Alerted   bool                             `json:"alerted"`           // the language alert has arrived and says what Languages said
+	Limits    sites.Limits                        `json:"limits"`
+	Alarms    []string                         `json:"alarms,omitempty"` // about this link, at the parent
+	At        time.Time                        `json:"at"`
+}
+
+// Rule is a replication rule as the child is told of it.
+type Rule struct {
+	ID         string       `json:"id"`
+	Name       string       `json:"name"`
+	Type       dataset.Type `json:"type"`
+	Enabled    bool         `json:"enabled"`
+	Complete   bool         `json:"complete,omitempty"`
+	Schedule   string       `json:"schedule"` // recurrence; "" at once
+	Verify     int          `json:"verify"`   // percent
+	TakesAll   bool         `json:"takes_all"`
+	Selected   int          `json:"selected,omitempty"` // documents that it selects
+	OfStandard string       `json:"of_standard,omitempty"`
+}
+
+// Event is one line of the stream: what is set happened. An event without anything is a sign of life.
+type Event struct {
+	Tail   *store.Sequence `json:"tail,omitempty"`   // the journal has grown up to here
+	Link   bool            `json:"link,omitempty"`   // rules, limits or languages of the parent changed: call link again
+	Urgent bool            `json:"urgent,omitempty"` // something is to be known at once: call urgent
+	Run    *RunOrder       `json:"run,omitempty"`
+	Cancel string          `json:"cancel,omitempty"` // id of an ordered run
+}
+
+// RunOrder asks the child for a run.
+type RunOrder struct {
+	ID       string       `json:"id"`
+	Type     dataset.Type `json:"type,omitempty"` // empty: all
+	Complete bool         `json:"complete,omitempty"`
+	Verify   int          `json:"verify"` // percent; -1 as the rule says
+	Repair   bool         `json:"repair,omitempty"`
+	Rule     string       `json:"rule,omitempty"`
+}
+
+// PageRequest asks for what is newer than a cursor.
+type PageRequest struct {
+	Type      dataset.Type   `json:"type"`
+	Cursor    dataset.Cursor `json:"cursor"`
+	Languages []string       `json:"languages"`
+}
+
+// CompleteRequest asks for the next page of heads of a complete run. The first is asked for with the zero cursor; then
+// From and After are the last page's From and Next.
+type CompleteRequest struct {
+	Type      dataset.Type   `json:"type"`
+	From      dataset.Cursor `json:"from,omitzero"`
+	After     dataset.Key    `json:"after,omitzero"`
+	Languages []string       `json:"languages"`
+}
+
+// BodiesRequest asks for documents by digest.
+type BodiesRequest struct {
+	Type      dataset.Type      `json:"type"`
+	Languages []string          `json:"languages"`
+	Digests   []document.Digest `json:"digests"`
+}
+
+// UrgentRequest asks for what is told ahead of the cursor. Known holds the digests that the child has.
+type UrgentRequest struct {
+	Known map[string]document.Digest `json:"known,omitempty"` // by policy id, of its state
+	Held  []string                   `json:"held,omitempty"`  // ids of policies from above
+}
+
+// UrgentResponse is in force at once.
+type UrgentResponse struct {
+	Gone []string `json:"gone,omitempty"` // ids of policies that are not for the child any more
+}
+
+// BucketsRequest asks for the digests of buckets.
+type BucketsRequest struct {
+	Type      dataset.Type   `json:"type"`
+	Languages []string       `json:"languages"`
+	Cursor    dataset.Cursor `json:"cursor"` // where the child stands
+	Buckets   []int          `json:"buckets"`
+	Except    []dataset.Key  `json:"except,omitempty"`
+	Lacking   bool           `json:"lacking,omitempty"` // say what is damaged at the parent and not mended
+}
+
+// BucketsResponse answers with the state at a sequence.
+type BucketsResponse struct {
+	Sequence store.Sequence    `json:"sequence"`
+	Buckets  []dataset.Bucket  `json:"buckets"`
+	Damaged  []document.Digest `json:"damaged,omitempty"` // bodies that fail their digest at the parent: it asks for them
+	Except   []dataset.Key     `json:"except,omitempty"`  // left out, at either side
+	Digest   string            `json:"digest,omitempty"`  // where all buckets were asked for: of the whole type
+	KeepsOld bool              `json:"keeps_old,omitempty"`
+	Bytes    int64             `json:"bytes"` // hashed
+}
+
+// BucketHeadsRequest asks for the heads of a bucket.
+type BucketHeadsRequest struct {
+	Type      dataset.Type  `json:"type"`
+	Languages []string      `json:"languages"`
+	Bucket    int           `json:"bucket"`
+	Except    []dataset.Key `json:"except,omitempty"`
+}
+
+// UpResponse answers a page that went up.
+type UpResponse struct {
+	Cursor  dataset.Cursor `json:"cursor"`
+	Refused []Refusal      `json:"refused,omitempty"`
+}
+
+// Refusal is a document that was not taken.
+type Refusal struct {
+	dataset.Key
+	Reason string `json:"reason"`
+}
+
+// RanRequest tells of a run that ended.
+type RanRequest struct {
+	Run    string       `json:"run"`             // id at the child
+	Order  string       `json:"order,omitempty"` // RunOrder.ID
+	Type   dataset.Type `json:"type,omitempty"`  // empty: the order is done
+	State  string    `json:"state"`
+	Result RunResult `json:"result"`
+	Error  string    `json:"error,omitempty"`
+}
+
+// RunResult is what a run did.
+type RunResult struct {
+	Type       dataset.Type   `json:"type,omitempty"`
+	Complete   bool           `json:"complete"`
+	Why        string         `json:"why,omitempty"` // of a complete run that nobody asked for
+	Started    time.Time      `json:"started"`
+	Seconds    float64        `json:"seconds"`
+	Pages      int            `json:"pages"`
+	Documents  int            `json:"documents"`
+	Removed    int            `json:"removed"`
+	Bytes      int64          `json:"bytes"`      // on the wire, framing included, TLS not
+	BodyBytes  int64          `json:"body_bytes"` // of bodies, as they are
+	HandedOver int            `json:"handed_over"`
+	Yielded    []dataset.Key  `json:"yielded,omitempty"`
+	Refused    []Refusal      `json:"refused,omitempty"` // into quarantine
+	Sequence   store.Sequence `json:"sequence"`
+	Verified   *Verified      `json:"verified,omitempty"`
+}
+
+// Verified is the outcome of a verification.
+type Verified struct {
+	Type        dataset.Type   `json:"type,omitempty"`
+	Sequence    store.Sequence `json:"sequence"`
+	Percent     int            `json:"percent"`
+	Buckets     int            `json:"buckets"`     // compared
+	Compared    int            `json:"compared"`    // documents
+	Different   int            `json:"different"`   // documents that differed after catching up
+	Repaired    int            `json:"repaired"`    // of them
+	Quarantined int            `json:"quarantined"` // left out by both
+	MendedAbove int            `json:"mended_above,omitempty"`
+	DigestHere  string         `json:"digest_here,omitempty"`  // at 100 percent
+	DigestThere string         `json:"digest_there,omitempty"` // likewise
+	Equal       bool           `json:"equal"`                  // nothing differed, nothing is in quarantine
+	Bytes       int64          `json:"bytes"`                  // hashed here
+	At          time.Time      `json:"at"`
+	Lines       []string       `json:"lines,omitempty"` // what was found, for people
+}
