@@ -8,6 +8,7 @@ import (
 	"thatch/node/replicas"
 	"thatch/node/replicas/dataset"
 	"thatch/node/store"
+	"thatch/node/store/local"
 )
 
 // openFederation opens what a site needs to stand in a tree of sites.
@@ -23,6 +24,9 @@ func (n *Node) openFederation(_ context.Context) error {
 	n.Sender = dataset.NewSender(dataset.Config{Reader: n.db, Writer: n.writer, Now: n.cfg.Now, Barrier: n.quorum.Barrier})
 	return nil
 }
+
+// Own is the node's own file.
+func (n *Node) Own() *local.Local { return n.own }
 
 // Watch tells of batches of some topics, see store.DB.
 func (n *Node) Watch(topics ...string) *store.Watch { return n.db.Watch(topics...) }

@@ -128,6 +128,9 @@ func (r *run) count(page *wire.Page, o replicas.Outcome) {
 	r.job.Progress(tasks.Progress{Done: int64(r.result.Documents + r.result.Removed), Unit: "documents", Text: string(page.Type)})
 }
 
+// maxAwaited bounds how many pinned revisions are asked for in one run.
+const maxAwaited = 20_000
+
 // maxListed bounds lists in results.
 const maxListed = 200
 
@@ -235,7 +238,7 @@ func (r *run) fetchPins(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	lacking, err := r.node.Replicas.LackingPins(ctx)
+	lacking, err := r.node.Replicas.Awaited(ctx, maxAwaited)
 	if err != nil {
 		return err
 	}

@@ -34,13 +34,13 @@ type Link struct {
 	now  func() time.Time
 	plan *plan // of the worker, of which there is one at a time
 
-	mu      sync.Mutex
-	session *session // nil while there is no connection
-	state   State
-	orders  []wire.RunOrder
-	running map[string]string // run by the order that it serves
-	failures map[string]error // by run, until whoever waits has taken it
-	asked   chan struct{} // there are orders
+	mu       sync.Mutex
+	session  *session // nil while there is no connection
+	state    State
+	orders   []wire.RunOrder
+	running  map[string]string // run by the order that it serves
+	failures map[string]error  // by run, until whoever waits has taken it
+	asked    chan struct{}     // there are orders
 }
 
 // State is how the link stands, for people.
@@ -248,4 +248,3 @@ func (l *Link) cancelOrder(ctx context.Context, id string) {
 
 // types in the order in which they are served: what others need comes first.
 var types = []dataset.Type{dataset.Languages, dataset.Settings, dataset.Data, dataset.Policies}
-

@@ -82,9 +82,9 @@ func (s *session) pushType(ctx context.Context, t dataset.Type) error {
 	for {
 		var page dataset.Page
 		if complete {
-			page, err = s.node.Replicas.Sender().Complete(ctx, scope, from, after, upLimits)
+			page, err = s.node.Sender.Complete(ctx, scope, from, after, upLimits)
 		} else {
-			page, err = s.node.Replicas.Sender().Page(ctx, scope, cursor, upLimits)
+			page, err = s.node.Sender.Page(ctx, scope, cursor, upLimits)
 			if callsForComplete(err) {
 				complete = true
 				continue
@@ -122,7 +122,7 @@ func (s *session) pushPage(ctx context.Context, scope dataset.Scope, page datase
 			digests = append(digests, e.Digest)
 		}
 	}
-	docs, refused, err := s.node.Replicas.Sender().Bodies(ctx, scope, digests)
+	docs, refused, err := s.node.Sender.Bodies(ctx, scope, digests)
 	if err != nil {
 		return wire.UpResponse{}, err
 	}

@@ -1,9 +1,14 @@
 package replication
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
+	"strconv"
 
+	"thatch/catalog/document"
 	"thatch/node/replicas"
 	"thatch/node/replicas/dataset"
 	"thatch/node/tasks"
@@ -35,10 +40,8 @@ func (r *run) verify(ctx context.Context) (wire.Verified, error) {
 	if v.neighbour, err = r.above(ctx); err != nil {
 		return v.out, err
 	}
-	which, err := r.node.Replicas.Turn(ctx, v.neighbour, r.params.Type, v.out.Percent)
-	if err != nil {
-		return v.out, err
-	}
+	turn := r.turn()
+	which := dataset.Turn(turn, v.out.Percent)
 	differing, err := v.compare(ctx, which)
 	if err != nil {
 		return v.out, err
@@ -55,28 +58,52 @@ func (r *run) verify(ctx context.Context) (wire.Verified, error) {
 	}
 	v.sum(differing)
 	r.job.Log("%s.", v.out.Sentence())
-	return v.out, r.node.Replicas.Turned(ctx, v.neighbour, r.params.Type, which)
+	return v.out, r.keepTurn(turn + 1)
 }
+
+// turn counts the verifications of a type at this node, so that each takes up where the last one ended.
+func (r *run) turn() int {
+	value, err := r.node.Own().Get(turnPrefix + string(r.params.Type))
+	if err != nil {
+		return 0 // a file that was lost begins anew
+	}
+	n, err := strconv.Atoi(string(value))
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+func (r *run) keepTurn(n int) error {
+	if err := r.node.Own().Put(turnPrefix+string(r.params.Type), []byte(strconv.Itoa(n))); err != nil {
+		return fmt.Errorf("keep which buckets were verified: %w", err)
+	}
+	return nil
+}
+
+const turnPrefix = "replication/turn/"
 
 // sum says what the comparison came to.
 func (v *verification) sum(differing []int) {
 	v.out.Buckets = len(v.here)
-	list := func(of map[int]dataset.Bucket) []dataset.Bucket {
-		all := make([]dataset.Bucket, 0, len(of))
-		for _, b := range of {
-			all = append(all, b)
-		}
-		return all
-	}
 	for _, b := range v.here {
 		v.out.Compared += b.Count
-		v.out.Bytes += b.Bytes
 	}
 	if len(v.here) == dataset.BucketCount {
-		v.out.DigestHere, v.out.DigestThere = dataset.Fold(list(v.here)), dataset.Fold(list(v.there))
+		v.out.DigestHere, v.out.DigestThere = digest(v.here), digest(v.there)
 	}
 	v.out.Quarantined = len(v.except)
 	v.out.Equal = len(differing) == 0 && v.out.Different == 0 && v.out.Quarantined == 0 && v.out.MendedAbove == 0
+}
+
+// digest is that of a whole type.
+func digest(of map[int]dataset.Bucket) string {
+	all := dataset.Sum{Buckets: make([]dataset.Bucket, 0, len(of))}
+	for _, b := range of {
+		all.Buckets = append(all.Buckets, b)
+	}
+	slices.SortFunc(all.Buckets, func(a, b dataset.Bucket) int { return cmp.Compare(a.Number, b.Number) })
+	return all.Digest().String()
 }
 
 // compare compares buckets, and those that differ again after catching up. It returns those that differ still.
@@ -114,15 +141,16 @@ func (v *verification) compareSome(ctx context.Context, which []int) (differing 
 	if err != nil {
 		return nil, err
 	}
-	cursor, err := v.cursor(ctx, v.params.Type)
+	aside, err := v.node.Replicas.QuarantineOf(ctx, v.neighbour, v.params.Type)
 	if err != nil {
 		return nil, err
 	}
-	if v.except, err = v.node.Replicas.Aside(ctx, v.neighbour, v.params.Type); err != nil {
-		return nil, err
+	v.except = nil
+	for _, q := range aside {
+		v.except = append(v.except, q.Key)
 	}
 	answer, err := wire.Call[wire.BucketsResponse](ctx, v.client, wire.PathBuckets, wire.BucketsRequest{
-		Type: v.params.Type, Languages: scope.Languages, Cursor: cursor, Buckets: which, Except: v.except,
+		Type: v.params.Type, Languages: scope.Languages, Buckets: which, Except: v.except,
 	})
 	if err != nil {
 		return nil, err
@@ -131,23 +159,23 @@ func (v *verification) compareSome(ctx context.Context, which []int) (differing 
 		return nil, fmt.Errorf("the parent answered with %d buckets, %d were asked for", len(answer.Buckets), len(which))
 	}
 	v.out.Sequence = answer.Sequence
-	scope.Except = answer.Except
-	v.except = answer.Except
+	scope.Except = v.except
 	if len(answer.Damaged) > 0 {
-		if err := v.offer(ctx, answer); err != nil {
+		if err := v.offer(ctx, answer.Damaged); err != nil {
 			return nil, err
 		}
 	}
-	own, damaged, err := v.node.Replicas.Sender().Buckets(ctx, scope, which)
+	sum, err := v.node.Sender.Buckets(ctx, scope, which)
 	if err != nil {
 		return nil, err
 	}
-	for _, d := range damaged {
-		v.note("%s %q here does not match its digest", d.Kind, d.ID)
-	}
+	v.out.Bytes += sum.Bytes
 	for i, number := range which {
-		v.here[number], v.there[number] = own[i], answer.Buckets[i]
-		if own[i].Digest != answer.Buckets[i].Digest {
+		if answer.Buckets[i].Number != number {
+			return nil, fmt.Errorf("the parent answered for bucket %d where %d was asked for", answer.Buckets[i].Number, number)
+		}
+		v.here[number], v.there[number] = sum.Buckets[i], answer.Buckets[i]
+		if sum.Buckets[i].Digest != answer.Buckets[i].Digest {
 			differing = append(differing, number)
 		}
 	}
@@ -180,19 +208,19 @@ func (v *verification) note(format string, args ...any) {
 
 // mend lists what differs in buckets, and where that is asked for fetches it or takes it away.
 func (v *verification) mend(ctx context.Context, buckets []int) error {
+	scope, err := v.scope(ctx)
+	if err != nil {
+		return err
+	}
+	scope.Except = v.except
 	for _, bucket := range buckets {
-		scope, err := v.scope(ctx)
-		if err != nil {
-			return err
-		}
-		scope.Except = v.except
 		page, err := v.client.Fetch(ctx, wire.PathBucketHead, wire.BucketHeadsRequest{
 			Type: v.params.Type, Languages: scope.Languages, Bucket: bucket, Except: v.except,
 		})
-		if err != nil {
-			return err
+		if err == nil {
+			err = v.mendBucket(ctx, scope, bucket, page.Entries)
 		}
-		if err := v.mendBucket(ctx, scope, bucket, page.Entries); err != nil {
+		if err != nil {
 			return fmt.Errorf("mend bucket %d: %w", bucket, err)
 		}
 	}
@@ -201,56 +229,103 @@ func (v *verification) mend(ctx context.Context, buckets []int) error {
 
 // mendBucket compares the heads of a bucket, and repairs what differs.
 func (v *verification) mendBucket(ctx context.Context, scope dataset.Scope, bucket int, there []dataset.Entry) error {
-	wrong, extra, err := v.node.Replicas.Differences(ctx, scope, bucket, there)
+	here, damaged, err := v.node.Sender.BucketHeads(ctx, scope, bucket)
 	if err != nil {
 		return err
 	}
-	v.out.Different += len(wrong) + len(extra)
+	wrong, extra := differences(here, there)
 	for i := range wrong {
-		v.note("%s %q differs from the parent's, or is missing or damaged here", wrong[i].Kind, wrong[i].ID)
+		v.note("%s %q differs from the parent's, is missing or damaged here", wrong[i].Kind, wrong[i].ID)
 	}
 	for _, key := range extra {
 		v.note("%s %q is here and not at the parent", key.Kind, key.ID)
 	}
-	if !v.params.mends() {
+	v.out.Different += len(wrong) + len(extra)
+	if !v.params.mends() || len(wrong)+len(extra)+len(damaged) == 0 {
 		return nil
 	}
-	page := &wire.Page{Entries: wrong}
-	if err := v.fetchAll(ctx, page, scope.Languages); err != nil {
+	if err := v.mendDamaged(ctx, scope.Languages, damaged); err != nil {
 		return err
 	}
-	outcome, err := v.node.Replicas.RepairBucket(ctx, v.neighbour, v.params.Type, page.Entries, extra)
+	page := &wire.Page{Entries: wrong}
+	if err := v.fillIn(ctx, v.neighbour, page, scope.Languages); err != nil {
+		return err
+	}
+	for _, key := range extra {
+		page.Entries = append(page.Entries, dataset.Entry{Head: document.Head{Kind: key.Kind, ID: key.ID}, Removed: true})
+	}
+	outcome, err := v.node.Replicas.Repair(ctx, v.neighbour, v.params.Type, page.Entries)
 	if err != nil {
 		return err
 	}
-	v.out.Repaired += outcome.Changed + outcome.Held + outcome.Removed
+	v.out.Repaired += len(wrong) + len(extra) - len(outcome.Quarantined)
 	v.count(page, outcome)
 	return nil
 }
 
-// fetchAll fetches the bodies of entries, whether or not this site seems to hold them.
-func (v *verification) fetchAll(ctx context.Context, page *wire.Page, languages []string) error {
-	for i := range page.Entries {
-		e := &page.Entries[i]
-		got, err := v.bodies(ctx, languages, []dataset.Digest{e.Digest})
-		if err != nil {
-			return err
+// differences are the entries that the parent has and this site lacks or has otherwise, and what is here alone.
+func differences(here, there []dataset.Entry) (wrong []dataset.Entry, extra []dataset.Key) {
+	own := make(map[string]*dataset.Entry, len(here))
+	name := func(e *dataset.Entry) string {
+		if e.Held {
+			return fmt.Sprintf("%s/%s/%s", e.Kind, e.ID, e.Digest)
 		}
-		if len(got) == 1 {
-			e.Body = got[0].Body
+		return fmt.Sprintf("%s/%s", e.Kind, e.ID)
+	}
+	for i := range here {
+		own[name(&here[i])] = &here[i]
+	}
+	for i := range there {
+		e := &there[i]
+		mine := own[name(e)]
+		delete(own, name(e))
+		if mine == nil || mine.Digest != e.Digest || mine.Origin != e.Origin || !bytes.Equal(mine.Signature, e.Signature) {
+			wrong = append(wrong, *e)
 		}
 	}
-	return nil
+	for _, e := range own {
+		if !e.Held {
+			extra = append(extra, e.Key())
+		}
+	}
+	slices.SortFunc(extra, dataset.Key.Compare)
+	return wrong, extra
+}
+
+// mendDamaged puts good copies in the place of bodies that fail their digest here.
+func (v *verification) mendDamaged(ctx context.Context, languages []string, damaged []dataset.Damaged) error {
+	digests := make([]document.Digest, 0, len(damaged))
+	for _, d := range damaged {
+		v.note("%s %q does not match its digest here", d.Kind, d.ID)
+		digests = append(digests, d.Digest)
+	}
+	if len(digests) == 0 {
+		return nil
+	}
+	got, err := v.bodies(ctx, languages, digests)
+	if err != nil {
+		return err
+	}
+	docs := make([]document.Document, 0, len(got))
+	for i := range got {
+		docs = append(docs, got[i].Document())
+	}
+	_, err = v.node.Replicas.Mend(ctx, docs)
+	return err
 }
 
 // offer gives the parent what it lacks: documents whose bodies are damaged there and good here. The parent asked for them
 // by digest, and checks digest and signature of what it gets.
-func (v *verification) offer(ctx context.Context, answer wire.BucketsResponse) error {
+func (v *verification) offer(ctx context.Context, damaged []dataset.Damaged) error {
 	scope, err := v.scope(ctx)
 	if err != nil {
 		return err
 	}
-	docs, _, err := v.node.Replicas.Sender().Bodies(ctx, scope, answer.Damaged)
+	digests := make([]document.Digest, 0, len(damaged))
+	for _, d := range damaged[:min(len(damaged), someDocuments)] {
+		digests = append(digests, d.Digest)
+	}
+	docs, _, err := v.node.Sender.Bodies(ctx, scope, digests)
 	if err != nil || len(docs) == 0 {
 		return err
 	}
@@ -263,6 +338,6 @@ func (v *verification) offer(ctx context.Context, answer wire.BucketsResponse) e
 		return err
 	}
 	v.out.MendedAbove += len(docs) - len(mended.Refused)
-	v.note("the parent was given %d documents that are damaged there", len(docs))
+	v.note("the parent was given %d documents that are damaged there", len(docs)-len(mended.Refused))
 	return nil
 }

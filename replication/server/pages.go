@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 
@@ -13,7 +12,7 @@ import (
 	"thatch/replication/wire"
 )
 
-// upward is the least that every child is told down, whatever its rules say.
+// always is what every child is told of, whatever its rules say: who the sites above are.
 var always = dataset.Audience{All: true}
 
 // scope is what of this site's documents is for a child, or why nothing is.
@@ -90,7 +89,7 @@ func (s *server) page(r *http.Request, child sites.Child, q wire.PageRequest) (*
 	if err != nil {
 		return nil, err
 	}
-	sender := s.node.Replicas.Sender()
+	sender := s.node.Sender
 	page, err := sender.Page(ctx, scope, q.Cursor, pageLimits)
 	if errors.Is(err, dataset.ErrDiverged) {
 		err = errors.Join(err, s.node.Sites.RaiseDiverged(ctx, child, string(q.Type)))
@@ -108,7 +107,7 @@ func (s *server) page(r *http.Request, child sites.Child, q wire.PageRequest) (*
 	if err != nil {
 		return nil, err
 	}
-	s.damaged(ctx, refused)
+	s.damaged(refused)
 	return wire.FromDataset(page, docs), nil
 }
 
@@ -124,7 +123,7 @@ func (s *server) complete(r *http.Request, child sites.Child, q wire.CompleteReq
 	if err != nil {
 		return nil, err
 	}
-	page, err := s.node.Replicas.Sender().Complete(r.Context(), scope, q.From, q.After, headLimits)
+	page, err := s.node.Sender.Complete(r.Context(), scope, q.From, q.After, headLimits)
 	if err != nil {
 		return nil, code(err)
 	}
@@ -140,11 +139,11 @@ func (s *server) bodies(r *http.Request, child sites.Child, q wire.BodiesRequest
 	if err != nil {
 		return nil, err
 	}
-	docs, refused, err := s.node.Replicas.Sender().Bodies(r.Context(), scope, q.Digests)
+	docs, refused, err := s.node.Sender.Bodies(r.Context(), scope, q.Digests)
 	if err != nil {
 		return nil, err
 	}
-	s.damaged(r.Context(), refused)
+	s.damaged(refused)
 	page := &wire.Page{Header: wire.Header{Type: q.Type}}
 	for _, doc := range docs {
 		body := doc.Body
@@ -160,14 +159,9 @@ func (s *server) bodies(r *http.Request, child sites.Child, q wire.BodiesRequest
 }
 
 // damaged tells of documents of this site that fail their own digest.
-func (s *server) damaged(ctx context.Context, refused []dataset.Refusal) {
+func (s *server) damaged(refused []dataset.Refusal) {
 	for _, r := range refused {
 		s.log.Error("a document of this site does not match its digest: it is not sent, and asked for below", "kind", r.Kind, "id", r.ID, "error", r.Err)
-	}
-	if len(refused) > 0 {
-		if err := s.node.Replicas.Damaged(ctx, refused); err != nil {
-			s.log.Error("damaged documents could not be noted", "error", err)
-		}
 	}
 }
 
@@ -175,18 +169,45 @@ func (s *server) damaged(ctx context.Context, refused []dataset.Refusal) {
 // for it any more.
 func (s *server) urgent(r *http.Request, child sites.Child, q wire.UrgentRequest) (*wire.Page, error) {
 	ctx := r.Context()
-	page := &wire.Page{Header: wire.Header{Type: dataset.Policies}}
-	audience, ruled, err := s.node.Sites.AudienceOf(ctx, child.ID, dataset.Policies)
-	if err != nil || !ruled {
-		return page, err
-	}
-	scope := dataset.Scope{Type: dataset.Policies, Direction: dataset.Down, Languages: q.Languages, Audience: audience}
-	if scope.Not, err = s.below(ctx, child); err != nil {
+	scope, err := s.scope(ctx, child, dataset.Policies, q.Languages)
+	if err != nil {
 		return nil, err
 	}
-	page.Entries, err = s.node.Replicas.Sender().States(ctx, scope, q.Known, q.Held)
-	if err != nil {
-		return nil, fmt.Errorf("read what is urgent: %w", err)
+	answer := &wire.Page{Header: wire.Header{Type: dataset.Policies}}
+	meant := map[string]bool{}
+	var digests []document.Digest
+	var from dataset.Cursor
+	for after := (dataset.Key{}); ; {
+		page, err := s.node.Sender.Complete(ctx, scope, from, after, headLimits)
+		if err != nil {
+			return nil, code(err)
+		}
+		for i := range page.Entries {
+			switch e := &page.Entries[i]; {
+			case e.Kind == document.Policy:
+				meant[e.ID] = true
+			case e.Kind == document.PolicyState && q.Known[e.ID] != e.Digest && slices.Contains(q.Held, e.ID):
+				digests = append(digests, e.Digest)
+			}
+		}
+		if !page.More {
+			break
+		}
+		from, after = page.From, page.Next
 	}
-	return page, nil
+	docs, _, err := s.node.Sender.Bodies(ctx, scope, digests)
+	if err != nil {
+		return nil, err
+	}
+	for _, doc := range docs {
+		answer.Entries = append(answer.Entries, dataset.Entry{Head: doc.Head, Body: append([]byte{}, doc.Body...), Size: len(doc.Body)})
+	}
+	for _, id := range q.Held {
+		if !meant[id] && !scope.Audience.KeepOthers {
+			for _, kind := range []document.Kind{document.Policy, document.PolicyState} {
+				answer.Entries = append(answer.Entries, dataset.Entry{Head: document.Head{Kind: kind, ID: id}, Removed: true})
+			}
+		}
+	}
+	return answer, nil
 }

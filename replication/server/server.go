@@ -3,6 +3,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -35,20 +36,69 @@ type server struct {
 	node         *node.Node
 	log          *slog.Logger
 	joins, calls chan struct{} // places: strangers take none from children
+	streams      streams
+	orders       orders
 }
 
-// New makes the handler of everything below /replication/v1/.
-func New(n *node.Node) http.Handler {
+// Parent is a node's half of the wire towards the children of its site: the handler of everything below
+// /replication/v1/, and what children can be asked for.
+type Parent struct {
+	*server
+	handler http.Handler
+}
+
+// ServeHTTP implements http.Handler.
+func (p *Parent) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.handler.ServeHTTP(w, r) }
+
+// New makes a node's half.
+func New(n *node.Node) *Parent {
 	s := &server{
 		node: n, log: n.Log().With("part", "replication"), joins: make(chan struct{}, maxJoins), calls: make(chan struct{}, maxCalls),
 	}
 	mux := http.NewServeMux()
 	mux.Handle("POST "+wire.PathJoin, limited(s.joins, s.answer(wire.MaxJoin, handle(s.join))))
 	mux.Handle("POST "+wire.PathLeave, limited(s.calls, s.child(maxSmall, handleChild(s.leave))))
+	s.routes(mux)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, wire.Refuse(wire.CodeInvalid, "there is nothing for children at %s %s", r.Method, r.URL.Path))
 	})
-	return mux
+	return &Parent{s, mux}
+}
+
+// routes are those of a link that stands.
+func (s *server) routes(mux *http.ServeMux) {
+	small := func(path string, do childHandler) {
+		mux.Handle("POST "+path, limited(s.calls, s.child(wire.MaxRequest, do)))
+	}
+	small(wire.PathLink, handleChild(s.link))
+	small(wire.PathRan, handleChild(s.ran))
+	small(wire.PathPage, handleChild(s.page))
+	small(wire.PathComplete, handleChild(s.complete))
+	small(wire.PathBodies, handleChild(s.bodies))
+	small(wire.PathUrgent, handleChild(s.urgent))
+	small(wire.PathBuckets, handleChild(s.buckets))
+	small(wire.PathBucketHead, handleChild(s.bucketHeads))
+	mux.Handle("POST "+wire.PathUp, limited(s.calls, s.child(wire.MaxPage, handlePage(s.up))))
+	mux.Handle("POST "+wire.PathMend, limited(s.calls, s.child(wire.MaxPage, handlePage(s.mend))))
+	mux.HandleFunc("GET "+wire.PathStream, func(w http.ResponseWriter, r *http.Request) {
+		child, err := s.admit(r.Context(), r.TLS)
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		s.stream(w, r, child)
+	})
+}
+
+// handlePage makes a handler of a call that brings a page.
+func handlePage[A any](do func(r *http.Request, child sites.Child, page *wire.Page) (A, error)) childHandler {
+	return func(r *http.Request, child sites.Child, body []byte) (any, error) {
+		page, err := wire.DecodePage(bytes.NewReader(body))
+		if err != nil {
+			return nil, wire.Refuse(wire.CodeInvalid, "%v", err)
+		}
+		return do(r, child, page)
+	}
 }
 
 // limited lets as many requests in as the channel holds; the others are told to come again, each at another time.
@@ -209,6 +259,12 @@ func refuse(w http.ResponseWriter, answer *wire.Error) {
 }
 
 func write(w http.ResponseWriter, status int, answer any) {
+	if page, ok := answer.(*wire.Page); ok {
+		w.Header().Set("Content-Type", wire.PageMedia)
+		w.WriteHeader(status)
+		_ = page.Encode(w) // the child went away: nobody to tell; a page that is cut is none
+		return
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	enc := json.NewEncoder(w)

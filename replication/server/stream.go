@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"net/http"
 	"sync"
@@ -152,7 +153,7 @@ func (e *events) grown(ctx context.Context, s *server) error {
 }
 
 func (s *server) tail(ctx context.Context) store.Sequence {
-	tail, err := s.node.Replicas.Sender().Tail(ctx)
+	tail, err := s.node.Sender.Tail(ctx)
 	if err != nil && ctx.Err() == nil {
 		s.log.Error("the journal's end cannot be read", "error", err)
 	}
@@ -162,7 +163,7 @@ func (s *server) tail(ctx context.Context) store.Sequence {
 // urgentSince says whether the journal names, after a place, a state of a policy or one that is taken away.
 func (s *server) urgentSince(ctx context.Context, after store.Sequence) (bool, error) {
 	urgent := false
-	err := s.node.Reader().View(ctx, func(tx *store.Tx) error {
+	err := s.node.Reader().View(ctx, func(tx *sql.Tx) error {
 		changes, err := store.Journal(ctx, tx, after, lookBack)
 		urgent = len(changes) == lookBack
 		for _, c := range changes {

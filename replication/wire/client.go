@@ -11,15 +11,11 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync/atomic"
 	"time"
 )
 
 const (
-	dialTimeout = 20 * time.Second
-	callTimeout = 5 * time.Minute
-	maxAnswer   = 16 << 20
 	// Silence is how long a stream may say nothing, not even that it lives, before it counts as cut.
 	Silence = 45 * time.Second
 	// Alive is how often the parent gives a sign of life.
@@ -61,22 +57,6 @@ func NewClient(address string, config *tls.Config, pace Pace) (*Client, error) {
 	}
 	refuse := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &Client{base: base, http: &http.Client{Transport: transport, CheckRedirect: refuse}, transport: transport}, nil
-}
-
-// ParseAddress reads the address of a parent's node; HOST:PORT alone is HTTPS.
-func ParseAddress(address string) (*url.URL, error) {
-	if !strings.Contains(address, "://") {
-		address = "https://" + address
-	}
-	base, err := url.Parse(address)
-	if err != nil {
-		return nil, fmt.Errorf("address of the parent: %w", err)
-	}
-	if base.Scheme != "https" || base.Host == "" {
-		return nil, fmt.Errorf("address of the parent %q: want https://HOST:PORT", address)
-	}
-	base.Path = strings.TrimSuffix(base.Path, "/")
-	return base, nil
 }
 
 // Pace waits until a number of bytes may pass.
@@ -185,21 +165,6 @@ func Call[Answer any](ctx context.Context, c *Client, path string, request any) 
 		return answer, err
 	}
 	return answer, readAnswer(response, path, &answer)
-}
-
-func readAnswer(response *http.Response, path string, into any) error {
-	defer response.Body.Close()
-	raw, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
-	switch {
-	case err != nil:
-		return fmt.Errorf("%s: read the parent's answer: %w", path, err)
-	case len(raw) > maxAnswer:
-		return fmt.Errorf("%s: the parent's answer is larger than %d bytes", path, maxAnswer)
-	}
-	if err := json.Unmarshal(raw, into); err != nil {
-		return fmt.Errorf("%s: the parent's answer cannot be read: %w", path, err)
-	}
-	return nil
 }
 
 // Fetch posts a small message and reads a page.

@@ -1,11 +1,7 @@
-// Package wire is what a child and its parent say to each other: paths, messages with their limits, pages of documents,
-// and the client. The child opens every connection; package replication is its half, replication/server the parent's.
-//
-// Small messages are JSON. Documents travel in pages (see Page). Both sides know each other by certificate: a call comes
-// from a node of a site, and the parent knows the authority of each child.
 package wire
 
 import (
+	"fmt"
 	"time"
 
 	"thatch/catalog/document"
@@ -14,9 +10,8 @@ import (
 	"thatch/node/store"
 )
 
-// Paths, all of them POST but the stream and payloads.
+// Paths of a link, all of them POST but the stream and payloads.
 const (
-	Prefix         = "/replication/v1/"
 	PathLink       = Prefix + "link"
 	PathStream     = Prefix + "stream" // GET
 	PathPage       = Prefix + "page"
@@ -35,7 +30,6 @@ const (
 const (
 	MaxRequest = 4 << 20
 	MaxDigests = 2000 // of BodiesRequest
-	MaxText    = 4 << 10
 	MaxEvent   = 256 << 10
 )
 
@@ -61,7 +55,7 @@ type LinkResponse struct {
 	Kinds     []document.Kind                  `json:"kinds"`             // upward kinds that the parent takes
 	Cursors   map[dataset.Type]*dataset.Cursor `json:"cursors,omitempty"` // of what went up
 	Alerted   bool                             `json:"alerted"`           // the language alert has arrived and says what Languages said
-	Limits    sites.Limits                        `json:"limits"`
+	Limits    sites.Limits                     `json:"limits"`
 	Alarms    []string                         `json:"alarms,omitempty"` // about this link, at the parent
 	At        time.Time                        `json:"at"`
 }
@@ -124,34 +118,24 @@ type BodiesRequest struct {
 
 // UrgentRequest asks for what is told ahead of the cursor. Known holds the digests that the child has.
 type UrgentRequest struct {
-	Known map[string]document.Digest `json:"known,omitempty"` // by policy id, of its state
-	Held  []string                   `json:"held,omitempty"`  // ids of policies from above
-}
-
-// UrgentResponse is in force at once.
-type UrgentResponse struct {
-	Gone []string `json:"gone,omitempty"` // ids of policies that are not for the child any more
+	Languages []string                   `json:"languages"`
+	Known     map[string]document.Digest `json:"known,omitempty"` // by policy id, of its state
+	Held      []string                   `json:"held,omitempty"`  // ids of policies from above
 }
 
 // BucketsRequest asks for the digests of buckets.
 type BucketsRequest struct {
-	Type      dataset.Type   `json:"type"`
-	Languages []string       `json:"languages"`
-	Cursor    dataset.Cursor `json:"cursor"` // where the child stands
-	Buckets   []int          `json:"buckets"`
-	Except    []dataset.Key  `json:"except,omitempty"`
-	Lacking   bool           `json:"lacking,omitempty"` // say what is damaged at the parent and not mended
+	Type      dataset.Type  `json:"type"`
+	Languages []string      `json:"languages"`
+	Buckets   []int         `json:"buckets"`
+	Except    []dataset.Key `json:"except,omitempty"` // in quarantine at the child: left out by both
 }
 
 // BucketsResponse answers with the state at a sequence.
 type BucketsResponse struct {
 	Sequence store.Sequence    `json:"sequence"`
 	Buckets  []dataset.Bucket  `json:"buckets"`
-	Damaged  []document.Digest `json:"damaged,omitempty"` // bodies that fail their digest at the parent: it asks for them
-	Except   []dataset.Key     `json:"except,omitempty"`  // left out, at either side
-	Digest   string            `json:"digest,omitempty"`  // where all buckets were asked for: of the whole type
-	KeepsOld bool              `json:"keeps_old,omitempty"`
-	Bytes    int64             `json:"bytes"` // hashed
+	Damaged  []dataset.Damaged `json:"damaged,omitempty"` // at the parent, which asks for good copies of them
 }
 
 // BucketHeadsRequest asks for the heads of a bucket.
@@ -179,9 +163,9 @@ type RanRequest struct {
 	Run    string       `json:"run"`             // id at the child
 	Order  string       `json:"order,omitempty"` // RunOrder.ID
 	Type   dataset.Type `json:"type,omitempty"`  // empty: the order is done
-	State  string    `json:"state"`
-	Result RunResult `json:"result"`
-	Error  string    `json:"error,omitempty"`
+	State  string       `json:"state"`
+	Result RunResult    `json:"result"`
+	Error  string       `json:"error,omitempty"`
 }
 
 // RunResult is what a run did.
@@ -220,4 +204,13 @@ type Verified struct {
 	Bytes       int64          `json:"bytes"`                  // hashed here
 	At          time.Time      `json:"at"`
 	Lines       []string       `json:"lines,omitempty"` // what was found, for people
+}
+
+// Sentence says what a verification found.
+func (v Verified) Sentence() string {
+	text := fmt.Sprintf("Verified %d %% of %s at %d.%d: %d documents in %d buckets", v.Percent, v.Type, v.Sequence.Index, v.Sequence.Position, v.Compared, v.Buckets)
+	if v.Equal {
+		return text + ", equal"
+	}
+	return text + fmt.Sprintf(", %d differed, %d repaired, %d in quarantine, %d mended at the parent", v.Different, v.Repaired, v.Quarantined, v.MendedAbove)
 }

@@ -26,6 +26,9 @@ const (
 	pageVersion = 1
 )
 
+// PageMedia is the media type of a page.
+const PageMedia = "application/vnd.thatch.page+zstd"
+
 // ErrPage is wrapped by every error about a page that is none, is cut, or breaks a limit.
 var ErrPage = errors.New("not a whole page of documents")
 
@@ -49,8 +52,8 @@ type Header struct {
 	Complete bool           `json:"complete,omitempty"` // entries are all there is in (After, Next]
 	After    dataset.Key    `json:"after,omitzero"`
 	Next     dataset.Key    `json:"next,omitzero"`
-	More     bool           `json:"more,omitempty"`     // there are more pages
-	Tail     store.Sequence `json:"tail"`               // of the sender's journal
+	More     bool           `json:"more,omitempty"` // there are more pages
+	Tail     store.Sequence `json:"tail"`           // of the sender's journal
 }
 
 // record is the head of an entry.

@@ -1,0 +1,63 @@
+package server
+
+import (
+	"net/http"
+
+	"thatch/catalog/document"
+	"thatch/node/replicas/dataset"
+	"thatch/node/sites"
+	"thatch/replication/wire"
+)
+
+// buckets answers with what some buckets hold as far as it is for the child, and asks for good copies of what is damaged
+// here.
+func (s *server) buckets(r *http.Request, child sites.Child, q wire.BucketsRequest) (*wire.BucketsResponse, error) {
+	scope, err := s.scope(r.Context(), child, q.Type, q.Languages)
+	if err != nil {
+		return nil, err
+	}
+	if len(q.Buckets) > dataset.BucketCount {
+		return nil, wire.Refuse(wire.CodeInvalid, "%d buckets were asked for, there are %d", len(q.Buckets), dataset.BucketCount)
+	}
+	scope.Except = q.Except
+	if q.Buckets == nil {
+		q.Buckets = []int{}
+	}
+	sum, err := s.node.Sender.Buckets(r.Context(), scope, q.Buckets)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range sum.Damaged {
+		s.log.Error("a document of this site does not match its digest; a good copy is asked for below", "kind", d.Kind, "id", d.ID, "child", child.Name)
+	}
+	return &wire.BucketsResponse{Sequence: sum.Tail, Buckets: sum.Buckets, Damaged: sum.Damaged}, nil
+}
+
+// bucketHeads lists a bucket.
+func (s *server) bucketHeads(r *http.Request, child sites.Child, q wire.BucketHeadsRequest) (*wire.Page, error) {
+	scope, err := s.scope(r.Context(), child, q.Type, q.Languages)
+	if err != nil {
+		return nil, err
+	}
+	scope.Except = q.Except
+	entries, _, err := s.node.Sender.BucketHeads(r.Context(), scope, q.Bucket)
+	return &wire.Page{Header: wire.Header{Type: q.Type}, Entries: entries}, err
+}
+
+// mend takes good copies of what is damaged here. Only what is held under the same digest, and signed as it should be, is
+// taken.
+func (s *server) mend(r *http.Request, child sites.Child, page *wire.Page) (*wire.UpResponse, error) {
+	docs := make([]document.Document, 0, len(page.Entries))
+	for i := range page.Entries {
+		docs = append(docs, page.Entries[i].Document())
+	}
+	mended, err := s.node.Replicas.Mend(r.Context(), docs)
+	if err != nil {
+		s.log.Warn("a child offered copies of damaged documents that are no good", "child", child.Name, "error", err)
+		if mended == 0 {
+			return nil, wire.Refuse(wire.CodeRefused, "%v", err)
+		}
+	}
+	s.log.Info("damaged documents were mended by a child's good copies", "child", child.Name, "documents", mended)
+	return &wire.UpResponse{}, nil
+}
