@@ -182,6 +182,17 @@ func needsComplete(err error) (why string, alarm, yes bool) {
 
 // take takes over what is new, or everything where that is asked for or needed.
 func (r *run) take(ctx context.Context) error {
+	err := r.takeOnce(ctx)
+	if wire.CodeOf(err) == wire.CodeNotAlerted { // the languages have just changed: tell, and ask again
+		if err := errors.Join(r.node.Sites.Tell(ctx), r.pushAll(ctx)); err != nil {
+			return err
+		}
+		err = r.takeOnce(ctx)
+	}
+	return err
+}
+
+func (r *run) takeOnce(ctx context.Context) error {
 	if r.params.Complete {
 		return r.complete(ctx, "asked for by a rule or a person")
 	}

@@ -27,8 +27,9 @@ type session struct {
 	relink  chan struct{} // call link again
 	pushes  chan struct{} // something may go up
 	pace    *pace
-	pages   sync.Map                        // Type -> *wire.Page that was fetched to see whether there is anything
-	uplink  map[dataset.Type]dataset.Cursor // what has gone up, by the goroutine that pushes
+	pages   sync.Map // Type -> *wire.Page that was fetched to see whether there is anything
+	pushing sync.Mutex
+	uplink  map[dataset.Type]dataset.Cursor // what has gone up
 }
 
 // open calls the parent and tells it who is there.

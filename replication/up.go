@@ -46,6 +46,8 @@ func (s *session) push(ctx context.Context) error {
 }
 
 func (s *session) pushAll(ctx context.Context) error {
+	s.pushing.Lock()
+	defer s.pushing.Unlock()
 	for _, t := range dataset.Types(dataset.Up) {
 		if err := s.pushType(ctx, t); err != nil {
 			return fmt.Errorf("send up %s: %w", t, err)

@@ -83,7 +83,7 @@ func runNode(ctx context.Context, a *cli.App, f nodeFlags) error {
 			return fmt.Errorf("start the node: %w", err)
 		}
 		defer func() { err = errors.Join(err, n.Close()) }()
-		mount(n)
+		doors := mount(n)
 		if f.parent != "" {
 			joining, stop := context.WithCancel(ctx)
 			var done sync.WaitGroup
@@ -91,7 +91,7 @@ func runNode(ctx context.Context, a *cli.App, f nodeFlags) error {
 			defer done.Wait()
 			defer stop()
 		}
-		return n.Run(ctx)
+		return doors.run(ctx, n)
 	}
 	if !f.service {
 		return run(ctx, a.Err)
@@ -130,9 +130,35 @@ func newLog(out io.Writer, level slog.Level, asJSON bool) *slog.Logger {
 	return slog.New(slog.NewTextHandler(out, options))
 }
 
+// halves are those of the wire between sites: towards the parent, and towards children.
+type halves struct {
+	link   *replication.Link
+	parent *parents.Parent
+}
+
 // mount puts the doors on a node.
-func mount(n *node.Node) {
+func mount(n *node.Node) halves {
+	h := halves{replication.New(n), parents.New(n)}
 	n.Mount("/", api.New(n, hierarchy.Routes(n)...))
 	n.Mount("/agent/v1/", server.New(n))
-	n.Mount(wire.Prefix, parents.New(n))
+	n.Mount(wire.Prefix, h.parent)
+	return h
+}
+
+// run runs the node and its link with the parent until ctx ends.
+func (h halves) run(ctx context.Context, n *node.Node) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	linked := make(chan error, 1)
+	go func() {
+		select {
+		case <-n.Listening():
+			linked <- h.link.Run(ctx)
+		case <-ctx.Done():
+			linked <- nil
+		}
+	}()
+	err := n.Run(ctx)
+	cancel()
+	return errors.Join(err, <-linked)
 }

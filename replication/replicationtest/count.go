@@ -1,0 +1,17 @@
+package replicationtest
+
+import (
+	"context"
+	"database/sql"
+
+	"thatch/catalog/document"
+	"thatch/node/store"
+)
+
+func (s *Linked) count(kind document.Kind) (n int, err error) {
+	err = s.Reader().View(context.Background(), func(tx *sql.Tx) (err error) {
+		n, err = store.Count(context.Background(), tx, kind)
+		return err
+	})
+	return n, err
+}

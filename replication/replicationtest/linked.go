@@ -1,0 +1,182 @@
+package replicationtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"thatch/catalog/document"
+	"thatch/node"
+	"thatch/node/nodetest"
+	"thatch/node/sites"
+	"thatch/node/store"
+	"thatch/replication"
+	"thatch/replication/server"
+	"thatch/replication/wire"
+)
+
+// Linked is a site of one node that runs.
+type Linked struct {
+	*node.Node
+	Link   *replication.Link
+	Parent *server.Parent
+	stop   []func()
+	once   sync.Once
+}
+
+// Config says how a site starts.
+type Config struct {
+	Dir       string // "": a temporary one
+	Name      string
+	Languages []string
+	Listen    string // "": a free port
+	Now       func() time.Time
+	// Before is asked before each request of a child is answered: a test may drop, delay or cut it.
+	Before func(w http.ResponseWriter, r *http.Request) http.Handler
+}
+
+// Start starts a site. It is stopped with the test, or by Stop.
+func Start(t testing.TB, cfg Config) *Linked {
+	t.Helper()
+	if cfg.Dir == "" {
+		cfg.Dir = t.TempDir()
+	}
+	log := slog.New(slog.DiscardHandler)
+	if os.Getenv("THATCH_TEST_LOG") != "" {
+		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})).With("site", cfg.Name)
+	}
+	if cfg.Listen == "" {
+		cfg.Listen = "127.0.0.1:0"
+	}
+	n, err := node.New(context.Background(), node.Config{
+		Dir: cfg.Dir, Site: cfg.Name, Languages: cfg.Languages, Listen: cfg.Listen, Now: cfg.Now, Log: log, Version: "test",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Linked{Node: n, Parent: server.New(n), Link: replication.New(n)}
+	var door http.Handler = s.Parent
+	if cfg.Before != nil {
+		door = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if h := cfg.Before(w, r); h != nil {
+				h.ServeHTTP(w, r)
+				return
+			}
+			s.Parent.ServeHTTP(w, r)
+		})
+	}
+	stop := nodetest.Run(t, n, map[string]http.Handler{wire.Prefix: door})
+	ctx, cancel := context.WithCancel(context.Background())
+	var linked sync.WaitGroup
+	linked.Go(func() {
+		if err := s.Link.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	s.stop = []func(){cancel, linked.Wait, stop, func() {
+		if err := n.Close(); err != nil {
+			t.Error(err)
+		}
+	}}
+	t.Cleanup(s.Stop)
+	return s
+}
+
+// Stop stops the site.
+func (s *Linked) Stop() {
+	s.once.Do(func() {
+		for _, stop := range s.stop {
+			stop()
+		}
+	})
+}
+
+// URL is where children find the site.
+func (s *Linked) URL() string { return "https://" + s.Address() }
+
+// Join makes a site the child of another one.
+func (s *Linked) Join(t testing.TB, parent *Linked) {
+	t.Helper()
+	token, err := parent.Sites.NewToken(t.Context(), sites.Token{Name: "for " + s.Site().Name, Expires: parent.Now().Add(time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := replication.Join(t.Context(), s.Node, parent.URL(), token.Token, false); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Put makes a document the site's own current one of its kind and id.
+func (s *Linked) Put(t testing.TB, kind document.Kind, id, body string, languages ...string) document.Document {
+	t.Helper()
+	doc, err := document.New(kind, id, languages, []byte(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Identity.Sign(&doc)
+	s.write(t, store.Put(doc, "", store.Former{}))
+	return doc
+}
+
+// Remove removes a document.
+func (s *Linked) Remove(t testing.TB, kind document.Kind, id string) {
+	t.Helper()
+	s.write(t, store.Remove(kind, id, store.Former{}))
+}
+
+func (s *Linked) write(t testing.TB, statements []store.Statement) {
+	t.Helper()
+	applied, err := s.Writer().Write(t.Context(), store.Batch{
+		Actor: "test", Reason: "test", Topics: []string{store.TopicDocuments}, Statements: statements,
+	})
+	if err = errors.Join(err, applied.Err()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Eventually waits until a condition holds: it is asked again whenever something of the site changes, and now and then.
+func (s *Linked) Eventually(t testing.TB, what string, holds func() error) {
+	t.Helper()
+	watch := s.Watch()
+	defer watch.Close()
+	end := time.After(30 * time.Second)
+	again := time.NewTicker(100 * time.Millisecond)
+	defer again.Stop()
+	for {
+		err := holds()
+		if err == nil {
+			return
+		}
+		select {
+		case <-watch.C:
+		case <-again.C:
+		case <-end:
+			t.Fatalf("%s: %v", what, err)
+		}
+	}
+}
+
+// Count counts the current documents of a kind.
+func (s *Linked) Count(t testing.TB, kind document.Kind) int {
+	t.Helper()
+	n, err := s.count(kind)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// Holds is nil when the site has a number of current documents of a kind.
+func (s *Linked) Holds(kind document.Kind, want int) error {
+	got, err := s.count(kind)
+	if err == nil && got != want {
+		err = fmt.Errorf("%s holds %d documents of kind %s, want %d", s.Site().Name, got, kind, want)
+	}
+	return err
+}
