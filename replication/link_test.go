@@ -37,15 +37,15 @@ func TestAChildReceivesWhatItsLanguagesNeed(t *testing.T) {
 	parent := replicationtest.Start(t, replicationtest.Config{Name: "Top", Languages: []string{"de", "en", "fr"}})
 	child := replicationtest.Start(t, replicationtest.Config{Name: "North", Languages: []string{"de"}})
 	for i := range 5 {
-		parent.Put(t, document.Package, fmt.Sprintf("p-de-%d", i), "deutsch", "de")
-		parent.Put(t, document.Package, fmt.Sprintf("p-fr-%d", i), "français", "fr")
+		parent.Put(t, document.Package, fmt.Sprintf("p-de-%d", i), `{"note":"deutsch"}`, "de")
+		parent.Put(t, document.Package, fmt.Sprintf("p-fr-%d", i), `{"note":"français"}`, "fr")
 		parent.Put(t, document.Bulletin, fmt.Sprintf("b-%d", i), "{}")
 	}
 	child.Join(t, parent)
 	child.Eventually(t, "the first run", func() error {
 		return errors.Join(child.Holds(document.Package, 5), child.Holds(document.Bulletin, 5))
 	})
-	parent.Put(t, document.Package, "p-de-9", "neu", "de")
+	parent.Put(t, document.Package, "p-de-9", `{"note":"neu"}`, "de")
 	child.Eventually(t, "a change", func() error { return child.Holds(document.Package, 6) })
 	parent.Remove(t, document.Package, "p-de-9")
 	parent.Put(t, document.Bulletin, "b-9", "{}")
