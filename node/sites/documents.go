@@ -15,6 +15,18 @@ import (
 
 // Tell writes what this site tells of itself, its document and its language alert, where that changed.
 func (r *Room) Tell(ctx context.Context) error {
+	for try := 1; ; try++ {
+		err := r.tell(ctx)
+		if try == tellTries || !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+	}
+}
+
+// tellTries is how often the site tells of itself when others do the same at the same moment.
+const tellTries = 4
+
+func (r *Room) tell(ctx context.Context) error {
 	var statements []store.Statement
 	err := r.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
 		var parent string
