@@ -84,7 +84,7 @@ func LocalOperator(ctx context.Context) (identity.Operator, bool) {
 
 // Address is the HOST:PORT at which the node listens, "" before Run.
 func (n *Node) Address() string {
-	if address := n.address.Load(); address != nil {
+	if address := n.shown.address.Load(); address != nil {
 		return *address
 	}
 	return ""
@@ -101,7 +101,7 @@ func (n *Node) Run(ctx context.Context) error {
 		return err
 	}
 	address := listener.Addr().String()
-	n.address.Store(&address)
+	n.shown.address.Store(&address)
 	local, err := n.openDoor(address)
 	if err != nil {
 		return errors.Join(err, listener.Close())

@@ -58,14 +58,19 @@ type Node struct {
 	quorum       *quorum.Quorum
 	writer       store.Writer
 	site         Site
-	name         atomic.Pointer[string] // of the site, where it was renamed since this node started
 	started      time.Time
-	address      atomic.Pointer[string]
+	shown        shown
 	doors        doors
 	lostPayloads atomic.Int64 // found altered since the start
 	background   background
 	listens      chan struct{} // closed when the node listens
 	stop         chan struct{} // closed when Run begins to end
+}
+
+// shown is what is known of the node after it started.
+type shown struct {
+	address atomic.Pointer[string] // where it listens
+	name    atomic.Pointer[string] // of the site, where it was renamed since
 }
 
 // New opens the data folder of a node, which nobody else may have open, and every room. The first start makes the

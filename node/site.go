@@ -134,7 +134,7 @@ func (n *Node) readSite(ctx context.Context) (Site, []string, error) {
 // Site names the site.
 func (n *Node) Site() Site {
 	site := n.site
-	if name := n.name.Load(); name != nil {
+	if name := n.shown.name.Load(); name != nil {
 		site.Name = *name
 	}
 	return site
@@ -198,7 +198,7 @@ func (n *Node) Rename(ctx context.Context, name string) error {
 	if err = errors.Join(err, applied.Err()); err != nil {
 		return fmt.Errorf("rename the site: %w", err)
 	}
-	n.name.Store(&name)
+	n.shown.name.Store(&name)
 	return nil
 }
 

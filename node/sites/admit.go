@@ -10,6 +10,7 @@ import (
 	"thatch/catalog/document"
 	"thatch/catalog/federation"
 	"thatch/node/identity"
+	"thatch/node/sites/rules"
 	"thatch/node/store"
 )
 
@@ -293,8 +294,8 @@ func (r *Room) takeChild(ctx context.Context, tx *sql.Tx, a Asked, name, token s
 			Args: []any{a.Site, name, a.Authority, token, now, store.Index{}}, Want: 1,
 		},
 	}
-	rules, err := firstRules(ctx, tx)
-	return append(statements, rules...), err
+	first, err := rules.First(ctx, tx)
+	return append(statements, first...), err
 }
 
 // welcome gathers what a child needs to know of this site and those above it.

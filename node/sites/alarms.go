@@ -13,8 +13,8 @@ import (
 	"thatch/catalog/document"
 	"thatch/catalog/federation"
 	"thatch/node/identity"
+	"thatch/node/sites/alarms"
 	"thatch/node/store"
-	"thatch/node/store/rows"
 )
 
 // The kinds of alarms. Those that Judge finds by itself come first; the others are raised and cleared by whoever sees them.
@@ -34,38 +34,7 @@ const (
 // judged are the kinds that Judge settles.
 var judged = []string{LanguageBelow, LanguageComputers, LanguageAbove, Silent, Ring}
 
-// keepCleared is how long a cleared alarm is listed.
-const keepCleared = 30 * 24 * time.Hour
-
 const maxAlarmText = federation.MaxText
-
-var alarmColumns = rows.Columns{
-	From:   `kind, subject, text, advice, since, cleared FROM alarm`,
-	Names:  map[string]string{"kind": "kind", "subject": "subject", "since": "since", "cleared": "cleared", "standing": "cleared = ''"},
-	Kinds:  map[string]store.Kind{"standing": store.Flag, "since": store.Time},
-	Search: []string{"kind", "subject", "text"}, Order: "cleared <> '', since DESC, kind, subject",
-}
-
-// AlarmColumns are those of Alarms, for doors.
-var AlarmColumns = alarmColumns.Known()
-
-func scanAlarm(row *sql.Rows) (a Alarm, err error) {
-	var since, cleared string
-	err = row.Scan(&a.Kind, &a.Subject, &a.Text, &a.Advice, &since, &cleared)
-	a.Since, a.Cleared = unstamp(since), unstamp(cleared)
-	return a, err
-}
-
-// Alarms is a page of the alarms, those that stand first, newest first.
-func (r *Room) Alarms(ctx context.Context, q store.Query) ([]Alarm, int, error) {
-	return rows.List(ctx, r.cfg.Reader, q, alarmColumns, scanAlarm)
-}
-
-// Standing are the alarms that call for a person now, oldest first.
-func (r *Room) Standing(ctx context.Context) ([]Alarm, error) {
-	list, _, err := r.Alarms(ctx, store.Query{Filter: map[string]string{"standing": "yes"}, Sort: "since"})
-	return list, err
-}
 
 // AlarmsAbout are the standing alarms that a child is to hear of: those about it, and about languages that it or its
 // descendants need.
@@ -107,105 +76,13 @@ func (r *Room) RaiseDiverged(ctx context.Context, child Child, of string) error 
 func (r *Room) RaiseRefused(ctx context.Context, child Child, why error) error {
 	entry := identity.AuditEntry(r.cfg.Now(), "site "+child.ID, "refused: "+clip(why.Error(), maxAlarmText))
 	applied, err := r.cfg.Writer.Write(ctx, store.Batch{
-		Actor: "task sites", Reason: "refuse what a child sent up", Topics: []string{TopicAlarms}, Statements: []store.Statement{entry},
+		Actor: "task sites", Reason: "refuse what a child sent up", Topics: []string{alarms.Topic}, Statements: []store.Statement{entry},
 	})
 	return errors.Join(err, applied.Err(), r.Raise(ctx, Alarm{
 		Kind: Refused, Subject: child.ID,
 		Text:   fmt.Sprintf("child %s sent up what it must not: %v", child.Name, why),
 		Advice: "find out what happened there; shut the site out if it is not what it was: thatch children revoke " + child.Name,
 	}))
-}
-
-// Raise has an alarm stand, since now where it did not. One that stands with the same text is not written again.
-func (r *Room) Raise(ctx context.Context, a Alarm) error {
-	standing, err := r.standing(ctx)
-	if err != nil {
-		return err
-	}
-	return r.writeAlarms(ctx, r.raise(standing, a))
-}
-
-// Clear ends an alarm, where it stands.
-func (r *Room) Clear(ctx context.Context, kind, subject string) error {
-	standing, err := r.standing(ctx)
-	if err != nil {
-		return err
-	}
-	if _, stands := standing[[2]string{kind, subject}]; !stands {
-		return nil
-	}
-	return r.writeAlarms(ctx, r.clear(kind, subject))
-}
-
-// Settle has exactly the given alarms of some kinds stand, and ends the others of these kinds.
-func (r *Room) Settle(ctx context.Context, kinds []string, now []Alarm) error {
-	standing, err := r.standing(ctx)
-	if err != nil {
-		return err
-	}
-	var statements []store.Statement
-	stays := map[[2]string]bool{}
-	for _, a := range now {
-		stays[[2]string{a.Kind, a.Subject}] = true
-		statements = append(statements, r.raise(standing, a)...)
-	}
-	for key := range standing {
-		if slices.Contains(kinds, key[0]) && !stays[key] {
-			statements = append(statements, r.clear(key[0], key[1])...)
-		}
-	}
-	return r.writeAlarms(ctx, statements)
-}
-
-func (r *Room) standing(ctx context.Context) (map[[2]string]Alarm, error) {
-	list, err := r.Standing(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read the alarms: %w", err)
-	}
-	standing := make(map[[2]string]Alarm, len(list))
-	for _, a := range list {
-		standing[[2]string{a.Kind, a.Subject}] = a
-	}
-	return standing, nil
-}
-
-func (r *Room) raise(standing map[[2]string]Alarm, a Alarm) []store.Statement {
-	a.Text, a.Advice = clip(a.Text, maxAlarmText), clip(a.Advice, maxAlarmText)
-	former, stands := standing[[2]string{a.Kind, a.Subject}]
-	if stands && former.Text == a.Text && former.Advice == a.Advice {
-		return nil
-	}
-	if !stands {
-		r.cfg.Log.Warn("alarm: "+a.Text, "kind", a.Kind, "subject", a.Subject, "advice", a.Advice)
-	}
-	return []store.Statement{{
-		SQL: `INSERT INTO alarm (kind, subject, text, advice, since) VALUES (?, ?, ?, ?, ?) ON CONFLICT (kind, subject) DO UPDATE
-			SET text = excluded.text, advice = excluded.advice, since = iif(cleared = '', since, excluded.since), cleared = ''`,
-		Args: []any{a.Kind, a.Subject, a.Text, a.Advice, stamp(r.cfg.Now())},
-	}}
-}
-
-func (r *Room) clear(kind, subject string) []store.Statement {
-	return []store.Statement{{
-		SQL:  `UPDATE alarm SET cleared = ? WHERE kind = ? AND subject = ? AND cleared = ''`,
-		Args: []any{stamp(r.cfg.Now()), kind, subject},
-	}}
-}
-
-func (r *Room) writeAlarms(ctx context.Context, statements []store.Statement) error {
-	if len(statements) == 0 {
-		return nil
-	}
-	statements = append(statements, store.Statement{
-		SQL: `DELETE FROM alarm WHERE cleared <> '' AND cleared < ?`, Args: []any{stamp(r.cfg.Now().Add(-keepCleared))},
-	})
-	applied, err := r.cfg.Writer.Write(ctx, store.Batch{
-		Actor: "task sites", Reason: "keep the alarms", Topics: []string{TopicAlarms}, Statements: statements,
-	})
-	if err = errors.Join(err, applied.Err()); err != nil {
-		return fmt.Errorf("keep the alarms: %w", err)
-	}
-	return nil
 }
 
 // Judge raises the alarms that follow from what the site holds, and ends those that are true no more.
@@ -239,6 +116,14 @@ func (r *Room) Judge(ctx context.Context) error {
 }
 
 // Alerts are the languages that sites need, by site, as their alerts say.
+func (r *Room) Alerts(ctx context.Context) (said map[string]federation.Alert, err error) {
+	err = r.cfg.Reader.View(ctx, func(tx *sql.Tx) (err error) {
+		said, err = alerts(ctx, tx)
+		return err
+	})
+	return said, err
+}
+
 func alerts(ctx context.Context, tx *sql.Tx) (map[string]federation.Alert, error) {
 	all, err := store.Documents(ctx, tx, document.LanguageAlert, "", maxSites)
 	if err != nil {
@@ -379,4 +264,43 @@ func judgeRing(_ context.Context, _ *sql.Tx, tree *Tree, _ []string) ([]Alarm, e
 		Kind: Ring, Text: "the sites above this one stand below it as well: the tree is a ring, and nothing in it can be told from its copy",
 		Advice: "have one site of the ring leave its parent: thatch child leave",
 	}}, nil
+}
+
+// InUseBelow names, for each of some languages, the sites below that manage it.
+func (r *Room) InUseBelow(ctx context.Context, tags []string) (map[string][]string, error) {
+	using := map[string][]string{}
+	err := r.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
+		tree, err := r.tree(ctx, tx)
+		if err != nil {
+			return err
+		}
+		said, err := alerts(ctx, tx)
+		if err != nil {
+			return err
+		}
+		using = languagesBelow(tree, said)
+		return nil
+	})
+	for tag := range using {
+		if !slices.Contains(tags, tag) {
+			delete(using, tag)
+		}
+	}
+	return using, err
+}
+
+// CheckDrop is an error that wraps store.ErrConflict and names the sites, where sites below need languages that this one is
+// about to manage no more.
+func (r *Room) CheckDrop(ctx context.Context, tags []string) error {
+	using, err := r.InUseBelow(ctx, tags)
+	if err != nil || len(using) == 0 {
+		return err
+	}
+	var lines []string
+	for tag, sites := range using {
+		lines = append(lines, tag+" ("+strings.Join(sites, ", ")+")")
+	}
+	slices.Sort(lines)
+	return fmt.Errorf("sites below manage %s, and would receive nothing in it any more; drop it all the same with --force: %w",
+		strings.Join(lines, " and "), store.ErrConflict)
 }

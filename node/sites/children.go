@@ -11,6 +11,7 @@ import (
 
 	"thatch/catalog/document"
 	"thatch/node/identity"
+	"thatch/node/sites/rules"
 	"thatch/node/store"
 	"thatch/node/store/rows"
 )
@@ -36,7 +37,7 @@ func (r *Room) scanChild(scan func(...any) error) (c Child, err error) {
 		return c, err
 	}
 	c.Joined, c.Revoked = unstamp(joined), unstamp(revoked)
-	c.Seen = r.lastSeen(c.ID, unstamp(seen))
+	c.Seen = r.LastContact(c.ID, unstamp(seen))
 	if err := json.Unmarshal([]byte(limits), &c.Limits); err != nil {
 		return c, fmt.Errorf("limits of child %s: %w", c.ID, err)
 	}
@@ -203,7 +204,7 @@ func (r *Room) forget(ctx context.Context, tx *sql.Tx, child string, batch *stor
 		return err
 	}
 	statements := []store.Statement{{SQL: `DELETE FROM child WHERE id = ?`, Args: []any{child}, Want: 1}}
-	more, err := withoutChild(ctx, tx, child)
+	more, err := rules.Without(ctx, tx, child)
 	if err != nil {
 		return err
 	}

@@ -24,8 +24,8 @@ func (r *Room) Seen(site string) {
 	r.seen.at[site] = r.cfg.Now()
 }
 
-// lastSeen is the later of what is in memory and what was recorded.
-func (r *Room) lastSeen(site string, recorded time.Time) time.Time {
+// LastContact is the later of what is in memory and what was recorded.
+func (r *Room) LastContact(site string, recorded time.Time) time.Time {
 	r.seen.mu.Lock()
 	defer r.seen.mu.Unlock()
 	if at := r.seen.at[site]; at.After(recorded) {

@@ -10,15 +10,15 @@ import (
 	"time"
 
 	"thatch/catalog/document"
+	"thatch/node/sites/alarms"
+	"thatch/node/sites/history"
+	"thatch/node/sites/rules"
 	"thatch/node/store"
 )
 
 // Topic is that of every batch that changes what this room knows: whoever holds a stream of a child open asks again
 // then whether it is still one.
 const Topic = "sites"
-
-// TopicAlarms is that of batches that change alarms.
-const TopicAlarms = "alarms"
 
 // TopicLink is that of batches that keep what the parent says of the link.
 const TopicLink = "link"
@@ -50,13 +50,28 @@ const (
 
 // Room is safe for use by several goroutines.
 type Room struct {
+	*ruleRoom
+	*alarmRoom
+	*historyRoom
 	cfg  Config
 	seen contacts
 }
 
+// The rooms whose verbs are this one's too.
+type (
+	ruleRoom    = rules.Room
+	alarmRoom   = alarms.Room
+	historyRoom = history.Room
+)
+
 // New makes the room.
 func New(cfg Config) *Room {
-	return &Room{cfg: cfg, seen: contacts{at: map[string]time.Time{}}}
+	return &Room{
+		ruleRoom:    rules.New(cfg.Reader, cfg.Writer, Topic, store.TopicDocuments),
+		alarmRoom:   alarms.New(cfg.Reader, cfg.Writer, cfg.Now, cfg.Log),
+		historyRoom: history.New(cfg.Reader, cfg.Writer, cfg.Now, TopicLink),
+		cfg:         cfg, seen: contacts{at: map[string]time.Time{}},
+	}
 }
 
 // write writes one group of statements.

@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"time"
 
+	"thatch/node/sites/alarms"
+	"thatch/node/sites/history"
+	"thatch/node/sites/rules"
 	"thatch/schedule"
 )
 
@@ -52,28 +55,25 @@ type Token struct {
 	Token   string    `json:"token,omitempty"` // only in the answer that made it
 }
 
-// Mode is how much a run compares.
-type Mode string
-
-// The modes of a rule.
-const (
-	Differential Mode = "differential"
-	Complete     Mode = "complete"
+// What is kept in rooms of their own, with the names under which this room's callers know it.
+type (
+	Rule    = rules.Rule
+	Mode    = rules.Mode
+	Alarm   = alarms.Alarm
+	LinkRun = history.Run
 )
 
-// Schedules of a rule beside recurrences.
+// See node/sites/rules.
 const (
-	AtOnce               = ""
-	StandardDifferential = "differential" // the site's setting replication.differential
-	StandardComplete     = "complete"     // the site's setting replication.complete
+	Differential         = rules.Differential
+	Complete             = rules.Complete
+	StandardDifferential = rules.StandardDifferential
+	StandardComplete     = rules.StandardComplete
 )
 
-// Alarm is what calls for a person.
-type Alarm struct {
-	Kind    string    `json:"kind"`
-	Subject string    `json:"subject"` // what it is about: a language, the id of a site
-	Text    string    `json:"text"`
-	Advice  string    `json:"advice"` // what to do
-	Since   time.Time `json:"since"`
-	Cleared time.Time `json:"cleared,omitzero"`
-}
+// Columns of lists, for doors.
+var (
+	RuleColumns  = rules.Columns
+	AlarmColumns = alarms.Columns
+	RunColumns   = history.Columns
+)

@@ -16,6 +16,7 @@ import (
 	"thatch/cmd/internal/cli"
 	"thatch/console/api/client"
 	"thatch/node/sites"
+	tree "thatch/node/sites/hierarchy"
 )
 
 // Commands are all of them.
@@ -35,7 +36,7 @@ func hierarchyCommand(a *cli.App) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var h sites.Hierarchy
+			var h tree.Hierarchy
 			if err := c.Get(cmd.Context(), "/hierarchy", nil, &h); err != nil {
 				return err
 			}
@@ -44,7 +45,7 @@ func hierarchyCommand(a *cli.App) *cobra.Command {
 	}
 }
 
-func printHierarchy(w io.Writer, h sites.Hierarchy) error {
+func printHierarchy(w io.Writer, h tree.Hierarchy) error {
 	rows := make([][]string, len(h.Sites))
 	var runs [][]string
 	for i := range h.Sites {
@@ -91,13 +92,13 @@ func printAlarms(w io.Writer, alarms []sites.Alarm) error {
 	return cli.Table(w, []string{"ALARM", "SINCE", "WHAT", "WHAT TO DO"}, rows)
 }
 
-func linkText(m *sites.Member) string {
+func linkText(m *tree.Member) string {
 	switch {
 	case !m.Link.Revoked.IsZero():
 		return "revoked"
 	case m.Relation != "child":
 		return ""
-	case m.Link.Behind >= sites.MaxBehind:
+	case m.Link.Behind >= tree.MaxBehind:
 		return fmt.Sprintf("%d changes behind, or more", m.Link.Behind)
 	case m.Link.Behind > 0:
 		return fmt.Sprintf("%d changes behind", m.Link.Behind)
@@ -105,7 +106,7 @@ func linkText(m *sites.Member) string {
 	return "up to date"
 }
 
-func equalText(run sites.RunSummary) string {
+func equalText(run tree.RunSummary) string {
 	switch {
 	case run.Equal == nil:
 		return ""

@@ -13,6 +13,7 @@ import (
 	"thatch/node"
 	"thatch/node/identity"
 	"thatch/node/sites"
+	"thatch/node/sites/hierarchy"
 	"thatch/node/store"
 	"thatch/replication"
 	"thatch/replication/wire"
@@ -72,7 +73,13 @@ func treeRoutes(n *node.Node) []api.Route {
 	return []api.Route{{
 		Method: "GET", Path: "/hierarchy", Scope: identity.Viewer,
 		Summary: "The tree of sites: languages, last contact, how far behind, last runs, digests, alarms",
-		Do:      api.Get(func(c *api.Call) (sites.Hierarchy, error) { return n.Sites.Hierarchy(c.Context()) }),
+		Do: api.Get(func(c *api.Call) (hierarchy.Hierarchy, error) {
+			languages, err := n.Languages(c.Context())
+			if err != nil {
+				return hierarchy.Hierarchy{}, err
+			}
+			return hierarchy.Read(c.Context(), n.Sites, n.Reader(), languages)
+		}),
 	}}
 }
 

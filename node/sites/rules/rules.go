@@ -1,9 +1,12 @@
-package sites
+// Package rules keeps the replication rules of a site: what is sent to which children, and when. What a rule selects of a
+// type is written on the documents themselves, as their audience.
+package rules
 
 import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,9 +14,41 @@ import (
 	"github.com/google/uuid"
 
 	"thatch/catalog/document"
+	"thatch/catalog/federation"
 	"thatch/node/store"
 	"thatch/node/store/rows"
 	"thatch/schedule"
+)
+
+// maxName bounds the name of a rule, in bytes.
+const maxName = federation.MaxName
+
+// Room is safe for use by several goroutines.
+type Room struct {
+	reader store.Reader
+	writer store.Writer
+	topics []string
+}
+
+// New makes the room. Its batches name the topics.
+func New(reader store.Reader, writer store.Writer, topics ...string) *Room {
+	return &Room{reader: reader, writer: writer, topics: topics}
+}
+
+// Mode is how much a run compares.
+type Mode string
+
+// The modes of a rule.
+const (
+	Differential Mode = "differential"
+	Complete     Mode = "complete"
+)
+
+// Schedules of a rule beside recurrences.
+const (
+	AtOnce               = ""
+	StandardDifferential = "differential" // the site's setting replication.differential
+	StandardComplete     = "complete"     // the site's setting replication.complete
 )
 
 // The types of replication rules.
@@ -65,8 +100,8 @@ var ruleColumns = rows.Columns{
 	Kinds: map[string]store.Kind{"enabled": store.Flag, "verify": store.Number}, Search: []string{"name", "type", "id"}, Order: "type, name, id",
 }
 
-// RuleColumns are those of Rules, for doors.
-var RuleColumns = ruleColumns.Known()
+// Columns are those of Rules, for doors.
+var Columns = ruleColumns.Known()
 
 func scanRule(row *sql.Rows) (rule Rule, err error) {
 	var children, documents string
@@ -87,7 +122,7 @@ func scanRule(row *sql.Rows) (rule Rule, err error) {
 
 // Rules is a page of the replication rules.
 func (r *Room) Rules(ctx context.Context, q store.Query) ([]Rule, int, error) {
-	return rows.List(ctx, r.cfg.Reader, q, ruleColumns, scanRule)
+	return rows.List(ctx, r.reader, q, ruleColumns, scanRule)
 }
 
 func allRules(ctx context.Context, tx *sql.Tx) ([]Rule, error) {
@@ -108,7 +143,7 @@ func allRules(ctx context.Context, tx *sql.Tx) ([]Rule, error) {
 }
 
 func (r *Room) readRules(ctx context.Context) (all []Rule, err error) {
-	err = r.cfg.Reader.View(ctx, func(tx *sql.Tx) (err error) {
+	err = r.reader.View(ctx, func(tx *sql.Tx) (err error) {
 		all, err = allRules(ctx, tx)
 		return err
 	})
@@ -220,7 +255,7 @@ func (r *Room) changeRules(
 ) (Rule, error) {
 	var statements []store.Statement
 	var next Rule
-	err := r.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
+	err := r.reader.View(ctx, func(tx *sql.Tx) error {
 		all, err := allRules(ctx, tx)
 		if err != nil {
 			return err
@@ -241,7 +276,11 @@ func (r *Room) changeRules(
 		return err
 	})
 	if err == nil && len(statements) > 0 {
-		err = r.write(ctx, reason, statements...)
+		var applied store.Applied
+		applied, err = r.writer.Write(ctx, store.Batch{Reason: reason, Topics: r.topics, Statements: statements})
+		if err = errors.Join(err, applied.Err()); err != nil {
+			err = fmt.Errorf("%s: %w", reason, err)
+		}
 	}
 	return next, err
 }
@@ -361,8 +400,8 @@ func splitDocument(name string) (document.Kind, string, bool) {
 	return document.Kind(kind), id, ok && id != ""
 }
 
-// firstRules are made when the first child joins and nobody has made rules yet: everything to everybody, at once.
-func firstRules(ctx context.Context, tx *sql.Tx) ([]store.Statement, error) {
+// First are the statements by which rules are made when the first child joins and nobody has made rules yet: everything to everybody, at once.
+func First(ctx context.Context, tx *sql.Tx) ([]store.Statement, error) {
 	all, err := allRules(ctx, tx)
 	if err != nil || len(all) > 0 {
 		return nil, err
@@ -378,8 +417,8 @@ func firstRules(ctx context.Context, tx *sql.Tx) ([]store.Statement, error) {
 	return statements, nil
 }
 
-// withoutChild takes a child out of the rules that name it.
-func withoutChild(ctx context.Context, tx *sql.Tx, child string) ([]store.Statement, error) {
+// Without are the statements that take a child out of the rules that name it.
+func Without(ctx context.Context, tx *sql.Tx, child string) ([]store.Statement, error) {
 	all, err := allRules(ctx, tx)
 	if err != nil {
 		return nil, err
@@ -399,4 +438,21 @@ func withoutChild(ctx context.Context, tx *sql.Tx, child string) ([]store.Statem
 		statements = append(statements, s)
 	}
 	return statements, nil
+}
+
+func ids(ctx context.Context, tx *sql.Tx, query string, args ...any) ([]string, error) {
+	list, err := tx.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer list.Close()
+	var found []string
+	for list.Next() {
+		var id string
+		if err := list.Scan(&id); err != nil {
+			return nil, err
+		}
+		found = append(found, id)
+	}
+	return found, list.Err()
 }

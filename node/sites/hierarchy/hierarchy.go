@@ -1,4 +1,6 @@
-package sites
+// Package hierarchy reads the tree of sites as people want to see it: who stands where, what each needs, and how the links
+// stand.
+package hierarchy
 
 import (
 	"context"
@@ -6,20 +8,20 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"thatch/catalog/document"
 	"thatch/catalog/federation"
 	"thatch/node/replicas/dataset"
+	"thatch/node/sites"
 	"thatch/node/store"
 )
 
 // Hierarchy is the tree as this site knows it: the sites above it and those below.
 type Hierarchy struct {
-	Self   string   `json:"self"` // id of this site
-	Sites  []Member `json:"sites"`
-	Alarms []Alarm  `json:"alarms"` // that stand at this site
+	Self   string        `json:"self"` // id of this site
+	Sites  []Member      `json:"sites"`
+	Alarms []sites.Alarm `json:"alarms"` // that stand at this site
 }
 
 // Member is a site of the tree. Sites come in the order of the tree, each below the one above it.
@@ -75,51 +77,57 @@ type ran struct {
 	} `json:"verified"`
 }
 
-// Hierarchy reads the tree with all that is known of each site.
-func (r *Room) Hierarchy(ctx context.Context) (Hierarchy, error) {
-	h := Hierarchy{Self: r.cfg.Site}
-	var tree *Tree
-	var said map[string]federation.Alert
-	var own []string
-	health := map[string]federation.Health{}
-	err := r.cfg.Reader.View(ctx, func(tx *sql.Tx) (err error) {
-		if tree, err = r.tree(ctx, tx); err != nil {
-			return err
-		}
-		if said, err = alerts(ctx, tx); err != nil {
-			return err
-		}
-		if own, err = ids(ctx, tx, `SELECT tag FROM language ORDER BY tag`); err != nil {
-			return err
-		}
-		return readHealth(ctx, tx, health)
-	})
-	if err != nil {
-		return h, fmt.Errorf("read the tree: %w", err)
-	}
-	said[r.cfg.Site] = federation.Alert{Languages: own, Computers: said[r.cfg.Site].Computers}
-	if h.Alarms, err = r.Standing(ctx); err != nil {
-		return h, err
-	}
-	h.Sites = tree.members(said, health)
-	return h, r.linkMembers(ctx, h.Sites, said)
+// Reading is what a reading takes: the room of sites, and the database of which it is a part.
+type reading struct {
+	room   *sites.Room
+	reader store.Reader
+	tree   *sites.Tree
+	said   map[string]federation.Alert
+	health map[string]federation.Health
 }
 
-func readHealth(ctx context.Context, tx *sql.Tx, into map[string]federation.Health) error {
-	all, err := store.Documents(ctx, tx, document.Health, "", maxSites)
-	if err != nil {
-		return fmt.Errorf("read the sites' health: %w", err)
+// Read reads the tree with all that is known of each site. Own are the languages that the site itself manages.
+func Read(ctx context.Context, room *sites.Room, reader store.Reader, own []string) (Hierarchy, error) {
+	r := reading{room: room, reader: reader}
+	var err error
+	if r.tree, err = room.Tree(ctx); err != nil {
+		return Hierarchy{}, err
 	}
-	for i := range all {
-		if value, err := federation.Decode[federation.Health](all[i].Body); err == nil && all[i].Origin == all[i].ID {
-			into[all[i].ID] = value
+	h := Hierarchy{Self: r.tree.Self}
+	if r.said, err = room.Alerts(ctx); err != nil {
+		return h, err
+	}
+	r.said[h.Self] = federation.Alert{Languages: own, Computers: r.said[h.Self].Computers}
+	if r.health, err = r.readHealth(ctx); err != nil {
+		return h, err
+	}
+	if h.Alarms, err = room.Standing(ctx); err != nil {
+		return h, err
+	}
+	h.Sites = r.members()
+	return h, r.linkMembers(ctx, h.Sites)
+}
+
+func (r *reading) readHealth(ctx context.Context) (map[string]federation.Health, error) {
+	found := map[string]federation.Health{}
+	err := r.reader.View(ctx, func(tx *sql.Tx) error {
+		all, err := store.Documents(ctx, tx, document.Health, "", store.MaxPage)
+		for i := range all {
+			if value, err := federation.Decode[federation.Health](all[i].Body); err == nil && all[i].Origin == all[i].ID {
+				found[all[i].ID] = value
+			}
 		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the sites' health: %w", err)
 	}
-	return nil
+	return found, nil
 }
 
 // members are the sites above and below, in the order of the tree.
-func (t *Tree) members(said map[string]federation.Alert, health map[string]federation.Health) []Member {
+func (r *reading) members() []Member {
+	t := r.tree
 	var list []Member
 	above := t.Above(t.Self)
 	slices.Reverse(above)
@@ -128,7 +136,7 @@ func (t *Tree) members(said map[string]federation.Alert, health map[string]feder
 		if depth == len(above)-1 {
 			relation = "parent"
 		}
-		list = append(list, t.member(id, depth, relation, said, health))
+		list = append(list, r.member(id, depth, relation))
 	}
 	var walk func(id string, depth int, relation string)
 	seen := map[string]bool{}
@@ -137,12 +145,12 @@ func (t *Tree) members(said map[string]federation.Alert, health map[string]feder
 			return
 		}
 		seen[id] = true
-		list = append(list, t.member(id, depth, relation, said, health))
+		list = append(list, r.member(id, depth, relation))
 		next := "below"
 		if id == t.Self {
 			next = "child"
 		}
-		for _, child := range t.below[id] {
+		for _, child := range t.Children(id) {
 			walk(child, depth+1, next)
 		}
 	}
@@ -150,9 +158,10 @@ func (t *Tree) members(said map[string]federation.Alert, health map[string]feder
 	return list
 }
 
-func (t *Tree) member(id string, depth int, relation string, said map[string]federation.Alert, health map[string]federation.Health) Member {
+func (r *reading) member(id string, depth int, relation string) Member {
+	t, said := r.tree, r.said
 	m := Member{
-		ID: id, Name: t.Name(id), Parent: t.parent[id], Depth: depth, Relation: relation, Version: t.Sites[id].Version,
+		ID: id, Name: t.Name(id), Parent: t.Parent(id), Depth: depth, Relation: relation, Version: t.Sites[id].Version,
 		Languages: said[id].Languages, Below: []string{}, Computers: said[id].Computers,
 	}
 	if m.Languages == nil {
@@ -166,19 +175,19 @@ func (t *Tree) member(id string, depth int, relation string, said map[string]fed
 		m.Below = slices.Compact(m.Below)
 		m.Lacking = slices.DeleteFunc(slices.Clone(m.Below), func(tag string) bool { return slices.Contains(m.Languages, tag) })
 	}
-	if h, ok := health[id]; ok {
+	if h, ok := r.health[id]; ok {
 		m.Health = &h
 	}
 	return m
 }
 
 // linkMembers adds how the links with the parent and with children stand.
-func (r *Room) linkMembers(ctx context.Context, members []Member, said map[string]federation.Alert) error {
-	runs, err := r.LastRuns(ctx)
+func (r *reading) linkMembers(ctx context.Context, members []Member) error {
+	runs, err := r.room.LastRuns(ctx)
 	if err != nil {
 		return err
 	}
-	children, _, err := r.Children(ctx, store.Query{})
+	children, _, err := r.room.Children(ctx, store.Query{})
 	if err != nil {
 		return fmt.Errorf("read the children: %w", err)
 	}
@@ -186,15 +195,15 @@ func (r *Room) linkMembers(ctx context.Context, members []Member, said map[strin
 		m := &members[i]
 		switch m.Relation {
 		case "parent":
-			p, err := r.Parent(ctx)
+			p, err := r.room.Parent(ctx)
 			if err != nil {
 				return err
 			}
 			m.Name = p.Name
-			m.Link = &LinkState{Joined: p.Joined, Seen: r.lastSeen(p.ID, p.Told)}
+			m.Link = &LinkState{Joined: p.Joined, Seen: r.room.LastContact(p.ID, p.Told)}
 			m.Languages = linkLanguages(p.Link)
 		case "child":
-			at := slices.IndexFunc(children, func(c Child) bool { return c.ID == m.ID })
+			at := slices.IndexFunc(children, func(c sites.Child) bool { return c.ID == m.ID })
 			if at < 0 {
 				continue
 			}
@@ -203,7 +212,7 @@ func (r *Room) linkMembers(ctx context.Context, members []Member, said map[strin
 		default:
 			continue
 		}
-		if err := r.summarise(ctx, m, runs, said[m.ID].Languages); err != nil {
+		if err := r.summarise(ctx, m, runs); err != nil {
 			return err
 		}
 	}
@@ -221,7 +230,7 @@ func linkLanguages(link json.RawMessage) []string {
 	return said.Languages
 }
 
-func (r *Room) summarise(ctx context.Context, m *Member, runs []LinkRun, languages []string) error {
+func (r *reading) summarise(ctx context.Context, m *Member, runs []sites.LinkRun) error {
 	m.Link.Runs = []RunSummary{}
 	for _, run := range runs {
 		if run.Neighbour != m.ID {
@@ -238,7 +247,7 @@ func (r *Room) summarise(ctx context.Context, m *Member, runs []LinkRun, languag
 		}
 		m.Link.Runs = append(m.Link.Runs, s)
 		if m.Relation == "child" && run.Direction == string(dataset.Down) {
-			behind, err := r.behind(ctx, dataset.Type(run.Type), result.Sequence, languages)
+			behind, err := r.behind(ctx, dataset.Type(run.Type), result.Sequence, r.said[m.ID].Languages)
 			if err != nil {
 				return err
 			}
@@ -249,9 +258,9 @@ func (r *Room) summarise(ctx context.Context, m *Member, runs []LinkRun, languag
 }
 
 // behind counts the changes of a type after a place in the journal that matter to a site that manages some languages.
-func (r *Room) behind(ctx context.Context, t dataset.Type, after store.Sequence, languages []string) (count int, err error) {
+func (r *reading) behind(ctx context.Context, t dataset.Type, after store.Sequence, languages []string) (count int, err error) {
 	kinds := dataset.Kinds(t, dataset.Down)
-	err = r.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
+	err = r.reader.View(ctx, func(tx *sql.Tx) error {
 		count = 0
 		changes, err := store.Journal(ctx, tx, after, MaxBehind)
 		for _, c := range changes {
@@ -263,43 +272,4 @@ func (r *Room) behind(ctx context.Context, t dataset.Type, after store.Sequence,
 		return err
 	})
 	return count, err
-}
-
-// InUseBelow names, for each of some languages, the sites below that manage it.
-func (r *Room) InUseBelow(ctx context.Context, tags []string) (map[string][]string, error) {
-	using := map[string][]string{}
-	err := r.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
-		tree, err := r.tree(ctx, tx)
-		if err != nil {
-			return err
-		}
-		said, err := alerts(ctx, tx)
-		if err != nil {
-			return err
-		}
-		using = languagesBelow(tree, said)
-		return nil
-	})
-	for tag := range using {
-		if !slices.Contains(tags, tag) {
-			delete(using, tag)
-		}
-	}
-	return using, err
-}
-
-// CheckDrop is an error that wraps store.ErrConflict and names the sites, where sites below need languages that this one is
-// about to manage no more.
-func (r *Room) CheckDrop(ctx context.Context, tags []string) error {
-	using, err := r.InUseBelow(ctx, tags)
-	if err != nil || len(using) == 0 {
-		return err
-	}
-	var lines []string
-	for tag, sites := range using {
-		lines = append(lines, tag+" ("+strings.Join(sites, ", ")+")")
-	}
-	slices.Sort(lines)
-	return fmt.Errorf("sites below manage %s, and would receive nothing in it any more; drop it all the same with --force: %w",
-		strings.Join(lines, " and "), store.ErrConflict)
 }

@@ -1,4 +1,5 @@
-package sites
+// Package history keeps what went over the links of a site, run by run.
+package history
 
 import (
 	"context"
@@ -6,14 +7,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"thatch/node/store"
 	"thatch/node/store/rows"
 )
 
-// LinkRun is what went over a link, of one type in one direction.
-type LinkRun struct {
+// Run is what went over a link, of one type in one direction.
+type Run struct {
 	ID        string          `json:"id"`
 	Neighbour string          `json:"neighbour"` // id of the site at the other end
 	Direction string          `json:"direction"` // down, up
@@ -26,7 +28,7 @@ type LinkRun struct {
 	Error     string          `json:"error,omitempty"`
 }
 
-var runColumns = rows.Columns{
+var columns = rows.Columns{
 	From: `id, neighbour, direction, type, mode, state, started, ended, result, error FROM link_run`,
 	Names: map[string]string{
 		"id": "id", "neighbour": "neighbour", "direction": "direction", "type": "type", "mode": "mode", "state": "state",
@@ -36,10 +38,10 @@ var runColumns = rows.Columns{
 	Search: []string{"error", "type", "state"}, Order: "started DESC, id",
 }
 
-// RunColumns are those of Runs, for doors.
-var RunColumns = runColumns.Known()
+// Columns are those of Runs, for doors.
+var Columns = columns.Known()
 
-func scanRun(row *sql.Rows) (run LinkRun, err error) {
+func scan(row *sql.Rows) (run Run, err error) {
 	var started, ended, result string
 	err = row.Scan(&run.ID, &run.Neighbour, &run.Direction, &run.Type, &run.Mode, &run.State, &started, &ended, &result, &run.Error)
 	run.Started, run.Ended = unstamp(started), unstamp(ended)
@@ -49,17 +51,30 @@ func scanRun(row *sql.Rows) (run LinkRun, err error) {
 	return run, err
 }
 
+// Room is safe for use by several goroutines.
+type Room struct {
+	reader store.Reader
+	writer store.Writer
+	now    func() time.Time
+	topic  string
+}
+
+// New makes the room. Its batches name the topic.
+func New(reader store.Reader, writer store.Writer, now func() time.Time, topic string) *Room {
+	return &Room{reader: reader, writer: writer, now: now, topic: topic}
+}
+
 // Runs is a page of the history of links, newest first.
-func (r *Room) Runs(ctx context.Context, q store.Query) ([]LinkRun, int, error) {
-	return rows.List(ctx, r.cfg.Reader, q, runColumns, scanRun)
+func (r *Room) Runs(ctx context.Context, q store.Query) ([]Run, int, error) {
+	return rows.List(ctx, r.reader, q, columns, scan)
 }
 
 // LastRuns are the last runs with each neighbour, direction and type.
-func (r *Room) LastRuns(ctx context.Context) ([]LinkRun, error) {
-	var list []LinkRun
-	err := r.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
+func (r *Room) LastRuns(ctx context.Context) ([]Run, error) {
+	var list []Run
+	err := r.reader.View(ctx, func(tx *sql.Tx) error {
 		list = nil
-		found, err := tx.QueryContext(ctx, `SELECT `+runColumns.From+` l WHERE l.id = (SELECT m.id FROM link_run m
+		found, err := tx.QueryContext(ctx, `SELECT `+columns.From+` l WHERE l.id = (SELECT m.id FROM link_run m
 			WHERE m.neighbour = l.neighbour AND m.direction = l.direction AND m.type = l.type ORDER BY m.started DESC, m.id LIMIT 1)
 			ORDER BY neighbour, direction, type`)
 		if err != nil {
@@ -67,7 +82,7 @@ func (r *Room) LastRuns(ctx context.Context) ([]LinkRun, error) {
 		}
 		defer found.Close()
 		for found.Next() {
-			run, err := scanRun(found)
+			run, err := scan(found)
 			if err != nil {
 				return err
 			}
@@ -81,27 +96,40 @@ func (r *Room) LastRuns(ctx context.Context) ([]LinkRun, error) {
 	return list, nil
 }
 
+const maxError = 1000 // bytes
+
 // keepRuns is how long the history of links is kept.
 const keepRuns = 100 * 24 * time.Hour
 
 // Ran adds a run to the history. One with an id that is there takes its place.
-func (r *Room) Ran(ctx context.Context, run LinkRun) error {
+func (r *Room) Ran(ctx context.Context, run Run) error {
 	result := string(run.Result)
-	applied, err := r.cfg.Writer.Write(ctx, store.Batch{
-		Actor: "task sites", Reason: "keep a run of a link", Topics: []string{TopicLink}, Statements: []store.Statement{
+	applied, err := r.writer.Write(ctx, store.Batch{
+		Actor: "task sites", Reason: "keep a run of a link", Topics: []string{r.topic}, Statements: []store.Statement{
 			{
 				SQL: `INSERT INTO link_run (id, neighbour, direction, type, mode, state, started, ended, result, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 					ON CONFLICT (id) DO UPDATE SET state = excluded.state, ended = excluded.ended, result = excluded.result, error = excluded.error`,
 				Args: []any{
 					run.ID, run.Neighbour, run.Direction, run.Type, run.Mode, run.State, stamp(run.Started), stamp(run.Ended), result,
-					clip(run.Error, maxAlarmText),
+					strings.ToValidUTF8(run.Error[:min(len(run.Error), maxError)], ""),
 				},
 			},
-			{SQL: `DELETE FROM link_run WHERE started < ?`, Args: []any{stamp(r.cfg.Now().Add(-keepRuns))}},
+			{SQL: `DELETE FROM link_run WHERE started < ?`, Args: []any{stamp(r.now().Add(-keepRuns))}},
 		},
 	})
 	if err = errors.Join(err, applied.Err()); err != nil {
 		return fmt.Errorf("keep a run of a link: %w", err)
 	}
 	return nil
+}
+
+// stamp writes a time so that text order is time order.
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+
+func unstamp(text string) time.Time {
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}
+	}
+	return t
 }
