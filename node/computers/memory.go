@@ -281,6 +281,11 @@ func (r *Room) LastSeen(set func(number uint32, at time.Time)) {
 	}
 }
 
+// LatestSeen is when a computer was last heard of; stored is what its row says.
+func (r *Room) LatestSeen(number uint32, stored time.Time) time.Time {
+	return r.seen.latest(number, stored)
+}
+
 // Computers returns every computer, retired ones too, sorted by number, with the latest last-seen times.
 func (r *Room) Computers() []Member {
 	var all []Member

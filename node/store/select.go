@@ -207,13 +207,14 @@ func order[T any](rows []T, q Query, columns []Column[T], first int) error {
 		}
 		return order
 	}
-	keyed := make([]keyedRow[T], 0, len(rows))
-	for at, row := range rows {
-		keyed = append(keyed, keyOf(c.Value(row), row, at)) // a value is asked for once a row
-	}
+	key := func(at int) keyedRow[T] { return keyOf(c.Value(rows[at]), rows[at], at) } // once a row
+	var keyed []keyedRow[T]
 	if first < len(rows)/4 {
-		keyed = leading(keyed, first, compare)
+		keyed = leading(len(rows), first, key, compare)
 	} else {
+		for at := range rows {
+			keyed = append(keyed, key(at))
+		}
 		slices.SortFunc(keyed, compare)
 	}
 	for at := range keyed {
@@ -222,15 +223,16 @@ func order[T any](rows []T, q Query, columns []Column[T], first int) error {
 	return nil
 }
 
-// leading returns the first rows in order.
-func leading[R any](rows []R, first int, compare func(a, b R) int) []R {
+// leading returns the first rows in order, of count rows.
+func leading[R any](count, first int, row func(at int) R, compare func(a, b R) int) []R {
 	best := make([]R, 0, first+1)
-	for _, row := range rows {
-		if len(best) == first && (first == 0 || compare(row, best[first-1]) >= 0) {
+	for at := range count {
+		one := row(at)
+		if len(best) == first && (first == 0 || compare(one, best[first-1]) >= 0) {
 			continue
 		}
-		at, _ := slices.BinarySearchFunc(best, row, compare)
-		best = slices.Insert(best, at, row)
+		place, _ := slices.BinarySearchFunc(best, one, compare)
+		best = slices.Insert(best, place, one)
 		best = best[:min(len(best), first)]
 	}
 	return best

@@ -476,3 +476,43 @@ func TestShowOfANewComputer(t *testing.T) {
 		t.Errorf("new computer %+v", d)
 	}
 }
+
+// When a computer was last heard of is that of memory, on a page and in its order, whatever the rows were counted with;
+// and asking for superseded updates once leaves no trace in what others ask.
+func TestLastSeenAndBothWaysToCount(t *testing.T) {
+	s := newSite(t)
+	s.catalog(t, "first")
+	first, second := s.machine(t, "a"), s.machine(t, "b")
+	first.applicable = map[uint32]bool{s.updates[0].number: true} // superseded
+	s.report(t, first)
+	s.report(t, second)
+	if _, _, err := s.Computers(t.Context(), store.Query{}, false, false); err != nil {
+		t.Fatal(err)
+	}
+	later := s.clock.Add(time.Hour)
+	s.computers.Seen(first.Number, later)
+	for _, q := range []store.Query{
+		{Sort: "last_seen", Descending: true, Limit: 1},
+		{Filter: map[string]string{"last_seen": ">" + later.Add(-time.Minute).Format(time.RFC3339)}},
+		{Search: "a"},
+	} {
+		rows, _, err := s.Computers(t.Context(), q, false, false)
+		if err != nil || len(rows) != 1 || rows[0].Computer != "a" || !rows[0].LastSeen.Equal(later) {
+			t.Errorf("%+v: %+v, %v", q, rows, err)
+		}
+	}
+	for _, all := range []bool{true, false, true, false} {
+		rows, _, err := s.Computers(t.Context(), store.Query{Search: "a"}, all, false)
+		want := 0
+		if all {
+			want = 1
+		}
+		if err != nil || rows[0].Missing != want || rows[0].Superseded != 1 {
+			t.Errorf("all %v: missing %d and superseded %d, want %d and 1; %v", all, rows[0].Missing, rows[0].Superseded, want, err)
+		}
+		d, err := s.Show(t.Context(), "a", func(context.Context, string) ([]compliance.Order, error) { return nil, nil })
+		if err != nil || d.Missing != 0 {
+			t.Errorf("after all %v: shown missing %d, %v", all, d.Missing, err)
+		}
+	}
+}

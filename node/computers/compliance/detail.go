@@ -102,8 +102,8 @@ func (r *Room) Show(ctx context.Context, name string, ordered func(ctx context.C
 	err = r.look(ctx, func(s *snapshot, v computers.View) error {
 		s.computers.refresh(v)
 		item := s.computers.item(held.Number)
-		item.counting(false)
 		d.ComputerRow = item.row
+		d.Missing, d.Percent = item.both[0].missing, item.both[0].percent
 		d.LastSeen = held.LastSeen
 		return nil
 	})

@@ -334,21 +334,19 @@ func (r *Room) Months(ctx context.Context, q store.Query, all bool) (page []*Mon
 func (r *Room) Computers(ctx context.Context, q store.Query, all, retired bool) (page []*ComputerRow, total int, err error) {
 	err = r.look(ctx, func(s *snapshot, v computers.View) (err error) {
 		s.computers.refresh(v)
-		r.computers.LastSeen(func(number uint32, at time.Time) {
-			if item := s.computers.item(number); item != nil && at.After(item.row.LastSeen) {
-				item.row.LastSeen = at
-			}
-		})
-		rows := make([]*ComputerRow, 0, len(s.computers.list))
-		for _, i := range s.computers.list {
-			if retired || i.row.Retired.IsZero() {
-				i.counting(all)
-				rows = append(rows, &i.row)
-			}
+		if _, filtered := q.Filter["last_seen"]; filtered || q.Sort == "last_seen" {
+			r.computers.LastSeen(func(number uint32, at time.Time) {
+				if item := s.computers.item(number); item != nil && at.After(item.row.LastSeen) {
+					item.row.LastSeen = at
+				}
+			})
 		}
-		page, total, err = selected(q, rows, computerColumns)
+		page, total, err = selected(q, s.computers.rows(all, retired), computerColumns)
 		return err
 	})
+	for _, row := range page {
+		row.LastSeen = r.computers.LatestSeen(row.Number, row.LastSeen)
+	}
 	return page, total, err
 }
 

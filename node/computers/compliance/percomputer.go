@@ -23,7 +23,9 @@ type perComputer struct {
 	counted bool
 	tallies []tally // by computer number
 	items   []*computerItem
-	list    []*computerItem // of all computers, by number
+	list    []*ComputerRow // of all computers, by number; nil: to be made
+	present []*ComputerRow // those that are not retired
+	every   bool           // how the rows count what is missing
 	pending map[standsAt]int
 }
 
@@ -184,13 +186,38 @@ func (p *perComputer) refresh(v computers.View) {
 		}
 	}
 	if p.list == nil {
+		p.makeLists()
+	}
+	p.stamp, p.counted = v.Stamp(), true
+}
+
+func (p *perComputer) makeLists() {
+	p.list, p.present = make([]*ComputerRow, 0, len(p.items)), make([]*ComputerRow, 0, len(p.items))
+	for _, item := range p.items {
+		if item == nil {
+			continue
+		}
+		p.list = append(p.list, &item.row)
+		if item.row.Retired.IsZero() {
+			p.present = append(p.present, &item.row)
+		}
+	}
+}
+
+// rows are the rows by number, with or without retired computers. Every says that superseded updates are missing too.
+func (p *perComputer) rows(every, retired bool) []*ComputerRow {
+	if p.every != every {
+		p.every = every
 		for _, item := range p.items {
 			if item != nil {
-				p.list = append(p.list, item)
+				item.counting(every)
 			}
 		}
 	}
-	p.stamp, p.counted = v.Stamp(), true
+	if retired {
+		return p.list
+	}
+	return p.present
 }
 
 // take counts what was touched and returns the computers whose rows are others now.
@@ -264,12 +291,16 @@ func (p *perComputer) put(m *computers.Member) {
 		item = &computerItem{}
 		p.items[m.Number], p.list = item, nil
 	}
+	if item.row.Retired.IsZero() != m.Retired.IsZero() {
+		p.list = nil
+	}
 	if m.Retired.IsZero() {
 		s.Pending = p.behind(m)
 	}
 	item.row = rowOf(m, s)
 	item.both[0].missing, item.both[0].percent = s.Missing, percent(s.Installed, s.Missing)
 	item.both[1].missing, item.both[1].percent = every, percent(s.Installed, every)
+	item.counting(p.every)
 }
 
 // item is the row of a computer, nil where there is none.
