@@ -43,3 +43,21 @@ func TestThreeLevelsHoldTheSame(t *testing.T) {
 		t.Errorf("the lowest holds %q", got)
 	}
 }
+
+// TestComingBackIsNoRemoval: a document left, and came back for everyone, while the receiver managed no language of the
+// former one. With such a language added, its history is looked at from the beginning; what is held now must stay.
+func TestComingBackIsNoRemoval(t *testing.T) {
+	top := replicastest.New(t, "top", nil, "en", "fr")
+	mid := replicastest.New(t, "mid", top)
+	top.Put(t, document.Package, "p", "english", "", "en")
+	mid.PullAll(t)
+	top.Remove(t, document.Package, "p")
+	top.Put(t, document.Package, "p", "neutral", "")
+	mid.Pull(t, dataset.Data)
+	mid.SetLanguages(t, "en")
+	mid.Pull(t, dataset.Data)
+	if held := mid.Holds(t, document.Package); !slices.Equal(held, []string{"package p neutral"}) {
+		t.Errorf("held: %q", held)
+	}
+	mid.Equal(t)
+}

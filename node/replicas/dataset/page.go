@@ -19,6 +19,7 @@ type candidate struct {
 	known   document.Head // current head, where it is the last entry of its document
 	size    int
 	latest  bool
+	back    bool // removed, and there again
 }
 
 // differential reads one page: entries of the journal in order, from the smallest place of the cursor on.
@@ -35,7 +36,7 @@ func differential(ctx context.Context, tx *sql.Tx, scope Scope, from Cursor, lim
 	if err := w.scan(ctx, tx); err != nil {
 		return page, err
 	}
-	if err := look(ctx, tx, w.found); err != nil {
+	if err := w.look(ctx, tx); err != nil {
 		return page, err
 	}
 	page.Entries = w.entries()
@@ -135,6 +136,8 @@ func (w *walk) entries() []Entry {
 		c := &w.found[i]
 		var e Entry
 		switch {
+		case c.back:
+			continue
 		case c.removed:
 			e = Entry{Head: document.Head{Kind: c.Kind, ID: c.ID}, Removed: true, Changed: c.at}
 		case !c.latest || !w.scope.by(c.known.Origin):
@@ -237,21 +240,25 @@ func scanEntry(rows *sql.Rows, e *Entry, first ...any) error {
 	return nil
 }
 
-// look finds the current heads of candidates, and which of them are the last entries of their documents.
-func look(ctx context.Context, tx *sql.Tx, found []candidate) error {
+// look finds the current heads of candidates, and which of them are the last entries of their documents. A document that
+// left and came back is not told as a removal: the receiver may hold it already as it is now, by the cursor of another
+// language.
+func (w *walk) look(ctx context.Context, tx *sql.Tx) error {
 	byKind := map[document.Kind][]string{}
 	at := map[Key][]int{}
-	for i := range found {
-		if c := &found[i]; !c.removed {
-			at[c.Key] = append(at[c.Key], i)
-			byKind[c.Kind] = append(byKind[c.Kind], c.ID)
-		}
+	for i := range w.found {
+		c := &w.found[i]
+		at[c.Key] = append(at[c.Key], i)
+		byKind[c.Kind] = append(byKind[c.Kind], c.ID)
 	}
 	for kind, ids := range byKind {
 		slices.Sort(ids)
-		err := Named(ctx, tx, kind, slices.Compact(ids), func(e Entry) {
+		err := named(ctx, tx, kind, slices.Compact(ids), func(e Entry, audience string) {
+			there := w.scope.matters(e.Languages, audience) && w.scope.by(e.Origin)
 			for _, i := range at[e.Key()] {
-				if c := &found[i]; c.at == e.Changed {
+				c := &w.found[i]
+				c.back = c.removed && there
+				if !c.removed && c.at == e.Changed {
 					c.known, c.size, c.latest = e.Head, e.Size, true
 				}
 			}
@@ -263,31 +270,25 @@ func look(ctx context.Context, tx *sql.Tx, found []candidate) error {
 	return nil
 }
 
-// Named calls take with the heads of the current documents of a kind with some ids.
-func Named(ctx context.Context, tx *sql.Tx, kind document.Kind, ids []string, take func(e Entry)) error {
+// named calls take with the heads of the current documents of a kind with some ids.
+func named(ctx context.Context, tx *sql.Tx, kind document.Kind, ids []string, take func(e Entry, audience string)) error {
 	for some := range slices.Chunk(ids, 400) {
 		args := []any{string(kind)}
 		for _, id := range some {
 			args = append(args, id)
 		}
-		rows, err := tx.QueryContext(ctx, `SELECT d.kind, d.id, `+headColumns+` FROM document d JOIN revision r ON r.digest = d.digest
-WHERE d.kind = ? AND d.id IN (`+marks(len(some))+`)`, args...)
-		if err != nil {
-			return fmt.Errorf("read documents of kind %s: %w", kind, err)
-		}
-		err = func() error {
-			defer rows.Close()
-			for rows.Next() {
-				var e Entry
-				var key Key
-				if err := scanEntry(rows, &e, &key.Kind, &key.ID); err != nil {
-					return err
-				}
-				e.Kind, e.ID = key.Kind, key.ID
-				take(e)
+		err := eachRow(ctx, tx, `SELECT d.kind, d.id, d.audience, `+headColumns+` FROM document d JOIN revision r ON r.digest = d.digest
+WHERE d.kind = ? AND d.id IN (`+marks(len(some))+`)`, args, func(rows *sql.Rows) error {
+			var e Entry
+			var key Key
+			var audience string
+			err := scanEntry(rows, &e, &key.Kind, &key.ID, &audience)
+			e.Kind, e.ID = key.Kind, key.ID
+			if err == nil {
+				take(e, audience)
 			}
-			return rows.Err()
-		}()
+			return err
+		})
 		if err != nil {
 			return fmt.Errorf("read documents of kind %s: %w", kind, err)
 		}

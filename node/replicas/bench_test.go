@@ -1,0 +1,179 @@
+package replicas_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"testing"
+	"time"
+
+	"thatch/catalog/document"
+	"thatch/node/replicas/dataset"
+	"thatch/node/replicas/replicastest"
+	"thatch/node/store"
+)
+
+// sizes are the numbers of documents to measure with; THATCH_BENCH_DOCUMENTS names another greatest one.
+func sizes() []int {
+	most := 100_000
+	if n, err := strconv.Atoi(os.Getenv("THATCH_BENCH_DOCUMENTS")); err == nil {
+		most = n
+	}
+	var list []int
+	for n := 10_000; n <= most; n *= 10 {
+		list = append(list, n)
+	}
+	return list
+}
+
+// body is one of some bytes that do not compress.
+func body(random *rand.ChaCha8, size int) []byte {
+	raw := make([]byte, size)
+	_, _ = random.Read(raw)
+	return raw
+}
+
+// fill gives a site documents of others: signatures do not matter to who reads, and making them takes longest.
+func fill(b *testing.B, s *replicastest.Site, count, size int) {
+	b.Helper()
+	random := rand.NewChaCha8([32]byte{1})
+	builder := store.NewBuilder(store.Batch{Actor: "bench", Reason: "fill"})
+	write := func(batches []store.Batch) {
+		for _, batch := range batches {
+			if applied, err := s.DB.Write(context.Background(), batch); err != nil || applied.Err() != nil {
+				b.Fatal(err, applied.Err())
+			}
+		}
+	}
+	for n := range count {
+		doc, err := document.New(document.Update, fmt.Sprintf("msrc:update:%07d", n), nil, body(random, size))
+		if err != nil {
+			b.Fatal(err)
+		}
+		doc.Origin, doc.Signature = "top", make([]byte, 64)
+		if err := builder.Add(store.Put(doc, "", store.Former{Absent: true})...); err != nil {
+			b.Fatal(err)
+		}
+		write(builder.Full())
+	}
+	write(builder.Batches())
+}
+
+// BenchmarkDifferential changes 100 documents at the parent and takes them over: it must not matter how many there are.
+func BenchmarkDifferential(b *testing.B) {
+	for _, count := range sizes() {
+		b.Run(strconv.Itoa(count), func(b *testing.B) {
+			dir := b.TempDir()
+			top := replicastest.Open(b, "top", nil, filepath.Join(dir, "top.db"))
+			defer top.DB.Close()
+			top.Make(b, "e", "de")
+			mid := replicastest.Open(b, "mid", top, filepath.Join(dir, "mid.db"))
+			defer mid.DB.Close()
+			mid.Make(b, "e", "de")
+			fill(b, top, count, 500)
+			fill(b, mid, count, 500)
+			stand(b, mid)
+			random := rand.NewChaCha8([32]byte{2})
+			b.ResetTimer()
+			for b.Loop() {
+				b.StopTimer()
+				var changed []store.Statement
+				for range 100 {
+					id := fmt.Sprintf("msrc:update:%07d", random.Uint64()%uint64(count))
+					doc := top.Doc(b, document.Update, id, string(body(random, 500)))
+					changed = append(changed, store.Put(doc, "", store.Former{})...)
+				}
+				top.Write(b, changed...)
+				b.StartTimer()
+				if report := mid.Pull(b, dataset.Data); report.Complete != nil || report.Changed < 90 {
+					b.Fatalf("%+v", report)
+				}
+			}
+		})
+	}
+}
+
+// stand makes a site hold everything up to here without a run: keys first, and the cursor of the last complete page.
+func stand(b *testing.B, s *replicastest.Site) {
+	b.Helper()
+	s.Pull(b, dataset.Languages)
+	there, _ := s.Scopes(b, dataset.Data)
+	last, err := s.Parent.Sender.Complete(context.Background(), there, dataset.Cursor{}, dataset.Key{Kind: "\xfe"}, dataset.Limits{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	last.After = dataset.Key{} // as if nothing had come before
+	last.From.Audience.KeepOthers = true
+	last.Cursor = last.From
+	s.Audience[dataset.Data] = last.From.Audience
+	if _, err := s.Room.Apply(context.Background(), s.Above(), last); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// BenchmarkVerification hashes everything there is, beside what reading a file of the same bytes takes.
+func BenchmarkVerification(b *testing.B) {
+	for _, of := range []struct{ count, size int }{{20_000, 500}, {20_000, 5_000}, {20_000, 20_000}} {
+		b.Run(fmt.Sprintf("%dx%d", of.count, of.size), func(b *testing.B) {
+			dir := b.TempDir()
+			top := replicastest.Open(b, "top", nil, filepath.Join(dir, "top.db"))
+			defer top.DB.Close()
+			top.Make(b, "e", "de")
+			fill(b, top, of.count, of.size)
+			all := body(rand.NewChaCha8([32]byte{1}), of.count*of.size)
+			file := filepath.Join(dir, "same bytes")
+			if err := os.WriteFile(file, all, 0o600); err != nil {
+				b.Fatal(err)
+			}
+			scope := dataset.Scope{Type: dataset.Data, Direction: dataset.Down, Audience: dataset.Audience{All: true}}
+			var here, command, plain time.Duration
+			for b.Loop() {
+				began := time.Now()
+				if sum, err := top.Sender.Buckets(context.Background(), scope, nil); err != nil || sum.Count != of.count {
+					b.Fatal(sum.Count, err)
+				}
+				here += time.Since(began)
+				began = time.Now()
+				if out, err := exec.Command("sha256sum", file).Output(); err != nil || !bytes.Contains(out, []byte("same")) {
+					b.Skip("there is no sha256sum here")
+				}
+				command += time.Since(began)
+				began = time.Now()
+				sha256.Sum256(all)
+				plain += time.Since(began)
+			}
+			b.ReportMetric(here.Seconds()/float64(b.N)*1e3, "ms-here")
+			b.ReportMetric(command.Seconds()/float64(b.N)*1e3, "ms-sha256sum")
+			b.ReportMetric(plain.Seconds()/float64(b.N)*1e3, "ms-crypto/sha256")
+			b.ReportMetric(here.Seconds()/command.Seconds(), "times-sha256sum")
+		})
+	}
+}
+
+// BenchmarkVerificationMemory tells what hashing everything leaves on the heap at its height.
+func BenchmarkVerificationMemory(b *testing.B) {
+	for _, count := range sizes() {
+		b.Run(strconv.Itoa(count), func(b *testing.B) {
+			top := replicastest.New(b, "top", nil, "de")
+			fill(b, top, count, 100)
+			scope := dataset.Scope{Type: dataset.Data, Direction: dataset.Down, Audience: dataset.Audience{All: true}}
+			var before, after runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&before)
+			for b.Loop() {
+				if _, err := top.Sender.Buckets(context.Background(), scope, nil); err != nil {
+					b.Fatal(err)
+				}
+			}
+			runtime.ReadMemStats(&after)
+			b.ReportMetric(float64(after.HeapSys-before.HeapSys)/1e6, "MB-heap-more")
+		})
+	}
+}
