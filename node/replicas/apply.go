@@ -104,6 +104,7 @@ func (w *work) gather(ctx context.Context, tx *sql.Tx) (err error) {
 	if w.in, err = w.room.lookUp(ctx, tx, w.from, w.t, w.entries); err != nil {
 		return err
 	}
+	w.in.managed = w.managed
 	w.in.learn(w.entries)
 	for i := range w.entries {
 		if err := w.in.permit(&w.entries[i]); err != nil {
@@ -123,6 +124,9 @@ func (w *work) gather(ctx context.Context, tx *sql.Tx) (err error) {
 		if err := w.remove(ctx, key); err != nil {
 			return err
 		}
+	}
+	if err := w.releaseUnnamed(ctx, tx); err != nil {
+		return err
 	}
 	return w.tellPins(ctx, tx)
 }
@@ -278,7 +282,8 @@ func (w *work) setAside(e *dataset.Entry, problem error) error {
 	}
 	q := Quarantined{
 		Key: e.Key(), Neighbour: w.from.ID, Direction: w.from.Direction, Type: w.t, Digest: e.Digest, Origin: e.Origin,
-		Reason: reason, Detail: problem.Error(), Since: w.room.cfg.Now().UTC(),
+		Languages: e.Languages,
+		Reason:    reason, Detail: problem.Error(), Since: w.room.cfg.Now().UTC(),
 	}
 	w.outcome.Quarantined = append(w.outcome.Quarantined, q)
 	return w.builder.Add(setAside(q))
@@ -338,6 +343,25 @@ WHERE d.kind = ? AND d.id > ? AND (? OR d.id <= ?) ORDER BY d.id`, []any{string(
 		}
 	}
 	return gone, nil
+}
+
+// releaseUnnamed takes out of quarantine what a complete page should have named and did not: nobody sends it any more.
+func (w *work) releaseUnnamed(ctx context.Context, tx *sql.Tx) error {
+	if w.page == nil || !w.page.Complete {
+		return nil
+	}
+	named := make(map[dataset.Key]bool, len(w.entries))
+	for i := range w.entries {
+		named[w.entries[i].Key()] = true
+	}
+	return each(ctx, tx, `SELECT kind, id FROM quarantine WHERE neighbour = ? AND direction = ? AND type = ?`,
+		[]any{w.from.ID, string(w.from.Direction), string(w.t)}, func(rows *sql.Rows) error {
+			var key dataset.Key
+			if err := rows.Scan(&key.Kind, &key.ID); err != nil || named[key] || !w.page.In(key) {
+				return err
+			}
+			return w.builder.Add(release(w.from, key))
+		})
 }
 
 // bounds are the ids of a kind between which a complete page says all: exclusive, inclusive.

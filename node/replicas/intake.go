@@ -24,6 +24,7 @@ type intake struct {
 	below   map[string]bool // see Neighbour.Below; upward with the sender
 	known   map[string]bool // sites that this site knows of, among those who made the entries
 	learned map[document.Kind]dataset.Type
+	managed []string // languages
 }
 
 // current is the head of the present document. A document whose revision was lost from the file has a digest alone.

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"thatch/catalog/document"
@@ -51,22 +52,26 @@ type Quarantined struct {
 	Type      dataset.Type      `json:"type"`
 	Digest    document.Digest   `json:"digest"`
 	Origin    string            `json:"origin"` // that it claims
+	Languages []string          `json:"languages,omitempty"`
 	Reason    Reason            `json:"reason"`
 	Detail    string            `json:"detail"`
 	Since     time.Time         `json:"since"`
 }
 
-const quarantineColumns = `neighbour, direction, type, kind, id, digest, origin, reason, detail, since`
+const quarantineColumns = `neighbour, direction, type, kind, id, digest, origin, languages, reason, detail, since`
 
 func scanQuarantined(rows *sql.Rows) (Quarantined, error) {
 	var q Quarantined
 	var digest []byte
-	var since string
-	err := rows.Scan(&q.Neighbour, &q.Direction, &q.Type, &q.Kind, &q.ID, &digest, &q.Origin, &q.Reason, &q.Detail, &since)
+	var languages, since string
+	err := rows.Scan(&q.Neighbour, &q.Direction, &q.Type, &q.Kind, &q.ID, &digest, &q.Origin, &languages, &q.Reason, &q.Detail, &since)
 	if err != nil {
 		return q, err
 	}
 	copy(q.Digest[:], digest)
+	if languages != "" {
+		q.Languages = strings.Split(languages, ",")
+	}
 	q.Since, err = time.Parse(time.RFC3339Nano, since)
 	return q, err
 }
@@ -142,11 +147,11 @@ func setAside(q Quarantined) store.Statement {
 		q.Detail = q.Detail[:most]
 	}
 	return store.Statement{
-		SQL: `INSERT INTO quarantine (` + quarantineColumns + `, due) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)
+		SQL: `INSERT INTO quarantine (` + quarantineColumns + `, due) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)
 ON CONFLICT (neighbour, direction, kind, id) DO UPDATE SET type = excluded.type, digest = excluded.digest, origin = excluded.origin,
-  reason = excluded.reason, detail = excluded.detail, since = excluded.since, due = 0`,
+  languages = excluded.languages, reason = excluded.reason, detail = excluded.detail, since = excluded.since, due = 0`,
 		Args: []any{
-			q.Neighbour, string(q.Direction), string(q.Type), string(q.Kind), q.ID, q.Digest[:], q.Origin,
+			q.Neighbour, string(q.Direction), string(q.Type), string(q.Kind), q.ID, q.Digest[:], q.Origin, strings.Join(q.Languages, ","),
 			string(q.Reason), q.Detail, q.Since.UTC().Format(time.RFC3339Nano),
 		},
 	}

@@ -369,3 +369,49 @@ func TestAnAudienceStaysWhenItsDocumentChanges(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+func TestQuarantineForgetsWhatNobodySends(t *testing.T) {
+	top, mid := family(t)
+	aside := func() int {
+		t.Helper()
+		list, err := mid.Room.Quarantine(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(list)
+	}
+	forge := func(kind document.Kind, id string, languages ...string) {
+		t.Helper()
+		doc := top.Doc(t, kind, id, "x", languages...)
+		doc.Signature = []byte("no")
+		if _, err := mid.Room.Repair(t.Context(), mid.Above(), dataset.Data, entries(doc)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	top.Put(t, document.Update, "u", "right", "")
+	mid.Pull(t, dataset.Data)
+	forge(document.Update, "u")
+	forge(document.Package, "p", "de")
+	forge(document.Package, "spanish", "es")
+	if n := aside(); n != 2 {
+		t.Errorf("%d in quarantine; what does not matter here is not even judged", n)
+	}
+	top.Remove(t, document.Update, "u")
+	mid.Pull(t, dataset.Data)
+	if n := aside(); n != 1 {
+		t.Errorf("after one was removed at the parent %d", n)
+	}
+	mid.SetLanguages(t, "fr")
+	if n := aside(); n != 0 {
+		t.Errorf("after its language went %d", n)
+	}
+	mid.SetLanguages(t, "de")
+	forge(document.Package, "p", "de")
+	mid.Audience[dataset.Data] = dataset.Audience{All: true, Rules: []string{"r"}} // so that the run is complete
+	if report := mid.Pull(t, dataset.Data); report.Complete == nil {
+		t.Fatal("the run is not complete")
+	}
+	if n := aside(); n != 0 {
+		t.Errorf("after a complete run that does not name it %d", n)
+	}
+}

@@ -477,6 +477,7 @@ CREATE TABLE quarantine (
   id         TEXT NOT NULL,
   digest     BLOB NOT NULL,
   origin     TEXT NOT NULL,            -- that it claims
+  languages  TEXT NOT NULL,            -- likewise
   reason     TEXT NOT NULL,            -- see replicas.Reason
   detail     TEXT NOT NULL,
   since      TEXT NOT NULL,
