@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"thatch/cmd/internal/cli"
 	"thatch/console/api/client"
 	"thatch/ringtest"
 )
@@ -112,6 +113,9 @@ func TestAnswersFitTheirDescription(t *testing.T) {
 		asked++
 		var value any
 		if err := c.Get(t.Context(), path, query, &value); err != nil {
+			if cli.ExitCode(err) == cli.ExitNotFound && path == "/parent" {
+				return nil // the demo's site has none
+			}
 			t.Errorf("%s?%s: %v", path, query.Encode(), err)
 			return nil
 		}

@@ -41,7 +41,7 @@ func rulesCommand(a *cli.App) *cobra.Command {
 		Keys: []string{"name", "type", "enabled", "children", "documents", "mode", "schedule", "verify", "id"},
 	}), &cobra.Command{
 		Use: "show RULE", Short: "Show a replication rule", Args: cli.Args("RULE"),
-		Long:    "RULE is a name or an id. Empty children and documents stand for all.",
+		Long:    "RULE is a name or an id. The word all stands for all children, or all documents of the type.",
 		Example: "  thatch replication rules show \"Standard data\"",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.Show(cmd.Context(), client.Path("replication", "rules", args[0]))

@@ -101,9 +101,11 @@ func Read(ctx context.Context, room *sites.Room, reader store.Reader, own []stri
 	if r.health, err = r.readHealth(ctx); err != nil {
 		return h, err
 	}
-	if h.Alarms, err = room.Standing(ctx); err != nil {
+	standing, err := room.Standing(ctx)
+	if err != nil {
 		return h, err
 	}
+	h.Alarms = append([]sites.Alarm{}, standing...)
 	h.Sites = r.members()
 	return h, r.linkMembers(ctx, h.Sites)
 }

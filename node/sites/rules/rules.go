@@ -75,16 +75,42 @@ const (
 
 // Rule says what is sent to children, when, and how much of it is verified.
 type Rule struct {
-	ID        string   `json:"id"`
-	Name      string   `json:"name"`
-	Type      string   `json:"type"`
-	Enabled   bool     `json:"enabled"`
-	Children  []string `json:"children"`  // ids; null: all
-	Documents []string `json:"documents"` // KIND/ID of those that are sent; null: all of the type
-	Mode      Mode     `json:"mode"`
-	Schedule  string   `json:"schedule"` // "": at once; differential or complete: as the site's settings say; or a recurrence
-	Verify    int      `json:"verify"`   // percent
-	Version   int      `json:"version"`
+	ID        string `json:"id"`
+	Name      string `json:"name"`
+	Type      string `json:"type"`
+	Enabled   bool   `json:"enabled"`
+	Children  Names  `json:"children"`  // ids
+	Documents Names  `json:"documents"` // KIND/ID of those that are sent
+	Mode      Mode   `json:"mode"`
+	Schedule  string `json:"schedule"` // "": at once; differential or complete: as the site's settings say; or a recurrence
+	Verify    int    `json:"verify"`   // percent
+	Version   int    `json:"version"`
+}
+
+// Names are names of things, of which nil stands for all: in JSON the list that holds nothing but "all".
+type Names []string
+
+const everything = "all"
+
+// MarshalJSON implements json.Marshaler.
+func (n Names) MarshalJSON() ([]byte, error) {
+	if n == nil {
+		return json.Marshal([]string{everything})
+	}
+	return json.Marshal([]string(n))
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (n *Names) UnmarshalJSON(raw []byte) error {
+	var list []string
+	if err := json.Unmarshal(raw, &list); err != nil {
+		return err
+	}
+	if len(list) == 1 && list[0] == everything {
+		list = nil
+	}
+	*n = list
+	return nil
 }
 
 // takes says whether a rule is about a child.
@@ -109,15 +135,21 @@ func scanRule(row *sql.Rows) (rule Rule, err error) {
 	if err != nil {
 		return rule, err
 	}
-	for text, into := range map[string]*[]string{children: &rule.Children, documents: &rule.Documents} {
-		if text == "" {
-			continue
-		}
-		if err := json.Unmarshal([]byte(text), into); err != nil {
-			return rule, fmt.Errorf("replication rule %s: %w", rule.ID, err)
-		}
+	if rule.Children, err = readList(children); err == nil {
+		rule.Documents, err = readList(documents)
+	}
+	if err != nil {
+		return rule, fmt.Errorf("replication rule %s: %w", rule.ID, err)
 	}
 	return rule, nil
+}
+
+// readList reads what listText wrote.
+func readList(text string) (list []string, err error) {
+	if text != "" {
+		err = json.Unmarshal([]byte(text), &list)
+	}
+	return list, err
 }
 
 // Rules is a page of the replication rules.
