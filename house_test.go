@@ -34,6 +34,7 @@ var arrows = map[string][]string{
 	"node/policies":        {"node/store/*", "node/bulletins/*", "node/computers/*", "catalog/*", "schedule"},
 	"node/replicas":        {"node/store/*", "catalog/*"},
 	"node/tasks":           {"node/store/*", "catalog/*", "schedule"},
+	"node/scopes":          {"node/sites", "node/replicas/*"},
 	"node/sites":           {"node/store/*", "node/identity", "node/replicas/dataset", "catalog/*", "schedule"},
 	"node/check":           {"node/store/*", "catalog/*"},
 	"node/identity":        {"node/store/*", "catalog/*", "schedule"},

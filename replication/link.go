@@ -247,4 +247,4 @@ func (l *Link) cancelOrder(ctx context.Context, id string) {
 }
 
 // types in the order in which they are served: what others need comes first.
-var types = []dataset.Type{dataset.Languages, dataset.Settings, dataset.Data, dataset.Policies}
+var types = dataset.Types(dataset.Down)

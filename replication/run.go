@@ -110,6 +110,11 @@ func (s *session) run(ctx context.Context, job *tasks.Job, p Params) (result wir
 	defer func() {
 		r.result.Bytes = s.client.Bytes() - r.began
 		r.result.Seconds = s.now().Sub(r.result.Started).Seconds()
+		if aside, failed := s.node.Replicas.QuarantineOf(ctx, replicas.Neighbour{ID: s.parent.ID, Direction: dataset.Down}, p.Type); failed == nil {
+			for _, q := range aside[:min(len(aside), maxAside)] {
+				r.result.Aside = append(r.result.Aside, q.Key)
+			}
+		}
 		result = r.result
 		s.ended(ctx, job.ID, r, err)
 	}()
@@ -154,7 +159,10 @@ func (s *session) ended(ctx context.Context, id string, r *run, err error) {
 	}
 }
 
-const maxFailures = 64
+const (
+	maxFailures = 64
+	maxAside    = 1000
+)
 
 // run is one run under way.
 type run struct {

@@ -203,9 +203,10 @@ func (s *session) pullOne(ctx context.Context, t dataset.Type, due due) error {
 
 // serveOrders runs what the parent asked for.
 func (s *session) serveOrders(ctx context.Context) error {
+	said := s.said()
 	for _, o := range s.takeOrders() {
 		for _, t := range types {
-			if o.Type != "" && o.Type != t || o.Type == "" && t != dataset.Data && !s.ruled(t) {
+			if o.Type != "" && o.Type != t || o.Type == "" && t != dataset.Languages && !said.Sends(t) {
 				continue
 			}
 			verify := o.Verify
@@ -225,16 +226,6 @@ func (s *session) serveOrders(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// ruled says whether a rule of a type sends something.
-func (s *session) ruled(t dataset.Type) bool {
-	for _, rule := range s.said().Rules {
-		if rule.Type == t && rule.Enabled {
-			return true
-		}
-	}
-	return false
 }
 
 // percent is how much of a type is verified with each run: the most that a rule asks for.

@@ -8,6 +8,7 @@ import (
 
 	"thatch/catalog/document"
 	"thatch/node/replicas/dataset"
+	"thatch/node/scopes"
 	"thatch/node/sites"
 	"thatch/node/store"
 	"thatch/replication/wire"
@@ -56,21 +57,10 @@ func (s *session) pushAll(ctx context.Context) error {
 	return nil
 }
 
-// upScope is what of this site's documents goes up: those of itself and its descendants.
-func (s *session) upScope(ctx context.Context, t dataset.Type) (dataset.Scope, error) {
-	tree, err := s.node.Sites.Tree(ctx)
-	if err != nil {
-		return dataset.Scope{}, err
-	}
-	return dataset.Scope{
-		Type: t, Direction: dataset.Up, Audience: dataset.Audience{All: true}, Origins: append(tree.Below(tree.Self), tree.Self),
-	}, nil
-}
-
 // pushType sends up one type: what is newer than the parent's cursor, or everything where the parent's cursor does not
 // fit.
 func (s *session) pushType(ctx context.Context, t dataset.Type) error {
-	scope, err := s.upScope(ctx, t)
+	scope, err := scopes.Up(ctx, s.node.Sites, t)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"thatch/catalog/document"
 	"thatch/node/replicas"
 	"thatch/node/replicas/dataset"
+	"thatch/node/scopes"
 	"thatch/node/tasks"
 	"thatch/replication/wire"
 )
@@ -188,14 +189,7 @@ func (r *run) scope(ctx context.Context) (dataset.Scope, error) {
 	if err != nil {
 		return dataset.Scope{}, fmt.Errorf("read the managed languages: %w", err)
 	}
-	tree, err := r.node.Sites.Tree(ctx)
-	if err != nil {
-		return dataset.Scope{}, err
-	}
-	return dataset.Scope{
-		Type: r.params.Type, Direction: dataset.Down, Languages: languages, Audience: dataset.Audience{All: true},
-		Not: append(tree.Below(tree.Self), tree.Self),
-	}, nil
+	return scopes.FromAbove(ctx, r.node.Sites, r.params.Type, languages)
 }
 
 // note adds a line to what was found.

@@ -14,6 +14,7 @@ import (
 	"thatch/cmd/internal/cli"
 	"thatch/cmd/thatch/bulletins"
 	"thatch/cmd/thatch/hierarchy"
+	"thatch/cmd/thatch/replicate"
 )
 
 // version is set by the release build; otherwise the build's revision stands in.
@@ -67,7 +68,7 @@ func rootCommand(a *cli.App) *cobra.Command {
 	}
 	a.Bind(root)
 	root.AddCommand(bulletins.Commands(a)...)
-	root.AddCommand(hierarchy.Commands(a)...)
+	root.AddCommand(hierarchy.Commands(a, replicate.Commands(a)...)...)
 	root.AddCommand(
 		nodeCommand(a),
 		siteCommand(a),

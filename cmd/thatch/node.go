@@ -17,9 +17,11 @@ import (
 	"thatch/cmd/internal/service"
 	"thatch/console/api"
 	"thatch/console/api/hierarchy"
+	"thatch/console/api/links"
 	"thatch/node"
 	"thatch/node/store"
 	"thatch/replication"
+	"thatch/replication/round"
 	parents "thatch/replication/server"
 	"thatch/replication/wire"
 )
@@ -139,7 +141,8 @@ type halves struct {
 // mount puts the doors on a node.
 func mount(n *node.Node) halves {
 	h := halves{replication.New(n), parents.New(n)}
-	n.Mount("/", api.New(n, hierarchy.Routes(n)...))
+	routes := append(hierarchy.Routes(n), links.Routes(n, h.link, round.New(n, h.link, h.parent))...)
+	n.Mount("/", api.New(n, routes...))
 	n.Mount("/agent/v1/", server.New(n))
 	n.Mount(wire.Prefix, h.parent)
 	return h

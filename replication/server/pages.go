@@ -8,42 +8,30 @@ import (
 
 	"thatch/catalog/document"
 	"thatch/node/replicas/dataset"
+	"thatch/node/scopes"
 	"thatch/node/sites"
 	"thatch/replication/wire"
 )
 
-// always is what every child is told of, whatever its rules say: who the sites above are.
-var always = dataset.Audience{All: true}
-
 // scope is what of this site's documents is for a child, or why nothing is.
 func (s *server) scope(ctx context.Context, child sites.Child, t dataset.Type, languages []string) (dataset.Scope, error) {
-	scope := dataset.Scope{Type: t, Direction: dataset.Down, Languages: languages, Not: []string{child.ID}}
 	normal, err := document.NormalLanguages(languages)
 	if err != nil || !slices.Equal(normal, languages) && len(languages) > 0 {
-		return scope, wire.Refuse(wire.CodeInvalid, "the languages %q are not lower-case, sorted and unique", languages)
-	}
-	if t == dataset.Languages {
-		scope.Audience = always
-		scope.Origins, err = s.node.Sites.Ancestors(ctx)
-		scope.Origins = append(scope.Origins, s.node.Site().ID)
-		return scope, err
+		return dataset.Scope{}, wire.Refuse(wire.CodeInvalid, "the languages %q are not lower-case, sorted and unique", languages)
 	}
 	if !slices.Contains(dataset.Types(dataset.Down), t) {
-		return scope, wire.Refuse(wire.CodeInvalid, "there are no documents of type %.40q that go down", t)
+		return dataset.Scope{}, wire.Refuse(wire.CodeInvalid, "there are no documents of type %.40q that go down", t)
 	}
-	if err := s.alerted(ctx, child, languages); err != nil {
-		return scope, err
+	if t != dataset.Languages {
+		if err := s.alerted(ctx, child, languages); err != nil {
+			return dataset.Scope{}, err
+		}
 	}
-	audience, ruled, err := s.node.Sites.AudienceOf(ctx, child.ID, t)
-	if err != nil {
-		return scope, err
-	}
-	if !ruled {
-		return scope, wire.Refuse(wire.CodeNoRule, "no replication rule of site %s that is on sends %s to %s; make or enable one there: thatch replication rules",
+	scope, ruled, err := scopes.Down(ctx, s.node.Sites, child.ID, t, languages)
+	if err == nil && !ruled {
+		err = wire.Refuse(wire.CodeNoRule, "no replication rule of site %s that is on sends %s to %s; make or enable one there: thatch replication rules",
 			s.node.Site().Name, t, child.Name)
 	}
-	scope.Audience = audience
-	scope.Not, err = s.below(ctx, child)
 	return scope, err
 }
 

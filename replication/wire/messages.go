@@ -60,6 +60,16 @@ type LinkResponse struct {
 	At        time.Time                        `json:"at"`
 }
 
+// Sends says whether a rule that is on sends something of a type.
+func (l *LinkResponse) Sends(t dataset.Type) bool {
+	for _, rule := range l.Rules {
+		if rule.Type == t && rule.Enabled {
+			return true
+		}
+	}
+	return false
+}
+
 // Rule is a replication rule as the child is told of it.
 type Rule struct {
 	ID         string       `json:"id"`
@@ -182,7 +192,8 @@ type RunResult struct {
 	BodyBytes  int64          `json:"body_bytes"` // of bodies, as they are
 	HandedOver int            `json:"handed_over"`
 	Yielded    []dataset.Key  `json:"yielded,omitempty"`
-	Refused    []Refusal      `json:"refused,omitempty"` // into quarantine
+	Refused    []Refusal      `json:"refused,omitempty"` // into quarantine, by this run
+	Aside      []dataset.Key  `json:"aside,omitempty"`   // in quarantine after it
 	Sequence   store.Sequence `json:"sequence"`
 	Verified   *Verified      `json:"verified,omitempty"`
 }

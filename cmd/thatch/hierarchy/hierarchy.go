@@ -20,8 +20,8 @@ import (
 )
 
 // Commands are all of them.
-func Commands(a *cli.App) []*cobra.Command {
-	return []*cobra.Command{hierarchyCommand(a), childCommand(a), childrenCommand(a), ReplicationCommand(a), alarmsCommand(a)}
+func Commands(a *cli.App, replication ...*cobra.Command) []*cobra.Command {
+	return []*cobra.Command{hierarchyCommand(a), childCommand(a), childrenCommand(a), replicationCommand(a, replication), alarmsCommand(a)}
 }
 
 func hierarchyCommand(a *cli.App) *cobra.Command {

@@ -14,14 +14,15 @@ import (
 	"thatch/node/sites"
 )
 
-// ReplicationCommand holds what is about replication.
-func ReplicationCommand(a *cli.App) *cobra.Command {
+// replicationCommand holds what is about replication.
+func replicationCommand(a *cli.App, more []*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "replication", Short: "What is replicated to children, and when", Args: cobra.NoArgs,
 		Example: "  thatch replication rules list",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(rulesCommand(a))
+	cmd.AddCommand(more...)
 	return cmd
 }
 
