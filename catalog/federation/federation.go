@@ -159,26 +159,52 @@ func (h Health) Validate() error {
 }
 
 // RollUp is the body of a document of kind roll-up, whose id is RollUpID: how many computers of one site stand how with
-// each update of one bulletin. How many computers there are in all is in the site's health.
+// one bulletin and with each of its updates. Updates that others replace are left out of both. How many computers there
+// are in all is in the site's health.
 type RollUp struct {
-	Bulletin string   `json:"bulletin"` // document id
-	Updates  []Counts `json:"updates"`  // sorted by update
+	Bulletin string         `json:"bulletin"` // document id
+	Counts                  // of computers by how they stand with the updates together
+	Updates  []UpdateCounts `json:"updates"` // sorted by update; those of which there is nothing to tell are left out
 }
 
-// Counts are the computers of a site by how they stand with one update.
+// UpdateCounts are the Counts of one update.
+type UpdateCounts struct {
+	Update string `json:"update"` // document id
+	Counts
+}
+
+// Counts are computers by how they stand. Of several updates together: applicable, missing, failed, scheduled, unknown: one
+// of them is; installed: all that are applicable are.
 type Counts struct {
-	Update     string `json:"update"` // document id
-	Applicable int    `json:"applicable,omitempty"`
-	Installed  int    `json:"installed,omitempty"`
-	Failed     int    `json:"failed,omitempty"`
-	Scheduled  int    `json:"scheduled,omitempty"`
-	Unknown    int    `json:"unknown,omitempty"` // it cannot be told
+	Applicable int `json:"applicable,omitempty"` // installed or not
+	Installed  int `json:"installed,omitempty"`
+	Missing    int `json:"missing,omitempty"` // applicable and not installed
+	Failed     int `json:"failed,omitempty"`
+	Scheduled  int `json:"scheduled,omitempty"` // ordered, not installed yet, and not failed
+	Unknown    int `json:"unknown,omitempty"`   // it cannot be told
+}
+
+// Add adds other counts.
+func (c *Counts) Add(other Counts) {
+	c.Applicable += other.Applicable
+	c.Installed += other.Installed
+	c.Missing += other.Missing
+	c.Failed += other.Failed
+	c.Scheduled += other.Scheduled
+	c.Unknown += other.Unknown
+}
+
+func (c *Counts) least() int {
+	return min(c.Applicable, c.Installed, c.Missing, c.Failed, c.Scheduled, c.Unknown)
 }
 
 // Validate says what is wrong with a roll-up, or nil.
 func (r RollUp) Validate() error {
 	if !plain(r.Bulletin, 1, maxBulletin) {
 		return invalid("the bulletin %.80q", r.Bulletin)
+	}
+	if r.least() < 0 {
+		return invalid("the roll-up of %q has a count below 0", r.Bulletin)
 	}
 	if len(r.Updates) > MaxUpdates {
 		return invalid("the roll-up of %q has %d updates, at most %d are allowed", r.Bulletin, len(r.Updates), MaxUpdates)
@@ -187,7 +213,7 @@ func (r RollUp) Validate() error {
 		if !plain(u.Update, 1, maxBulletin) || i > 0 && r.Updates[i-1].Update >= u.Update {
 			return invalid("the roll-up of %q: update %.80q is no name, named twice or out of order", r.Bulletin, u.Update)
 		}
-		if min(u.Applicable, u.Installed, u.Failed, u.Scheduled, u.Unknown) < 0 {
+		if u.least() < 0 {
 			return invalid("the roll-up of %q: update %q has a count below 0", r.Bulletin, u.Update)
 		}
 	}

@@ -103,6 +103,7 @@ func TestDecodeRefusesRollUps(t *testing.T) {
 		{`{"bulletin":"b","updates":[{"update":"u"},{"update":"u"}]}`, "twice"},
 		{`{"bulletin":"b","updates":[{"update":"v"},{"update":"u"}]}`, "order"},
 		{`{"bulletin":"b","updates":[{"update":"v","failed":-1}]}`, "below 0"},
+		{`{"bulletin":"b","missing":-1}`, "below 0"},
 		{`{"bulletin":"b","updates":[` + strings.Join(updates, ",") + `]}`, "at most"},
 	} {
 		if _, err := federation.Decode[federation.RollUp]([]byte(c.raw)); !errors.Is(err, federation.ErrInvalid) || !strings.Contains(err.Error(), c.says) {
@@ -178,7 +179,7 @@ func FuzzDecode(f *testing.F) {
 	for _, seed := range []string{
 		`{"name":"Berlin","authority":"AA==","parent":"p-1","version":"1"}`, `{"languages":["de","en"],"computers":{"fr":2}}`, `{"enabled":true}`,
 		`{"version":"1","at":"` + at + `","computers":3,"alarm_count":1,"alarms":[{"kind":"k","text":"t","since":"` + at + `"}],"nodes":[{"id":"n","version":"1"}]}`,
-		`{"bulletin":"b","updates":[{"update":"u","applicable":1},{"update":"v","failed":2}]}`, `null`, `[[[[`, "\xff",
+		`{"bulletin":"b","missing":2,"updates":[{"update":"u","applicable":1},{"update":"v","failed":2}]}`, `null`, `[[[[`, "\xff",
 	} {
 		f.Add([]byte(seed))
 	}

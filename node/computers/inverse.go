@@ -111,6 +111,7 @@ const (
 	SaysInstalled
 	SaysUnknown
 	SaysFailed
+	SaysOpen // of an order: needed, and not installed yet
 )
 
 // Touch is one change in memory: what a computer said of an update before, or, where the update is NoUpdate, that its
@@ -160,6 +161,9 @@ func (c *Column) Says(computer uint32) (s Says) {
 		if set.Contains(computer) {
 			s |= 1 << i
 		}
+	}
+	if c.Said != nil && c.Said.Open.Contains(computer) {
+		s |= SaysOpen
 	}
 	return s
 }

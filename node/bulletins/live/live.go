@@ -113,10 +113,10 @@ func (c *Catalog) catchUp(ctx context.Context, tx *sql.Tx) error {
 	if held == nil || held.Epoch != end.epoch || before(end.at, held.At) {
 		// Nobody sees the new view before it is whole.
 		view := newView()
-		if err := c.take(ctx, tx, view, selectAll); err != nil {
+		if _, err := c.take(ctx, tx, view, selectAll); err != nil {
 			return err
 		}
-		view.Epoch, view.At = end.epoch, end.at
+		view.Epoch, view.At, view.Changed = end.epoch, end.at, end.at
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.view = view
@@ -127,35 +127,39 @@ func (c *Catalog) catchUp(ctx context.Context, tx *sql.Tx) error {
 	// What is taken into a view that others read is whole, or the view goes: an error or a panic on the way leaves none,
 	// and the next read begins anew.
 	c.view = nil
-	if err := c.take(ctx, tx, held, selectSince, int64(held.At.Index), held.At.Position); err != nil {
+	taken, err := c.take(ctx, tx, held, selectSince, int64(held.At.Index), held.At.Position)
+	if err != nil {
 		return err
 	}
 	held.Epoch, held.At = end.epoch, end.at
+	if taken > 0 {
+		held.Changed = end.at
+	}
 	c.view = held
 	return nil
 }
 
-// take brings a view up to what a query reads.
-func (c *Catalog) take(ctx context.Context, tx *sql.Tx, view *View, query string, args ...any) error {
+// take brings a view up to what a query reads, and says how many documents that were.
+func (c *Catalog) take(ctx context.Context, tx *sql.Tx, view *View, query string, args ...any) (taken int, err error) {
 	changed, err := tx.QueryContext(ctx, query, args...)
 	if err != nil {
-		return fmt.Errorf("read changed documents: %w", err)
+		return taken, fmt.Errorf("read changed documents: %w", err)
 	}
 	defer changed.Close()
-	for changed.Next() {
+	for ; changed.Next(); taken++ {
 		ch, err := scanChange(changed)
 		if err != nil {
-			return err
+			return taken, err
 		}
 		if err := view.apply(ch); err != nil {
 			c.log.Error("a document of the catalog cannot be read and is left out", "error", err)
 		}
 	}
 	if err := changed.Err(); err != nil {
-		return fmt.Errorf("read changed documents: %w", err)
+		return taken, fmt.Errorf("read changed documents: %w", err)
 	}
 	view.trail.settle(view)
-	return nil
+	return taken, nil
 }
 
 func before(a, b store.Sequence) bool {

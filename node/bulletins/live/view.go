@@ -79,8 +79,9 @@ type Assignment struct {
 // View is the catalog at a sequence. It is valid only inside Catalog.Read; the values it hands out may be kept, and
 // must not be changed.
 type View struct {
-	Epoch string
-	At    store.Sequence
+	Epoch   string
+	At      store.Sequence // of the journal
+	Changed store.Sequence // since when the catalog itself is as it is, at the latest
 
 	updates     map[uint32]*Update
 	byID        map[string]*Update

@@ -59,6 +59,8 @@ type updateItem struct {
 type bulletinItem struct {
 	row BulletinRow
 	*group
+	present *group   // of its updates that no other replaces; nil: there are none
+	members []member // the same, by id
 }
 
 type cveItem struct {
@@ -74,7 +76,7 @@ type monthItem struct {
 // newSnapshot reads the catalog. Detectors and withdrawn updates are left out. What the former one (or nil) counted of
 // the same updates is kept.
 func newSnapshot(v *live.View, former *snapshot) *snapshot {
-	s := &snapshot{at: v.At, epoch: v.Epoch}
+	s := &snapshot{at: v.Changed, epoch: v.Epoch}
 	if former == nil || former.epoch != v.Epoch {
 		former = &snapshot{}
 		s.groups = newGroups(0, maphash.MakeSeed())
@@ -121,7 +123,8 @@ func (m *builder) bulletin(b *live.Bulletin) {
 	if custom := m.view.SeverityOf(b.ID); custom != nil {
 		row.Custom = custom.Name
 	}
-	var members []Update
+	var members, present []Update
+	item := &bulletinItem{}
 	row.Superseded = true
 	for _, u := range m.view.UpdatesOf(b.ID) {
 		if u.Detector || u.Withdrawn {
@@ -129,6 +132,10 @@ func (m *builder) bulletin(b *live.Bulletin) {
 		}
 		counted := m.update(b, u, exploited)
 		members = append(members, counted)
+		if !counted.Superseded {
+			present = append(present, counted)
+			item.members = append(item.members, member{u.ID, m.updates[len(m.updates)-1].group})
+		}
 		row.Superseded = row.Superseded && counted.Superseded
 		if !u.Evaluable {
 			row.NoRule++
@@ -141,7 +148,12 @@ func (m *builder) bulletin(b *live.Bulletin) {
 	}
 	row.Updates = len(members)
 	row.Superseded = row.Superseded && len(members) > 0
-	m.bulletins = append(m.bulletins, &bulletinItem{row, m.groups.get(members, m.former.groups)})
+	item.row, item.group = row, m.groups.get(members, m.former.groups)
+	if len(present) > 0 {
+		item.present = m.groups.get(present, m.former.groups)
+		slices.SortFunc(item.members, func(a, b member) int { return cmp.Compare(a.update, b.update) })
+	}
+	m.bulletins = append(m.bulletins, item)
 	m.month(b, members)
 }
 

@@ -53,6 +53,7 @@ type machine struct {
 	cursor                         computers.Cursor
 	applicable, installed, unknown map[uint32]bool
 	failed                         map[uint32]bool
+	open                           map[uint32]bool // ordered, and said to be needed still
 	retired                        bool
 }
 
@@ -152,7 +153,7 @@ func (s *site) machine(t testing.TB, name string) *machine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &machine{Computer: c, applicable: map[uint32]bool{}, installed: map[uint32]bool{}, unknown: map[uint32]bool{}, failed: map[uint32]bool{}}
+	m := &machine{Computer: c, applicable: map[uint32]bool{}, installed: map[uint32]bool{}, unknown: map[uint32]bool{}, failed: map[uint32]bool{}, open: map[uint32]bool{}}
 	s.machines = append(s.machines, m)
 	return m
 }
@@ -173,6 +174,7 @@ func (s *site) report(t testing.TB, m *machine) {
 			status = computers.FailedToInstall
 		}
 		rep.States = append(rep.States, computers.State{Number: u.number, Policy: "p", Status: status})
+		m.open[u.number] = true
 	}
 	for n := range m.unknown {
 		rep.Reasons[n] = "no WMI"
@@ -197,7 +199,7 @@ func (s *site) naive(all bool, in func(sampleUpdate) bool) compliance.Counts {
 		if m.retired {
 			continue
 		}
-		var applicable, lacking, missing, unknown, failed, pending bool
+		var applicable, lacking, missing, unknown, failed, pending, scheduled bool
 		for _, u := range members {
 			n := u.number
 			applicable = applicable || m.applicable[n] || m.installed[n]
@@ -205,10 +207,11 @@ func (s *site) naive(all bool, in func(sampleUpdate) bool) compliance.Counts {
 			lacking = lacking || lacks
 			missing = missing || lacks && (all || !u.superseded)
 			unknown, failed = unknown || m.unknown[n], failed || m.failed[n]
+			scheduled = scheduled || m.open[n] && !m.failed[n] && !m.installed[n]
 			pending = pending || m.cursor.Compare(u.changed) < 0
 		}
 		for field, is := range map[*int]bool{
-			&c.Applicable: applicable, &c.Missing: missing, &c.Unknown: unknown, &c.Failed: failed, &c.Pending: pending,
+			&c.Applicable: applicable, &c.Missing: missing, &c.Unknown: unknown, &c.Failed: failed, &c.Pending: pending, &c.Scheduled: scheduled,
 			&c.Installed: applicable && !lacking && !unknown,
 		} {
 			if is {

@@ -17,6 +17,7 @@ type group struct {
 	newest  []behind
 
 	queued  bool // it is about to be counted
+	moved   bool // its counts are others than RollUps last said
 	counted bool
 	stale   bool              // to be counted whole
 	touched []computers.Touch // since it was counted; while they are few they bring the counts up to date
@@ -74,6 +75,7 @@ func (g *group) count(v computers.View) {
 	default:
 		counts, every = g.recount(v)
 	}
+	g.moved = g.moved || !g.counted || figures(counts) != figures(g.counts)
 	counts.Percent = percent(counts.Installed, counts.Missing)
 	g.counts, g.every, g.percent = counts, every, percent(counts.Installed, every)
 	g.queued, g.counted, g.stale, g.touched = false, true, false, nil
@@ -93,7 +95,7 @@ func (g *group) result(queue *waiting, every bool) Counts {
 
 // recount counts with bitmaps.
 func (g *group) recount(v computers.View) (counts Counts, every int) {
-	var applicable, missing, superseded, unknown, failed []*roaring.Bitmap
+	var applicable, missing, superseded, unknown, failed, open []*roaring.Bitmap
 	for _, u := range g.updates {
 		c := v.Column(u.Number)
 		if c == nil {
@@ -106,6 +108,9 @@ func (g *group) recount(v computers.View) (counts Counts, every int) {
 		if !c.Failed.IsEmpty() {
 			failed = append(failed, c.Failed)
 		}
+		if waiting := scheduled(c); waiting != nil {
+			open = append(open, waiting)
+		}
 		if m := c.Lacking(); u.Superseded {
 			superseded = append(superseded, m)
 		} else {
@@ -116,6 +121,7 @@ func (g *group) recount(v computers.View) (counts Counts, every int) {
 	counts.Applicable = int(all.GetCardinality())
 	counts.Unknown = int(doubtful.GetCardinality())
 	counts.Failed = int(roaring.FastOr(failed...).GetCardinality())
+	counts.Scheduled = int(roaring.FastOr(open...).GetCardinality())
 	counts.Missing = int(lack.GetCardinality())
 	if every = counts.Missing; len(superseded) > 0 {
 		lack = roaring.FastOr(append(superseded, lack)...)
@@ -137,6 +143,9 @@ func (g *group) recountOne(v computers.View) (counts Counts, every int) {
 	counts.Applicable = int(c.Applicable.OrCardinality(c.Installed))
 	counts.Unknown = int(c.Unknown.GetCardinality())
 	counts.Failed = int(c.Failed.GetCardinality())
+	if waiting := scheduled(c); waiting != nil {
+		counts.Scheduled = int(waiting.GetCardinality())
+	}
 	counts.Installed = int(c.Installed.GetCardinality() - c.Installed.AndCardinality(c.Unknown))
 	if c.Unknown.IsEmpty() {
 		every = int(c.Applicable.GetCardinality() - c.Applicable.AndCardinality(c.Installed))
@@ -149,13 +158,24 @@ func (g *group) recountOne(v computers.View) (counts Counts, every int) {
 	return counts, every
 }
 
+// scheduled are the computers on which an ordered update is not installed yet, and no install of it failed; nil: none.
+func scheduled(c *computers.Column) *roaring.Bitmap {
+	if c.Said == nil || c.Said.Open.IsEmpty() {
+		return nil
+	}
+	waiting := roaring.AndNot(c.Said.Open, c.Failed)
+	waiting.AndNot(c.Installed)
+	return waiting
+}
+
 // standingIn is how one computer stands to the updates of a group.
-type standingIn struct{ applicable, missing, every, unknown, failed bool }
+type standingIn struct{ applicable, missing, every, unknown, failed, scheduled bool }
 
 func (s *standingIn) add(u *Update, says computers.Says) {
 	s.applicable = s.applicable || says&(computers.SaysApplicable|computers.SaysInstalled) != 0
 	s.unknown = s.unknown || says&computers.SaysUnknown != 0
 	s.failed = s.failed || says&computers.SaysFailed != 0
+	s.scheduled = s.scheduled || says&(computers.SaysOpen|computers.SaysFailed|computers.SaysInstalled) == computers.SaysOpen
 	if misses(says) {
 		s.every, s.missing = true, s.missing || !u.Superseded
 	}
@@ -177,6 +197,7 @@ func (s *standingIn) count(counts *Counts, every *int, by int) {
 	add(every, s.every)
 	add(&counts.Unknown, s.unknown)
 	add(&counts.Failed, s.failed)
+	add(&counts.Scheduled, s.scheduled)
 	add(&counts.Installed, s.applicable && !s.every && !s.unknown)
 }
 

@@ -175,7 +175,7 @@ func (h *history) enrol(t testing.TB, name, machineID, hardware string) *agent {
 func (a *agent) void() {
 	a.counter, a.cursor = 0, computers.Cursor{}
 	a.applicable, a.installed, a.unknown, a.failed = map[uint32]bool{}, map[uint32]bool{}, map[uint32]bool{}, map[uint32]bool{}
-	a.sent = [3]map[uint32]bool{{}, {}, {}}
+	a.sent, a.open = [3]map[uint32]bool{{}, {}, {}}, map[uint32]bool{}
 	a.states = map[uint32]computers.State{}
 }
 
@@ -232,6 +232,9 @@ func (h *history) report(t testing.TB, rt *rapid.T, a *agent) {
 			if a.failed[u.number] = s.Status == computers.FailedToInstall || s.Status == computers.FailedRescheduled; !a.failed[u.number] {
 				delete(a.failed, u.number)
 			}
+			a.open[u.number] = !slices.Contains([]computers.Status{
+				computers.Installed, computers.CannotTell, computers.NotApplicable, computers.Superseded,
+			}, s.Status)
 		}
 	}
 	if len(h.updates) > 0 && rapid.Bool().Draw(rt, "looked") {

@@ -19,7 +19,8 @@ type Room struct {
 	turn     chan struct{} // held by whoever counts or reads; waiting for it can be cancelled
 	snapshot *snapshot     // nil: nothing is counted
 	queue    *waiting
-	queued   uint64 // stamp of memory for which queue was made
+	queued   uint64       // stamp of memory for which queue was made
+	told     snapshotMark // of the catalog of which RollUps said all
 }
 
 // New makes the room.
@@ -109,6 +110,7 @@ func countColumns[R any](of func(R) *Counts) []store.Column[R] {
 		number("unknown", func(c *Counts) int { return c.Unknown }),
 		number("pending", func(c *Counts) int { return c.Pending }),
 		number("failed", func(c *Counts) int { return c.Failed }),
+		number("scheduled", func(c *Counts) int { return c.Scheduled }),
 		{Name: "percent", Kind: store.Number, Value: func(r R) any { return orMinus(of(r).Percent) }},
 	}
 }
@@ -226,7 +228,7 @@ func (r *Room) look(ctx context.Context, read func(s *snapshot, v computers.View
 		}
 	}()
 	err := r.catalog.Read(ctx, func(v *live.View) error {
-		if r.snapshot == nil || r.snapshot.at != v.At || r.snapshot.epoch != v.Epoch {
+		if r.snapshot == nil || r.snapshot.at != v.Changed || r.snapshot.epoch != v.Epoch {
 			r.snapshot = newSnapshot(v, r.snapshot)
 		}
 		return nil

@@ -22,7 +22,7 @@ type Update struct {
 // Counts are numbers of computers. For several updates together: applicable, one of them is; installed, every one
 // that is applicable is installed; missing, unknown, failed, one of them is. Superseded updates are left out of
 // missing. Pending are those that have not evaluated the newest revision; they are counted beside what they said of an
-// earlier one.
+// earlier one. Scheduled: a policy orders one of them, it is not installed yet, and no install of it failed.
 type Counts struct {
 	Applicable int `json:"applicable"`
 	Installed  int `json:"installed"`
@@ -30,6 +30,7 @@ type Counts struct {
 	Unknown    int `json:"unknown"`
 	Pending    int `json:"pending"`
 	Failed     int `json:"failed"`
+	Scheduled  int `json:"scheduled"`
 	// Percent is installed of installed and missing, 0 to 100 in tenths; nil where neither is.
 	Percent *float64 `json:"percent"`
 }

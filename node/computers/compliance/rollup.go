@@ -1,0 +1,95 @@
+package compliance
+
+import (
+	"context"
+	"iter"
+
+	"thatch/catalog/federation"
+	"thatch/node/computers"
+	"thatch/node/store"
+)
+
+// member is one update of a bulletin.
+type member struct {
+	update string // id
+	*group
+}
+
+// figures are what of the counts other sites are told. Pending is not: it changes with everything that comes into the
+// catalog.
+func figures(c Counts) federation.Counts {
+	return federation.Counts{
+		Applicable: c.Applicable, Installed: c.Installed, Missing: c.Missing, Failed: c.Failed, Scheduled: c.Scheduled, Unknown: c.Unknown,
+	}
+}
+
+func (s *snapshot) ofRollUps() iter.Seq[*group] {
+	return func(yield func(*group) bool) {
+		for _, b := range s.bulletins {
+			if b.present == nil {
+				continue
+			}
+			if !yield(b.present) {
+				return
+			}
+			for _, m := range b.members {
+				if !yield(m.group) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// RollUps are the figures of the bulletins, superseded updates left out: of those that changed since the last call, or,
+// where whole is asked for or the catalog is another one, of all of which there is something to tell; all says which. A
+// bulletin that changed and of which nothing is left to tell has a roll-up without counts. One may call it.
+func (r *Room) RollUps(ctx context.Context, whole bool) (list []federation.RollUp, all bool, err error) {
+	err = r.counted(ctx, (*snapshot).ofRollUps, func(s *snapshot, _ computers.View) error {
+		all = whole || r.told != s.mark()
+		r.told = s.mark()
+		for _, b := range s.bulletins {
+			if b.present == nil || !all && !b.moved() {
+				continue
+			}
+			if rollUp := b.rollUp(); !all || rollUp.Counts != (federation.Counts{}) {
+				list = append(list, rollUp)
+			}
+		}
+		for one := range s.ofRollUps() {
+			one.moved = false
+		}
+		return nil
+	})
+	return list, all, err
+}
+
+// snapshotMark tells one state of the catalog from another.
+type snapshotMark struct {
+	epoch string
+	at    store.Sequence
+}
+
+func (s *snapshot) mark() snapshotMark { return snapshotMark{s.epoch, s.at} }
+
+func (b *bulletinItem) moved() bool {
+	if b.present.moved {
+		return true
+	}
+	for _, m := range b.members {
+		if m.moved {
+			return true
+		}
+	}
+	return false
+}
+
+func (b *bulletinItem) rollUp() federation.RollUp {
+	r := federation.RollUp{Bulletin: b.row.ID, Counts: figures(b.present.counts), Updates: []federation.UpdateCounts{}}
+	for _, m := range b.members {
+		if counts := figures(m.counts); counts != (federation.Counts{}) && len(r.Updates) < federation.MaxUpdates {
+			r.Updates = append(r.Updates, federation.UpdateCounts{Update: m.update, Counts: counts})
+		}
+	}
+	return r
+}
