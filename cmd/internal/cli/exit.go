@@ -61,7 +61,7 @@ func Args(names ...string) cobra.PositionalArgs {
 // cobraUsage are the beginnings of cobra's own messages about command lines.
 var cobraUsage = []string{
 	"unknown command", "unknown flag", "unknown shorthand", "required flag", "accepts ", "requires at",
-	"invalid argument", "if any flags in the group", "flag needs an argument",
+	"invalid argument", "if any flags in the group", "at least one of the flags", "flag needs an argument",
 }
 
 // ExitCode is what an error makes of the process.
