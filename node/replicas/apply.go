@@ -106,6 +106,8 @@ func (w *work) gather(ctx context.Context, tx *sql.Tx) (err error) {
 	}
 	w.in.managed = w.managed
 	w.in.learn(w.entries)
+	// The journal, and whoever follows it, gets them in an order in which they can be judged one by one.
+	slices.SortStableFunc(w.entries, func(a, b dataset.Entry) int { return dataset.CompareKinds(a.Kind, b.Kind) })
 	for i := range w.entries {
 		if err := w.in.permit(&w.entries[i]); err != nil {
 			return err
@@ -324,12 +326,13 @@ func (w *work) unnamed(ctx context.Context, tx *sql.Tx) ([]dataset.Key, error) {
 	}
 	var gone []dataset.Key
 	for _, kind := range kinds {
-		if kind < w.page.After.Kind || kind > w.page.Next.Kind {
+		before := w.page.After.Kind != "" && dataset.CompareKinds(kind, w.page.After.Kind) < 0
+		if before || dataset.CompareKinds(kind, w.page.Next.Kind) > 0 {
 			continue
 		}
 		low, high := bounds(w.page, kind)
 		err := each(ctx, tx, `SELECT d.id, coalesce(r.origin, '') FROM document d LEFT JOIN revision r ON r.digest = d.digest
-WHERE d.kind = ? AND d.id > ? AND (? OR d.id <= ?) ORDER BY d.id`, []any{string(kind), low, kind < w.page.Next.Kind, high}, func(rows *sql.Rows) error {
+WHERE d.kind = ? AND d.id > ? AND (? OR d.id <= ?) ORDER BY d.id`, []any{string(kind), low, kind != w.page.Next.Kind, high}, func(rows *sql.Rows) error {
 			key := dataset.Key{Kind: kind}
 			var origin string
 			err := rows.Scan(&key.ID, &origin)

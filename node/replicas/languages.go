@@ -168,7 +168,7 @@ func (w *work) speechless(ctx context.Context, tx *sql.Tx, after dataset.Key) (g
 		return nil, after, false, err
 	}
 	for _, kind := range kinds {
-		if kind < after.Kind {
+		if after.Kind != "" && dataset.CompareKinds(kind, after.Kind) < 0 {
 			continue
 		}
 		id := ""

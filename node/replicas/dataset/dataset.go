@@ -24,7 +24,7 @@ var (
 	ErrBehind   = errors.New("this node is behind the cursor; ask again, or ask the node that leads")
 )
 
-// Key names a document. The order of a complete list is that of kinds, then ids, by bytes.
+// Key names a document. The order of a complete list is that of kinds (CompareKinds), then ids by bytes.
 type Key struct {
 	Kind document.Kind `json:"kind"`
 	ID   string        `json:"id"`
@@ -32,7 +32,7 @@ type Key struct {
 
 // Compare orders keys.
 func (k Key) Compare(other Key) int {
-	return cmp.Or(cmp.Compare(k.Kind, other.Kind), cmp.Compare(k.ID, other.ID))
+	return cmp.Or(CompareKinds(k.Kind, other.Kind), cmp.Compare(k.ID, other.ID))
 }
 
 // Audience is which documents of a type are meant for a neighbour: the union of its rules that are on.

@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -71,7 +72,7 @@ func TypeOf(kind document.Kind, d Direction) (t Type, known bool) {
 	return c.down, known
 }
 
-// Kinds are the known kinds of a type in a direction, sorted.
+// Kinds are the known kinds of a type in a direction, in the order of CompareKinds.
 func Kinds(t Type, d Direction) []document.Kind {
 	var kinds []document.Kind
 	for kind := range courses {
@@ -79,8 +80,24 @@ func Kinds(t Type, d Direction) []document.Kind {
 			kinds = append(kinds, kind)
 		}
 	}
-	slices.Sort(kinds)
+	slices.SortFunc(kinds, CompareKinds)
 	return kinds
+}
+
+// CompareKinds orders kinds: signing keys come before the sites that they vouch for, these before what they tell, and all
+// else in the order of bytes.
+func CompareKinds(a, b document.Kind) int {
+	return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a, b))
+}
+
+func rank(kind document.Kind) int {
+	switch kind {
+	case document.SigningKey:
+		return 0
+	case document.Site:
+		return 1
+	}
+	return 2
 }
 
 // Yields says whether a document that this site made gives way to one of its kind and id from above: those of the
@@ -110,6 +127,6 @@ func AllKinds(ctx context.Context, tx *sql.Tx, t Type, d Direction) ([]document.
 			kinds = append(kinds, kind)
 		}
 	}
-	slices.Sort(kinds)
+	slices.SortFunc(kinds, CompareKinds)
 	return kinds, rows.Err()
 }

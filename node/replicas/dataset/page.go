@@ -169,7 +169,7 @@ func complete(ctx context.Context, tx *sql.Tx, scope Scope, after Key, limits Li
 	}
 	bytes, looked := 0, 0
 	for _, kind := range kinds {
-		if kind < after.Kind {
+		if after.Kind != "" && CompareKinds(kind, after.Kind) < 0 {
 			continue
 		}
 		from := ""

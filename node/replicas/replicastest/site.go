@@ -34,6 +34,7 @@ type Site struct {
 	Sender *dataset.Sender
 	Room   *replicas.Room
 	Parent *Site
+	Below  []string // ids of the sites below
 	Key    ed25519.PrivateKey
 	Limits dataset.Limits
 	// Audience is that of this site at its parent, by type.
@@ -155,7 +156,7 @@ func (s *Site) SetLanguages(t T, languages ...string) {
 		statements = append(statements, store.Statement{SQL: `INSERT INTO language (tag, since) VALUES (?, '')`, Args: []any{tag}})
 	}
 	s.Write(t, statements...)
-	if _, err := s.Room.LanguagesChanged(context.Background(), nil); err != nil {
+	if _, err := s.Room.LanguagesChanged(context.Background(), s.Below); err != nil {
 		t.Fatalf("languages of site %s: %v", s.ID, err)
 	}
 }
@@ -177,7 +178,9 @@ func (s *Site) Scopes(t T, of dataset.Type) (there, here dataset.Scope) {
 	}
 	languages := s.Languages(t)
 	there = dataset.Scope{Type: of, Direction: dataset.Down, Languages: languages, Audience: audience, Not: []string{s.ID}}
-	here = dataset.Scope{Type: of, Direction: dataset.Down, Languages: languages, Audience: dataset.Audience{All: true}, Not: []string{s.ID}}
+	here = dataset.Scope{
+		Type: of, Direction: dataset.Down, Languages: languages, Audience: dataset.Audience{All: true}, Not: append([]string{s.ID}, s.Below...),
+	}
 	if of == dataset.Languages {
 		there.Origins = s.Ancestors()
 	}
@@ -186,7 +189,7 @@ func (s *Site) Scopes(t T, of dataset.Type) (there, here dataset.Scope) {
 
 // Above is the parent as the neighbour from which documents come.
 func (s *Site) Above() replicas.Neighbour {
-	return replicas.Neighbour{ID: s.Parent.ID, Direction: dataset.Down}
+	return replicas.Neighbour{ID: s.Parent.ID, Direction: dataset.Down, Below: s.Below}
 }
 
 // Report is what a run did.
@@ -443,4 +446,15 @@ func (s *Site) Heads(t T, kind document.Kind) (list []document.Head) {
 		list = append(list, c.Head)
 	}
 	return list
+}
+
+// First is the batch with which a site begins: its name, epoch and languages.
+func First(id, epoch string, languages ...string) store.Batch {
+	b := store.Batch{Actor: "test", Reason: "test", Statements: []store.Statement{{
+		SQL: `INSERT INTO site (one, id, name, epoch, created) VALUES (1, ?, ?, ?, '')`, Args: []any{id, id, epoch},
+	}}}
+	for _, tag := range languages {
+		b.Statements = append(b.Statements, store.Statement{SQL: `INSERT INTO language (tag, since) VALUES (?, '')`, Args: []any{tag}})
+	}
+	return b
 }

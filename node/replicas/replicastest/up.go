@@ -12,16 +12,16 @@ import (
 )
 
 // UpScope is what of a type this site sends up, with that of the sites below it.
-func (s *Site) UpScope(of dataset.Type, below ...string) dataset.Scope {
+func (s *Site) UpScope(of dataset.Type) dataset.Scope {
 	return dataset.Scope{
-		Type: of, Direction: dataset.Up, Audience: dataset.Audience{All: true}, Origins: append([]string{s.ID}, below...),
+		Type: of, Direction: dataset.Up, Audience: dataset.Audience{All: true}, Origins: append([]string{s.ID}, s.Below...),
 	}
 }
 
 // Push brings the parent up to date with one type from this site and those below it.
-func (s *Site) Push(t T, of dataset.Type, below ...string) (report Report) {
+func (s *Site) Push(t T, of dataset.Type) (report Report) {
 	t.Helper()
-	from := replicas.Neighbour{ID: s.ID, Direction: dataset.Up, Below: below}
+	from := replicas.Neighbour{ID: s.ID, Direction: dataset.Up, Below: s.Below}
 	for more := true; more; {
 		page, err := s.upPage(from, of, &report)
 		if err != nil {
@@ -33,13 +33,35 @@ func (s *Site) Push(t T, of dataset.Type, below ...string) (report Report) {
 		}
 		report.add(outcome)
 		report.Pages++
-		more = page.More
+		more = page.More || page.Complete
 	}
+	s.again(t, from, of, &report)
 	return report
 }
 
+// again sends what the parent could not judge before.
+func (s *Site) again(t T, from replicas.Neighbour, of dataset.Type, report *Report) {
+	ctx := context.Background()
+	due, err := s.Parent.Room.Due(ctx, from, of)
+	if err == nil && len(due) > 0 {
+		var docs []document.Document
+		if docs, _, err = s.Sender.Bodies(ctx, s.UpScope(of), due); err == nil {
+			var entries []dataset.Entry
+			for _, doc := range docs {
+				entries = append(entries, dataset.Entry{Head: doc.Head, Body: doc.Body})
+			}
+			var outcome replicas.Outcome
+			outcome, err = s.Parent.Room.Repair(ctx, from, of, entries)
+			report.add(outcome)
+		}
+	}
+	if err != nil {
+		t.Fatalf("site %s pushes %s again: %v", s.ID, of, err)
+	}
+}
+
 func (s *Site) upPage(from replicas.Neighbour, of dataset.Type, report *Report) (page dataset.Page, err error) {
-	ctx, scope := context.Background(), s.UpScope(of, from.Below...)
+	ctx, scope := context.Background(), s.UpScope(of)
 	cursor, progress, err := s.Parent.Room.Cursor(ctx, from, of)
 	if err != nil {
 		return page, err
@@ -48,7 +70,7 @@ func (s *Site) upPage(from replicas.Neighbour, of dataset.Type, report *Report) 
 		page, err = s.Sender.Page(ctx, scope, cursor, s.Limits)
 	}
 	if progress.Running() || NeedsComplete(err) {
-		report.Complete = errors.Join(err, dataset.ErrOld)
+		report.Complete = errors.Join(err, report.Complete)
 		page, err = s.Sender.Complete(ctx, scope, progress.From, progress.After, s.Limits)
 	}
 	if err != nil {
@@ -70,9 +92,9 @@ func (s *Site) upPage(from replicas.Neighbour, of dataset.Type, report *Report) 
 }
 
 // UpSums are what this site sends up of a type, and what its parent holds of it, each from its own file.
-func (s *Site) UpSums(t T, of dataset.Type, below ...string) (here, there dataset.Sum) {
+func (s *Site) UpSums(t T, of dataset.Type) (here, there dataset.Sum) {
 	t.Helper()
-	scope := s.UpScope(of, below...)
+	scope := s.UpScope(of)
 	here, err := s.Sender.Buckets(context.Background(), scope, nil)
 	if err == nil {
 		there, err = s.Parent.Sender.Buckets(context.Background(), scope, nil)
