@@ -16,7 +16,7 @@ import (
 	"thatch/ringtest"
 )
 
-// demoSite starts the demo as a process and returns a client of its node when every computer is compliant.
+// demoSite starts the demo as a process and returns a client of the node at the top when every computer is compliant.
 func demoSite(t *testing.T) *client.Client {
 	t.Helper()
 	ringtest.Need(t, ringtest.Processes)
@@ -39,7 +39,7 @@ func demoSite(t *testing.T) *client.Client {
 		lines := bufio.NewScanner(out)
 		for lines.Scan() {
 			told.WriteString(lines.Text() + "\n")
-			if found := regexp.MustCompile(`^A site in (\S+),`).FindStringSubmatch(lines.Text()); found != nil {
+			if found := regexp.MustCompile(`^Four sites in (\S+)`).FindStringSubmatch(lines.Text()); found != nil {
 				dir = found[1]
 			}
 			if strings.Contains(lines.Text(), "Every computer is compliant") {
@@ -54,7 +54,7 @@ func demoSite(t *testing.T) *client.Client {
 	if !ok || dir == "" {
 		t.Fatalf("the demo ended early:\n%s", told.String())
 	}
-	c, err := client.New(client.Config{Dir: filepath.Join(dir, "node")})
+	c, err := client.New(client.Config{Dir: filepath.Join(dir, "london")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,6 +32,7 @@ type nodeFlags struct {
 	languages, names  []string
 	parent, token     string // joins at the first start
 	service           bool   // the service manager started this process
+	whileInput        bool   // the node ends with its standard input, and so with whoever started it
 }
 
 func (f *nodeFlags) bind(cmd *cobra.Command) {
@@ -61,7 +62,10 @@ func nodeCommand(a *cli.App) *cobra.Command {
 	}
 	f.bind(run)
 	run.Flags().BoolVar(&f.service, "service", false, "the service manager started this process")
-	_ = run.Flags().MarkHidden("service") // the flag is there
+	run.Flags().BoolVar(&f.whileInput, "while-input", false, "end when the standard input is closed, as it is when the starting process ends")
+	for _, name := range []string{"service", "while-input"} {
+		_ = run.Flags().MarkHidden(name) // the flags are there
+	}
 	cmd.AddCommand(run)
 	return cmd
 }
@@ -73,6 +77,15 @@ func runNode(ctx context.Context, a *cli.App, f nodeFlags) error {
 		return cli.Usagef("--log %q: want debug, info, warn or error", f.log)
 	}
 	keepReserve()
+	if f.whileInput {
+		var end context.CancelFunc
+		ctx, end = context.WithCancel(ctx)
+		defer end()
+		go func() {
+			_, _ = io.Copy(io.Discard, a.In) // however it ends, it is the end
+			end()
+		}()
+	}
 	run := func(ctx context.Context, out io.Writer) (err error) {
 		n, err := node.New(ctx, node.Config{
 			Dir: a.Node.Dir, Listen: f.listen, Site: f.site, Languages: f.languages, Names: f.names,

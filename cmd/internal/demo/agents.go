@@ -34,7 +34,7 @@ func (d *demo) enrol(ctx context.Context) error {
 	args := []string{"tokens", "create", "--name", "computers", "--group", "demo", "--limit", fmt.Sprint(len(dozen)), "--json"}
 	d.say("\n$ thatch %s", strings.Join(args, " "))
 	var out bytes.Buffer
-	if err := d.Thatch(ctx, io.MultiWriter(&out, d.Out), append(args, "--data", d.nodeDir())...); err != nil {
+	if err := d.Thatch(ctx, io.MultiWriter(&out, d.Out), append(args, "--data", d.top().dir)...); err != nil {
 		return err
 	}
 	var made struct {
@@ -49,7 +49,7 @@ func (d *demo) enrol(ctx context.Context) error {
 			return err
 		}
 		d.agents = append(d.agents, c)
-		if err := c.agent.Enrol(ctx, []string{"https://" + d.address}, made.Token); err != nil {
+		if err := c.agent.Enrol(ctx, []string{"https://" + d.top().address}, made.Token); err != nil {
 			return fmt.Errorf("%s: %w", one.name, err)
 		}
 		d.say("  %-10s (simulated) %s, %s", one.name, one.system.product, one.language)

@@ -1,6 +1,6 @@
-// Package demo is a whole site in a temporary folder: a made-up vendor, a node, and a dozen simulated computers with
-// real agents. Whatever an administrator would do, it does through the program's own command line, so that every step
-// it shows can be typed by hand.
+// Package demo is a whole tree of sites in a temporary folder: a made-up vendor, four nodes, each a process of its own, and
+// a dozen simulated computers with real agents. Whatever an administrator would do, it does through the program's own
+// command line, so that every step it shows can be typed by hand.
 package demo
 
 import (
@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -24,8 +25,8 @@ type Config struct {
 	Out  io.Writer
 	Now  func() time.Time
 	Once bool // end when every computer is compliant, instead of living on
-	// Node runs a node on a folder until ctx ends, and tells when it answers, with its address.
-	Node func(ctx context.Context, dir string, ready func(address string)) error
+	// Node is a command that runs a node as a process of its own, with these flags, until its standard input is closed.
+	Node func(flags ...string) *exec.Cmd
 	// Thatch runs one command of the program.
 	Thatch func(ctx context.Context, out io.Writer, args ...string) error
 }
@@ -33,10 +34,10 @@ type Config struct {
 // demo is one running demo.
 type demo struct {
 	Config
-	dir     string
-	vendor  *vendor
-	address string
-	agents  []*computer
+	dir    string
+	vendor *vendor
+	sites  []*site // the top one first
+	agents []*computer
 }
 
 // Run tells the story, and with Once returns nil when every computer is compliant.
@@ -51,31 +52,19 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, ignoreClosed(d.vendor.close())) }()
-	ctx, cancel := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	defer func() {
-		cancel()
-		err = errors.Join(err, <-ended)
-	}()
-	answers := make(chan string, 1)
-	go func() { ended <- cfg.Node(ctx, d.nodeDir(), func(address string) { answers <- address }) }()
-	select {
-	case d.address = <-answers:
-	case early := <-ended:
-		ended <- nil
-		return fmt.Errorf("the node did not start: %w", early)
-	}
+	defer func() { err = errors.Join(err, d.stopSites()) }()
 	defer d.closeAgents()
 	return d.tell(ctx)
 }
 
-func (d *demo) nodeDir() string { return filepath.Join(d.dir, "node") }
+// top is the site at the top of the tree.
+func (d *demo) top() *site { return d.sites[0] }
 
 // tell is the story, chapter by chapter.
 func (d *demo) tell(ctx context.Context) error {
-	d.say("A site in %s, its node at https://%s", d.dir, d.address)
+	d.say("Four sites in %s", d.dir)
 	for _, chapter := range []func(context.Context) error{
-		d.importCatalogs, d.enrol, d.firstScan, d.stage, d.addByHand, d.order, d.patch,
+		d.startSites, d.join, d.importCatalogs, d.enrol, d.firstScan, d.stage, d.addByHand, d.order, d.patch,
 	} {
 		if err := chapter(ctx); err != nil {
 			return err
@@ -96,16 +85,20 @@ func (d *demo) tell(ctx context.Context) error {
 }
 
 func (d *demo) importCatalogs(ctx context.Context) error {
-	d.chapter("The vendors' catalogs go in")
+	d.chapter("The vendors' catalogs go in, once, at the top")
 	if err := d.vendor.release(ctx, products()); err != nil {
 		return err
 	}
 	d.note("Programs are only accepted with a signature that the site trusts; the sample vendor's certificate goes on the list.")
-	return d.commands(ctx,
+	err := d.commands(ctx,
 		[]string{"settings", "set", "staging.trusted", d.vendor.publisher.fingerprint()},
 		[]string{"catalog", "import", "--source", "sdp", "--from", filepath.Join(d.vendor.dir, "sdp")},
 		[]string{"catalog", "import", "--source", "msrc", "--from", filepath.Join(d.vendor.dir, "cvrf")},
 		[]string{"bulletins", "list"})
+	if err != nil {
+		return err
+	}
+	return d.flowed(ctx)
 }
 
 func (d *demo) firstScan(ctx context.Context) error {
@@ -191,7 +184,7 @@ func (d *demo) allCompliant(ctx context.Context) (bool, error) {
 		} `json:"items"`
 	}
 	var out bytes.Buffer
-	if err := d.Thatch(ctx, &out, "compliance", "computers", "--json", "--data", d.nodeDir()); err != nil {
+	if err := d.Thatch(ctx, &out, "compliance", "computers", "--json", "--data", d.top().dir); err != nil {
 		return false, err
 	}
 	if err := json.Unmarshal(out.Bytes(), &list); err != nil {
@@ -210,8 +203,8 @@ func (d *demo) allCompliant(ctx context.Context) (bool, error) {
 
 // liveOn keeps the agents at work until somebody interrupts.
 func (d *demo) liveOn(ctx context.Context) error {
-	d.say("The site lives on until you press Ctrl+C. Try, in another terminal:\n"+
-		"  thatch computers list --data %s\n  thatch bulletins list --data %s", d.nodeDir(), d.nodeDir())
+	d.say("The sites live on until you press Ctrl+C. Try, in another terminal:\n"+
+		"  thatch hierarchy --data %s\n  thatch bulletins list --data %s", d.top().dir, d.at("Paris").dir)
 	tick := time.NewTicker(30 * time.Second)
 	defer tick.Stop()
 	for round := 100; ; round++ {
@@ -235,15 +228,9 @@ func (d *demo) commands(ctx context.Context, commands ...[]string) error {
 	return nil
 }
 
-// show runs one command as a person would type it.
+// show runs one command at the top, as a person would type it.
 func (d *demo) show(ctx context.Context, args ...string) error {
-	fmt.Fprintf(d.Out, "\n$ thatch %s\n", strings.Join(shortened(args, d.dir), " "))
-	err := d.Thatch(ctx, d.Out, append(args, "--data", d.nodeDir())...)
-	if err != nil {
-		fmt.Fprintf(d.Out, "thatch: %v\n", err)
-		return fmt.Errorf("thatch %s: %w", strings.Join(args[:min(2, len(args))], " "), err)
-	}
-	return nil
+	return d.showAt(ctx, d.top(), args...)
 }
 
 // shortened quotes what a shell would split, and shortens the temporary folder.
@@ -251,7 +238,7 @@ func shortened(args []string, dir string) []string {
 	var shown []string
 	for _, arg := range args {
 		arg = strings.ReplaceAll(arg, dir, "...")
-		if len(arg) == 64 {
+		if len(arg) >= 64 && !strings.ContainsAny(arg, "/,: ") { // a digest or a token
 			arg = arg[:12] + "..."
 		}
 		if strings.ContainsAny(arg, ` "`) {
