@@ -26,6 +26,7 @@ func (s *session) peek(ctx context.Context, t dataset.Type) (some bool, err erro
 	if cursor.Zero() {
 		return true, nil
 	}
+	before := s.client.Bytes()
 	page, err := s.page(ctx, t, cursor)
 	switch _, _, complete := needsComplete(err); {
 	case complete:
@@ -35,8 +36,14 @@ func (s *session) peek(ctx context.Context, t dataset.Type) (some bool, err erro
 	case len(page.Entries) == 0 && !page.More && page.Tail.Index-cursor.Mark.Index < farBehind:
 		return false, nil // a cursor is moved when that brings something, or when looking from it grows long
 	}
-	s.pages.Store(t, page)
+	s.pages.Store(t, looked{page, s.client.Bytes() - before})
 	return true, nil
+}
+
+// looked is a page that was fetched to see whether there is anything; its bytes count for the run that takes it.
+type looked struct {
+	page  *wire.Page
+	bytes int64
 }
 
 // farBehind is how many batches a recorded cursor may lag behind what was looked at.
@@ -54,9 +61,13 @@ func (s *session) page(ctx context.Context, t dataset.Type, cursor dataset.Curso
 func (r *run) differential(ctx context.Context) error {
 	t := r.params.Type
 	if kept, ok := r.pages.LoadAndDelete(t); ok {
-		if page, ok := kept.(*wire.Page); ok && r.current(ctx, page) {
-			if err := r.apply(ctx, page); err != nil || !page.More {
+		if looked, ok := kept.(looked); ok && r.current(ctx, looked.page) {
+			r.began -= looked.bytes
+			if err := r.apply(ctx, looked.page); err != nil {
 				return err
+			}
+			if !looked.page.More {
+				return r.fetchPins(ctx)
 			}
 		}
 	}
@@ -253,6 +264,7 @@ func (r *run) fetchPins(ctx context.Context) error {
 			return err
 		}
 		for i := range got {
+			got[i].Held = true
 			r.result.BodyBytes += int64(len(got[i].Body))
 		}
 		outcome, err := r.node.Replicas.Repair(ctx, neighbour, r.params.Type, got)

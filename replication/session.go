@@ -27,7 +27,7 @@ type session struct {
 	relink  chan struct{} // call link again
 	pushes  chan struct{} // something may go up
 	pace    *pace
-	pages   sync.Map // Type -> *wire.Page that was fetched to see whether there is anything
+	pages   sync.Map // Type -> looked
 	pushing sync.Mutex
 	uplink  map[dataset.Type]dataset.Cursor // what has gone up
 }
