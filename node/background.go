@@ -27,6 +27,7 @@ func (n *Node) startRooms(ctx context.Context) {
 	})
 	n.always(ctx, "compliance", n.Compliance.Run)
 	n.always(ctx, "staging", n.followStaging)
+	n.always(ctx, "payloads for sites below", n.Staging.Serve)
 	n.always(ctx, "check of payloads", n.Check.Payloads)
 	n.always(ctx, "check of documents", n.Check.Documents)
 	n.always(ctx, "sites", n.followSites)

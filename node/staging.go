@@ -32,9 +32,10 @@ func (n *Node) openContent(ctx context.Context) error {
 		return fmt.Errorf("open the payloads: %w", err)
 	}
 	n.Staging = staging.New(staging.Config{
-		Node: n.folder.id, Reader: n.db, Writer: n.writer, Signer: n.Identity, Catalog: n.Bulletins.Catalog(),
+		Node: n.folder.id, Site: n.site.ID, Reader: n.db, Writer: n.writer, Signer: n.Identity, Catalog: n.Bulletins.Catalog(),
 		Content: n.Content, Settings: n.downloads, Now: n.cfg.Now, Log: n.cfg.Log,
 	})
+	n.Bulletins.State(n.Staging.Load)
 	return nil
 }
 
@@ -57,6 +58,7 @@ func (n *Node) downloads(ctx context.Context) (staging.Settings, error) {
 	n.Content.SetSpeed(settings.DownloadRate.In(values))
 	return staging.Settings{
 		Client:      clientConfig(values),
+		Source:      settings.PayloadSource.In(values),
 		AllowUnsafe: !settings.CheckSignatures.In(values),
 		Trust:       authenticode.OfSite(settings.Trusted.In(values), settings.Roots.In(values)),
 	}, nil
@@ -96,6 +98,8 @@ func (n *Node) followStaging(ctx context.Context) error {
 	defer watch.Close()
 	again := time.NewTimer(stagingAgain)
 	defer again.Stop()
+	due := time.NewTimer(stagingAgain)
+	defer due.Stop()
 	for {
 		asked := true
 		select {
@@ -106,6 +110,9 @@ func (n *Node) followStaging(ctx context.Context) error {
 			if !pause(ctx, stagingPause) {
 				return nil
 			}
+		case <-n.Staging.Asked():
+		case <-due.C:
+			asked = false
 		case <-again.C:
 			asked = false
 		}
@@ -115,6 +122,9 @@ func (n *Node) followStaging(ctx context.Context) error {
 		}
 		if busy {
 			again.Reset(stagingAgain)
+		}
+		if next := n.Staging.Next(); !next.IsZero() {
+			due.Reset(max(next.Sub(n.cfg.Now()), stagingAgain))
 		}
 	}
 }

@@ -24,6 +24,9 @@ type Request struct {
 	SHA256     string       // hexadecimal
 	Unverified bool         // go without any digest
 	Client     *http.Client // nil: the store's
+	// Refused, where given, says what an answer means that brings no payload; its error ends the download. Nil from it:
+	// the status speaks for itself.
+	Refused func(*http.Response) error
 }
 
 // Progress hears how many bytes of a payload are here, of how many (0: unknown). It is called often and must be quick.

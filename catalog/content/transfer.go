@@ -153,6 +153,11 @@ func (t *transfer) begin(response *http.Response) (total int64, err error) {
 		}
 		total = t.draft.size
 	default:
+		if t.req.Refused != nil {
+			if err := t.req.Refused(response); err != nil {
+				return 0, lasting{err}
+			}
+		}
 		return 0, status
 	}
 	if err != nil {

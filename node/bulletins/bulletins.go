@@ -41,6 +41,7 @@ type Bulletins struct {
 	cfg     Config
 	catalog *live.Catalog
 	counter counting.Counter
+	state   func(ctx context.Context) (*staging.State, error) // nil: as the database has it
 }
 
 // SourceCounts are what the catalog holds of one source.
@@ -82,9 +83,16 @@ func (b *Bulletins) CountPolicies(count func(ctx context.Context) (map[string]in
 	b.cfg.PolicyCount = count
 }
 
+// State has the room ask for the state of staging, after it was made: what is on its way is known to the stager alone.
+func (b *Bulletins) State(load func(ctx context.Context) (*staging.State, error)) { b.state = load }
+
 // with reads the catalog together with the state of staging.
 func (b *Bulletins) with(ctx context.Context, read func(v *live.View, s *staging.State) error) error {
-	state, err := staging.Load(ctx, b.cfg.Reader)
+	load := b.state
+	if load == nil {
+		load = func(ctx context.Context) (*staging.State, error) { return staging.Load(ctx, b.cfg.Reader) }
+	}
+	state, err := load(ctx)
 	if err != nil {
 		return err
 	}

@@ -40,6 +40,8 @@ type Staging struct {
 	Status   staging.Status `json:"status"`
 	Text     string         `json:"text,omitempty"`
 	Packages int            `json:"packages"` // that matter to the site
+	// Awaited is how far its payloads are, while they come.
+	Awaited *staging.Awaited `json:"awaited,omitempty"`
 }
 
 var updateColumns = []store.Column[*UpdateRow]{
@@ -93,7 +95,7 @@ func updateRow(v *live.View, s *staging.State, u *live.Update) *UpdateRow {
 		}
 	}
 	status := s.Update(v, u)
-	row.Status, row.Text = status.Status, status.Text
+	row.Status, row.Text, row.Awaited = status.Status, status.Text, status.Awaited
 	for _, p := range status.Packages {
 		if p.Matters {
 			row.Packages++

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"thatch/schedule"
@@ -34,6 +35,12 @@ var (
 	ExcludedFamilies = define(Setting[[]string]{
 		Name: "catalog.excluded_families", Default: []string{"Mariner", "Azure Linux"},
 		Text: "product families that imports leave out",
+	})
+	// PayloadSource is one of staging.FromParent, FromVendor and FromParentThenVendor.
+	PayloadSource = define(Setting[string]{
+		Name: "staging.source", Default: "parent",
+		Text:  "where a site with a parent gets payloads of the parent's documents: parent, vendor, parent-then-vendor",
+		check: oneOf("parent", "vendor", "parent-then-vendor"),
 	})
 	CheckSignatures = define(Setting[bool]{
 		Name: "staging.check_signatures", Default: true,
@@ -142,6 +149,15 @@ func checkSchedule(text string) error {
 	}
 	_, err := schedule.ParseRecurrence(text)
 	return err
+}
+
+func oneOf(values ...string) func(string) error {
+	return func(text string) error {
+		if !slices.Contains(values, text) {
+			return fmt.Errorf("want one of %s", strings.Join(values, ", "))
+		}
+		return nil
+	}
 }
 
 func atLeast[T int | int64](least T) func(T) error {

@@ -1,6 +1,7 @@
 package staging
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -22,7 +23,8 @@ import (
 // Settings are the site's settings of downloads.
 type Settings struct {
 	Client      content.ClientConfig
-	AllowUnsafe bool // take payloads whose Authenticode signature is missing or not trusted
+	AllowUnsafe bool   // take payloads whose Authenticode signature is missing or not trusted
+	Source      string // FromParent (where it is empty too), FromVendor, FromParentThenVendor
 	Trust       authenticode.Trust
 }
 
@@ -43,14 +45,27 @@ type fetcher struct {
 	content  Content
 	client   *http.Client
 	verifier *authenticode.Verifier // nil: signatures are not asked for
+	above    Above
+	parent   string // name of the site above, "" there is none
+	source   string // see Settings
+	transit  *transit
+	now      func() time.Time
 }
 
-func (s *Stager) fetcher(settings Settings) (*fetcher, error) {
+func (s *Stager) fetcher(ctx context.Context, settings Settings) (*fetcher, error) {
 	client, err := content.Client(settings.Client)
 	if err != nil {
 		return nil, fmt.Errorf("settings of downloads: %w", err)
 	}
-	f := &fetcher{content: s.cfg.Content, client: client}
+	f := &fetcher{
+		content: s.cfg.Content, client: client, above: s.above, source: cmp.Or(settings.Source, FromParent),
+		transit: &s.transit, now: s.cfg.Now,
+	}
+	if f.above != nil {
+		if f.parent, err = f.above.Parent(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if !settings.AllowUnsafe {
 		if f.verifier, err = authenticode.New(settings.Trust, s.cfg.Now); err != nil {
 			return nil, fmt.Errorf("settings of downloads: %w", err)
@@ -59,24 +74,63 @@ func (s *Stager) fetcher(settings Settings) (*fetcher, error) {
 	return f, nil
 }
 
-// fetch downloads and judges every file of a package. Arrived hears of bytes as they come.
-func (f *fetcher) fetch(ctx context.Context, p *live.Package, arrived func(bytes int64)) ([]catalog.StagedFile, error) {
-	if len(p.Files) == 0 {
-		return nil, fail(Location, "package %s names no file", p.Name)
+// fetch brings in and judges every file of a package. Arrived hears of bytes as they come.
+func (f *fetcher) fetch(ctx context.Context, name string, files []wanted, arrived func(bytes int64)) ([]catalog.StagedFile, error) {
+	if len(files) == 0 {
+		return nil, fail(Location, "package %s names no file", name)
 	}
-	staged := make([]catalog.StagedFile, 0, len(p.Files))
-	for i := range p.Files {
-		info, err := f.file(ctx, &p.Files[i], arrived)
+	staged := make([]catalog.StagedFile, 0, len(files))
+	var waits error
+	for i := range files {
+		info, err := f.tracked(ctx, &files[i], arrived)
+		if later := (*Later)(nil); errors.As(err, &later) {
+			waits = err
+			continue // the others may come meanwhile
+		}
 		if err != nil {
 			return nil, err
 		}
-		one := catalog.StagedFile{Name: p.Files[i].Name, SHA256: info.SHA256, Size: info.Size}
+		one := catalog.StagedFile{Name: files[i].Name, SHA256: info.SHA256, Size: info.Size}
 		if one.Signer, err = f.judge(one); err != nil {
 			return nil, err
 		}
 		staged = append(staged, one)
 	}
-	return staged, nil
+	return staged, waits
+}
+
+// expect keeps that a file is awaited, and from whom.
+func (f *fetcher) expect(w *wanted) {
+	f.transit.change(w.sum(), func(at *File) {
+		at.Name, at.Package, at.Size, at.From = w.Name, w.pack, w.Size, ""
+		if w.foreign && f.source != FromVendor {
+			at.From = f.parent
+		}
+	})
+}
+
+// postpone keeps what a file waits for, and until when.
+func (f *fetcher) postpone(w *wanted, later *Later) {
+	f.transit.change(w.sum(), func(at *File) {
+		at.Why, at.Next = later.Text, f.now().Add(max(later.After, time.Second))
+	})
+}
+
+// tracked brings a file in and keeps how far it is.
+func (f *fetcher) tracked(ctx context.Context, w *wanted, arrived func(bytes int64)) (content.Info, error) {
+	f.expect(w)
+	sum := w.sum()
+	f.transit.change(sum, func(at *File) { at.Why, at.Next = "", time.Time{} })
+	var done int64
+	info, err := f.bring(ctx, w, func(bytes int64) {
+		done += bytes
+		f.transit.progress(sum, done)
+		arrived(bytes)
+	})
+	if later := (*Later)(nil); errors.As(err, &later) {
+		f.postpone(w, later)
+	}
+	return info, err
 }
 
 // file brings one file in, or finds that it is here already.
@@ -94,14 +148,9 @@ func (f *fetcher) file(ctx context.Context, file *catalog.File, arrived func(byt
 	if err != nil || at.Host == "" || at.Scheme != "http" && at.Scheme != "https" {
 		return content.Info{}, fail(Location, "file %s: %.200q is no http or https address", file.Name, file.URL)
 	}
-	before := int64(0)
 	info, err := f.content.Download(ctx, content.Request{
 		URL: file.URL, Name: file.Name, Size: file.Size, SHA1: file.SHA1, SHA256: file.SHA256, Client: f.client,
-	}, func(done, _ int64) {
-		// An attempt that begins anew takes bytes back.
-		arrived(done - before)
-		before = done
-	})
+	}, bytesArrived(arrived))
 	if err != nil {
 		return info, judgeDownload(ctx, file, err)
 	}
@@ -195,12 +244,12 @@ func (s *Stager) holds(sha256 string, size int64) store.Statement {
 
 // recordFailure keeps why a package is not here. That the vendor does not answer is kept too, for people, and tried
 // again by the next run.
-func (s *Stager) recordFailure(ctx context.Context, p *live.Package, f *failed) error {
-	s.cfg.Log.Warn("a package could not be staged", "package", p.Name, "reason", string(f.reason), "error", f.err)
+func (s *Stager) recordFailure(ctx context.Context, id string, digest document.Digest, f *failed) error {
+	s.cfg.Log.Warn("a package could not be staged", "package", id, "reason", string(f.reason), "error", f.err)
 	return s.writeOne(ctx, "record that a package cannot be staged", []store.Statement{{
 		SQL: `INSERT INTO staging_failure (package, digest, reason, detail, at) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (package) DO UPDATE SET digest = excluded.digest, reason = excluded.reason, detail = excluded.detail, at = excluded.at`,
-		Args: []any{p.ID, p.Digest[:], string(f.reason), f.Error(), s.cfg.Now().UTC().Format(time.RFC3339)},
+		Args: []any{id, digest[:], string(f.reason), f.Error(), s.cfg.Now().UTC().Format(time.RFC3339)},
 	}})
 }
 

@@ -42,7 +42,7 @@ func (s *Stager) Reconcile(ctx context.Context) error {
 		return err
 	}
 	for _, one := range pinned {
-		back(one.file.SHA256, one.file.Size)
+		back(one.SHA256, one.Size)
 	}
 	err = s.cfg.Catalog.Read(ctx, func(v *live.View) error {
 		for _, p := range v.Packages() {

@@ -1,10 +1,12 @@
 package staging
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"thatch/catalog"
@@ -13,30 +15,51 @@ import (
 )
 
 // pinnedFile is a payload file that a policy pins: of the revisions that it means, which may be earlier than the
-// catalog's, or of a package that left it.
+// catalog's, or of a package that left it. Digest and size are those that staging found.
 type pinnedFile struct {
-	id   string       // of the package
-	file catalog.File // as its package had it, with the digest and size that staging found
+	wanted
+	pinned  document.Digest // of the package document
+	awaited bool            // a policy that is on pins it, and it is neutral or in a managed language
+}
+
+// pinnedPayload is a payload document that policies pin.
+type pinnedPayload struct {
+	catalog.Payload
+	digest document.Digest
+	origin string
+	active bool
 }
 
 // pinned lists the payload files that policies pin. A document that cannot be read is an error: better keep everything
 // than remove what a policy needs.
 func (s *Stager) pinned(ctx context.Context) ([]pinnedFile, error) {
-	packages, payloads := map[document.Digest]catalog.Package{}, map[string]catalog.Payload{}
+	packages, payloads := map[document.Digest]catalog.Package{}, []pinnedPayload{}
 	err := s.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
-		return each(ctx, tx, `SELECT DISTINCT r.kind, r.digest, r.body FROM pin p JOIN revision r ON r.digest = p.digest
-			WHERE r.kind IN ('package', 'payload')`, func(rows *sql.Rows) error {
+		clear(packages)
+		payloads = payloads[:0]
+		managed, err := languages(ctx, tx)
+		if err != nil {
+			return err
+		}
+		return each(ctx, tx, `SELECT r.kind, r.digest, r.body, r.origin, r.languages, max(coalesce(o.enabled, 1)) FROM pin p
+			JOIN revision r ON r.digest = p.digest LEFT JOIN policy o ON o.id = p.policy
+			WHERE r.kind IN ('package', 'payload') GROUP BY r.digest`, func(rows *sql.Rows) error {
 			var kind document.Kind
 			var digest, body []byte
-			if err := rows.Scan(&kind, &digest, &body); err != nil {
+			var origin, tags string
+			var active bool
+			if err := rows.Scan(&kind, &digest, &body, &origin, &tags, &active); err != nil {
 				return err
 			}
-			var err error
 			if kind == document.Package {
 				packages[document.Digest(digest)], err = catalog.Decode[catalog.Package](body)
-			} else {
-				payloads[string(digest)], err = catalog.Decode[catalog.Payload](body)
+				return err
 			}
+			one := pinnedPayload{digest: document.Digest(digest), origin: origin}
+			head := document.Head{Languages: split(tags)}
+			one.active = active && head.Matters(managed)
+			one.Payload, err = catalog.Decode[catalog.Payload](body)
+			payloads = append(payloads, one)
 			return err
 		})
 	})
@@ -44,21 +67,49 @@ func (s *Stager) pinned(ctx context.Context) ([]pinnedFile, error) {
 		return nil, fmt.Errorf("read what policies pin: %w", err)
 	}
 	var found []pinnedFile
-	for _, payload := range payloads {
-		for _, staged := range payload.Files {
-			one := pinnedFile{payload.Package, catalog.File{Name: staged.Name, SHA256: staged.SHA256, Size: staged.Size}}
-			for _, f := range packages[payload.PackageDigest].Files {
-				if strings.EqualFold(f.Name, staged.Name) {
-					one.file.URL = f.URL
-				}
-			}
-			found = append(found, one)
-		}
+	for i := range payloads {
+		pack := packages[payloads[i].PackageDigest]
+		found = append(found, s.filesOfPayload(&payloads[i], &pack)...)
 	}
 	return found, nil
 }
 
-// lacking lists the pinned files that no node of the site holds, each once.
+func (s *Stager) filesOfPayload(payload *pinnedPayload, pack *catalog.Package) []pinnedFile {
+	found := make([]pinnedFile, 0, len(payload.Files))
+	for _, staged := range payload.Files {
+		one := pinnedFile{pinned: payload.PackageDigest, awaited: payload.active}
+		one.wanted = wanted{
+			File: catalog.File{Name: staged.Name, SHA256: strings.ToLower(staged.SHA256), Size: staged.Size},
+			pack: payload.Package, payload: payload.digest, foreign: s.foreign(payload.origin),
+		}
+		for _, f := range pack.Files {
+			if strings.EqualFold(f.Name, staged.Name) {
+				one.URL = f.URL
+			}
+		}
+		found = append(found, one)
+	}
+	return found
+}
+
+func languages(ctx context.Context, tx *sql.Tx) (tags []string, err error) {
+	err = each(ctx, tx, `SELECT tag FROM language ORDER BY tag`, func(rows *sql.Rows) error {
+		var tag string
+		err := rows.Scan(&tag)
+		tags = append(tags, tag)
+		return err
+	})
+	return tags, err
+}
+
+func split(tags string) []string {
+	if tags == "" {
+		return nil
+	}
+	return strings.Split(tags, ",")
+}
+
+// lacking lists the files that policies need and that no node of the site holds, each once, smallest first.
 func (s *Stager) lacking(ctx context.Context) ([]pinnedFile, error) {
 	all, err := s.pinned(ctx)
 	if err != nil || len(all) == 0 {
@@ -71,47 +122,89 @@ func (s *Stager) lacking(ctx context.Context) ([]pinnedFile, error) {
 	var found []pinnedFile
 	seen := map[string]bool{}
 	for _, one := range all {
-		if sum := strings.ToLower(one.file.SHA256); !seen[sum] && !state.Held(sum) {
-			seen[sum] = true
+		failure, failed := state.failures[one.pack]
+		refused := failed && failure.Digest == one.pinned && failure.Reason.refusal()
+		if one.awaited && !refused && !seen[one.SHA256] && !state.Held(one.SHA256) {
+			seen[one.SHA256] = true
 			found = append(found, one)
 		}
 	}
+	slices.SortFunc(found, func(a, b pinnedFile) int { return cmp.Or(cmp.Compare(a.Size, b.Size), cmp.Compare(a.SHA256, b.SHA256)) })
 	return found, nil
 }
 
-// restore brings back pinned files that were lost, whether or not their bulletin is staged and the catalog still has
-// their package. Nothing but the very bytes is taken. What cannot be had is tried again by the next run.
-func (r *run) restore(ctx context.Context) error {
+// restore brings in the files that policies need and that are not here: policies of the sites above, and files that were
+// lost, whether or not their bulletin is staged and the catalog still has their package. Nothing but the very bytes is
+// taken. What cannot be had is tried again by the next run.
+func (r *run) restore(ctx context.Context) (some bool, err error) {
 	lacking, err := r.stager.lacking(ctx)
 	if err != nil {
+		return false, err
+	}
+	now := r.stager.cfg.Now()
+	var due []*pinnedFile
+	for i := range lacking {
+		one := &lacking[i]
+		if r.tried[one.SHA256] || r.stager.transit.waits(one.sum(), now) {
+			continue
+		}
+		r.tried[one.SHA256] = true
+		due = append(due, one)
+		r.update(func() { r.at.Of++; r.at.OfBytes += one.Size })
+		r.fetcher.expect(&one.wanted)
+	}
+	return len(due) > 0, together(ctx, due, r.restoreOne)
+}
+
+func (r *run) restoreOne(ctx context.Context, one *pinnedFile) error {
+	s := r.stager
+	r.update(func() { r.at.Current = one.Name })
+	if !one.foreign {
+		s.gaveUp.Store(one.SHA256, true)
+	}
+	info, err := r.fetcher.tracked(ctx, &one.wanted, func(bytes int64) { r.update(func() { r.at.Bytes += bytes }) })
+	if err == nil && one.foreign { // this site's own trust counts beside that of the site that staged it
+		_, err = r.fetcher.judge(catalog.StagedFile{Name: one.Name, SHA256: info.SHA256, Size: info.Size})
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	var failure *failed
+	var later *Later
+	switch {
+	case errors.As(err, &later):
+		r.again(one.SHA256)
+		return nil
+	case errors.As(err, &failure):
+		return r.notRestored(ctx, one, failure)
+	case err != nil:
+		return fmt.Errorf("fetch %s, which a policy needs: %w", one.Name, err)
+	}
+	if err := s.write(ctx, "hold what a policy needs", []store.Statement{s.holds(info.SHA256, info.Size)}); err != nil {
 		return err
 	}
-	for _, one := range lacking {
-		if r.tried[one.file.SHA256] {
-			continue
+	s.transit.forget([]wanted{one.wanted})
+	s.gaveUp.Delete(one.SHA256)
+	r.update(func() { r.at.Packages++; r.result.Restored++; r.result.Bytes += info.Size })
+	return nil
+}
+
+// notRestored keeps why a file that a policy needs cannot be had.
+func (r *run) notRestored(ctx context.Context, one *pinnedFile, failure *failed) error {
+	s := r.stager
+	s.cfg.Log.Warn("what a policy needs could not be fetched", "package", one.pack, "file", one.Name, "reason", string(failure.reason), "error", failure.err)
+	s.transit.change(one.sum(), func(at *File) {
+		at.Why = failure.Error()
+		if one.foreign {
+			at.Next = s.cfg.Now().Add(unnamedAgain)
 		}
-		r.tried[one.file.SHA256] = true
-		r.stager.gaveUp.Store(one.file.SHA256, true)
-		info, err := r.fetcher.file(ctx, &one.file, func(bytes int64) { r.update(func() { r.at.Bytes += bytes }) })
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		var failure *failed
-		switch {
-		case errors.As(err, &failure):
-			r.stager.cfg.Log.Warn("what a policy pins could not be fetched again", "package", one.id, "reason", string(failure.reason), "error", err)
-			r.update(func() {
-				r.result.Failed = append(r.result.Failed, Problem{one.id, one.file.Name, failure.reason, failure.Error()})
-			})
-			continue
-		case err != nil:
-			return fmt.Errorf("fetch %s again, which a policy pins: %w", one.file.Name, err)
-		}
-		if err := r.stager.write(ctx, "hold what a policy pins", []store.Statement{r.stager.holds(info.SHA256, info.Size)}); err != nil {
-			return err
-		}
-		r.stager.gaveUp.Delete(one.file.SHA256)
-		r.update(func() { r.result.Restored++ })
+	})
+	r.update(func() {
+		r.at.Packages++
+		r.result.Failed = append(r.result.Failed, Problem{one.pack, one.Name, failure.reason, failure.Error()})
+	})
+	if one.foreign && failure.reason.refusal() {
+		return s.recordFailure(ctx, one.pack, one.pinned, failure)
 	}
 	return nil
 }

@@ -62,7 +62,7 @@ func (s *Stager) needed(ctx context.Context) (map[string]bool, error) {
 	}
 	pinned, err := s.pinned(ctx)
 	for _, one := range pinned {
-		needed[one.file.SHA256] = true
+		needed[one.SHA256] = true
 	}
 	return needed, err
 }

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"thatch/catalog"
 	"thatch/catalog/content"
 	"thatch/catalog/document"
 	"thatch/node/bulletins/live"
@@ -39,6 +40,7 @@ type Content interface {
 // Config is what staging needs.
 type Config struct {
 	Node     string // id of this node, which will hold the payloads
+	Site     string // id of the site
 	Reader   store.Reader
 	Writer   store.Writer
 	Signer   Signer
@@ -51,8 +53,12 @@ type Config struct {
 
 // Stager downloads what is staged. It is safe for use by several goroutines; downloads of one payload are one.
 type Stager struct {
-	cfg    Config
-	gaveUp sync.Map // SHA-256 of pinned files that could not be fetched again: the next run tries, nobody asks for one
+	cfg     Config
+	above   Above    // nil: vendors alone
+	gaveUp  sync.Map // SHA-256 of pinned files that could not be fetched again: the next run tries, nobody asks for one
+	transit transit
+	again   chan struct{}
+	below   requests
 }
 
 // New makes a stager.
@@ -63,7 +69,7 @@ func New(cfg Config) *Stager {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Stager{cfg: cfg}
+	return &Stager{cfg: cfg, again: make(chan struct{}, 1)}
 }
 
 // Progress is how far a run is.
@@ -81,7 +87,7 @@ type Result struct {
 	Failed   []Problem `json:"failed"` // packages that could not be had, or were refused
 	Bulletin int       `json:"bulletins"`
 	Bytes    int64     `json:"bytes"`
-	Restored int       `json:"restored,omitempty"` // files that policies pin and that were lost
+	Restored int       `json:"restored,omitempty"` // files that policies need and that were not here
 }
 
 // Problem names a package that is not here, and why.
@@ -115,6 +121,7 @@ func (s *Stager) Stage(ctx context.Context, bulletins ...string) error {
 	if err != nil {
 		return err
 	}
+	s.transit.hurry()
 	return s.write(ctx, "stage bulletins", statements)
 }
 
@@ -160,9 +167,9 @@ func (s *Stager) write(ctx context.Context, reason string, statements []store.St
 
 // plan is every package that matters of staged bulletins, is not here, and is wanted; smallest first, so that a large
 // one holds up nothing.
-func (s *Stager) plan(ctx context.Context, wanted func(PackageStatus) bool) (packages []*live.Package, bulletins int, err error) {
+func (s *Stager) plan(ctx context.Context, wanted func(PackageStatus) bool) (packages []*job, bulletins int, err error) {
 	state, err := Load(ctx, s.cfg.Reader)
-	if err != nil || len(state.Staged) == 0 {
+	if err != nil {
 		return nil, 0, err
 	}
 	if len(state.Staged) == 0 {
@@ -171,54 +178,82 @@ func (s *Stager) plan(ctx context.Context, wanted func(PackageStatus) bool) (pac
 	err = s.cfg.Catalog.Read(ctx, func(v *live.View) error {
 		for id := range state.Staged {
 			found := state.missing(v, id, wanted)
-			packages = append(packages, found...)
+			for i := range found {
+				packages = append(packages, &job{found[i], s.filesOf(&found[i]), v.AnyPayload(found[i].Package.ID)})
+			}
 			if len(found) > 0 {
 				bulletins++
 			}
 		}
 		return nil
 	})
-	slices.SortFunc(packages, func(a, b *live.Package) int {
-		return cmp.Or(cmp.Compare(sizeOf(a), sizeOf(b)), cmp.Compare(a.ID, b.ID))
+	slices.SortFunc(packages, func(a, b *job) int {
+		return cmp.Or(cmp.Compare(a.size(), b.size()), cmp.Compare(a.Package.ID, b.Package.ID))
 	})
 	return packages, bulletins, err
 }
 
+// job is a package to stage.
+type job struct {
+	PackageStatus
+	files []wanted
+	held  *live.Payload // what staging learned of any revision of it
+}
+
+func (j *job) size() (size int64) {
+	for i := range j.files {
+		size += j.files[i].Size
+	}
+	return size
+}
+
+// waits says whether a file of a package is not to be asked for yet.
+func (s *Stager) waits(ps *PackageStatus) bool {
+	now := s.cfg.Now()
+	return slices.ContainsFunc(s.filesOf(ps), func(w wanted) bool { return s.transit.waits(w.sum(), now) })
+}
+
 // missing is the packages of a staged bulletin that should be here and are not.
-func (s *State) missing(v *live.View, bulletin string, wanted func(PackageStatus) bool) []*live.Package {
-	var found []*live.Package
+func (s *State) missing(v *live.View, bulletin string, wanted func(PackageStatus) bool) []PackageStatus {
+	var found []PackageStatus
 	for _, u := range v.UpdatesOf(bulletin) {
 		if u.Withdrawn || u.Detector {
 			continue
 		}
 		for _, p := range v.PackagesOf(u.ID) {
 			if ps := s.Package(v, p, true); ps.Matters && wanted(ps) {
-				found = append(found, p)
+				found = append(found, ps)
 			}
 		}
 	}
 	return found
 }
 
-func sizeOf(p *live.Package) int64 {
-	var size int64
-	for _, f := range p.Files {
-		size += f.Size
-	}
-	return size
-}
-
-// Outstanding says whether there is something to download that was not tried yet.
+// Outstanding says whether there is something to download that was not tried yet and need not wait.
 func (s *Stager) Outstanding(ctx context.Context) (bool, error) {
 	packages, _, err := s.plan(ctx, func(ps PackageStatus) bool { return ps.Status == Downloading })
-	if len(packages) > 0 || err != nil {
-		return len(packages) > 0, err
+	if err != nil {
+		return false, err
 	}
 	lacking, err := s.lacking(ctx)
-	return slices.ContainsFunc(lacking, func(one pinnedFile) bool {
-		_, tried := s.gaveUp.Load(one.file.SHA256)
-		return !tried
-	}), err
+	if err != nil {
+		return false, err
+	}
+	now, awaited, some := s.cfg.Now(), map[string]bool{}, false
+	for _, j := range packages {
+		some = some || !s.waits(&j.PackageStatus)
+		for i := range j.files {
+			awaited[j.files[i].sum()] = true
+		}
+	}
+	for i := range lacking {
+		sum := lacking[i].sum()
+		_, tried := s.gaveUp.Load(sum)
+		some = some || !tried && !s.transit.waits(sum, now)
+		awaited[sum] = true
+	}
+	s.transit.keep(awaited)
+	return some, nil
 }
 
 // Run downloads everything that is staged or pinned and not here, until nothing of it is left that could be had: also what
@@ -233,22 +268,70 @@ func (s *Stager) Run(ctx context.Context, progress func(Progress)) (Result, erro
 	if err != nil {
 		return r.result, err
 	}
-	if r.fetcher, err = s.fetcher(settings); err != nil {
+	if r.fetcher, err = s.fetcher(ctx, settings); err != nil {
 		return r.result, err
 	}
 	for {
-		packages, bulletins, err := s.plan(ctx, r.wants)
+		some, err := r.round(ctx)
 		if err != nil {
 			return r.result, err
 		}
-		if len(packages) == 0 {
-			return r.result, r.restore(ctx)
+		if some {
+			continue
 		}
-		r.result.Bulletin += bulletins
-		if err := r.pass(ctx, packages); err != nil {
+		if more, err := r.rest(ctx); err != nil || !more {
+			r.result.Failed = append(r.result.Failed, r.waiting()...)
 			return r.result, err
 		}
 	}
+}
+
+// round downloads what is to be downloaded now, and says whether there was something.
+func (r *run) round(ctx context.Context) (some bool, err error) {
+	packages, bulletins, err := r.stager.plan(ctx, r.wants)
+	if err != nil {
+		return false, err
+	}
+	r.result.Bulletin += bulletins
+	if err := r.pass(ctx, packages); err != nil {
+		return false, err
+	}
+	restored, err := r.restore(ctx)
+	return restored || len(packages) > 0, err
+}
+
+// rest waits for what is on its way at the site above, and says whether there is something.
+func (r *run) rest(ctx context.Context) (more bool, err error) {
+	next := r.stager.Next()
+	wait := next.Sub(r.stager.cfg.Now())
+	if next.IsZero() || wait > Soon || wait <= 0 && r.idle {
+		return false, nil
+	}
+	r.idle = wait <= 0 // it was due, and the next round finds it or it is nobody's
+	timer := time.NewTimer(max(wait, restLeast))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true, nil
+	case <-ctx.Done():
+		return false, context.Cause(ctx)
+	}
+}
+
+// restLeast keeps a run from turning fast where what waited is nobody's any more.
+const restLeast = 200 * time.Millisecond
+
+// waiting are the files that a run leaves behind because they wait.
+func (r *run) waiting() []Problem {
+	var left []Problem
+	_, files := r.stager.Awaited()
+	for _, f := range files {
+		told := slices.ContainsFunc(r.result.Failed, func(p Problem) bool { return p.Package == f.Package && p.Name == f.Name })
+		if !f.Next.IsZero() && !told {
+			left = append(left, Problem{f.Package, f.Name, Waits, f.Why})
+		}
+	}
+	return left
 }
 
 func (s *Stager) settings(ctx context.Context) (Settings, error) {
@@ -266,7 +349,8 @@ func (s *Stager) settings(ctx context.Context) (Settings, error) {
 type run struct {
 	stager  *Stager
 	fetcher *fetcher
-	tried   map[string]bool // packages, by id and digest
+	tried   map[string]bool // packages, by id and digest; files by SHA-256
+	idle    bool
 
 	mu     sync.Mutex
 	at     Progress
@@ -276,24 +360,43 @@ type run struct {
 
 // wants lets every package through once that was not tried for good before.
 func (r *run) wants(ps PackageStatus) bool {
-	return (ps.Status == Downloading || ps.Reason == Unreachable) && !r.tried[ps.Package.ID+ps.Package.Digest.String()]
+	return (ps.Status == Downloading || ps.Reason == Unreachable) && !r.tried[tryOf(ps.Package)] && !r.stager.waits(&ps)
 }
 
-func (r *run) pass(ctx context.Context, packages []*live.Package) error {
+func tryOf(p *live.Package) string { return p.ID + p.Digest.String() }
+
+// again has something tried again in this run, once it need not wait any more.
+func (r *run) again(try string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.tried, try)
+}
+
+func (r *run) pass(ctx context.Context, packages []*job) error {
 	r.update(func() {
 		r.at.Of += len(packages)
-		for _, p := range packages {
-			r.at.OfBytes += sizeOf(p)
-			r.tried[p.ID+p.Digest.String()] = true
+		for _, j := range packages {
+			r.at.OfBytes += j.size()
+			r.tried[tryOf(j.Package)] = true
 		}
 	})
-	group, together := errgroup.WithContext(ctx)
+	for _, j := range packages {
+		for i := range j.files {
+			r.fetcher.expect(&j.files[i])
+		}
+	}
+	return together(ctx, packages, r.one)
+}
+
+// together does something for several, a few at once, until one fails.
+func together[T any](ctx context.Context, all []*T, do func(context.Context, *T) error) error {
+	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
-	for _, p := range packages {
-		if together.Err() != nil {
+	for _, one := range all {
+		if gctx.Err() != nil {
 			break
 		}
-		group.Go(func() error { return r.one(together, p) })
+		group.Go(func() error { return do(gctx, one) })
 	}
 	if err := group.Wait(); err != nil {
 		return err
@@ -302,20 +405,23 @@ func (r *run) pass(ctx context.Context, packages []*live.Package) error {
 }
 
 // one stages one package and records how it went.
-func (r *run) one(ctx context.Context, p *live.Package) error {
+func (r *run) one(ctx context.Context, j *job) error {
+	p, s := j.Package, r.stager
 	r.update(func() { r.at.Current = p.Name })
-	staged, err := r.fetcher.fetch(ctx, p, func(bytes int64) {
-		r.update(func() { r.at.Bytes += bytes })
-	})
+	staged, err := r.stage(ctx, j)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	var failure *failed
+	var later *Later
 	switch {
 	case err == nil:
-		err = r.stager.record(ctx, p, staged)
+		err = s.record(ctx, p, staged)
 	case errors.As(err, &failure):
-		err = r.stager.recordFailure(ctx, p, failure)
+		err = s.recordFailure(ctx, p.ID, p.Digest, failure)
+	case errors.As(err, &later):
+		r.again(tryOf(p))
+		return nil
 	}
 	if errors.Is(err, store.ErrConflict) {
 		return nil // its documents changed meanwhile: the next pass or run looks at it anew
@@ -323,6 +429,7 @@ func (r *run) one(ctx context.Context, p *live.Package) error {
 	if err != nil {
 		return fmt.Errorf("stage package %s: %w", p.Name, err)
 	}
+	s.transit.forget(j.files)
 	r.update(func() {
 		r.at.Packages++
 		if failure != nil {
@@ -335,6 +442,18 @@ func (r *run) one(ctx context.Context, p *live.Package) error {
 		}
 	})
 	return nil
+}
+
+// stage brings in a package, where it is this site's to bring in.
+func (r *run) stage(ctx context.Context, j *job) ([]catalog.StagedFile, error) {
+	err := r.stager.foreignOnly(r.fetcher, &j.PackageStatus, j.held)
+	if later := (*Later)(nil); errors.As(err, &later) {
+		for i := range j.files {
+			r.fetcher.postpone(&j.files[i], later)
+		}
+		return nil, err
+	}
+	return r.fetcher.fetch(ctx, j.Package.Name, j.files, func(bytes int64) { r.update(func() { r.at.Bytes += bytes }) })
 }
 
 func (r *run) update(change func()) {

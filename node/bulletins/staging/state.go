@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"thatch/catalog"
 	"thatch/catalog/document"
 	"thatch/node/bulletins/live"
 	"thatch/node/store"
@@ -47,6 +48,7 @@ const (
 	Unsigned    Reason = "unsigned"    // no Authenticode signature, or a broken one
 	Untrusted   Reason = "untrusted"   // signed by somebody who is not trusted
 	Unreachable Reason = "unreachable" // the vendor does not answer
+	Waits       Reason = "awaited"     // it is no failure: the site above has it later, or there is no link
 )
 
 // refusal says whether the bytes came and were turned down.
@@ -66,6 +68,7 @@ type State struct {
 	Staged    map[string]Staged
 	failures  map[string]Failure
 	held      map[[32]byte]bool
+	transit   *transit // of this node; nil: not asked for
 }
 
 // Load reads the state.
@@ -166,6 +169,7 @@ type PackageStatus struct {
 	Status  Status
 	Reason  Reason // of Failed and Refused
 	Text    string // why, for people
+	Awaited *Awaited
 }
 
 // UpdateStatus is where one update stands. Packages holds all of its packages, those that do not matter too.
@@ -174,6 +178,7 @@ type UpdateStatus struct {
 	Status   Status
 	Text     string
 	Packages []PackageStatus
+	Awaited  *Awaited // while its packages come
 }
 
 // Package tells where a package of a staged or unstaged bulletin stands.
@@ -189,13 +194,19 @@ func (s *State) Package(v *live.View, p *live.Package, staged bool) PackageStatu
 		ps.Status, ps.Reason, ps.Text = Refused, failure.Reason, failure.Detail
 	case failed:
 		ps.Status, ps.Reason, ps.Text = Failed, failure.Reason, failure.Detail
+	case ps.Matters && ps.Payload != nil && (staged || s.moves(ps.Payload.Files)):
+		ps.Status = Downloading
+		if s.transit != nil {
+			ps.Awaited = s.Awaited(ps.Payload.Files) // some are not held
+			ps.Text = ps.Awaited.Sentence()
+		}
 	case !staged || !ps.Matters:
 		ps.Status = NotStaged
 		if !ps.Matters {
 			ps.Text = "the site does not manage " + strings.Join(p.Languages, ", ")
 		}
 	default:
-		ps.Status = Downloading
+		ps.Status, ps.Text = Downloading, s.why(p)
 	}
 	return ps
 }
@@ -225,6 +236,12 @@ func (s *State) Update(v *live.View, u *live.Update) UpdateStatus {
 			worst, us.Status, us.Text = weight, ps.Status, ps.Text
 		}
 	}
+	if us.Status == Downloading {
+		us.awaits(s)
+	}
+	if us.Awaited != nil {
+		us.Text = us.Awaited.Sentence()
+	}
 	switch {
 	case u.Withdrawn:
 		us.Status, us.Text = Withdrawn, "the vendor withdrew it"
@@ -232,6 +249,31 @@ func (s *State) Update(v *live.View, u *live.Update) UpdateStatus {
 		us.Status, us.Text = NoPackage, s.whyNone(u, us.Packages)
 	}
 	return us
+}
+
+// why says what a package waits for that nobody has staged yet.
+func (s *State) why(p *live.Package) string {
+	if s.transit == nil {
+		return ""
+	}
+	for _, f := range p.Files {
+		w := wanted{File: f, pack: p.ID}
+		if at, known := s.transit.file(w.sum()); known && at.Why != "" {
+			return at.Why
+		}
+	}
+	return ""
+}
+
+// awaits sums up how far the packages of an update are.
+func (us *UpdateStatus) awaits(s *State) {
+	var files []catalog.StagedFile
+	for i := range us.Packages {
+		if ps := &us.Packages[i]; ps.Matters && ps.Payload != nil && s.transit != nil {
+			files = append(files, ps.Payload.Files...)
+		}
+	}
+	us.Awaited = s.Awaited(files)
 }
 
 func weigh(s Status) int {
