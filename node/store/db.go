@@ -23,7 +23,7 @@ var schemaText string
 
 // SchemaVersion is the version of schema.sql. A change of schema.sql after a release comes with a migration to the
 // next version.
-const SchemaVersion = 1
+const SchemaVersion = 2
 
 // ErrClosed says that the database was closed.
 var ErrClosed = errors.New("the database is closed")

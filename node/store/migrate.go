@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	_ "embed" // the texts of migrations
 	"fmt"
+	"strings"
 	"time"
 
 	"thatch/node/store/sqlite"
@@ -18,8 +20,30 @@ type Schema struct {
 
 var siteSchema = Schema{Text: schemaText, Version: SchemaVersion, Steps: siteSteps}
 
+//go:embed migrate-2.sql
+var toVersion2 string
+
 // siteSteps are the migrations of the site's database. Statements obey Batch.Check.
-var siteSteps = map[int][]string{}
+var siteSteps = map[int][]string{1: scriptOf(toVersion2)}
+
+// scriptOf splits a text into its statements, each of which ends with a semicolon at the end of a line.
+func scriptOf(text string) []string {
+	var statements []string
+	var lines []string
+	for line := range strings.Lines(text) {
+		line = strings.TrimRight(line, " \t\r\n")
+		if line == "" || strings.HasPrefix(line, "--") {
+			continue
+		}
+		body, ends := strings.CutSuffix(line, ";")
+		lines = append(lines, body)
+		if ends {
+			statements = append(statements, strings.Join(lines, "\n"))
+			lines = nil
+		}
+	}
+	return statements
+}
 
 // create makes the tables of an empty file in one transaction.
 func (s Schema) create(c *sqlite.Conn) error {

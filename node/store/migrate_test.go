@@ -99,6 +99,40 @@ func TestMigrationsEndInTheSchema(t *testing.T) {
 	}
 }
 
+// TestSitesOfVersion1 migrates the file of a site as the first version of the program left it.
+func TestSitesOfVersion1(t *testing.T) {
+	dump, err := os.ReadFile("testdata/migrate/site-1.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "old.db")
+	raw, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = raw.Exec(string(dump)); err != nil {
+		t.Fatal(err)
+	}
+	if err := raw.Close(); err != nil {
+		t.Fatal(err)
+	}
+	old, err := store.Open(t.Context(), store.Config{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { old.Close() })
+	if err := old.Migrate(t.Context(), old, store.SchemaVersion, time.Unix(0, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := shape(t, old), shape(t, storetest.Open(t)); got != want {
+		t.Errorf("the migrated file and schema.sql differ: whoever changes schema.sql changes migrate-%d.sql\nmigrated\n%s\nwant\n%s", store.SchemaVersion, got, want)
+	}
+	got := value(t, old, `SELECT group_concat(coalesce(former_languages, '-') || '|' || (digest IS NULL), ' ') FROM (SELECT * FROM journal ORDER BY idx, pos)`)
+	if want := "-|0 de|0 |0 en|1 -|0"; got != want {
+		t.Errorf("the journal: %s, want %s", got, want)
+	}
+}
+
 // race is a Writer before which somebody else writes the same.
 type race struct{ *store.DB }
 
