@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"fmt"
 
 	"thatch/node/computers"
 	"thatch/node/replicas"
@@ -13,9 +14,32 @@ func (n *Node) openSites() {
 	n.Sites = sites.New(sites.Config{
 		Site: n.site.ID, Version: n.cfg.Version, Authority: n.Identity.Authority(), Reader: n.db, Writer: n.writer, Signer: n.Identity,
 		Now: n.cfg.Now, Log: n.cfg.Log,
-		Forget: replicas.Forgotten,
+		Forget: replicas.Forgotten, Also: n.quarantineAlarms,
 	})
 	n.Identity.Trust(n.Sites)
+}
+
+// quarantineAlarms tell of documents that were not accepted, by neighbour and type.
+func (n *Node) quarantineAlarms(ctx context.Context) ([]sites.Alarm, error) {
+	list, err := n.Replicas.Quarantine(ctx)
+	if err != nil {
+		return nil, err
+	}
+	counts := map[string]int{}
+	var found []sites.Alarm
+	for i := range list {
+		q := &list[i]
+		subject := q.Neighbour + " " + string(q.Type)
+		if counts[subject]++; counts[subject] > 1 {
+			continue
+		}
+		found = append(found, sites.Alarm{
+			Kind: sites.Quarantine, Subject: subject,
+			Text:   fmt.Sprintf("documents of type %s were not accepted, first %s %s: %s (%s)", q.Type, q.Kind, q.ID, q.Reason, q.Detail),
+			Advice: "thatch replication quarantine list; each is tried again when it changes, or on request",
+		})
+	}
+	return found, nil
 }
 
 // StandardSchedules are the site's two schedules of replication by the names under which rules refer to them.

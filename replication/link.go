@@ -98,6 +98,7 @@ func (l *Link) Run(ctx context.Context) error {
 			}
 		}
 		failures++
+		l.tellShutOut(ctx, parent, err)
 		l.tellCut(ctx, err)
 		if !l.rest(ctx, failures, err, watch) {
 			break
@@ -121,6 +122,17 @@ func (l *Link) tellCut(ctx context.Context, err error) {
 	l.mu.Unlock()
 	if !again && !errors.Is(err, io.EOF) {
 		l.log.Warn("the link to the parent is down; the site goes on alone and tries again", "error", err)
+	}
+}
+
+// tellShutOut raises an alarm where the parent says that this site is its child no more.
+func (l *Link) tellShutOut(ctx context.Context, parent sites.Parent, err error) {
+	var said *wire.Error
+	if !errors.As(err, &said) || said.Code != wire.CodeRevoked && said.Code != wire.CodeUnknown {
+		return
+	}
+	if err := l.node.Sites.RaiseShutOut(ctx, parent, said.Text); err != nil {
+		l.log.Error("an alarm could not be raised", "alarm", said.Text, "error", err)
 	}
 }
 
@@ -160,6 +172,9 @@ func (l *Link) connect(ctx context.Context, parent sites.Parent, failures int, c
 	defer cancel(errEnded)
 	l.begin(s)
 	defer l.end()
+	if err := l.node.Sites.Clear(ctx, sites.ShutOut, parent.ID); err != nil {
+		return false, err
+	}
 	for _, work := range []func(context.Context) error{s.listen, s.work, s.push, s.urgent} {
 		working.Go(func() { cancel(work(ctx)) })
 	}

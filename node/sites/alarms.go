@@ -32,7 +32,12 @@ const (
 )
 
 // judged are the kinds that Judge settles.
-var judged = []string{LanguageBelow, LanguageComputers, LanguageAbove, Silent, Ring}
+var judged = []string{LanguageBelow, LanguageComputers, LanguageAbove, Silent, Ring, Quarantine}
+
+// passing are the kinds that tell of something that happened once: they end by themselves after keepPassing.
+var passing = []string{Diverged, Refused}
+
+const keepPassing = 7 * 24 * time.Hour
 
 const maxAlarmText = federation.MaxText
 
@@ -109,10 +114,45 @@ func (r *Room) Judge(ctx context.Context) error {
 		}
 		return nil
 	})
+	if err == nil && r.cfg.Also != nil {
+		var also []Alarm
+		also, err = r.cfg.Also(ctx)
+		now = append(now, also...)
+	}
 	if err != nil {
 		return fmt.Errorf("judge the alarms: %w", err)
 	}
-	return r.Settle(ctx, judged, now)
+	return errors.Join(r.Settle(ctx, judged, now), r.endPassed(ctx))
+}
+
+// endPassed ends alarms that are only of the past: what happened a week ago, and what a former parent said.
+func (r *Room) endPassed(ctx context.Context) error {
+	standing, err := r.Standing(ctx)
+	if err != nil || len(standing) == 0 {
+		return err
+	}
+	parent, err := r.Parent(ctx)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	for _, a := range standing {
+		old := slices.Contains(passing, a.Kind) && r.cfg.Now().Sub(a.Since) > keepPassing
+		if old || a.Kind == ShutOut && a.Subject != parent.ID {
+			if err := r.Clear(ctx, a.Kind, a.Subject); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// RaiseShutOut tells that the parent lets this site in no more.
+func (r *Room) RaiseShutOut(ctx context.Context, parent Parent, why string) error {
+	return r.Raise(ctx, Alarm{
+		Kind: ShutOut, Subject: parent.ID,
+		Text:   fmt.Sprintf("the parent %s lets this site in no more: %s", parent.Name, why),
+		Advice: "ask the parent's administrator; leave it (thatch child leave --force), or join again with a new token",
+	})
 }
 
 // Alerts are the languages that sites need, by site, as their alerts say.

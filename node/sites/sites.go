@@ -38,6 +38,8 @@ type Config struct {
 	Signer    Signer
 	Now       func() time.Time
 	Log       *slog.Logger
+	// Also finds alarms of other rooms, of the kind Quarantine, whenever alarms are judged; may be nil.
+	Also func(ctx context.Context) ([]Alarm, error)
 	// Forget makes the statements that end what is kept of a neighbour elsewhere, such as how far it is; may be nil.
 	Forget func(site string) []store.Statement
 }

@@ -63,7 +63,7 @@ func (f *ruleFlags) bind(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.name, "name", "", "what people call it")
 	flags.StringSliceVar(&f.children, "children", nil, "names or ids of the children, or all")
-	flags.StringSliceVar(&f.policies, "policies", nil, "ids of the policies that a rule of type policies sends, or all")
+	flags.StringSliceVar(&f.policies, "policies", nil, "names or ids of the policies that a rule of type policies sends, or all")
 	flags.StringSliceVar(&f.documents, "documents", nil, "KIND/ID of the settings that a rule of type settings sends, such as window/..., or all")
 	flags.StringVar(&f.mode, "mode", string(sites.Differential), "differential or complete")
 	flags.StringVar(&f.schedule, "schedule", "at-once", "at-once, differential or complete for the site's standard schedules, or a crontab line")
@@ -113,7 +113,7 @@ func createRule(a *cli.App) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "create", Short: "Make a replication rule", Args: cobra.NoArgs,
 		Example: "  thatch replication rules create --name \"Data at night\" --type data --children Berlin --schedule \"0 1 * * *\" --verify 20\n" +
-			"  thatch replication rules create --name Servers --type policies --policies site-1/p1",
+			"  thatch replication rules create --name Servers --type policies --policies \"March servers\"",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.Client()
 			if err != nil {

@@ -7,13 +7,16 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
+	"thatch/catalog/document"
 	"thatch/console/api"
 	"thatch/node"
 	"thatch/node/identity"
 	"thatch/node/sites"
 	"thatch/node/sites/hierarchy"
+	"thatch/node/sites/rules"
 	"thatch/node/store"
 	"thatch/replication"
 	"thatch/replication/wire"
@@ -234,7 +237,12 @@ func ruleRoutes(n *node.Node) []api.Route {
 		},
 		{
 			Method: "POST", Path: "/replication/rules", Scope: identity.Administrator, Summary: "Make a replication rule",
-			Do: api.Do(func(c *api.Call, in sites.Rule) (sites.Rule, error) { return n.Sites.CreateRule(c.Context(), in) }),
+			Do: api.Do(func(c *api.Call, in sites.Rule) (sites.Rule, error) {
+				if err := namePolicies(c.Context(), n, in.Documents); err != nil {
+					return sites.Rule{}, err
+				}
+				return n.Sites.CreateRule(c.Context(), in)
+			}),
 		},
 		{
 			Method: "PUT", Path: "/replication/rules/{rule}", Scope: identity.Administrator, Summary: "Replace a replication rule",
@@ -242,6 +250,9 @@ func ruleRoutes(n *node.Node) []api.Route {
 				from := -1
 				if in.From != nil {
 					from = *in.From
+				}
+				if err := namePolicies(c.Context(), n, in.Documents); err != nil {
+					return sites.Rule{}, err
 				}
 				return n.Sites.ChangeRule(c.Context(), c.Var("rule"), in.Rule, from)
 			}),
@@ -259,6 +270,25 @@ func ruleRoutes(n *node.Node) []api.Route {
 			Do:      api.Get(func(c *api.Call) (api.None, error) { return api.None{}, n.Sites.DeleteRule(c.Context(), c.Var("rule")) }),
 		},
 	}
+}
+
+// namePolicies has policies that are named as people call them named by their ids.
+func namePolicies(ctx context.Context, n *node.Node, documents []string) error {
+	if len(documents) > rules.MaxSelected {
+		return nil // refused as a whole
+	}
+	for i, name := range documents {
+		which, ok := strings.CutPrefix(name, string(document.Policy)+"/")
+		if !ok || which == "" {
+			continue
+		}
+		found, err := n.Policies.Show(ctx, which)
+		if err != nil {
+			return err
+		}
+		documents[i] = string(document.Policy) + "/" + found.ID
+	}
+	return nil
 }
 
 func alarmRoutes(n *node.Node) []api.Route {
