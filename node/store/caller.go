@@ -2,21 +2,11 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"sync/atomic"
 	"time"
 )
-
-// ErrInvalid says that what was asked for makes no sense. Like ErrNotFound and ErrConflict it is wrapped by rooms and
-// translated by doors: the API into statuses, the command line into exit codes.
-var ErrInvalid = errors.New("invalid")
-
-// Invalid makes an error that wraps ErrInvalid.
-func Invalid(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", ErrInvalid, fmt.Sprintf(format, args...))
-}
 
 // NotFound makes an error that wraps ErrNotFound: kind is a word such as "policy".
 func NotFound(kind, id string) error {

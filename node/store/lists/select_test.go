@@ -1,4 +1,4 @@
-package store_test
+package lists_test
 
 import (
 	"errors"
@@ -9,7 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"thatch/node/store"
+	"thatch/node/store/lists"
 )
 
 type fruit struct {
@@ -27,7 +27,7 @@ var fruits = []fruit{
 	{"date", 8, 2, false, []string{"brown"}},
 }
 
-var fruitColumns = []store.Column[fruit]{
+var fruitColumns = []lists.Column[fruit]{
 	{Name: "name", Value: func(f fruit) any { return f.name }, Search: true},
 	{Name: "weight", Value: func(f fruit) any { return f.weight }},
 	{Name: "price", Value: func(f fruit) any { return f.price }},
@@ -35,9 +35,9 @@ var fruitColumns = []store.Column[fruit]{
 	{Name: "colour", Value: func(f fruit) any { return f.colour }, Search: true},
 }
 
-func pick(t *testing.T, q store.Query) (string, int) {
+func pick(t *testing.T, q lists.Query) (string, int) {
 	t.Helper()
-	page, total, err := store.Select(q, fruits, fruitColumns)
+	page, total, err := lists.Select(q, fruits, fruitColumns)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,12 +75,12 @@ func TestSelect(t *testing.T) {
 		{"colour=>r", "Apple banana"},
 	} {
 		name, value, _ := strings.Cut(c.filter, "=")
-		if got, total := pick(t, store.Query{Filter: map[string]string{name: value}}); got != c.want || total != len(strings.Fields(c.want)) {
+		if got, total := pick(t, lists.Query{Filter: map[string]string{name: value}}); got != c.want || total != len(strings.Fields(c.want)) {
 			t.Errorf("%s: %q of %d, want %q", c.filter, got, total, c.want)
 		}
 	}
 	for search, want := range map[string]string{"RED": "Apple", "a e": "Apple banana date", "": "Apple banana Cherry_x date", "_": "Cherry_x", "%": ""} {
-		if got, _ := pick(t, store.Query{Search: search}); got != want {
+		if got, _ := pick(t, lists.Query{Search: search}); got != want {
 			t.Errorf("search %q: %q, want %q", search, got, want)
 		}
 	}
@@ -97,33 +97,33 @@ func TestSelect(t *testing.T) {
 		{"ripe", true, "Apple Cherry_x banana date"},
 		{"colour", false, "Cherry_x date Apple banana"},
 	} {
-		if got, _ := pick(t, store.Query{Sort: c.sort, Descending: c.descending}); got != c.want {
+		if got, _ := pick(t, lists.Query{Sort: c.sort, Descending: c.descending}); got != c.want {
 			t.Errorf("sort %s %v: %q, want %q", c.sort, c.descending, got, c.want)
 		}
 	}
 	if fruits[0].name != "Apple" {
 		t.Error("the rows given were sorted in place")
 	}
-	for _, q := range []store.Query{{Sort: "taste"}, {Filter: map[string]string{"taste": "x"}}} {
-		if _, _, err := store.Select(q, fruits, fruitColumns); !errors.Is(err, store.ErrInvalid) || !strings.Contains(err.Error(), "colour, name, price, ripe, weight") {
+	for _, q := range []lists.Query{{Sort: "taste"}, {Filter: map[string]string{"taste": "x"}}} {
+		if _, _, err := lists.Select(q, fruits, fruitColumns); !errors.Is(err, lists.ErrInvalid) || !strings.Contains(err.Error(), "colour, name, price, ripe, weight") {
 			t.Errorf("%+v: %v", q, err)
 		}
 	}
 }
 
 func TestGroupBy(t *testing.T) {
-	groups, err := store.GroupBy(store.Query{Filter: map[string]string{"name": "!date"}}, fruits, fruitColumns, "colour")
+	groups, err := lists.GroupBy(lists.Query{Filter: map[string]string{"name": "!date"}}, fruits, fruitColumns, "colour")
 	if err != nil || fmt.Sprint(groups) != "[{green 1} {red 1} {yellow 1}]" {
 		t.Errorf("%v, %v", groups, err)
 	}
-	groups, err = store.GroupBy(store.Query{}, fruits, fruitColumns, "ripe")
+	groups, err = lists.GroupBy(lists.Query{}, fruits, fruitColumns, "ripe")
 	if err != nil || fmt.Sprint(groups) != "[{true 2} {false 2}]" {
 		t.Errorf("%v, %v", groups, err)
 	}
-	if _, err := store.GroupBy(store.Query{}, fruits, fruitColumns, "taste"); !errors.Is(err, store.ErrInvalid) {
+	if _, err := lists.GroupBy(lists.Query{}, fruits, fruitColumns, "taste"); !errors.Is(err, lists.ErrInvalid) {
 		t.Errorf("an unknown column: %v", err)
 	}
-	if got := store.ColumnNames(fruitColumns); !slices.Equal(got, []string{"name", "weight", "price", "ripe", "colour"}) {
+	if got := lists.ColumnNames(fruitColumns); !slices.Equal(got, []string{"name", "weight", "price", "ripe", "colour"}) {
 		t.Errorf("names %v", got)
 	}
 }
@@ -134,18 +134,18 @@ func TestSelectPages(t *testing.T) {
 		rows := rapid.SliceOfN(rapid.Custom(func(r *rapid.T) fruit {
 			return fruit{name: rapid.StringMatching("[a-c]{0,2}").Draw(r, "name"), weight: rapid.IntRange(0, 3).Draw(r, "weight")}
 		}), 0, 30).Draw(r, "rows")
-		q := store.Query{Sort: rapid.SampledFrom([]string{"", "name", "weight"}).Draw(r, "sort"), Descending: rapid.Bool().Draw(r, "descending")}
+		q := lists.Query{Sort: rapid.SampledFrom([]string{"", "name", "weight"}).Draw(r, "sort"), Descending: rapid.Bool().Draw(r, "descending")}
 		if rapid.Bool().Draw(r, "filtered") {
 			q.Filter = map[string]string{"weight": rapid.SampledFrom([]string{">0", "!1", "2"}).Draw(r, "filter")}
 		}
-		all, total, err := store.Select(q, rows, fruitColumns)
+		all, total, err := lists.Select(q, rows, fruitColumns)
 		if err != nil || total != len(all) {
 			r.Fatalf("%d rows of %d, %v", len(all), total, err)
 		}
 		q.Limit = rapid.IntRange(1, 7).Draw(r, "limit")
 		var together []fruit
 		for {
-			page, _, err := store.Select(q, rows, fruitColumns)
+			page, _, err := lists.Select(q, rows, fruitColumns)
 			if err != nil {
 				r.Fatal(err)
 			}
@@ -165,13 +165,13 @@ func TestSelectPages(t *testing.T) {
 func TestSelectLeadingRows(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rows := rapid.SliceOfN(rapid.IntRange(0, 30), 0, 200).Draw(t, "rows")
-		q := store.Query{Sort: "n", Descending: rapid.Bool().Draw(t, "descending"), Offset: rapid.IntRange(0, 20).Draw(t, "offset"), Limit: rapid.IntRange(1, 20).Draw(t, "limit")}
+		q := lists.Query{Sort: "n", Descending: rapid.Bool().Draw(t, "descending"), Offset: rapid.IntRange(0, 20).Draw(t, "offset"), Limit: rapid.IntRange(1, 20).Draw(t, "limit")}
 		type row struct{ n, at int }
 		var list []row
 		for at, n := range rows {
 			list = append(list, row{n, at})
 		}
-		page, total, err := store.Select(q, list, []store.Column[row]{{Name: "n", Value: func(r row) any { return r.n }}})
+		page, total, err := lists.Select(q, list, []lists.Column[row]{{Name: "n", Value: func(r row) any { return r.n }}})
 		if err != nil || total != len(rows) {
 			t.Fatal(total, err)
 		}

@@ -1,4 +1,19 @@
-package store
+// Package lists is how people and tools ask for a page of a list: search, filters, order, groups. Lists that are held in
+// memory are answered here, those in tables by node/store/rows, in the same words.
+package lists
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrInvalid says that what was asked for makes no sense.
+var ErrInvalid = errors.New("invalid")
+
+// Invalid makes an error that wraps ErrInvalid.
+func Invalid(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrInvalid, fmt.Sprintf(format, args...))
+}
 
 // MaxPage is the largest number of rows of one page of a list.
 const MaxPage = 10_000
