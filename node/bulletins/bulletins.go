@@ -22,7 +22,6 @@ import (
 // Signer makes a document the site's own: it sets origin and signature (see node/identity).
 type Signer interface {
 	Sign(doc *document.Document)
-	SignGroup(docs []*document.Document) // many at once
 }
 
 // Config is what the room needs.
@@ -72,7 +71,7 @@ func New(cfg Config) *Bulletins {
 func (b *Bulletins) Sink() importer.Sink {
 	return intake.New(intake.Config{
 		Site: b.cfg.Site, Reader: b.cfg.Reader, Writer: b.cfg.Writer, Log: b.cfg.Log,
-		Sign: b.cfg.Signer.SignGroup, Learn: b.counter.Learn,
+		Sign: func(doc *document.Document) { b.cfg.Signer.Sign(doc) }, Learn: b.counter.Learn,
 	})
 }
 

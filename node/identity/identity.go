@@ -109,11 +109,6 @@ func (id *Identity) Authority() []byte { return id.authority.cert.Raw }
 // Sign makes a document the site's own.
 func (id *Identity) Sign(doc *document.Document) { doc.Sign(id.cfg.Site, id.signing) }
 
-// SignGroup makes many documents the site's own, which costs far less than one after the other.
-func (id *Identity) SignGroup(docs []*document.Document) {
-	document.SignGroup(docs, id.cfg.Site, id.signing)
-}
-
 // TLS is the configuration of the node's listener: TLS 1.3, certificates of computers verified where they are given, and
 // those of nodes of children taken as they are where the caller says that it is one (see LinkProtocol). Whether a call
 // needs one is decided by its path.

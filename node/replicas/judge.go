@@ -142,7 +142,7 @@ func (in *intake) verify(e *dataset.Entry) error {
 	if !known {
 		return fmt.Errorf("%s %q of site %q: %w", e.Kind, e.ID, e.Origin, document.ErrNoKey)
 	}
-	if !document.SignedBy(key, e.Digest, e.Signature) {
+	if !ed25519.Verify(key, e.Digest[:], e.Signature) {
 		return fmt.Errorf("%s %q of site %q: %w", e.Kind, e.ID, e.Origin, document.ErrSignature)
 	}
 	return nil

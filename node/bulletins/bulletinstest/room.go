@@ -35,9 +35,6 @@ type Signer struct{}
 // Sign implements bulletins.Signer.
 func (Signer) Sign(doc *document.Document) { doc.Sign(Site, Key) }
 
-// SignGroup implements bulletins.Signer.
-func (Signer) SignGroup(docs []*document.Document) { document.SignGroup(docs, Site, Key) }
-
 // Room makes a room on an empty database that manages English and German. It is closed with the test.
 func Room(t testing.TB) (*bulletins.Bulletins, *store.DB) {
 	t.Helper()

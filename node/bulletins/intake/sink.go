@@ -24,13 +24,10 @@ type Config struct {
 	Site   string // id
 	Reader store.Reader
 	Writer store.Writer
-	Sign   func(docs []*document.Document) // makes documents the site's own
-	Learn  func(doc *document.Document)    // is told of every document that is about to be written
+	Sign   func(doc *document.Document) // makes a document the site's own
+	Learn  func(doc *document.Document) // is told of every document that is about to be written
 	Log    *slog.Logger
 }
-
-// signers is how many goroutines sign at once.
-const signers = 4
 
 // Sink keeps what imports bring. Parts and documents of one key are written together, several keys in a batch, and the
 // files' fingerprints in the last batch: an import that is cut in the middle of a file does that file again, writes
@@ -367,20 +364,16 @@ func (w *work) lookShared(r reading) error {
 
 // sign signs, and counts, the documents that really change and were not signed yet, on all processors.
 func (w *work) sign(cfg Config) {
-	var fresh []*document.Document
-	for i := range w.saved.Documents {
-		doc := &w.saved.Documents[i].Document
-		if w.heads[name{doc.Kind, doc.ID}] != doc.Digest && len(doc.Signature) == 0 {
-			fresh = append(fresh, doc)
-		}
-	}
 	var group errgroup.Group
-	group.SetLimit(signers)
-	for some := range slices.Chunk(fresh, 16*document.MaxGroup) {
+	const workers = 4
+	for i := range workers {
 		group.Go(func() error {
-			cfg.Sign(some)
-			for _, doc := range some {
-				cfg.Learn(doc)
+			for at := i; at < len(w.saved.Documents); at += workers {
+				doc := &w.saved.Documents[at].Document
+				if w.heads[name{doc.Kind, doc.ID}] != doc.Digest && len(doc.Signature) == 0 {
+					cfg.Sign(doc)
+					cfg.Learn(doc)
+				}
 			}
 			return nil
 		})
