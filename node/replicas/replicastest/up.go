@@ -152,3 +152,20 @@ func (s *Site) Setting(t T, name string) (value string) {
 	}
 	return value
 }
+
+// Keeps says whether a revision is there, current or pinned.
+func (s *Site) Keeps(t T, digest document.Digest) (kept bool) {
+	t.Helper()
+	err := s.DB.View(context.Background(), func(tx *sql.Tx) error {
+		_, err := store.Revision(context.Background(), tx, digest)
+		kept = err == nil
+		if errors.Is(err, store.ErrNotFound) {
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	return kept
+}
