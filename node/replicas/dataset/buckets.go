@@ -325,11 +325,11 @@ func (m *measure) row(rows *sql.Rows) error {
 	}
 	it.seen = true
 	rest := []byte(head)
-	kind, id, languages, origin := cut(&rest, lengths), cut(&rest, lengths>>15), cut(&rest, lengths>>30), cut(&rest, lengths>>45)
-	if !it.held && (!m.scope.speaks(tags(languages)) || !m.scope.by(string(origin))) {
+	c := columns{cut(&rest, lengths), cut(&rest, lengths>>15), cut(&rest, lengths>>30), cut(&rest, lengths>>45), rest, body}
+	if !it.held && (!m.scope.speaks(tags(c.languages)) || !m.scope.by(string(c.origin))) {
 		return nil
 	}
-	m.out.add(it, kind, id, languages, origin, rest, body)
+	m.out.add(it, &c)
 	return nil
 }
 

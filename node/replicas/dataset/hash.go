@@ -82,18 +82,21 @@ func (o *output) stop() {
 	})
 }
 
+// columns are those of one revision.
+type columns struct{ kind, id, languages, origin, signature, body []byte }
+
 // add takes a row, whose columns are copied.
-func (o *output) add(it *item, kind, id, languages, origin, signature, body []byte) {
+func (o *output) add(it *item, c *columns) {
 	l := o.now
-	r := row{digest: it.digest, bucket: it.bucket, held: it.held, kind: len(kind), id: len(id), bytes: len(body)}
-	for _, text := range [][]byte{kind, id, languages, body} {
+	r := row{digest: it.digest, bucket: it.bucket, held: it.held, kind: len(c.kind), id: len(c.id), bytes: len(c.body)}
+	for _, text := range [...][]byte{c.kind, c.id, c.languages, c.body} {
 		l.text = putNumber(l.text, uint64(len(text)))
 		l.text = append(l.text, text...)
 	}
 	r.more = len(l.text)
 	if !it.held { // who made what is pinned may differ: equal documents of two sites
-		l.text = putNumber(l.text, uint64(len(origin)))
-		l.text = append(append(l.text, origin...), signature...)
+		l.text = putNumber(l.text, uint64(len(c.origin)))
+		l.text = append(append(l.text, c.origin...), c.signature...)
 	}
 	r.end = len(l.text)
 	l.rows = append(l.rows, r)
