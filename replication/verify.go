@@ -20,8 +20,8 @@ import (
 // both ends are seldom at the same place.
 const rounds = 5
 
-// bucketsAtOnce are compared in one request.
-const bucketsAtOnce = 512
+// bucketsAtOnce are compared in one request: all, because each request reads the names of all documents once.
+const bucketsAtOnce = dataset.BucketCount
 
 // verification compares what both ends hold of a type, bucket by bucket.
 type verification struct {
@@ -31,6 +31,8 @@ type verification struct {
 	except    []dataset.Key
 	here      map[int]dataset.Bucket
 	there     map[int]dataset.Bucket
+	keeps     bool         // a rule that is off sends nothing and removes nothing
+	kept      map[int]bool // buckets that differ only by what is kept so
 }
 
 // verify compares some percent of the buckets, mends what differs, and says what it found.
@@ -41,6 +43,11 @@ func (r *run) verify(ctx context.Context) (wire.Verified, error) {
 	if v.neighbour, err = r.above(ctx); err != nil {
 		return v.out, err
 	}
+	cursor, err := r.cursor(ctx, r.params.Type)
+	if err != nil {
+		return v.out, err
+	}
+	v.keeps, v.kept = cursor.Audience.KeepOthers, map[int]bool{}
 	turn := r.turn()
 	which := dataset.Turn(turn, v.out.Percent)
 	differing, err := v.compare(ctx, which)
@@ -56,6 +63,7 @@ func (r *run) verify(ctx context.Context) (wire.Verified, error) {
 				return v.out, err
 			}
 		}
+		differing = slices.DeleteFunc(differing, func(n int) bool { return v.kept[n] })
 	}
 	v.sum(differing)
 	r.job.Log("%s.", v.out.Sentence())
@@ -228,6 +236,15 @@ func (v *verification) mendBucket(ctx context.Context, scope dataset.Scope, buck
 		return err
 	}
 	wrong, extra := differences(here, there)
+	if v.keeps {
+		v.kept[bucket] = len(wrong)+len(damaged) == 0
+		extra = nil
+	}
+	if v.params.mends() {
+		if err := v.offer(ctx, damagedIn(there)); err != nil {
+			return err
+		}
+	}
 	for i := range wrong {
 		v.note("%s %q differs from the parent's, is missing or damaged here", wrong[i].Kind, wrong[i].ID)
 	}
@@ -273,6 +290,9 @@ func differences(here, there []dataset.Entry) (wrong []dataset.Entry, extra []da
 		e := &there[i]
 		mine := own[name(e)]
 		delete(own, name(e))
+		if e.Damaged() {
+			continue // this site keeps its own
+		}
 		if mine == nil || mine.Digest != e.Digest || mine.Origin != e.Origin || !bytes.Equal(mine.Signature, e.Signature) {
 			wrong = append(wrong, *e)
 		}
@@ -284,6 +304,16 @@ func differences(here, there []dataset.Entry) (wrong []dataset.Entry, extra []da
 	}
 	slices.SortFunc(extra, dataset.Key.Compare)
 	return wrong, extra
+}
+
+// damagedIn are the entries that the parent holds in name alone: its copies fail their digest or signature.
+func damagedIn(there []dataset.Entry) (list []dataset.Damaged) {
+	for i := range there {
+		if e := &there[i]; e.Damaged() {
+			list = append(list, dataset.Damaged{Key: e.Key(), Digest: e.Digest})
+		}
+	}
+	return list
 }
 
 // mendDamaged puts good copies in the place of bodies that fail their digest here.
@@ -311,6 +341,9 @@ func (v *verification) mendDamaged(ctx context.Context, languages []string, dama
 // offer gives the parent what it lacks: documents whose bodies are damaged there and good here. The parent asked for them
 // by digest, and checks digest and signature of what it gets.
 func (v *verification) offer(ctx context.Context, damaged []dataset.Damaged) error {
+	if len(damaged) == 0 {
+		return nil
+	}
 	scope, err := v.scope(ctx)
 	if err != nil {
 		return err

@@ -58,8 +58,8 @@ func (in *intake) judge(e *dataset.Entry) (verdict, error) {
 		}
 		return remove, nil
 	}
-	if in.from.Direction == dataset.Down && !e.Matters(in.managed) {
-		return same, nil // not asked for, or of a language that was managed when it was
+	if e.Damaged() || in.from.Direction == dataset.Down && !e.Matters(in.managed) {
+		return same, nil // damaged there, not asked for, or of a language that was managed when it was
 	}
 	if e.Held {
 		return in.judgeHeld(e)

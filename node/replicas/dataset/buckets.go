@@ -257,6 +257,9 @@ WHERE d.kind = 'policy' ORDER BY d.id`, nil, func(rows *sql.Rows) error {
 				if wanted && !pinned[it.digest] && m.scope.speaks(tags(languages)) {
 					pinned[it.digest] = true // no policy is pinned: nothing is in the list twice
 					m.items = append(m.items, it)
+					if m.name {
+						m.names = append(m.names, Key{document.Kind(kind), string(id)})
+					}
 				}
 				return nil
 			})

@@ -187,6 +187,9 @@ type Entry struct {
 // Key names the entry's document.
 func (e *Entry) Key() Key { return Key{e.Kind, e.ID} }
 
+// Damaged says that the side that lists the document holds it in name alone: what it is it cannot say any more.
+func (e *Entry) Damaged() bool { return !e.Removed && e.Origin == "" }
+
 // Document is the entry's, where it has a body.
 func (e *Entry) Document() document.Document { return document.Document{Head: e.Head, Body: e.Body} }
 

@@ -12,7 +12,8 @@ import (
 )
 
 // BucketHeads lists what a scope holds in some buckets, in the order of keys, and what of these buckets is damaged,
-// whatever its languages: here signatures are checked too, so that it can be told which of two sides is right.
+// whatever its languages: here signatures are checked too, so that it can be told which of two sides is right. What is
+// damaged is named among the entries as well (Entry.Damaged), so that nobody takes it for removed.
 func (s *Sender) BucketHeads(ctx context.Context, scope Scope, buckets ...int) (entries []Entry, damaged []Damaged, err error) {
 	err = s.cfg.Reader.View(ctx, func(tx *sql.Tx) (err error) {
 		entries, damaged, err = BucketHeads(ctx, tx, scope, buckets...)
@@ -34,38 +35,37 @@ func BucketHeads(ctx context.Context, tx *sql.Tx, scope Scope, buckets ...int) (
 	signed := signatures{}
 	for i := range m.items {
 		it := &m.items[i]
-		doc, err := store.Revision(ctx, tx, it.digest)
-		if notFound(err) {
-			continue
-		}
-		if err != nil {
+		e, sound, err := m.entry(ctx, tx, signed, i)
+		switch {
+		case err != nil:
 			return nil, nil, err
+		case !sound:
+			damaged = append(damaged, Damaged{e.Key(), it.digest})
 		}
-		it.seen = true
-		if !it.held && m.names[i] != (Key{doc.Kind, doc.ID}) { // the row names another document's revision
-			entries = append(entries, Entry{Head: document.Head{Kind: m.names[i].Kind, ID: m.names[i].ID}})
-			if doc.VerifyDigest() == nil {
-				continue
-			}
-		}
-		sound, err := signed.check(ctx, tx, &doc)
-		if err != nil {
-			return nil, nil, err
-		}
-		if !sound {
-			damaged = append(damaged, Damaged{Key{doc.Kind, doc.ID}, it.digest})
-			continue
-		}
-		if it.held || scope.speaks(doc.Languages) && scope.by(doc.Origin) {
-			entries = append(entries, Entry{Head: doc.Head, Held: it.held, Size: len(doc.Body)})
+		if !sound || it.held || scope.speaks(e.Languages) && scope.by(e.Origin) {
+			entries = append(entries, e)
 		}
 	}
-	if err := m.missing(ctx, tx); err != nil {
-		return nil, nil, err
-	}
-	damaged = append(damaged, m.out.damaged...)
 	slices.SortFunc(entries, func(a, b Entry) int { return a.Key().Compare(b.Key()) })
 	return entries, damaged, nil
+}
+
+// entry is that of an item: its head where it is sound, else (Entry.Damaged) no more than its name and digest.
+func (m *measure) entry(ctx context.Context, tx *sql.Tx, signed signatures, i int) (e Entry, sound bool, err error) {
+	it := &m.items[i]
+	broken := Entry{Head: document.Head{Kind: m.names[i].Kind, ID: m.names[i].ID, Digest: it.digest}, Held: it.held}
+	doc, err := store.Revision(ctx, tx, it.digest)
+	if notFound(err) {
+		return broken, false, nil
+	}
+	if err != nil || m.names[i] != (Key{doc.Kind, doc.ID}) {
+		return broken, false, err
+	}
+	sound, err = signed.check(ctx, tx, &doc)
+	if err != nil || !sound {
+		return broken, false, err
+	}
+	return Entry{Head: doc.Head, Held: it.held, Size: len(doc.Body)}, true, nil
 }
 
 // signatures are the signing keys of sites, read as they are needed.

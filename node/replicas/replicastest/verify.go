@@ -47,7 +47,7 @@ func (s *Site) repair(t T, of dataset.Type, v *Verified) error {
 	if v.There, err = mend(ctx, s.Parent.Room, s.Sender, own, bad); err != nil {
 		return err
 	}
-	there, stillBad, err := s.Parent.Sender.BucketHeads(ctx, above, v.Different...)
+	there, _, err := s.Parent.Sender.BucketHeads(ctx, above, v.Different...)
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func (s *Site) repair(t T, of dataset.Type, v *Verified) error {
 	if err != nil {
 		return err
 	}
-	entries := differences(there, here, stillBad)
+	entries := differences(there, here)
 	report := Report{}
 	if err := s.fill(ctx, above, entries, &report); err != nil {
 		return err
@@ -90,7 +90,7 @@ func mend(ctx context.Context, room *replicas.Room, other *dataset.Sender, scope
 }
 
 // differences are what this site has to take to be like its parent; of what is damaged there it keeps its own.
-func differences(there, here []dataset.Entry, bad []dataset.Damaged) (list []dataset.Entry) {
+func differences(there, here []dataset.Entry) (list []dataset.Entry) {
 	type one struct {
 		key  dataset.Key
 		held document.Digest
@@ -103,15 +103,15 @@ func differences(there, here []dataset.Entry, bad []dataset.Damaged) (list []dat
 		return o
 	}
 	wanted, has := map[one]bool{}, map[one]dataset.Entry{}
-	for _, d := range bad {
-		wanted[one{key: d.Key}] = true
-	}
 	for _, e := range here {
 		has[name(&e)] = e
 	}
 	for _, e := range there {
 		wanted[name(&e)] = true
 		mine, there := has[name(&e)]
+		if e.Damaged() {
+			continue
+		}
 		if !there || mine.Digest != e.Digest || mine.Origin != e.Origin || string(mine.Signature) != string(e.Signature) {
 			list = append(list, e)
 		}
