@@ -35,6 +35,7 @@ var arrows = map[string][]string{
 	"node/replicas":        {"node/store/*", "catalog/*"},
 	"node/tasks":           {"node/store/*", "catalog/*", "schedule"},
 	"node/scopes":          {"node/sites", "node/replicas/*"},
+	"node/rollups":         {"node/store/*", "node/bulletins/*", "node/computers/*", "node/sites/*", "node/settings", "catalog/*", "schedule"},
 	"node/sites":           {"node/store/*", "node/identity", "node/replicas/dataset", "catalog/*", "schedule"},
 	"node/check":           {"node/store/*", "catalog/*"},
 	"node/identity":        {"node/store/*", "catalog/*", "schedule"},

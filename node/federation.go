@@ -5,8 +5,12 @@ import (
 	"fmt"
 
 	"thatch/catalog/document"
+	"thatch/catalog/federation"
+	"thatch/node/computers"
 	"thatch/node/replicas"
 	"thatch/node/replicas/dataset"
+	"thatch/node/rollups"
+	"thatch/node/sites/alarms"
 	"thatch/node/store"
 	"thatch/node/store/local"
 )
@@ -21,8 +25,33 @@ func (n *Node) openFederation(_ context.Context) error {
 	}
 	n.Replicas.Register(document.Policy, n.Policies)
 	n.Replicas.Register(document.PolicyState, n.Policies)
+	n.RollUps = rollups.New(rollups.Config{
+		Site: n.site.ID, Version: n.cfg.Version, Reader: n.db, Writer: n.writer, Signer: n.Identity, Computers: n.Computers,
+		Compliance: n.Compliance, Catalog: n.Bulletins.Catalog(), Sites: n.Sites, Settings: n.Settings, Nodes: n.members, Now: n.cfg.Now, Log: n.cfg.Log,
+	})
 	n.Sender = dataset.NewSender(dataset.Config{Reader: n.db, Writer: n.writer, Now: n.cfg.Now, Barrier: n.quorum.Barrier})
 	return nil
+}
+
+// members are the nodes of the site, as far as they are known here, and whether this one leads.
+func (n *Node) members() (nodes []federation.Node, leading bool) {
+	status := n.quorum.Status()
+	for _, voter := range status.Voters {
+		member := federation.Node{ID: voter.ID, Leads: voter.ID == status.Leader}
+		if voter.ID == status.ID {
+			member.Version = n.cfg.Version
+		}
+		nodes = append(nodes, member)
+	}
+	leading, _, _ = n.quorum.Leading()
+	return nodes, leading
+}
+
+// tellRollUps has the site tell those above how it fares.
+func (n *Node) tellRollUps(ctx context.Context) error {
+	watch := n.db.Watch(computers.Topic, store.TopicDocuments, alarms.Topic, topicSettings)
+	defer watch.Close()
+	return n.RollUps.Run(ctx, watch.C)
 }
 
 // Own is the node's own file.

@@ -24,6 +24,7 @@ import (
 	"thatch/node/quorum"
 	"thatch/node/replicas"
 	"thatch/node/replicas/dataset"
+	"thatch/node/rollups"
 	"thatch/node/settings"
 	"thatch/node/sites"
 	"thatch/node/store"
@@ -45,6 +46,7 @@ type Rooms struct {
 	Policies   *policies.Room
 	Replicas   *replicas.Room
 	Sender     *dataset.Sender
+	RollUps    *rollups.Room
 	Check      *check.Checker
 }
 

@@ -64,4 +64,5 @@ func (n *Node) followSites(ctx context.Context) error {
 const (
 	topicSite      = "site"
 	topicLanguages = "languages"
+	topicSettings  = "settings"
 )

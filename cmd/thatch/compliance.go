@@ -67,5 +67,6 @@ func complianceCommand(a *cli.App) *cobra.Command {
 		Example: "  thatch compliance update 17 --filter status=missing",
 		Heads:   []string{"COMPUTER", "GROUP", "STATUS", "LAST SEEN", "ID"}, Keys: []string{"computer", "group", "status", "last_seen", "id"},
 	}))
+	cmd.AddCommand(treeCommand(a))
 	return cmd
 }

@@ -92,6 +92,18 @@ var (
 	})
 )
 
+// What other sites are told of this one.
+var (
+	HealthEvery = define(Setting[int]{
+		Name: "health.every", Default: 60, Text: "seconds that must pass between two times at which this site tells those above how it fares",
+		check: between(1, 24*3600),
+	})
+	HealthSilent = define(Setting[int]{
+		Name: "health.silent", Default: 24 * 3600, Text: "seconds after which a computer that was not heard of counts as not reporting",
+		check: between(60, 366*24*3600),
+	})
+)
+
 func checkSomeSchedule(text string) error {
 	_, err := schedule.ParseRecurrence(text)
 	return err

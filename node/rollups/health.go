@@ -1,0 +1,121 @@
+package rollups
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"time"
+
+	"thatch/catalog/document"
+	"thatch/catalog/federation"
+	"thatch/node/computers"
+	"thatch/node/settings"
+	"thatch/node/store"
+)
+
+// sayAgain is how old a health document becomes: where nothing changes it is written again, so that those above, who may
+// hear of the site through others alone, see that it lives.
+const sayAgain = time.Hour
+
+// health writes the site's health where it changed, or was last told long ago.
+func (w *work) health(ctx context.Context, nodes []federation.Node) error {
+	now := w.cfg.Now().UTC()
+	health, err := w.judge(ctx, nodes, now)
+	if err != nil {
+		return fmt.Errorf("judge this site's health: %w", err)
+	}
+	var former store.Current
+	err = w.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
+		former, err = store.Document(ctx, tx, document.Health, w.cfg.Site)
+		return err
+	})
+	there := !errors.Is(err, store.ErrNotFound)
+	if there && err != nil {
+		return fmt.Errorf("read this site's health: %w", err)
+	}
+	if there && same(former.Body, health, now) {
+		return nil
+	}
+	body, err := federation.Encode(health)
+	if err != nil {
+		return fmt.Errorf("this site's health: %w", err)
+	}
+	doc, err := document.New(document.Health, w.cfg.Site, nil, body)
+	if err != nil {
+		return fmt.Errorf("this site's health: %w", err)
+	}
+	w.cfg.Signer.Sign(&doc)
+	w.changed++
+	return w.builder.Add(store.Put(doc, "", store.Former{Absent: !there, Digest: former.Digest})...)
+}
+
+// same says whether a health document says what it would say now, and is not old.
+func same(body []byte, health federation.Health, now time.Time) bool {
+	told, err := federation.Decode[federation.Health](body)
+	if err != nil {
+		return false
+	}
+	at := moment(told.At)
+	health.At = told.At
+	return reflect.DeepEqual(told, health) && now.Sub(at).Abs() < sayAgain
+}
+
+func (r *Room) judge(ctx context.Context, nodes []federation.Node, now time.Time) (federation.Health, error) {
+	values, err := r.cfg.Settings.All(ctx)
+	if err != nil {
+		return federation.Health{}, err
+	}
+	standing, err := r.cfg.Sites.Standing(ctx)
+	if err != nil {
+		return federation.Health{}, err
+	}
+	h := federation.Health{Version: clip(r.cfg.Version, federation.MaxVersion), At: now.Format(time.RFC3339), AlarmCount: len(standing)}
+	h.Computers, h.NotReporting = r.count(now.Add(-time.Duration(settings.HealthSilent.In(values)) * time.Second))
+	for _, a := range standing[:min(len(standing), federation.MaxAlarms)] {
+		h.Alarms = append(h.Alarms, federation.Alarm{
+			Kind: a.Kind, Subject: a.Subject, Text: clip(a.Text, federation.MaxText), Since: a.Since.UTC().Format(time.RFC3339),
+		})
+	}
+	if len(nodes) > 0 {
+		h.Nodes = nodes[:min(len(nodes), federation.MaxNodes)]
+	}
+	return h, nil
+}
+
+// count counts the computers that are not retired, and those among them that never reported, or were not heard of since a
+// time.
+func (r *Room) count(since time.Time) (all, silent int) {
+	seen := map[uint32]time.Time{}
+	r.cfg.Computers.LastSeen(func(number uint32, at time.Time) { seen[number] = at })
+	r.cfg.Computers.Look(func(v computers.View) {
+		for number, m := range v.Members() {
+			if !m.Retired.IsZero() {
+				continue
+			}
+			all++
+			if m.Counter == 0 || m.LastSeen.Before(since) && seen[number].Before(since) {
+				silent++
+			}
+		}
+	})
+	return all, silent
+}
+
+func clip(text string, most int) string {
+	if len(text) > most {
+		return strings.ToValidUTF8(text[:most], "")
+	}
+	return text
+}
+
+// moment reads a time that another site wrote.
+func moment(text string) time.Time {
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}
+	}
+	return at
+}

@@ -1,0 +1,135 @@
+package rollups
+
+import (
+	"context"
+	"time"
+
+	"thatch/catalog/federation"
+	"thatch/node/store"
+)
+
+// Within restricts the counts of a report by site; the zero value is everything.
+type Within struct {
+	Bulletin string // id
+	Update   string // id
+}
+
+// Sites returns a page of the report by site: of a site and all below it, in the order of the tree, each with those below it
+// or, where own figures are asked for, alone.
+func (r *Room) Sites(ctx context.Context, of Of, within Within, q store.Query) (page []*SiteRow, total int, err error) {
+	rows, err := r.SiteRows(ctx, of, within)
+	if err != nil {
+		return nil, 0, err
+	}
+	return store.Select(q, rows, siteColumns)
+}
+
+// SiteRows are all rows of Sites.
+func (r *Room) SiteRows(ctx context.Context, of Of, within Within) (rows []*SiteRow, err error) {
+	t, err := r.tree(ctx, of.Site)
+	if err != nil {
+		return nil, err
+	}
+	err = r.look(ctx, func(told map[string]*told) { rows = t.rows(t.root, 0, of.Own, within, told, map[string]bool{}) })
+	return rows, err
+}
+
+// rows are a site and those below it, each after the one above it.
+func (t *tree) rows(site string, depth int, own bool, within Within, told map[string]*told, seen map[string]bool) []*SiteRow {
+	if seen[site] { // a ring, which must not be
+		return nil
+	}
+	seen[site] = true
+	row := t.row(site, told[site], within)
+	row.Depth = depth
+	rows := []*SiteRow{row}
+	sum := *row
+	for _, child := range t.Children(site) {
+		below := t.rows(child, depth+1, own, within, told, seen)
+		if len(below) == 0 {
+			continue
+		}
+		rows = append(rows, below...)
+		row.Below += 1 + below[0].Below
+		sum.take(below[0])
+	}
+	if !own {
+		sum.Below = row.Below
+		*row = sum
+	}
+	row.finish()
+	if row.Untold == 0 {
+		age := int(t.now.Sub(row.AsOf) / time.Second)
+		row.Age = &age
+	} else {
+		row.AsOf = time.Time{}
+	}
+	return rows
+}
+
+// row is a site alone.
+func (t *tree) row(site string, of *told, within Within) *SiteRow {
+	row := &SiteRow{ID: site, Site: t.called(site), Parent: t.Parent(site), Version: t.Tree.Sites[site].Version, Heard: t.heard[t.via[site]]}
+	if site == t.Self {
+		row.Heard = t.now
+	}
+	at := t.asOf(site, of)
+	if of == nil || of.health == nil {
+		row.Untold = 1
+	} else {
+		row.Told = moment(of.health.At)
+		row.Computers, row.NotReporting, row.Alarms = of.health.Computers, of.health.NotReporting, of.health.AlarmCount
+		row.Version = of.health.Version
+	}
+	var counts federation.Counts
+	if of != nil {
+		counts = of.counts(within)
+	}
+	row.add(counts, at)
+	row.Figures.Sites = 1 - row.Untold
+	return row
+}
+
+// counts adds up what a site told.
+func (of *told) counts(within Within) (sum federation.Counts) {
+	add := func(roll *federation.RollUp) {
+		if roll == nil {
+			return
+		}
+		if within.Update == "" {
+			sum.Add(roll.Counts)
+			return
+		}
+		for i := range roll.Updates {
+			if roll.Updates[i].Update == within.Update {
+				sum.Add(roll.Updates[i].Counts)
+			}
+		}
+	}
+	if within.Bulletin != "" {
+		add(of.rollUps[within.Bulletin])
+		return sum
+	}
+	for _, roll := range of.rollUps {
+		add(roll)
+	}
+	return sum
+}
+
+// take adds the row of a site below, with all below that.
+func (row *SiteRow) take(below *SiteRow) {
+	row.Computers += below.Computers
+	row.NotReporting += below.NotReporting
+	row.Alarms += below.Alarms
+	row.Untold += below.Untold
+	row.Sites += below.Sites
+	if below.AsOf.Before(row.AsOf) {
+		row.AsOf = below.AsOf
+	}
+	row.Applicable += below.Applicable
+	row.Installed += below.Installed
+	row.Missing += below.Missing
+	row.Failed += below.Failed
+	row.Scheduled += below.Scheduled
+	row.Unknown += below.Unknown
+}

@@ -1,0 +1,309 @@
+package replication_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"thatch/catalog"
+	"thatch/catalog/document"
+	"thatch/catalog/federation"
+	"thatch/catalog/rule"
+	"thatch/node"
+	"thatch/node/bulletins/bulletinstest"
+	"thatch/node/bulletins/live"
+	"thatch/node/computers"
+	"thatch/node/rollups"
+	"thatch/node/store"
+	"thatch/replication/replicationtest"
+)
+
+// The catalog of the tree's tests: three bulletins; u1 is replaced by u4.
+var (
+	treeBulletins = []string{"b1", "b2", "b3"}
+	treeUpdates   = map[string]string{"u1": "b1", "u2": "b1", "u3": "b2", "u4": "b3"}
+)
+
+func publish(t *testing.T, n *node.Node) {
+	t.Helper()
+	var docs []document.Document
+	for _, b := range treeBulletins {
+		docs = append(docs, bulletinstest.Doc(t, document.Bulletin, b, nil, catalog.Bulletin{Name: "KB-" + b, Source: "msrc", Title: "Bulletin " + b}))
+	}
+	for id, b := range treeUpdates {
+		u := catalog.Update{Name: id, Bulletin: b, Source: "msrc", Applicable: rule.Test("True")}
+		if id == "u4" {
+			u.Supersedes = []string{"u1"}
+		}
+		docs = append(docs, bulletinstest.Doc(t, document.Update, id, nil, u))
+	}
+	bulletinstest.Save(t, n.Bulletins, "msrc", "tree", docs...)
+}
+
+// branch is a site with computers.
+type branch struct {
+	*replicationtest.Linked
+	pcs []*pc
+}
+
+// pc is a computer as the test knows it: what it says of every update.
+type pc struct {
+	computers.Computer
+	counter uint64
+	says    map[string]string
+}
+
+// told is what every site tells at once, so that tests need not wait a minute.
+func (b *branch) tell(t *testing.T) int {
+	t.Helper()
+	for try := 0; ; try++ {
+		changed, err := b.RollUps.Tell(t.Context())
+		if err == nil {
+			return changed
+		}
+		if try == 5 || !errors.Is(err, store.ErrConflict) { // the node tells by itself too
+			t.Fatal(err)
+		}
+	}
+}
+
+func (b *branch) enrol(t *testing.T, name string) *pc {
+	t.Helper()
+	n := computers.Newcomer{Name: name, MachineID: "machine " + name, Hardware: "hardware " + name, Platform: "windows"}
+	place, err := b.Computers.Place(t.Context(), n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := b.Computers.Enrol(t.Context(), n, place, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	one := &pc{Computer: c, says: map[string]string{}}
+	b.pcs = append(b.pcs, one)
+	return one
+}
+
+// report has a computer say what it says, whole.
+func (b *branch) report(t *testing.T, one *pc) {
+	t.Helper()
+	rep := computers.Report{At: b.Now(), Reasons: map[uint32]string{}}
+	err := b.Bulletins.Catalog().Read(t.Context(), func(v *live.View) error {
+		for id, says := range one.says {
+			u := v.UpdateByID(id)
+			if u == nil {
+				return fmt.Errorf("%s has no update %s", b.Site().Name, id)
+			}
+			status := computers.NotApplicable
+			switch says {
+			case "applicable":
+				rep.Applicable.Add = append(rep.Applicable.Add, u.Number)
+			case "scheduled":
+				rep.Applicable.Add = append(rep.Applicable.Add, u.Number)
+				status = computers.Scheduled
+			case "failed":
+				rep.Applicable.Add = append(rep.Applicable.Add, u.Number)
+				status = computers.FailedToInstall
+			case "installed":
+				rep.Installed.Add = append(rep.Installed.Add, u.Number)
+			case "unknown":
+				rep.Unknown.Add = append(rep.Unknown.Add, u.Number)
+			}
+			rep.States = append(rep.States, computers.State{Number: u.Number, Policy: "p", Status: status})
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken, err := b.Computers.Report(t.Context(), one.ID, rep)
+	if err != nil || taken.Resend {
+		t.Fatalf("%+v, %v", taken, err)
+	}
+	one.counter = taken.Counter
+}
+
+// naive counts the computers of some sites one by one.
+func naive(branches []*branch, updates ...string) (c federation.Counts) {
+	for _, b := range branches {
+		for _, one := range b.pcs {
+			var applicable, missing, failed, scheduled, unknown bool
+			for _, u := range updates {
+				if u == "u1" { // replaced
+					continue
+				}
+				says := one.says[u]
+				lacks := says == "applicable" || says == "scheduled" || says == "failed"
+				applicable = applicable || lacks || says == "installed"
+				missing, unknown = missing || lacks, unknown || says == "unknown"
+				failed, scheduled = failed || says == "failed", scheduled || says == "scheduled"
+			}
+			for field, is := range map[*int]bool{
+				&c.Applicable: applicable, &c.Missing: missing, &c.Failed: failed, &c.Scheduled: scheduled, &c.Unknown: unknown,
+				&c.Installed: applicable && !missing && !unknown,
+			} {
+				if is {
+					*field++
+				}
+			}
+		}
+	}
+	return c
+}
+
+func countsOf(f rollups.Figures) federation.Counts {
+	return federation.Counts{
+		Applicable: f.Applicable, Installed: f.Installed, Missing: f.Missing, Failed: f.Failed, Scheduled: f.Scheduled, Unknown: f.Unknown,
+	}
+}
+
+// agrees is nil when a site's report of a part of the tree is what counting one by one says.
+func (b *branch) agrees(t *testing.T, of rollups.Of, branches ...*branch) error {
+	list, _, err := b.RollUps.Bulletins(t.Context(), of, store.Query{})
+	if err != nil {
+		return err
+	}
+	rows := map[string]federation.Counts{}
+	for _, row := range list {
+		rows[row.ID] = countsOf(row.Figures)
+	}
+	updates, _, err := b.RollUps.Updates(t.Context(), of, store.Query{})
+	if err != nil {
+		return err
+	}
+	for _, row := range updates {
+		rows[row.ID] = countsOf(row.Figures)
+	}
+	for _, bulletin := range treeBulletins {
+		var members []string
+		for u, of := range treeUpdates {
+			if of == bulletin {
+				members = append(members, u)
+			}
+		}
+		if want := naive(branches, members...); rows[bulletin] != want {
+			return fmt.Errorf("%s of %+v: %+v, want %+v", bulletin, of, rows[bulletin], want)
+		}
+	}
+	for u := range treeUpdates {
+		if want := naive(branches, u); rows[u] != want {
+			return fmt.Errorf("%s of %+v: %+v, want %+v", u, of, rows[u], want)
+		}
+	}
+	all := 0
+	for _, one := range branches {
+		all += len(one.pcs)
+	}
+	sites, err := b.RollUps.SiteRows(t.Context(), of, rollups.Within{})
+	if err != nil {
+		return err
+	}
+	if sites[0].Computers != all || sites[0].Untold != 0 {
+		return fmt.Errorf("%+v: %d computers, want %d; %d sites never told", of, sites[0].Computers, all, sites[0].Untold)
+	}
+	return nil
+}
+
+// tree is a top, two children and a grandchild, with one catalog.
+type tree struct {
+	top, north, south, deep *branch
+	cut                     atomic.Bool // nobody is let in to the top
+}
+
+func newTree(t *testing.T) *tree {
+	t.Helper()
+	tr := &tree{}
+	start := func(name string) *branch {
+		return &branch{Linked: replicationtest.Start(t, replicationtest.Config{
+			Name: name, Languages: []string{"en"},
+			Before: func(http.ResponseWriter, *http.Request) http.Handler {
+				if name == "Top" && tr.cut.Load() {
+					return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) })
+				}
+				return nil
+			},
+		})}
+	}
+	tr.top, tr.north, tr.south, tr.deep = start("Top"), start("North"), start("South"), start("Deep")
+	publish(t, tr.top.Node)
+	tr.north.Join(t, tr.top.Linked)
+	tr.south.Join(t, tr.top.Linked)
+	tr.deep.Join(t, tr.north.Linked)
+	for _, b := range tr.all() {
+		b.Eventually(t, "the catalog", func() error { return b.Holds(document.Update, len(treeUpdates)) })
+	}
+	return tr
+}
+
+func (tr *tree) all() []*branch { return []*branch{tr.top, tr.north, tr.south, tr.deep} }
+
+func (tr *tree) tell(t *testing.T) {
+	t.Helper()
+	for _, b := range tr.all() {
+		b.tell(t)
+	}
+}
+
+var words = []string{"", "applicable", "scheduled", "failed", "installed", "unknown"}
+
+func (b *branch) happens(t *testing.T, random *rand.Rand) {
+	t.Helper()
+	switch what := random.IntN(10); {
+	case what < 3 || len(b.pcs) == 0:
+		b.enrol(t, fmt.Sprintf("%s-%d", strings.ToLower(b.Site().Name), random.Uint32()))
+	case what == 3:
+		at := random.IntN(len(b.pcs))
+		if err := b.Computers.Retire(t.Context(), "test", b.pcs[at].ID, 0); err != nil {
+			t.Fatal(err)
+		}
+		b.pcs = slices.Delete(b.pcs, at, at+1)
+	default:
+		one := b.pcs[random.IntN(len(b.pcs))]
+		for u := range treeUpdates {
+			if random.IntN(2) == 0 {
+				one.says[u] = words[random.IntN(len(words))]
+			}
+		}
+		b.report(t, one)
+	}
+}
+
+// TestTheTreeCountsWhatItsSitesCount: whatever computers report, enrol and retire, whether the link is cut meanwhile, and
+// wherever a site stands, every site's report of the tree below it is what counting one by one says.
+func TestTheTreeCountsWhatItsSitesCount(t *testing.T) {
+	tr := newTree(t)
+	rounds := 25
+	if testing.Short() {
+		rounds = 6
+	}
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 1))
+	below := []*branch{tr.north, tr.deep}
+	for range rounds {
+		tr.cut.Store(random.IntN(4) == 0)
+		for range 1 + random.IntN(6) {
+			b := tr.all()[random.IntN(4)]
+			b.happens(t, random)
+			if random.IntN(2) == 0 {
+				b.tell(t)
+			}
+		}
+		tr.tell(t)
+		tr.cut.Store(false)
+		tr.top.Eventually(t, "the tree's figures", func() error {
+			return errors.Join(
+				tr.top.agrees(t, rollups.Of{}, tr.all()...),
+				tr.top.agrees(t, rollups.Of{Own: true}, tr.top),
+				tr.top.agrees(t, rollups.Of{Site: "North"}, below...),
+				tr.top.agrees(t, rollups.Of{Site: "deep"}, tr.deep),
+			)
+		})
+		tr.north.Eventually(t, "a child's figures", func() error { return tr.north.agrees(t, rollups.Of{}, below...) })
+	}
+}
