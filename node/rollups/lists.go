@@ -162,12 +162,6 @@ var siteColumns = append([]store.Column[*SiteRow]{
 	{Name: "version", Value: func(r *SiteRow) any { return r.Version }},
 	{Name: "told", Kind: store.Time, Value: func(r *SiteRow) any { return stamp(r.Told) }},
 	{Name: "heard", Kind: store.Time, Value: func(r *SiteRow) any { return stamp(r.Heard) }},
-	{Name: "age_seconds", Kind: store.Number, Value: func(r *SiteRow) any {
-		if r.Age == nil {
-			return -1
-		}
-		return *r.Age
-	}},
 }, figureColumns(func(r *SiteRow) *Figures { return &r.Figures })...)
 
 // Columns of the reports, for doors.
@@ -288,13 +282,16 @@ type tree struct {
 	root  string
 	now   time.Time
 	names map[string]string    // of children, as this site calls them
-	heard map[string]time.Time // of children: when they were last heard of
+	heard map[string]time.Time // of children: when they were last heard of; of this site: when it last looked
 	via   map[string]string    // site -> the child through which it tells
 }
 
 // tree reads the tree, and finds the site that a report is of among this one and those below it.
 func (r *Room) tree(ctx context.Context, site string) (*tree, error) {
 	t := &tree{root: r.cfg.Site, now: r.cfg.Now(), names: map[string]string{}, heard: map[string]time.Time{}, via: map[string]string{}}
+	if looked := r.looked.Load(); looked != nil {
+		t.heard[r.cfg.Site] = *looked
+	}
 	var err error
 	if t.Tree, err = r.cfg.Sites.Tree(ctx); err != nil {
 		return nil, err
@@ -345,12 +342,9 @@ func (t *tree) called(site string) string {
 	return cmp.Or(t.names[site], t.Name(site))
 }
 
-// asOf is when the figures of a site were last known to be true: now those of this site; when they were told, or the site
-// was last heard of itself, the others.
+// asOf is when the figures of a site were last known to be true: when they were told, when this site last looked, when a
+// child was last heard of.
 func (t *tree) asOf(site string, of *told) time.Time {
-	if site == t.Self {
-		return t.now
-	}
 	var at time.Time
 	if of != nil && of.health != nil {
 		at = moment(of.health.At)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"thatch/catalog/document"
@@ -52,6 +53,7 @@ type Room struct {
 	held  map[string]document.Digest // this site's roll-ups by the ids of their bulletins
 	stray map[string]time.Time       // sites outside the tree whose documents are here, and since when
 
+	looked  atomic.Pointer[time.Time] // when this site's figures were last brought up to its computers
 	figures figures
 }
 

@@ -70,9 +70,6 @@ func (t *tree) rows(site string, depth int, own bool, within Within, told map[st
 // row is a site alone.
 func (t *tree) row(site string, of *told, within Within) *SiteRow {
 	row := &SiteRow{ID: site, Site: t.called(site), Parent: t.Parent(site), Version: t.Tree.Sites[site].Version, Heard: t.heard[t.via[site]]}
-	if site == t.Self {
-		row.Heard = t.now
-	}
 	at := t.asOf(site, of)
 	if of == nil || of.health == nil {
 		row.Untold = 1

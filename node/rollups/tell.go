@@ -24,7 +24,7 @@ func (r *Room) Tell(ctx context.Context) (changed int, err error) {
 		r.sure = false
 		return 0, nil
 	}
-	w := &work{Room: r, builder: store.NewBuilder(store.Batch{
+	w := &work{Room: r, at: r.cfg.Now(), builder: store.NewBuilder(store.Batch{
 		Actor: "task roll-ups", Reason: "tell how this site fares", At: r.cfg.Now().UTC(), Topics: []string{store.TopicDocuments},
 	})}
 	whole := !r.sure
@@ -50,12 +50,14 @@ func (r *Room) Tell(ctx context.Context) (changed int, err error) {
 		}
 	}
 	r.sure = true
+	r.looked.Store(&w.at)
 	return w.changed, nil
 }
 
 // work is one round of telling.
 type work struct {
 	*Room
+	at      time.Time // when it began
 	builder *store.Builder
 	now     map[string]document.Digest // roll-ups that become others, by bulletin; zero: gone
 	changed int
