@@ -66,10 +66,12 @@ func program(t *testing.T, name string) string {
 // site is a node process on a data folder.
 type site struct {
 	t      *testing.T
+	name   string // "": HQ
 	folder string
 	listen string
 	before []string // words before the node's command, such as "ip netns exec NAME"
 	cmd    *exec.Cmd
+	ended  chan struct{}
 	log    *safeBuffer
 }
 
@@ -100,8 +102,13 @@ func (s *site) start(flags ...string) {
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
-	exited := make(chan error, 1)
-	go func() { exited <- s.cmd.Wait() }()
+	exited, cmd := make(chan error, 1), s.cmd
+	ended := make(chan struct{})
+	s.ended = ended
+	go func() {
+		exited <- cmd.Wait()
+		close(ended)
+	}()
 	deadline := time.NewTimer(60 * time.Second)
 	defer deadline.Stop()
 	tick := time.NewTicker(30 * time.Millisecond)
@@ -125,7 +132,16 @@ func (s *site) start(flags ...string) {
 // kill is kill -9.
 func (s *site) kill() {
 	_ = s.cmd.Process.Kill()
-	_, _ = s.cmd.Process.Wait()
+	<-s.ended
+}
+
+// stop ends the node as its administrator does.
+func (s *site) stop() {
+	s.t.Helper()
+	if err := s.cmd.Process.Signal(os.Interrupt); err != nil {
+		s.t.Fatal(err)
+	}
+	<-s.ended
 }
 
 // exitError is what a command that failed printed.
