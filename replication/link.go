@@ -17,6 +17,7 @@ import (
 	"thatch/node/replicas/dataset"
 	"thatch/node/sites"
 	"thatch/node/store"
+	"thatch/replication/payloads"
 	"thatch/replication/wire"
 )
 
@@ -60,6 +61,7 @@ func New(n *node.Node) *Link {
 	l := &Link{node: n, log: n.Log().With("part", "replication"), now: n.Now, asked: make(chan struct{}, 1), running: map[string]string{}, failures: map[string]error{}}
 	l.plan = newPlan(n.Now)
 	n.Tasks.Register(l.kind())
+	n.Staging.Follow(payloads.New(n.Sites, l))
 	return l
 }
 
@@ -199,6 +201,7 @@ func (l *Link) begin(s *session) {
 	l.state.Parent, l.state.Name, l.state.Address = s.parent.ID, s.parent.Name, s.client.Address()
 	l.state.Connected, l.state.Since, l.state.Error = true, l.now(), ""
 	l.log.Info("linked with the parent", "parent", s.parent.Name, "address", s.client.Address())
+	l.node.Staging.Again()
 }
 
 func (l *Link) end() {
@@ -218,6 +221,24 @@ func (l *Link) current() (*session, error) {
 		return nil, store.Invalid("this site has no parent; it joins one with: thatch child join")
 	}
 	return nil, fmt.Errorf("there is no connection to the parent: %s", l.state.Error)
+}
+
+// Client is that of the connection with the parent, or why there is none.
+func (l *Link) Client() (*wire.Client, error) {
+	s, err := l.current()
+	if err != nil {
+		return nil, err
+	}
+	return s.client, nil
+}
+
+// Window says whether the link may be used now, and in how long that changes.
+func (l *Link) Window() (open bool, change time.Duration) {
+	s, err := l.current()
+	if err != nil {
+		return true, farOff // whoever tries hears why there is no connection
+	}
+	return l.plan.window(s.said().Limits)
 }
 
 // order keeps a run that the parent asked for until the worker takes it.

@@ -141,6 +141,7 @@ func (s *session) work(ctx context.Context) error {
 				return err
 			}
 			plan.grown()
+			s.node.Staging.Again() // what the rules refused may be sent now
 		case <-s.tails:
 			plan.grown()
 		case <-s.asked:

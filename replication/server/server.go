@@ -38,6 +38,7 @@ type server struct {
 	joins, calls chan struct{} // places: strangers take none from children
 	streams      streams
 	orders       orders
+	payloads     payloads
 }
 
 // Parent is a node's half of the wire towards the children of its site: the handler of everything below
@@ -80,6 +81,7 @@ func (s *server) routes(mux *http.ServeMux) {
 	small(wire.PathBucketHead, handleChild(s.bucketHeads))
 	mux.Handle("POST "+wire.PathUp, limited(s.calls, s.child(wire.MaxPage, handlePage(s.up))))
 	mux.Handle("POST "+wire.PathMend, limited(s.calls, s.child(wire.MaxPage, handlePage(s.mend))))
+	mux.HandleFunc("GET "+wire.PathPayload+"{sha256}", s.payload)
 	mux.HandleFunc("GET "+wire.PathStream, func(w http.ResponseWriter, r *http.Request) {
 		child, err := s.admit(r.Context(), r.TLS)
 		if err != nil {

@@ -13,6 +13,8 @@ import (
 	"net/url"
 	"sync/atomic"
 	"time"
+
+	"thatch/catalog/document"
 )
 
 const (
@@ -111,9 +113,10 @@ func (c *Client) Close() { c.transport.CloseIdleConnections() }
 // HTTP is the client's own connection to the parent: it trusts nothing else and carries the child's certificate.
 func (c *Client) HTTP() *http.Client { return c.http }
 
-// PayloadURL is where the parent serves the payload file with a SHA-256 (hexadecimal), with ranges.
-func (c *Client) PayloadURL(sha256 string) string {
-	return c.base.String() + PathPayload + url.PathEscape(sha256)
+// PayloadURL is where the parent serves the payload file with a SHA-256 (hexadecimal), with ranges, to whom a payload
+// document is sent that names it.
+func (c *Client) PayloadURL(sha256 string, payload document.Digest) string {
+	return c.base.String() + PathPayload + url.PathEscape(sha256) + "?document=" + payload.String()
 }
 
 // counted counts what is read.
@@ -146,7 +149,7 @@ func (c *Client) send(ctx context.Context, method, path string, body []byte) (*h
 	response.Body = &counted{response.Body, &c.bytes}
 	if response.StatusCode/100 != 2 {
 		defer response.Body.Close()
-		return nil, readError(response)
+		return nil, ReadError(response)
 	}
 	return response, nil
 }

@@ -75,8 +75,8 @@ const (
 	maxError = 64 << 10
 )
 
-// readError turns an answer that is not 2xx into an *Error, whatever sent it.
-func readError(response *http.Response) error {
+// ReadError turns an answer that is not 2xx into an *Error, whatever sent it.
+func ReadError(response *http.Response) error {
 	raw, _ := io.ReadAll(io.LimitReader(response.Body, maxError)) // what cannot be read has no text
 	answer := &Error{}
 	if err := json.Unmarshal(raw, answer); err != nil || answer.Text == "" && answer.Code == "" {

@@ -90,7 +90,7 @@ func CallOnce[Answer any](ctx context.Context, address string, config *tls.Confi
 	}
 	if response.StatusCode/100 != 2 {
 		defer response.Body.Close()
-		return answer, readError(response)
+		return answer, ReadError(response)
 	}
 	return answer, readAnswer(response, path, &answer)
 }

@@ -23,7 +23,7 @@ const (
 	PathBucketHead = Prefix + "bucket-heads"
 	PathMend       = Prefix + "mend"
 	PathRan        = Prefix + "ran"
-	PathPayload    = Prefix + "payloads/" // GET, followed by the SHA-256
+	PathPayload    = Prefix + "payloads/" // GET, followed by the SHA-256 and ?document= the digest of the payload document that names it
 )
 
 // Limits of requests.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"thatch/catalog"
+	"thatch/catalog/document"
 )
 
 // Awaited is how far some payload files are that no node of the site holds, or not all of them.
@@ -59,6 +60,7 @@ type File struct {
 	Bytes   int64     `json:"bytes"`         // here
 	Why     string    `json:"why,omitempty"` // what it waits for, where it waits
 	Next    time.Time `json:"next,omitzero"` // when it is asked for again
+	payload document.Digest
 }
 
 // Later says that a file cannot be had now. It is no failure: the file is asked for again.
@@ -132,9 +134,9 @@ func (t *transit) file(sum string) (File, bool) {
 }
 
 // waits says whether a file is not to be asked for yet.
-func (t *transit) waits(sum string, now time.Time) bool {
-	f, known := t.file(sum)
-	return known && now.Before(f.Next)
+func (t *transit) waits(w *wanted, now time.Time) bool {
+	f, known := t.file(w.sum())
+	return known && now.Before(f.Next) && f.payload == w.payload
 }
 
 // next is when a file that waits is to be asked for again, zero where none waits.

@@ -112,7 +112,7 @@ func (f *fetcher) expect(w *wanted) {
 // postpone keeps what a file waits for, and until when.
 func (f *fetcher) postpone(w *wanted, later *Later) {
 	f.transit.change(w.sum(), func(at *File) {
-		at.Why, at.Next = later.Text, f.now().Add(max(later.After, time.Second))
+		at.Why, at.payload, at.Next = later.Text, w.payload, f.now().Add(max(later.After, time.Second))
 	})
 }
 

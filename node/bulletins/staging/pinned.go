@@ -145,7 +145,7 @@ func (r *run) restore(ctx context.Context) (some bool, err error) {
 	var due []*pinnedFile
 	for i := range lacking {
 		one := &lacking[i]
-		if r.tried[one.SHA256] || r.stager.transit.waits(one.sum(), now) {
+		if r.tried[one.SHA256] || r.stager.transit.waits(&one.wanted, now) {
 			continue
 		}
 		r.tried[one.SHA256] = true
@@ -196,7 +196,7 @@ func (r *run) notRestored(ctx context.Context, one *pinnedFile, failure *failed)
 	s.transit.change(one.sum(), func(at *File) {
 		at.Why = failure.Error()
 		if one.foreign {
-			at.Next = s.cfg.Now().Add(unnamedAgain)
+			at.payload, at.Next = one.payload, s.cfg.Now().Add(unnamedAgain)
 		}
 	})
 	r.update(func() {

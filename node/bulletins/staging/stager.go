@@ -210,7 +210,7 @@ func (j *job) size() (size int64) {
 // waits says whether a file of a package is not to be asked for yet.
 func (s *Stager) waits(ps *PackageStatus) bool {
 	now := s.cfg.Now()
-	return slices.ContainsFunc(s.filesOf(ps), func(w wanted) bool { return s.transit.waits(w.sum(), now) })
+	return slices.ContainsFunc(s.filesOf(ps), func(w wanted) bool { return s.transit.waits(&w, now) })
 }
 
 // missing is the packages of a staged bulletin that should be here and are not.
@@ -249,7 +249,7 @@ func (s *Stager) Outstanding(ctx context.Context) (bool, error) {
 	for i := range lacking {
 		sum := lacking[i].sum()
 		_, tried := s.gaveUp.Load(sum)
-		some = some || !tried && !s.transit.waits(sum, now)
+		some = some || !tried && !s.transit.waits(&lacking[i].wanted, now)
 		awaited[sum] = true
 	}
 	s.transit.keep(awaited)
