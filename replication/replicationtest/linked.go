@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
 	"sync"
@@ -37,6 +38,8 @@ type Config struct {
 	Languages []string
 	Listen    string // "": a free port
 	Now       func() time.Time
+	// Doors are more doors of the node, by path prefix; nil: none.
+	Doors func(n *node.Node) map[string]http.Handler
 	// Before is asked before each request of a child is answered: a test may drop, delay or cut it.
 	Before func(w http.ResponseWriter, r *http.Request) http.Handler
 }
@@ -71,7 +74,11 @@ func Start(t testing.TB, cfg Config) *Linked {
 			s.Parent.ServeHTTP(w, r)
 		})
 	}
-	stop := nodetest.Run(t, n, map[string]http.Handler{wire.Prefix: door})
+	doors := map[string]http.Handler{wire.Prefix: door}
+	if cfg.Doors != nil {
+		maps.Copy(doors, cfg.Doors(n))
+	}
+	stop := nodetest.Run(t, n, doors)
 	ctx, cancel := context.WithCancel(context.Background())
 	var linked sync.WaitGroup
 	linked.Go(func() {
