@@ -19,6 +19,7 @@ import (
 	"thatch/node/bulletins/bulletinstest"
 	"thatch/node/bulletins/staging"
 	"thatch/node/policies"
+	"thatch/node/sites"
 	"thatch/replication/replicationtest"
 )
 
@@ -145,10 +146,20 @@ func order(t *testing.T, s *replicationtest.Linked) string {
 	return made.ID
 }
 
-func holds(s *replicationtest.Linked, sums ...string) error {
+// below makes a site the child of another one, which sends it all of its policies.
+func below(t *testing.T, child, parent *replicationtest.Linked) {
+	t.Helper()
+	child.Join(t, parent)
+	rule := sites.Rule{Name: "Policies for " + child.Site().Name, Type: "policies", Enabled: true, Mode: "differential", Children: []string{child.Site().ID}}
+	if _, err := parent.Sites.CreateRule(t.Context(), rule); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func holds(t *testing.T, s *replicationtest.Linked, sums ...string) error {
 	for _, sum := range sums {
 		if !s.Content.Has(sum) {
-			return fmt.Errorf("%s does not hold %.12s", s.Site().Name, sum)
+			return fmt.Errorf("%s does not hold %.12s; payload documents %d, policies %d, link %+v", s.Site().Name, sum, s.Count(t, document.Payload), s.Count(t, document.Policy), s.Link.State().Waits)
 		}
 	}
 	return nil
@@ -163,14 +174,14 @@ func TestAPolicyPullsItsPayloadsThroughThreeLevels(t *testing.T) {
 	low := start(t, replicationtest.Config{Name: "Low", Languages: []string{"de"}})
 	stock(t, top, v.pack(t, "neutral.exe", 400_000), v.pack(t, "german.exe", 300_000, "de"), v.pack(t, "french.exe", 200_000, "fr"))
 	staged(t, top)
-	middle.Join(t, top)
-	low.Join(t, middle)
+	below(t, middle, top)
+	below(t, low, middle)
 	order(t, top)
 	low.Eventually(t, "the grandchild holds what the policy pins", func() error {
-		return errors.Join(holds(low, v.sum("neutral.exe"), v.sum("german.exe")), ready(t, low))
+		return errors.Join(holds(t, low, v.sum("neutral.exe"), v.sum("german.exe")), ready(t, low))
 	})
 	middle.Eventually(t, "the child holds all", func() error {
-		return errors.Join(holds(middle, v.sum("neutral.exe"), v.sum("german.exe"), v.sum("french.exe")), ready(t, middle))
+		return errors.Join(holds(t, middle, v.sum("neutral.exe"), v.sum("german.exe"), v.sum("french.exe")), ready(t, middle))
 	})
 	if low.Content.Has(v.sum("french.exe")) {
 		t.Error("the grandchild fetched a language that it does not manage")

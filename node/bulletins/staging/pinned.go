@@ -30,6 +30,15 @@ type pinnedPayload struct {
 	active bool
 }
 
+// selectPinned selects what policies pin, and whether one of them is not switched off: by the site that made it or here. As
+// long as nothing was said of a policy, it may be on: what it pins is fetched meanwhile.
+const selectPinned = `WITH said AS (
+  SELECT d.id, json_extract(CAST(r.body AS TEXT), '$.enabled') AS enabled FROM document d JOIN revision r ON r.digest = d.digest
+  WHERE d.kind = 'policy-state'),
+off AS (SELECT said.id FROM said LEFT JOIN policy o ON o.id = said.id WHERE NOT said.enabled OR NOT coalesce(o.enabled, 1))
+SELECT r.kind, r.digest, r.body, r.origin, r.languages, max(p.policy NOT IN (SELECT id FROM off))
+FROM pin p JOIN revision r ON r.digest = p.digest WHERE r.kind IN ('package', 'payload') GROUP BY r.digest`
+
 // pinned lists the payload files that policies pin. A document that cannot be read is an error: better keep everything
 // than remove what a policy needs.
 func (s *Stager) pinned(ctx context.Context) ([]pinnedFile, error) {
@@ -41,9 +50,7 @@ func (s *Stager) pinned(ctx context.Context) ([]pinnedFile, error) {
 		if err != nil {
 			return err
 		}
-		return each(ctx, tx, `SELECT r.kind, r.digest, r.body, r.origin, r.languages, max(coalesce(o.enabled, 1)) FROM pin p
-			JOIN revision r ON r.digest = p.digest LEFT JOIN policy o ON o.id = p.policy
-			WHERE r.kind IN ('package', 'payload') GROUP BY r.digest`, func(rows *sql.Rows) error {
+		return each(ctx, tx, selectPinned, func(rows *sql.Rows) error {
 			var kind document.Kind
 			var digest, body []byte
 			var origin, tags string
