@@ -240,6 +240,37 @@ func (r *run) bodies(ctx context.Context, languages []string, digests []document
 	return page.Entries, nil
 }
 
+// tryAside asks again for documents in quarantine that may be right by now: whose signer has become known, that were not
+// sent whole, or that somebody wants tried.
+func (r *run) tryAside(ctx context.Context) error {
+	neighbour, err := r.above(ctx)
+	if err != nil {
+		return err
+	}
+	due, err := r.node.Replicas.Due(ctx, neighbour, r.params.Type)
+	if err != nil || len(due) == 0 {
+		return err
+	}
+	languages, err := r.node.Languages(ctx)
+	if err != nil {
+		return fmt.Errorf("read the managed languages: %w", err)
+	}
+	for len(due) > 0 {
+		some := due[:min(len(due), someDocuments)]
+		got, err := r.bodies(ctx, languages, some)
+		if err != nil {
+			return err
+		}
+		outcome, err := r.node.Replicas.Repair(ctx, neighbour, r.params.Type, got)
+		if err != nil {
+			return err
+		}
+		r.count(&wire.Page{Header: wire.Header{Type: r.params.Type, Tail: r.result.Sequence}, Entries: got}, outcome)
+		due = due[len(some):]
+	}
+	return nil
+}
+
 // fetchPins fetches the revisions that policies from above pin and that are not held: earlier ones, and withdrawn ones.
 func (r *run) fetchPins(ctx context.Context) error {
 	if r.params.Type != dataset.Policies {

@@ -197,7 +197,10 @@ func (r *run) take(ctx context.Context) error {
 		}
 		err = r.takeOnce(ctx)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return r.tryAside(ctx)
 }
 
 func (r *run) takeOnce(ctx context.Context) error {

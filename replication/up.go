@@ -99,10 +99,24 @@ func (s *session) pushType(ctx context.Context, t dataset.Type) error {
 		}
 		if !page.More {
 			s.uplink[t] = answer.Cursor
-			return nil
+			return s.pushWanted(ctx, scope, answer.Wanted)
 		}
 		cursor = answer.Cursor
 	}
+}
+
+// pushWanted sends what the parent could not judge when it came.
+func (s *session) pushWanted(ctx context.Context, scope dataset.Scope, digests []document.Digest) error {
+	docs, _, err := s.node.Sender.Bodies(ctx, scope, digests)
+	if err != nil || len(docs) == 0 {
+		return err
+	}
+	page := &wire.Page{Header: wire.Header{Type: scope.Type}}
+	for _, doc := range docs {
+		page.Entries = append(page.Entries, dataset.Entry{Head: doc.Head, Body: append([]byte{}, doc.Body...), Size: len(doc.Body)})
+	}
+	_, err = s.client.Push(ctx, wire.PathUp, page)
+	return err
 }
 
 var upLimits = dataset.Limits{Documents: 300, Bytes: 600 << 10}

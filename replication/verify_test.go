@@ -9,6 +9,7 @@ import (
 
 	"thatch/catalog/document"
 	"thatch/node"
+	"thatch/node/replicas"
 	"thatch/node/replicas/dataset"
 	"thatch/node/store/sqlite"
 	"thatch/replication/replicationtest"
@@ -63,5 +64,29 @@ func TestAlterationsAtEitherEndAreMended(t *testing.T) {
 				t.Errorf("%s at %s, then: %+v", what, where, v)
 			}
 		}
+	}
+}
+
+// TestWhatWasNotSentWholeIsAskedForAgain damages a document at the parent before a child joins.
+func TestWhatWasNotSentWholeIsAskedForAgain(t *testing.T) {
+	parent := replicationtest.Start(t, replicationtest.Config{Name: "Top", Languages: []string{"de"}})
+	child := replicationtest.Start(t, replicationtest.Config{Name: "North", Languages: []string{"de"}})
+	for i := range 10 {
+		parent.Put(t, document.Bulletin, fmt.Sprintf("b-%d", i), fmt.Sprintf(`{"note":"bulletin %d"}`, i))
+	}
+	const of = ` WHERE kind = 'bulletin' AND id = 'b-7'`
+	behind(t, parent, `UPDATE revision SET body = CAST('{"note":"bulletiN 7"}' AS BLOB)`+of)
+	child.Join(t, parent)
+	child.Eventually(t, "the first run", func() error { return child.Holds(document.Bulletin, 9) })
+	aside, err := child.Replicas.Quarantine(t.Context())
+	if err != nil || len(aside) != 1 || aside[0].ID != "b-7" || aside[0].Reason != replicas.NotSent {
+		t.Errorf("in quarantine: %+v, %v", aside, err)
+	}
+	behind(t, parent, `UPDATE revision SET body = CAST('{"note":"bulletin 7"}' AS BLOB)`+of)
+	if v := verified(t, child, dataset.Data); !v.Equal || v.Compared != 10 {
+		t.Errorf("after it was mended: %+v", v)
+	}
+	if aside, err := child.Replicas.Quarantine(t.Context()); err != nil || len(aside) > 0 {
+		t.Errorf("in quarantine: %+v, %v", aside, err)
 	}
 }

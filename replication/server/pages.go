@@ -96,7 +96,16 @@ func (s *server) page(r *http.Request, child sites.Child, q wire.PageRequest) (*
 		return nil, err
 	}
 	s.damaged(refused)
+	page.Entries = slices.DeleteFunc(page.Entries, func(e dataset.Entry) bool { return overtaken(&e, docs, refused) })
 	return wire.FromDataset(page, docs), nil
+}
+
+// overtaken says whether a document changed or went since its page was read: an entry of the journal beyond the page's
+// cursor tells of it.
+func overtaken(e *dataset.Entry, docs []document.Document, refused []dataset.Refusal) bool {
+	return !e.Removed &&
+		!slices.ContainsFunc(docs, func(d document.Document) bool { return d.Digest == e.Digest }) &&
+		!slices.ContainsFunc(refused, func(r dataset.Refusal) bool { return r.Digest == e.Digest })
 }
 
 // pageLimits keep a page within one batch of the child's.

@@ -10,6 +10,9 @@ import (
 	"thatch/replication/wire"
 )
 
+// maxWanted is how many documents a child is asked for again at a time.
+const maxWanted = 300
+
 // up takes a page of what a child sends: of itself and its descendants, and upward kinds alone. Anything else is refused as
 // a whole, raised as an alarm, and audited.
 func (s *server) up(r *http.Request, child sites.Child, page *wire.Page) (*wire.UpResponse, error) {
@@ -19,7 +22,13 @@ func (s *server) up(r *http.Request, child sites.Child, page *wire.Page) (*wire.
 		return nil, err
 	}
 	from := replicas.Neighbour{ID: child.ID, Direction: dataset.Up, Below: below}
-	outcome, err := s.node.Replicas.Apply(ctx, from, page.Dataset())
+	var outcome replicas.Outcome
+	wanted := page.From.Zero() && !page.Complete // UpResponse.Wanted
+	if wanted {
+		outcome, err = s.node.Replicas.Repair(ctx, from, page.Type, page.Entries)
+	} else {
+		outcome, err = s.node.Replicas.Apply(ctx, from, page.Dataset())
+	}
 	switch {
 	case errors.Is(err, replicas.ErrRefused):
 		s.log.Warn("a child sent what it must not", "child", child.Name, "error", err)
@@ -32,6 +41,12 @@ func (s *server) up(r *http.Request, child sites.Child, page *wire.Page) (*wire.
 	answer := &wire.UpResponse{}
 	for _, q := range outcome.Quarantined {
 		answer.Refused = append(answer.Refused, wire.Refusal{Key: q.Key, Reason: q.Detail})
+	}
+	if !wanted && !page.More {
+		if answer.Wanted, err = s.node.Replicas.Due(ctx, from, page.Type); err != nil {
+			return nil, err
+		}
+		answer.Wanted = answer.Wanted[:min(len(answer.Wanted), maxWanted)]
 	}
 	answer.Cursor, _, err = s.node.Replicas.Cursor(ctx, from, page.Type)
 	return answer, err

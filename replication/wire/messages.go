@@ -160,6 +160,8 @@ type BucketHeadsRequest struct {
 type UpResponse struct {
 	Cursor  dataset.Cursor `json:"cursor"`
 	Refused []Refusal      `json:"refused,omitempty"`
+	// Wanted are documents that could not be judged when they came and may be now: a page without cursors brings them.
+	Wanted []document.Digest `json:"wanted,omitempty"`
 }
 
 // Refusal is a document that was not taken.
