@@ -15,3 +15,11 @@ func (s *Linked) count(kind document.Kind) (n int, err error) {
 	})
 	return n, err
 }
+
+// HoldsID is nil when the site holds a document.
+func (s *Linked) HoldsID(kind document.Kind, id string) error {
+	return s.Reader().View(context.Background(), func(tx *sql.Tx) error {
+		_, err := store.Document(context.Background(), tx, kind, id)
+		return err
+	})
+}
