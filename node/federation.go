@@ -7,6 +7,7 @@ import (
 	"thatch/catalog/document"
 	"thatch/catalog/federation"
 	"thatch/node/computers"
+	"thatch/node/policies/above"
 	"thatch/node/replicas"
 	"thatch/node/replicas/dataset"
 	"thatch/node/rollups"
@@ -23,12 +24,13 @@ func (n *Node) openFederation(_ context.Context) error {
 	} {
 		n.Replicas.Register(kind, n.Bulletins)
 	}
-	n.Replicas.Register(document.Policy, n.Policies)
-	n.Replicas.Register(document.PolicyState, n.Policies)
 	n.RollUps = rollups.New(rollups.Config{
 		Site: n.site.ID, Version: n.cfg.Version, Reader: n.db, Writer: n.writer, Signer: n.Identity, Computers: n.Computers,
 		Compliance: n.Compliance, Catalog: n.Bulletins.Catalog(), Sites: n.Sites, Settings: n.Settings, Nodes: n.members, Now: n.cfg.Now, Log: n.cfg.Log,
 	})
+	for _, kind := range []document.Kind{document.Policy, document.PolicyState, document.Window} {
+		n.Replicas.Register(kind, above.Hook{Now: n.cfg.Now})
+	}
 	n.Sender = dataset.NewSender(dataset.Config{Reader: n.db, Writer: n.writer, Now: n.cfg.Now, Barrier: n.quorum.Barrier})
 	return nil
 }

@@ -21,12 +21,15 @@ import (
 	"thatch/node/computers/compliance"
 	"thatch/node/identity"
 	"thatch/node/policies"
+	"thatch/node/policies/authoring"
+	"thatch/node/policies/windows"
 	"thatch/node/quorum"
 	"thatch/node/replicas"
 	"thatch/node/replicas/dataset"
 	"thatch/node/rollups"
 	"thatch/node/settings"
 	"thatch/node/sites"
+	"thatch/node/sites/rules"
 	"thatch/node/store"
 	"thatch/node/store/local"
 	"thatch/node/tasks"
@@ -44,6 +47,7 @@ type Rooms struct {
 	Computers  *computers.Room
 	Compliance *compliance.Room
 	Policies   *policies.Room
+	Windows    *windows.Room
 	Replicas   *replicas.Room
 	Sender     *dataset.Sender
 	RollUps    *rollups.Room
@@ -167,10 +171,11 @@ func (n *Node) openRooms(ctx context.Context) error {
 		return fmt.Errorf("open the computers: %w", err)
 	}
 	n.Compliance = compliance.New(n.Computers, n.Bulletins.Catalog())
+	author := authoring.Author{Site: n.site.ID, Writer: n.writer, Signer: n.Identity, Now: n.cfg.Now}
 	n.Policies = policies.New(policies.Config{
-		Site: n.site.ID, Reader: n.db, Writer: n.writer, Signer: n.Identity, Bulletins: n.Bulletins, Computers: n.Computers,
-		Now: n.cfg.Now,
+		Author: author, Reader: n.db, Bulletins: n.Bulletins, Computers: n.Computers, Selected: rules.Selected,
 	})
+	n.Windows = windows.Open(windows.Config{Author: author, Reader: n.db, Computers: n.Computers})
 	n.Bulletins.CountPolicies(n.Policies.CountByBulletin)
 	return n.openFederation(ctx)
 }

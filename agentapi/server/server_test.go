@@ -33,6 +33,7 @@ import (
 	"thatch/node/identity"
 	"thatch/node/nodetest"
 	"thatch/node/policies"
+	"thatch/node/policies/windows"
 	"thatch/node/store"
 	"thatch/schedule"
 )
@@ -412,7 +413,7 @@ func TestAssignmentsAndPayload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Policies.CreateWindow(ctx, policies.WindowBody{Window: schedule.Window{Name: "w", Repeat: schedule.Daily, Start: "00:00", Minutes: 60}}); err != nil {
+	if _, err := s.Windows.Create(ctx, windows.Body{Window: schedule.Window{Name: "w", Repeat: schedule.Daily, Start: "00:00", Minutes: 60}}); err != nil {
 		t.Fatal(err)
 	}
 	answer, err := m.Assignments(ctx, agentapi.AssignmentsRequest{Epoch: m.epoch, Tag: empty.Tag})

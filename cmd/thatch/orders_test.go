@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"thatch/console/api"
-	"thatch/node/policies"
+	"thatch/node/policies/windows"
 )
 
 func decoded[T any](t *testing.T, text string) T {
@@ -34,7 +34,7 @@ func TestOrdersOverTheCommandLine(t *testing.T) {
 	run(2, "whole minutes", "windows", "create", "--name", "night", "--repeat", "daily", "--start", "22:00", "--for", "90s")
 	run(2, "zone", "windows", "create", "--name", "night", "--repeat", "daily", "--start", "22:00", "--for", "4h", "--zone", "Mars/Olympus")
 	run(0, "made: night, daily at 22:00", "windows", "create", "--name", "night", "--repeat", "daily", "--start", "22:00", "--for", "4h", "--type", "server")
-	list := decoded[api.List[policies.Window]](t, run(0, "", "windows", "list", "--json"))
+	list := decoded[api.List[windows.Row]](t, run(0, "", "windows", "list", "--json"))
 	if list.Total != 1 || list.Items[0].Minutes != 240 || list.Items[0].Target == nil || list.Items[0].Target.ProductTypes[0] != "server" {
 		t.Errorf("windows %+v", list)
 	}
@@ -45,7 +45,7 @@ func TestOrdersOverTheCommandLine(t *testing.T) {
 	// A change leaves the last date as it is, and a window without a gap never closes.
 	run(0, "changed: ", "windows", "change", "night", "--until", "2099-01-01")
 	run(0, "changed: ", "windows", "change", "night", "--repeat", "daily", "--start", "22:00", "--for", "25h")
-	endless := decoded[api.List[policies.Window]](t, run(0, "", "windows", "list", "--filter", "open=yes", "--json"))
+	endless := decoded[api.List[windows.Row]](t, run(0, "", "windows", "list", "--filter", "open=yes", "--json"))
 	if endless.Total != 1 || !endless.Items[0].IsOpen || endless.Items[0].Closes != nil || endless.Items[0].Until != "2099-01-01" {
 		t.Errorf("windows %+v", endless)
 	}

@@ -28,8 +28,8 @@ func policiesCommand(a *cli.App) *cobra.Command {
 		Use: "list", Short: "List policies and how far they are", Path: "/policies",
 		Long:    "Columns to filter and sort by: " + columnsText(policies.Columns()),
 		Example: "  thatch policies list --filter state=failed",
-		Heads:   []string{"POLICY", "STATE", "TARGETED", "DONE", "WAITING", "FAILED", "UPDATES", "BULLETINS", "CHANGED", "ID"},
-		Keys:    []string{"policy", "state", "targeted", "done", "waiting", "failed", "updates", "bulletins", "changed", "id"},
+		Heads:   []string{"POLICY", "SITE", "STATE", "TARGETED", "DONE", "WAITING", "FAILED", "UPDATES", "BULLETINS", "CHANGED", "ID"},
+		Keys:    []string{"policy", "site", "state", "targeted", "done", "waiting", "failed", "updates", "bulletins", "changed", "id"},
 	}), policiesShow(a), policiesChange(a))
 	for _, verb := range []struct{ word, done, short string }{
 		{"enable", "enabled", "Switch a policy on"},
@@ -158,6 +158,7 @@ func policiesCreate(a *cli.App) *cobra.Command {
 	flags.BoolVar(&d.OverrideWindows, "override-windows", false, "installs may start outside maintenance windows")
 	flags.IntVar(&d.Attempts, "attempts", 0, "installs tried before an update counts as failed; 0 as the settings say")
 	flags.BoolVar(&d.Off, "off", false, "make it, but do not switch it on")
+	flags.BoolVar(&d.Local, "local-control", false, "sites below may pause it and switch it off for themselves")
 	target.bind(cmd, true)
 	plan.bind(cmd)
 	for _, name := range []string{"name", "bulletin"} {
@@ -220,7 +221,7 @@ func policiesChange(a *cli.App) *cobra.Command {
 	var plan planFlags
 	var commands []string
 	var name, description string
-	var override bool
+	var override, local bool
 	var attempts int
 	cmd := &cobra.Command{
 		Use: "change POLICY", Short: "Change a policy: its name, updates, target, plan", Args: cli.Args("POLICY"),
@@ -236,6 +237,7 @@ func policiesChange(a *cli.App) *cobra.Command {
 			given(cmd, "description", &in.Description, &description)
 			given(cmd, "override-windows", &in.OverrideWindows, &override)
 			given(cmd, "attempts", &in.Attempts, &attempts)
+			given(cmd, "local-control", &in.Local, &local)
 			if target.given(cmd) {
 				in.Target = target.target(true)
 			}
@@ -261,6 +263,7 @@ func policiesChange(a *cli.App) *cobra.Command {
 	flags.StringArrayVar(&commands, "command", nil, "UPDATE=ARGUMENTS; without ARGUMENTS the installers' own again")
 	flags.BoolVar(&override, "override-windows", false, "installs may start outside maintenance windows")
 	flags.IntVar(&attempts, "attempts", 0, "installs tried before an update counts as failed; 0 as the settings say")
+	flags.BoolVar(&local, "local-control", false, "sites below may pause it and switch it off for themselves")
 	flags.Int64Var(&in.Version, "version", 0, "only if the policy still has this version")
 	target.bind(cmd, true)
 	plan.bind(cmd)

@@ -8,6 +8,7 @@ import (
 
 	"thatch/node/bulletins/staging"
 	"thatch/node/policies"
+	"thatch/node/policies/contents"
 )
 
 func TestPolicyIsShownWithNotes(t *testing.T) {
@@ -39,7 +40,7 @@ func TestPolicyIsShownWithNotes(t *testing.T) {
 
 func TestWhatIsLeftOutIsGrouped(t *testing.T) {
 	var out bytes.Buffer
-	made := policies.Created{Name: "p", Updates: 1, LeftOut: []policies.LeftOut{
+	made := policies.Created{Name: "p", Updates: 1, LeftOut: []contents.LeftOut{
 		{Update: "KB1", Product: "Windows 8", Bulletin: "KB1", Status: staging.Withdrawn, Text: "the vendor withdrew it"},
 		{Update: "KB1", Product: "Windows 10", Bulletin: "KB1", Status: staging.NoPackage, Text: "its vendor names no package"},
 		{Update: "KB1", Product: "Windows 7", Bulletin: "KB1", Status: staging.NoPackage, Text: "its vendor names no package"},

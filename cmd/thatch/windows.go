@@ -12,7 +12,7 @@ import (
 	"thatch/cmd/internal/cli"
 	"thatch/console/api"
 	"thatch/console/api/client"
-	"thatch/node/policies"
+	"thatch/node/policies/windows"
 	"thatch/schedule"
 )
 
@@ -23,10 +23,10 @@ func windowsCommand(a *cli.App) *cobra.Command {
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(a.List(cli.Listing{
-		Use: "list", Short: "List maintenance windows", Path: "/windows", Long: "Columns to filter and sort by: " + columnsText(policies.WindowColumns()),
+		Use: "list", Short: "List maintenance windows", Path: "/windows", Long: "Columns to filter and sort by: " + columnsText(windows.Columns()),
 		Example: "  thatch windows list --filter open=yes",
-		Heads:   []string{"WINDOW", "WHEN", "OPEN", "CLOSES", "OPENS", "COMPUTERS", "ID"},
-		Keys:    []string{"name", "text", "open", "closes", "opens", "computers", "id"},
+		Heads:   []string{"WINDOW", "WHEN", "OPEN", "CLOSES", "OPENS", "COMPUTERS", "SITE", "ID"},
+		Keys:    []string{"name", "text", "open", "closes", "opens", "computers", "site", "id"},
 	}), windowsCreate(a), &cobra.Command{
 		Use: "show WINDOW", Short: "Show a maintenance window", Args: cli.Args("WINDOW"), Example: "  thatch windows show night",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -61,7 +61,7 @@ func (f *windowFlags) bind(cmd *cobra.Command) {
 }
 
 // fill sets what was given in a window, so that a change leaves the rest as it is.
-func (f *windowFlags) fill(cmd *cobra.Command, w *policies.WindowBody) error {
+func (f *windowFlags) fill(cmd *cobra.Command, w *windows.Body) error {
 	changed := func(name string) bool { return cmd.Flag(name).Changed }
 	for name, field := range map[string]*string{"name": &w.Name, "start": &w.Start, "zone": &w.Zone, "from": &w.From, "until": &w.Until} {
 		if changed(name) {
@@ -110,7 +110,7 @@ func windowsCreate(a *cli.App) *cobra.Command {
 		Example: "  thatch windows create --name night --repeat daily --start 22:00 --for 4h\n" +
 			"  thatch windows create --name 'after Patch Tuesday' --repeat monthly --week second --weekdays tuesday --days-after 4 --start 20:00 --for 8h --zone Europe/Berlin --type server",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var body policies.WindowBody
+			var body windows.Body
 			if err := f.fill(cmd, &body); err != nil {
 				return err
 			}
@@ -118,7 +118,7 @@ func windowsCreate(a *cli.App) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var made policies.Window
+			var made windows.Row
 			if err := c.Post(cmd.Context(), "/windows", body, &made); err != nil {
 				return err
 			}
@@ -132,7 +132,7 @@ func windowsCreate(a *cli.App) *cobra.Command {
 	return cmd
 }
 
-func printWindow(w io.Writer, word string, made policies.Window) error {
+func printWindow(w io.Writer, word string, made windows.Row) error {
 	_, err := fmt.Fprintf(w, "%s: %s, %s (%s)\n", word, made.Name, made.Text, made.ID)
 	return err
 }
@@ -148,15 +148,15 @@ func windowsChange(a *cli.App) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var now policies.Window
+			var now windows.Row
 			if err := c.Get(cmd.Context(), client.Path("windows", args[0]), nil, &now); err != nil {
 				return err
 			}
-			in := api.WindowChange{WindowBody: policies.WindowBody{Window: now.Window, Target: now.Target}, Version: now.Version}
+			in := api.WindowChange{Body: windows.Body{Window: now.Window, Target: now.Target}, Version: now.Version}
 			if version != "" {
 				in.Version = version
 			}
-			if err := f.fill(cmd, &in.WindowBody); err != nil {
+			if err := f.fill(cmd, &in.Body); err != nil {
 				return err
 			}
 			if err := c.Put(cmd.Context(), client.Path("windows", now.ID), in, &now); err != nil {

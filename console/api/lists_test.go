@@ -11,6 +11,7 @@ import (
 	"thatch/console/api"
 	"thatch/node/identity"
 	"thatch/node/policies"
+	"thatch/node/policies/windows"
 	"thatch/schedule"
 )
 
@@ -83,7 +84,7 @@ func stockLists(t *testing.T, o *ordering) {
 	if err := o.Post(ctx, "/policies", policies.Draft{Name: "p", Bulletins: []string{"KB1"}}, nil); err != nil {
 		t.Fatal(err)
 	}
-	window := policies.WindowBody{Window: schedule.Window{
+	window := windows.Body{Window: schedule.Window{
 		Name: "nights", Repeat: schedule.Daily, Start: "22:00", Minutes: 90,
 	}}
 	if err := o.Post(ctx, "/windows", window, nil); err != nil {

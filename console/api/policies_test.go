@@ -23,6 +23,7 @@ import (
 	"thatch/node/computers/compliance"
 	"thatch/node/identity"
 	"thatch/node/policies"
+	"thatch/node/policies/windows"
 	"thatch/node/store"
 	"thatch/schedule"
 )
@@ -121,7 +122,7 @@ func TestPolicyRoutesRefuse(t *testing.T) {
 	viewer := apitest.Remote(t, o.Node, apitest.Token(t, o.Node, identity.Viewer))
 	wantStatus(t, "a viewer orders", viewer.Post(ctx, "/policies", policies.Draft{Name: "p", Bulletins: []string{"KB1"}}, nil), 403)
 	wantStatus(t, "a viewer retires", viewer.Post(ctx, client.Path("computers", o.computer, "retire"), api.Seen{}, nil), 403)
-	wantStatus(t, "a viewer makes a window", viewer.Post(ctx, "/windows", policies.WindowBody{}, nil), 403)
+	wantStatus(t, "a viewer makes a window", viewer.Post(ctx, "/windows", windows.Body{}, nil), 403)
 }
 
 func TestPolicyLife(t *testing.T) {
@@ -164,20 +165,20 @@ func TestPolicyLife(t *testing.T) {
 func TestWindowLife(t *testing.T) {
 	o := newOrdering(t)
 	ctx := t.Context()
-	body := policies.WindowBody{Window: schedule.Window{Name: "night", Repeat: schedule.Daily, Start: "22:00", Minutes: 60}}
-	var w policies.Window
+	body := windows.Body{Window: schedule.Window{Name: "night", Repeat: schedule.Daily, Start: "22:00", Minutes: 60}}
+	var w windows.Row
 	if err := o.Post(ctx, "/windows", body, &w); err != nil || w.Count != 1 || w.ID == "" {
 		t.Fatalf("made %+v, %v", w, err)
 	}
 	bad := body
 	bad.Start = "noon"
 	wantStatus(t, "impossible start", o.Post(ctx, "/windows", bad, nil), 400)
-	wantStatus(t, "stale", o.Put(ctx, client.Path("windows", w.ID), api.WindowChange{WindowBody: body, Version: strings.Repeat("0", 63) + "1"}, nil), 409)
+	wantStatus(t, "stale", o.Put(ctx, client.Path("windows", w.ID), api.WindowChange{Body: body, Version: strings.Repeat("0", 63) + "1"}, nil), 409)
 	body.Minutes = 90
-	if err := o.Put(ctx, client.Path("windows", "night"), api.WindowChange{WindowBody: body, Version: w.Version}, &w); err != nil || w.Minutes != 90 {
+	if err := o.Put(ctx, client.Path("windows", "night"), api.WindowChange{Body: body, Version: w.Version}, &w); err != nil || w.Minutes != 90 {
 		t.Errorf("changed to %+v, %v", w, err)
 	}
-	var list api.List[*policies.Window]
+	var list api.List[*windows.Row]
 	if err := o.Get(ctx, "/windows", url.Values{"q": {"nig"}}, &list); err != nil || list.Total != 1 {
 		t.Errorf("list %+v, %v", list, err)
 	}

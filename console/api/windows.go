@@ -3,12 +3,12 @@ package api
 import (
 	"thatch/node"
 	"thatch/node/identity"
-	"thatch/node/policies"
+	"thatch/node/policies/windows"
 )
 
 // WindowChange replaces a maintenance window. Version is the one that was seen; "" takes the present one.
 type WindowChange struct {
-	policies.WindowBody
+	windows.Body
 	Version string `json:"version,omitempty"`
 }
 
@@ -16,40 +16,40 @@ func windowRoutes(n *node.Node) []Route {
 	return []Route{
 		{
 			Method: "GET", Path: "/windows", Scope: identity.Viewer, Summary: "Maintenance windows, and when they open",
-			Columns: policies.WindowColumns(), Do: GetList(n.Policies.Windows),
+			Columns: windows.Columns(), Do: GetList(n.Windows.List),
 		},
 		{
 			Method: "GET", Path: "/windows/{id}", Scope: identity.Viewer, Summary: "A maintenance window",
-			Do: Get(func(c *Call) (*policies.Window, error) { return n.Policies.Window(c.Context(), c.Var("id")) }),
+			Do: Get(func(c *Call) (*windows.Row, error) { return n.Windows.Find(c.Context(), c.Var("id")) }),
 		},
 		{
 			Method: "POST", Path: "/windows", Scope: identity.Operate, Summary: "Make a maintenance window",
-			Do: Do(func(c *Call, in policies.WindowBody) (*policies.Window, error) {
-				id, err := n.Policies.CreateWindow(c.Context(), in)
+			Do: Do(func(c *Call, in windows.Body) (*windows.Row, error) {
+				id, err := n.Windows.Create(c.Context(), in)
 				if err != nil {
 					return nil, err
 				}
-				return n.Policies.Window(c.Fresh(), id)
+				return n.Windows.Find(c.Fresh(), id)
 			}),
 		},
 		{
 			Method: "PUT", Path: "/windows/{id}", Scope: identity.Operate, Summary: "Replace a maintenance window",
-			Do: Do(func(c *Call, in WindowChange) (*policies.Window, error) {
-				before, err := n.Policies.Window(c.Context(), c.Var("id"))
+			Do: Do(func(c *Call, in WindowChange) (*windows.Row, error) {
+				before, err := n.Windows.Find(c.Context(), c.Var("id"))
 				if err != nil {
 					return nil, err
 				}
-				if err := n.Policies.ChangeWindow(c.Context(), before.ID, in.Version, in.WindowBody); err != nil {
+				if err := n.Windows.Change(c.Context(), before.ID, in.Version, in.Body); err != nil {
 					return nil, err
 				}
-				return n.Policies.Window(c.Fresh(), before.ID)
+				return n.Windows.Find(c.Fresh(), before.ID)
 			}),
 		},
 		{
 			Method: "DELETE", Path: "/windows/{id}", Scope: identity.Operate, Summary: "Delete a maintenance window",
 			Query: []Param{{"version", "string", "that was seen; without it the present one"}},
 			Do: Get(func(c *Call) (None, error) {
-				return None{}, n.Policies.DeleteWindow(c.Context(), c.Var("id"), c.Arg("version"))
+				return None{}, n.Windows.Delete(c.Context(), c.Var("id"), c.Arg("version"))
 			}),
 		},
 	}

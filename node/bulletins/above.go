@@ -45,3 +45,7 @@ func (b *Bulletins) Received(_ context.Context, doc document.Document) ([]store.
 func (b *Bulletins) Gone(context.Context, document.Kind, string) ([]store.Statement, error) {
 	return nil, nil
 }
+
+// Held implements replicas.Holding: an update that is kept for a policy alone has a number too, by which computers say how
+// it stands on them.
+func (b *Bulletins) Held(doc document.Document) []store.Statement { return Index(doc) }

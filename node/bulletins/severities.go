@@ -2,6 +2,7 @@ package bulletins
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"strings"
 
@@ -21,8 +22,9 @@ type SeverityRow struct {
 	Name      string `json:"severity"`
 	Order     int    `json:"order"` // higher is more severe
 	Bulletins int    `json:"bulletins"`
-	Origin    string `json:"origin"`
-	Version   string `json:"version"` // changes say which version they were made from
+	Origin    string `json:"origin"`         // id of the site that made it
+	Site      string `json:"site,omitempty"` // its name; only that site changes the severity
+	Version   string `json:"version"`        // changes say which version they were made from
 }
 
 var severityColumns = []store.Column[*SeverityRow]{
@@ -30,6 +32,8 @@ var severityColumns = []store.Column[*SeverityRow]{
 	{Name: "severity", Value: func(r *SeverityRow) any { return r.Name }, Search: true},
 	{Name: "order", Kind: store.Number, Value: func(r *SeverityRow) any { return r.Order }},
 	{Name: "bulletins", Kind: store.Number, Value: func(r *SeverityRow) any { return r.Bulletins }},
+	{Name: "origin", Value: func(r *SeverityRow) any { return r.Origin }},
+	{Name: "site", Value: func(r *SeverityRow) any { return r.Site }, Search: true},
 }
 
 // SeverityColumns names what the list of custom severities can be filtered and sorted by.
@@ -44,10 +48,32 @@ func (b *Bulletins) Severities(ctx context.Context, q store.Query) (page []*Seve
 		}
 		return nil
 	})
+	if err == nil {
+		err = b.nameMakers(ctx, rows)
+	}
 	if err != nil {
 		return nil, 0, err
 	}
 	return store.Select(q, rows, severityColumns)
+}
+
+// nameMakers fills in the names of the sites that made custom severities.
+func (b *Bulletins) nameMakers(ctx context.Context, rows []*SeverityRow) error {
+	err := b.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
+		origins := make([]string, 0, len(rows))
+		for _, row := range rows {
+			origins = append(origins, row.Origin)
+		}
+		names, err := store.SiteNames(ctx, tx, origins...)
+		for _, row := range rows {
+			row.Site = names[row.Origin]
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("read who made the custom severities: %w", err)
+	}
+	return nil
 }
 
 func severityRow(v *live.View, s *live.Severity) *SeverityRow {

@@ -17,6 +17,7 @@ import (
 	"thatch/node/computers"
 	"thatch/node/computers/compliance"
 	"thatch/node/policies/pinned"
+	"thatch/node/policies/windows"
 	"thatch/node/store"
 	"thatch/schedule"
 )
@@ -66,18 +67,6 @@ type chosen struct {
 	Choices []choice
 }
 
-// targetOf is what targets ask of a computer.
-func targetOf(m *computers.Member, needs bool) policy.Computer {
-	system := m.Facts.System
-	if len(system.Languages) == 0 {
-		system.Languages = m.Languages
-	}
-	if system.Platform == "" {
-		system.Platform = m.Platform
-	}
-	return policy.Computer{Name: m.Name, System: system, Needs: needs}
-}
-
 // zoneOf is the computer's own time zone; nil: not known.
 func zoneOf(m *computers.Member) *time.Location {
 	if m.Facts.TimeZone == "" {
@@ -101,7 +90,7 @@ func (r *Room) Assigned(ctx context.Context, computer, tag string) (Assigned, er
 	if err != nil {
 		return Assigned{}, err
 	}
-	windows := o.windowsOf(targetOf(m, false))
+	open := o.windows.For(pinned.Computer(m, false))
 	list, err := r.choose(ctx, o, m)
 	if err == nil {
 		err = r.findHeld(ctx, list)
@@ -111,16 +100,16 @@ func (r *Room) Assigned(ctx context.Context, computer, tag string) (Assigned, er
 	}
 	answer := Assigned{}
 	for i := range list {
-		if err := r.turn(ctx, m, &list[i], windows); err != nil {
+		if err := r.turn(ctx, m, &list[i], open); err != nil {
 			return Assigned{}, err
 		}
 		answer.Waits = answer.Waits || list[i].Wait
 	}
-	if answer.Tag, err = tagOf(list, windows); err != nil || answer.Tag == tag {
+	if answer.Tag, err = tagOf(list, open); err != nil || answer.Tag == tag {
 		return answer, err
 	}
-	for _, w := range windows {
-		answer.Windows = append(answer.Windows, w.doc)
+	for _, w := range open {
+		answer.Windows = append(answer.Windows, w.Doc)
 	}
 	documents, err := r.documents(ctx, list)
 	if err != nil {
@@ -136,16 +125,6 @@ func (r *Room) Assigned(ctx context.Context, computer, tag string) (Assigned, er
 	return answer, nil
 }
 
-func (o *orders) windowsOf(c policy.Computer) []*window {
-	var found []*window
-	for _, w := range o.windows {
-		if w.is(c) {
-			found = append(found, w)
-		}
-	}
-	return found
-}
-
 // choose finds the policies in force for a computer, and of each the updates that it is told of.
 func (r *Room) choose(ctx context.Context, o *orders, m *computers.Member) ([]chosen, error) {
 	var list []chosen
@@ -158,8 +137,8 @@ func (r *Room) choose(ctx context.Context, o *orders, m *computers.Member) ([]ch
 				if !p.Enabled {
 					continue
 				}
-				c := chosen{order: p, Policy: p.document.Digest, Paused: p.Paused, Choices: p.choices(v, memory, m)}
-				if p.body.Target.Match(targetOf(m, len(c.Choices) > 0)) && len(c.Choices) > 0 {
+				c := chosen{order: p, Policy: p.document.Digest, Paused: p.held(), Choices: p.choices(v, memory, m)}
+				if p.body.Target.Match(pinned.Computer(m, len(c.Choices) > 0)) && len(c.Choices) > 0 {
 					list = append(list, c)
 				}
 			}
@@ -169,13 +148,17 @@ func (r *Room) choose(ctx context.Context, o *orders, m *computers.Member) ([]ch
 	return list, err
 }
 
+// held says whether nothing may be installed by a policy that is on: it is paused, or came before the maintenance windows
+// that it was made under.
+func (p *order) held() bool { return p.Paused || p.unsettled != "" }
+
 // choices are the updates of a policy that a computer is told of: those that are applicable to it or installed on it, and
 // those that only its agent can judge (see pinned.Alone).
 func (p *order) choices(v *live.View, memory computers.View, m *computers.Member) []choice {
 	var found []choice
 	for i := range p.body.Updates {
 		pin := &p.body.Updates[i]
-		if !pin.Enabled {
+		if !pin.Enabled || !p.pins.Here(pin) {
 			continue
 		}
 		u := p.pins.Update(pin)
@@ -190,7 +173,7 @@ func (p *order) choices(v *live.View, memory computers.View, m *computers.Member
 		if !ordered {
 			continue
 		}
-		c.Pins = p.pins.Speaking(pin.Packages, targetOf(m, true).System.Languages)
+		c.Pins = p.pins.Speaking(pin.Packages, pinned.Computer(m, true).System.Languages)
 		for _, k := range c.Pins {
 			c.files = append(c.files, p.pins.Package(k).Files...)
 		}
@@ -200,10 +183,10 @@ func (p *order) choices(v *live.View, memory computers.View, m *computers.Member
 }
 
 // tagOf stands for everything an answer says.
-func tagOf(list []chosen, windows []*window) (string, error) {
-	digests := make([]document.Digest, 0, len(windows))
-	for _, w := range windows {
-		digests = append(digests, w.doc.Digest)
+func tagOf(list []chosen, open windows.Set) (string, error) {
+	digests := make([]document.Digest, 0, len(open))
+	for _, w := range open {
+		digests = append(digests, w.Doc.Digest)
 	}
 	raw, err := json.Marshal(struct {
 		Policies []chosen
@@ -279,7 +262,7 @@ func (c *chosen) with(documents map[document.Digest]document.Document) (Assigned
 }
 
 // open says whether installs of a policy may begin on a computer now: its plan has started there and a window is open.
-func (r *Room) open(m *computers.Member, p *order, windows []*window) bool {
+func (r *Room) open(m *computers.Member, p *order, all windows.Set) bool {
 	now, zone := r.cfg.Now(), zoneOf(m)
 	if p.body.Plan.When == policy.StartAt {
 		start, err := planOf(p.body.Plan).Start(p.Changed, schedule.Recurrence{}, zone, schedule.Key(m.ID, p.ID))
@@ -287,14 +270,14 @@ func (r *Room) open(m *computers.Member, p *order, windows []*window) bool {
 			return false
 		}
 	}
-	if p.body.OverrideWindows || len(windows) == 0 {
+	if p.body.OverrideWindows || len(all) == 0 {
 		return true
 	}
-	all := make(schedule.Windows, 0, len(windows))
-	for _, w := range windows {
-		all = append(all, w.body.Window)
+	times := make(schedule.Windows, 0, len(all))
+	for _, w := range all {
+		times = append(times, w.Body.Window)
 	}
-	_, open := all.Open(now, zone)
+	_, open := times.Open(now, zone)
 	return open
 }
 

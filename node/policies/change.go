@@ -8,7 +8,10 @@ import (
 	"strings"
 
 	"thatch/catalog/document"
+	"thatch/catalog/federation"
 	"thatch/catalog/policy"
+	"thatch/node/policies/above"
+	"thatch/node/policies/contents"
 	"thatch/node/store"
 )
 
@@ -24,9 +27,10 @@ type Edit struct {
 	Plan            *policy.Plan      `json:"plan,omitempty"`
 	OverrideWindows *bool             `json:"override_windows,omitempty"`
 	Attempts        *int              `json:"attempts,omitempty"`
+	Local           *bool             `json:"local,omitempty"` // sites below may pause it and switch it off for themselves
 }
 
-func (e *Edit) apply(p *policy.Policy, c *contents) error {
+func (e *Edit) apply(p *policy.Policy, c *contents.Contents) error {
 	set(&p.Name, e.Name)
 	set(&p.Description, e.Description)
 	set(&p.Target, e.Target)
@@ -36,7 +40,7 @@ func (e *Edit) apply(p *policy.Policy, c *contents) error {
 	p.Name = strings.TrimSpace(p.Name)
 	for names, on := range map[*[]string]bool{&e.Enable: true, &e.Disable: false} {
 		for _, name := range *names {
-			pin, err := c.find(name)
+			pin, err := c.Find(name)
 			if err != nil {
 				return err
 			}
@@ -44,7 +48,7 @@ func (e *Edit) apply(p *policy.Policy, c *contents) error {
 		}
 	}
 	for name, line := range e.Commands {
-		pin, err := c.find(name)
+		pin, err := c.Find(name)
 		if err != nil {
 			return err
 		}
@@ -94,11 +98,7 @@ func (r *Room) Change(ctx context.Context, name string, version int64, e Edit) e
 	if err := json.Unmarshal(found.document.Body, &body); err != nil {
 		return fmt.Errorf("policy %s: %w", found.Name, err)
 	}
-	c := &contents{updates: body.Updates, named: make(map[string]string)}
-	for i := range body.Updates {
-		c.call(found.pins.Update(&body.Updates[i]))
-	}
-	if err := e.apply(&body, c); err != nil {
+	if err := e.apply(&body, contents.Of(body.Updates, found.pins)); err != nil {
 		return err
 	}
 	if err := r.check(&body, found.body); err != nil {
@@ -116,6 +116,13 @@ func (r *Room) Change(ctx context.Context, name string, version int64, e Edit) e
 		}
 		more = append(more, alone)
 	}
+	if e.Local != nil && *e.Local != found.Local {
+		said, err := r.say(ctx, found.ID, federation.State{Enabled: found.Enabled, Paused: found.Paused, Local: *e.Local})
+		if err != nil {
+			return err
+		}
+		more = append(more, said...)
+	}
 	return r.replace(ctx, "change policy "+found.Name, edition{found, version, body, found.document.Languages}, more...)
 }
 
@@ -129,35 +136,19 @@ type edition struct {
 
 // replace puts another revision of a policy's document. Its pins stay, unless more changes them.
 func (r *Room) replace(ctx context.Context, reason string, e edition, more ...store.Statement) error {
-	doc, err := r.signed(document.Policy, e.of.ID, e.languages, e.body)
+	doc, err := r.cfg.Sign(document.Policy, e.of.ID, e.languages, e.body)
 	if err != nil {
 		return err
 	}
 	if doc.Digest == e.of.document.Digest && len(more) == 0 && e.version == e.of.Version {
 		return nil
 	}
-	statements := store.Receive(doc, false, store.Former{Digest: e.of.document.Digest})
-	statements = append(statements, r.touch(e.of.ID, e.version, "name", e.body.Name))
-	return r.write(ctx, reason, append(statements, more...)...)
-}
-
-// Enable switches a policy on or off. Version is the one that was seen; 0 takes the present one.
-func (r *Room) Enable(ctx context.Context, name string, version int64, on bool) error {
-	return r.flag(ctx, name, version, "enabled", on)
-}
-
-// Pause holds a policy's installs, or lets them go on. Computers keep what they downloaded.
-func (r *Room) Pause(ctx context.Context, name string, version int64, on bool) error {
-	return r.flag(ctx, name, version, "paused", on)
-}
-
-func (r *Room) flag(ctx context.Context, name string, version int64, column string, on bool) error {
-	found, version, err := r.at(ctx, name, version)
-	if err != nil {
-		return err
+	var statements []store.Statement
+	if doc.Digest != e.of.document.Digest {
+		statements = store.Receive(doc, false, store.Former{Digest: e.of.document.Digest})
 	}
-	word := map[string]map[bool]string{"enabled": {true: "enable", false: "disable"}, "paused": {true: "pause", false: "resume"}}
-	return r.write(ctx, word[column][on]+" policy "+found.Name, r.touch(found.ID, version, column, on))
+	statements = append(statements, r.touch(e.of.ID, e.version, "name", e.body.Name))
+	return r.cfg.Write(ctx, reason, append(statements, more...)...)
 }
 
 // Delete removes a policy and what it alone pinned. Version is the one that was seen; 0 takes the present one.
@@ -171,10 +162,13 @@ func (r *Room) Delete(ctx context.Context, name string, version int64) error {
 	}}
 	statements = append(statements, store.Remove(document.Policy, found.ID, store.Former{})...)
 	statements = append(statements, store.Unpin(found.ID)...)
-	for _, table := range []string{"policy_bulletin", "policy_turn"} {
-		statements = append(statements, store.Statement{SQL: `DELETE FROM ` + table + ` WHERE policy = ?`, Args: []any{found.ID}})
+	statements = append(statements, above.Deleted(found.ID)...)
+	silent, err := r.sayNothing(ctx, found.ID)
+	if err != nil {
+		return err
 	}
-	return r.write(ctx, "delete policy "+found.Name, statements...)
+	statements = append(statements, silent...)
+	return r.cfg.Write(ctx, "delete policy "+found.Name, statements...)
 }
 
 // Revise pins the present revisions of what a policy was made from, and updates that its bulletins have since. What
@@ -184,7 +178,7 @@ func (r *Room) Revise(ctx context.Context, name string, version int64) (Created,
 	if err != nil {
 		return Created{}, err
 	}
-	c, err := r.collect(ctx, found.Bulletins)
+	c, err := contents.Collect(ctx, r.cfg.Reader, r.cfg.Bulletins, found.Bulletins)
 	if err != nil {
 		return Created{}, fmt.Errorf("revise policy %s: %w", found.Name, err)
 	}
@@ -192,18 +186,18 @@ func (r *Room) Revise(ctx context.Context, name string, version int64) (Created,
 	if err := json.Unmarshal(found.document.Body, &body); err != nil {
 		return Created{}, fmt.Errorf("policy %s: %w", found.Name, err)
 	}
-	changed := keep(body.Updates, c.updates)
-	body.Updates = c.updates
+	changed := keep(body.Updates, c.Updates)
+	body.Updates = c.Updates
 	if err := r.check(&body, found.body); err != nil {
 		return Created{}, err
 	}
-	answer := Created{ID: found.ID, Name: found.Name, Version: version, Updates: len(body.Updates), Changed: changed, LeftOut: orEmpty(c.left)}
+	answer := Created{ID: found.ID, Name: found.Name, Version: version, Updates: len(body.Updates), Changed: changed, LeftOut: orEmpty(c.Left)}
 	if changed == 0 {
 		return answer, nil
 	}
 	answer.Version++
 	more := append(store.Unpin(found.ID), pins(found.ID, body.Updates)...)
-	return answer, r.replace(ctx, "revise policy "+found.Name, edition{found, version, body, c.languages}, more...)
+	return answer, r.replace(ctx, "revise policy "+found.Name, edition{found, version, body, c.Languages}, more...)
 }
 
 // keep carries over what was set for single updates, and counts those whose pins differ.

@@ -31,18 +31,24 @@ type PolicyRow struct {
 	Row
 	Description string `json:"description,omitempty"`
 	Updates     int    `json:"updates"`
-	State       string `json:"state"` // off, paused, done, waiting, failed, nobody
+	State       string `json:"state"` // off, paused, awaiting, done, waiting, failed, nobody
+	// AwaitedDocuments counts what a policy from above pins and has not arrived; Lacks are managed languages in which the
+	// catalog has packages and none is pinned: Revise pins them.
+	AwaitedDocuments int      `json:"awaited_documents"`
+	Lacks            []string `json:"lacks"`
 	Progress
 }
 
 // States of a policy.
 const (
-	StateOff     = "off"
-	StatePaused  = "paused"
-	StateDone    = "done"
-	StateWaiting = "waiting"
-	StateFailed  = "failed"
-	StateNobody  = "nobody" // no computer is targeted
+	StateOff    = "off"
+	StatePaused = "paused"
+	// StateAwaiting is that of a policy from above before everything has arrived: documents, maintenance windows.
+	StateAwaiting = "awaiting"
+	StateDone     = "done"
+	StateWaiting  = "waiting"
+	StateFailed   = "failed"
+	StateNobody   = "nobody" // no computer is targeted
 )
 
 var columns = []store.Column[*PolicyRow]{
@@ -51,9 +57,14 @@ var columns = []store.Column[*PolicyRow]{
 	{Name: "description", Value: func(p *PolicyRow) any { return p.Description }, Search: true},
 	{Name: "enabled", Kind: store.Flag, Value: func(p *PolicyRow) any { return p.Enabled }},
 	{Name: "paused", Kind: store.Flag, Value: func(p *PolicyRow) any { return p.Paused }},
+	{Name: "origin", Value: func(p *PolicyRow) any { return p.Origin }},
+	{Name: "site", Value: func(p *PolicyRow) any { return p.Site }, Search: true},
+	{Name: "local", Kind: store.Flag, Value: func(p *PolicyRow) any { return p.Local }},
 	{Name: "state", Value: func(p *PolicyRow) any { return p.State }},
 	{Name: "bulletins", Value: func(p *PolicyRow) any { return p.Bulletins }, Search: true},
 	{Name: "updates", Kind: store.Number, Value: func(p *PolicyRow) any { return p.Updates }},
+	{Name: "awaited_documents", Kind: store.Number, Value: func(p *PolicyRow) any { return p.AwaitedDocuments }},
+	{Name: "lacks", Value: func(p *PolicyRow) any { return p.Lacks }},
 	{Name: "targeted", Kind: store.Number, Value: func(p *PolicyRow) any { return p.Targeted }},
 	{Name: "done", Kind: store.Number, Value: func(p *PolicyRow) any { return p.Done }},
 	{Name: "waiting", Kind: store.Number, Value: func(p *PolicyRow) any { return p.Waiting }},
@@ -76,7 +87,7 @@ func (r *Room) List(ctx context.Context, q store.Query) (page []*PolicyRow, tota
 	err = r.cfg.Bulletins.Catalog().Read(ctx, func(v *live.View) error {
 		r.cfg.Computers.Look(func(memory computers.View) {
 			for _, p := range o.policies {
-				rows = append(rows, p.row(v, memory))
+				rows = append(rows, p.row(v, memory, o.mark.managed()))
 			}
 		})
 		return nil
@@ -84,11 +95,21 @@ func (r *Room) List(ctx context.Context, q store.Query) (page []*PolicyRow, tota
 	if err != nil {
 		return nil, 0, err
 	}
+	plain := make([]*Row, 0, len(rows))
+	for _, row := range rows {
+		plain = append(plain, &row.Row)
+	}
+	if err := r.named(ctx, plain...); err != nil {
+		return nil, 0, err
+	}
 	return store.Select(q, rows, columns)
 }
 
-func (p *order) row(v *live.View, memory computers.View) *PolicyRow {
-	row := &PolicyRow{Row: p.Row, Description: p.body.Description, Updates: len(p.body.Updates), Progress: p.measure(v, memory).progress()}
+func (p *order) row(v *live.View, memory computers.View, managed []string) *PolicyRow {
+	row := &PolicyRow{
+		Row: p.Row, Description: p.body.Description, Updates: len(p.body.Updates), Progress: p.measure(v, memory).progress(),
+		AwaitedDocuments: len(p.pins.Missing), Lacks: []string{},
+	}
 	row.Bulletins = make([]string, 0, len(p.Bulletins))
 	for _, id := range p.Bulletins {
 		name := id
@@ -97,16 +118,25 @@ func (p *order) row(v *live.View, memory computers.View) *PolicyRow {
 		}
 		row.Bulletins = append(row.Bulletins, name)
 	}
-	row.State = stateOf(row)
+	if p.Above == nil {
+		for i := range p.body.Updates {
+			row.Lacks = append(row.Lacks, p.pins.Lacks(&p.body.Updates[i], v, managed)...)
+		}
+		slices.Sort(row.Lacks)
+		row.Lacks = slices.Compact(row.Lacks)
+	}
+	row.State = p.stateOf(row)
 	return row
 }
 
-func stateOf(row *PolicyRow) string {
+func (p *order) stateOf(row *PolicyRow) string {
 	switch {
 	case !row.Enabled:
 		return StateOff
 	case row.Paused:
 		return StatePaused
+	case p.broken != "" || p.unsettled != "" || row.AwaitedDocuments > 0:
+		return StateAwaiting
 	case row.Targeted == 0:
 		return StateNobody
 	case row.Waiting > 0:
@@ -140,8 +170,11 @@ func (p *order) measure(v *live.View, memory computers.View) measured {
 	needing := roaring.New()
 	for i := range p.body.Updates {
 		pin := &p.body.Updates[i]
+		if !pin.Enabled || !p.pins.Here(pin) {
+			continue
+		}
 		c := memory.Column(p.pins.Update(pin).Number)
-		if !pin.Enabled || c == nil {
+		if c == nil {
 			continue
 		}
 		missing, installed, unknown := p.standing(pin, v, c)
@@ -183,7 +216,7 @@ func (p *order) targeted(memory computers.View, needing *roaring.Bitmap) *roarin
 	}
 	found := roaring.New()
 	for number, m := range memory.Members() {
-		if m.Retired.IsZero() && target.Match(targetOf(m, needing.Contains(number))) {
+		if m.Retired.IsZero() && target.Match(pinned.Computer(m, needing.Contains(number))) {
 			found.Add(number)
 		}
 	}
@@ -206,8 +239,17 @@ type Detail struct {
 	Statuses        map[string]int `json:"statuses"`  // what agents say of ordered updates, counted
 	UpdateList      []PinnedUpdate `json:"update_list"`
 	Digest          string         `json:"digest"`
-	Origin          string         `json:"origin"`
+	Awaited         Awaited        `json:"awaited"`
 }
+
+// Awaited is what a policy waits for at this site.
+type Awaited struct {
+	Documents int              `json:"documents"` // pinned ones that matter here and have not arrived
+	Payloads  int              `json:"payloads"`  // files of packages that are here, which no node of the site holds
+	List      []pinned.Missing `json:"list"`      // the first documents
+}
+
+const maxAwaited = 100 // listed
 
 // PinnedUpdate is one update of a policy.
 type PinnedUpdate struct {
@@ -220,6 +262,8 @@ type PinnedUpdate struct {
 	Languages   []string `json:"languages"` // of its packages; empty: neutral
 	Held        bool     `json:"held"`
 	Outdated    bool     `json:"outdated"` // the catalog holds another revision, or none; Revise follows it
+	Arrived     bool     `json:"arrived"`  // everything pinned of it that matters to the site is here
+	Lacks       []string `json:"lacks"`    // managed languages in which a package is there and none pinned
 	Missing     int      `json:"missing"`
 	Failed      int      `json:"failed"`
 	// Standing is how the catalog stands to what is pinned: current, newer, withdrawn, gone; Note says it to people.
@@ -251,7 +295,7 @@ func (r *Room) Show(ctx context.Context, name string) (*Detail, error) {
 	}
 	var d *Detail
 	err = r.cfg.Bulletins.Catalog().Read(ctx, func(v *live.View) error {
-		r.cfg.Computers.Look(func(memory computers.View) { d = p.detail(v, memory, state) })
+		r.cfg.Computers.Look(func(memory computers.View) { d = p.detail(v, memory, state, o.mark.managed()) })
 		return nil
 	})
 	if err != nil {
@@ -262,31 +306,68 @@ func (r *Room) Show(ctx context.Context, name string) (*Detail, error) {
 			d.Statuses[string(status)]++
 		}
 	}
+	if err := r.named(ctx, &d.Row); err != nil {
+		return nil, err
+	}
 	d.WaitsFor = p.waitsFor(d, taken)
 	return d, r.notes(ctx, d)
 }
 
-func (p *order) detail(v *live.View, memory computers.View, state *staging.State) *Detail {
+func (p *order) detail(v *live.View, memory computers.View, state *staging.State, managed []string) *Detail {
 	d := &Detail{
-		PolicyRow: *p.row(v, memory), Target: p.body.Target, Plan: p.body.Plan, OverrideWindows: p.body.OverrideWindows,
+		PolicyRow: *p.row(v, memory, managed), Target: p.body.Target, Plan: p.body.Plan, OverrideWindows: p.body.OverrideWindows,
 		Attempts: p.body.Attempts, Languages: orEmpty(p.document.Languages), Statuses: map[string]int{},
-		Digest: p.document.Digest.String(), Origin: p.document.Origin,
+		Digest: p.document.Digest.String(), Awaited: p.awaited(state),
 	}
 	for i := range p.body.Updates {
-		d.UpdateList = append(d.UpdateList, p.pinnedUpdate(&p.body.Updates[i], v, memory, state))
+		pin := &p.body.Updates[i]
+		row := p.pinnedUpdate(pin, v, memory, state)
+		if row.Lacks = []string{}; p.Above == nil {
+			row.Lacks = append(row.Lacks, p.pins.Lacks(pin, v, managed)...)
+		}
+		d.UpdateList = append(d.UpdateList, row)
 	}
 	return d
 }
 
-func (p *order) pinnedUpdate(pin *policy.Update, v *live.View, memory computers.View, state *staging.State) PinnedUpdate {
-	u := p.pins.Update(pin)
-	row := PinnedUpdate{
-		Update: pin.Update, Name: cmp.Or(u.Name, pin.Update), Product: u.Product.Name, Enabled: pin.Enabled, CommandLine: pin.CommandLine,
-		Packages: len(pin.Packages), Held: true, Languages: []string{}, Standing: p.pins.Standing(pin, v),
+func (p *order) awaited(state *staging.State) Awaited {
+	a := Awaited{Documents: len(p.pins.Missing), List: []pinned.Missing{}}
+	a.List = append(a.List, p.pins.Missing[:min(len(p.pins.Missing), maxAwaited)]...)
+	lacking := map[string]bool{}
+	for i := range p.body.Updates {
+		for _, k := range p.body.Updates[i].Packages {
+			if pack := p.pins.Package(k); pack != nil {
+				for _, file := range pack.Files {
+					lacking[file] = !state.Held(file)
+				}
+			}
+		}
 	}
-	row.Outdated = row.Standing != pinned.Current
+	for _, lacks := range lacking {
+		if lacks {
+			a.Payloads++
+		}
+	}
+	return a
+}
+
+func (p *order) pinnedUpdate(pin *policy.Update, v *live.View, memory computers.View, state *staging.State) PinnedUpdate {
+	row := PinnedUpdate{
+		Update: pin.Update, Name: pin.Update, Enabled: pin.Enabled, CommandLine: pin.CommandLine, Packages: len(pin.Packages),
+		Languages: []string{}, Arrived: p.pins.Here(pin), Standing: pinned.Current,
+	}
+	u := p.pins.Update(pin)
+	if u != nil {
+		row.Name, row.Product = cmp.Or(u.Name, pin.Update), u.Product.Name
+		row.Standing = p.pins.Standing(pin, v)
+	}
+	row.Held, row.Outdated = row.Arrived, row.Standing != pinned.Current
 	for _, k := range pin.Packages {
 		pack := p.pins.Package(k)
+		if pack == nil {
+			row.Languages = append(row.Languages, k.Languages...)
+			continue
+		}
 		row.Languages = append(row.Languages, pack.Languages...)
 		for _, file := range pack.Files {
 			row.Held = row.Held && state.Held(file)
@@ -294,6 +375,9 @@ func (p *order) pinnedUpdate(pin *policy.Update, v *live.View, memory computers.
 	}
 	slices.Sort(row.Languages)
 	row.Languages = slices.Compact(row.Languages)
+	if u == nil {
+		return row
+	}
 	if c := memory.Column(u.Number); c != nil {
 		missing, _, _ := p.standing(pin, v, c)
 		row.Missing, row.Failed = int(missing.GetCardinality()), int(missing.AndCardinality(c.Failed))
@@ -323,6 +407,13 @@ func (row *PinnedUpdate) note(ordered bool, imported string) {
 	}
 }
 
+func (row *PinnedUpdate) add(note string) {
+	if row.Note != "" {
+		note = row.Note + "; " + note
+	}
+	row.Note = note
+}
+
 // notes fills in the notes of a policy's updates.
 func (r *Room) notes(ctx context.Context, d *Detail) error {
 	for i := range d.UpdateList {
@@ -335,6 +426,12 @@ func (r *Room) notes(ctx context.Context, d *Detail) error {
 			}
 		}
 		row.note(d.Enabled, imported)
+		if len(row.Lacks) > 0 {
+			row.add("the catalog has packages in " + strings.Join(row.Lacks, ", ") + " that are not pinned: stage the bulletin, then revise")
+		}
+		if !row.Arrived {
+			row.add("not everything of it has arrived from above")
+		}
 	}
 	return nil
 }
@@ -343,17 +440,23 @@ func (r *Room) notes(ctx context.Context, d *Detail) error {
 func (p *order) waitsFor(d *Detail, taken int) []string {
 	why := []string{}
 	add := func(format string, args ...any) { why = append(why, fmt.Sprintf(format, args...)) }
-	if !p.Enabled {
-		add("it is switched off")
+	why = append(why, p.switches()...)
+	for _, reason := range []string{p.broken, p.unsettled} {
+		if reason != "" {
+			why = append(why, reason)
+		}
 	}
-	if p.Paused {
-		add("it is paused")
+	if n := d.Awaited.Documents; n > 0 {
+		add("%d documents that it pins have not arrived from above, the first is %s %s", n, p.pins.Missing[0].Kind, p.pins.Missing[0].ID)
+	}
+	if n := d.Awaited.Payloads; n > 0 && p.Above != nil {
+		add("%d payload files are not held by the site", n)
 	}
 	if len(p.body.Target.Unknown) > 0 {
 		add("its target has parts that are not known here (%s) and matches nobody", strings.Join(p.body.Target.Unknown, ", "))
 	}
 	for _, u := range d.UpdateList {
-		if u.Enabled && !u.Held {
+		if u.Enabled && !u.Held && u.Arrived {
 			add("payloads of %s are not held by the site", u.Name)
 		}
 	}
@@ -365,6 +468,37 @@ func (p *order) waitsFor(d *Detail, taken int) []string {
 	}
 	if d.Waiting > 0 && len(why) == 0 {
 		add("%d computers have not installed everything yet", d.Waiting)
+	}
+	return why
+}
+
+// switches says which site switched the policy off, or paused it.
+func (p *order) switches() (why []string) {
+	if p.Above == nil {
+		if !p.Enabled {
+			why = append(why, "it is switched off")
+		}
+		if p.Paused {
+			why = append(why, "it is paused")
+		}
+		return why
+	}
+	above, here := *p.Above, p.Here
+	if !p.Local {
+		here = Switch{Enabled: true}
+	}
+	for _, s := range []struct {
+		is   bool
+		text string
+	}{
+		{!above.Enabled, "the site that made it has switched it off, or not switched it on yet"},
+		{!here.Enabled, "it is switched off for this site"},
+		{above.Paused, "the site that made it has paused it"},
+		{here.Paused, "it is paused for this site"},
+	} {
+		if s.is {
+			why = append(why, s.text)
+		}
 	}
 	return why
 }

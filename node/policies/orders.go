@@ -1,7 +1,6 @@
 package policies
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -11,7 +10,9 @@ import (
 
 	"thatch/catalog/document"
 	"thatch/catalog/policy"
+	"thatch/node/policies/above"
 	"thatch/node/policies/pinned"
+	"thatch/node/policies/windows"
 	"thatch/node/store"
 )
 
@@ -20,11 +21,15 @@ type orders struct {
 	mark     mark
 	policies []*order // by name, then id
 	byID     map[string]*order
-	windows  []*window // by name, then id
+	windows  windows.Set
 }
 
 // mark says whether anything of the orders changed.
-type mark struct{ policies, policyIndex, windows, windowIndex int64 }
+type mark struct {
+	policies, policyIndex, windows, windowIndex int64
+	languages                                   string // managed, comma-joined
+	settings                                    above.Standing
+}
 
 // order is one policy with what it pins.
 type order struct {
@@ -32,6 +37,10 @@ type order struct {
 	document document.Document
 	body     *policy.Policy
 	pins     *pinned.Pins
+	stated   string // how far settings must have come, see above.Settings
+	// Why nothing is installed by it, in words, "" where that is not why.
+	broken    string // it cannot be read
+	unsettled string // maintenance windows have not come
 }
 
 // find looks for a policy by id or, where one alone bears it, by name.
@@ -45,7 +54,8 @@ func (o *orders) find(name string) (*order, error) {
 			continue
 		}
 		if found != nil {
-			return nil, store.Invalid("several policies are called %q; give the id of one: %s, %s", name, found.ID, p.ID)
+			return nil, store.Invalid("several policies are called %q; give the id of one: %s of site %s, %s of site %s",
+				name, found.ID, found.Origin, p.ID, p.Origin)
 		}
 		found = p
 	}
@@ -61,11 +71,7 @@ func (r *Room) load(ctx context.Context) (*orders, error) {
 	defer r.loading.Unlock()
 	var found *orders
 	err := r.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
-		var m mark
-		err := tx.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM policy), (SELECT coalesce(max(idx), 0) FROM policy),
-			(SELECT count(*) FROM document WHERE kind = 'window'),
-			(SELECT coalesce(max(idx), 0) FROM document WHERE kind = 'window')`).
-			Scan(&m.policies, &m.policyIndex, &m.windows, &m.windowIndex)
+		m, err := readMark(ctx, tx)
 		if err != nil {
 			return err
 		}
@@ -75,10 +81,7 @@ func (r *Room) load(ctx context.Context) (*orders, error) {
 		if found != nil && found.mark == m {
 			return nil
 		}
-		found, err = readOrders(ctx, tx, r.cfg.Site, found)
-		if found != nil {
-			found.mark = m
-		}
+		found, err = readOrders(ctx, tx, r.cfg.Site, m, found)
 		return err
 	})
 	if err != nil {
@@ -90,54 +93,98 @@ func (r *Room) load(ctx context.Context) (*orders, error) {
 	return found, nil
 }
 
-func readOrders(ctx context.Context, tx *sql.Tx, site string, former *orders) (*orders, error) {
-	o := &orders{byID: make(map[string]*order)}
+func readMark(ctx context.Context, tx *sql.Tx) (m mark, err error) {
+	err = tx.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM policy), (SELECT coalesce(max(idx), 0) FROM policy),
+		(SELECT count(*) FROM document WHERE kind = 'window'),
+		(SELECT coalesce(max(idx), 0) FROM document WHERE kind = 'window'),
+		coalesce((SELECT group_concat(tag, ',' ORDER BY tag) FROM language), '')`).
+		Scan(&m.policies, &m.policyIndex, &m.windows, &m.windowIndex, &m.languages)
+	if err == nil {
+		m.settings, err = above.ReadStanding(ctx, tx)
+	}
+	return m, err
+}
+
+func readOrders(ctx context.Context, tx *sql.Tx, site string, m mark, former *orders) (*orders, error) {
+	o := &orders{mark: m, byID: make(map[string]*order)}
+	if former == nil || former.mark.languages != m.languages {
+		former = &orders{}
+	}
 	if err := o.readRows(ctx, tx); err != nil {
 		return nil, err
 	}
-	all := o.policies
-	o.policies = make([]*order, 0, len(all))
-	for _, p := range all {
-		current, err := store.Document(ctx, tx, document.Policy, p.ID)
-		if err != nil {
-			return nil, err
-		}
-		if former != nil && former.byID[p.ID] != nil && former.byID[p.ID].document.Digest == current.Digest {
-			same := former.byID[p.ID]
-			p.document, p.body, p.pins = same.document, same.body, same.pins
-			o.policies = append(o.policies, p)
-			continue
-		}
-		p.document = current.Document
-		if p.body, err = policy.Decode(current.Body); err != nil {
+	for _, p := range o.policies {
+		if err := p.read(ctx, tx, site, m, former.byID[p.ID]); err != nil {
 			return nil, fmt.Errorf("policy %s: %w", p.Name, err)
 		}
-		p.pins, err = pinned.Read(ctx, tx, p.body)
-		if errors.Is(err, store.ErrNotFound) && current.Origin != site {
-			delete(o.byID, p.ID) // from above, and what it pins has not arrived: see PinsArrived
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		o.policies = append(o.policies, p)
 	}
-	return o, o.readWindows(ctx, tx)
+	var err error
+	o.windows, err = windows.Read(ctx, tx)
+	return o, err
+}
+
+// read reads what stands behind a policy's row. What was read before and is complete is not read again. A policy that
+// cannot be read is ordered to nobody, and shown.
+func (p *order) read(ctx context.Context, tx *sql.Tx, site string, m mark, former *order) error {
+	current, err := store.Document(ctx, tx, document.Policy, p.ID)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	own := current.Origin == site
+	p.document, p.Origin = current.Document, current.Origin
+	p.settle(own)
+	if former != nil && former.document.Digest == current.Digest && former.whole() {
+		p.body, p.pins = former.body, former.pins
+	} else if broken := p.readBody(ctx, tx, own, m.managed()); broken != nil {
+		p.body, p.pins = &policy.Policy{Name: p.Name}, &pinned.Pins{}
+		p.broken = fmt.Sprintf("it cannot be read here, until it is mended: %v", broken)
+	}
+	if own {
+		return nil
+	}
+	p.Bulletins = p.pins.Bulletins()
+	p.unsettled, err = m.settings.Awaits(p.stated)
+	return err
+}
+
+func (p *order) whole() bool { return p.broken == "" && len(p.pins.Missing) == 0 }
+
+func (p *order) readBody(ctx context.Context, tx *sql.Tx, own bool, managed []string) (err error) {
+	if p.body, err = policy.Decode(p.document.Body); err != nil {
+		return err
+	}
+	if own {
+		p.pins, err = pinned.Read(ctx, tx, p.body)
+	} else {
+		p.pins, err = pinned.Arrived(ctx, tx, p.body, managed)
+	}
+	return err
+}
+
+func (m mark) managed() []string {
+	if m.languages == "" {
+		return nil
+	}
+	return strings.Split(m.languages, ",")
 }
 
 func (o *orders) readRows(ctx context.Context, tx *sql.Tx) error {
-	rows, err := tx.QueryContext(ctx, `SELECT p.id, p.name, p.enabled, p.paused, p.version, p.created, p.created_by, p.changed,
+	rows, err := tx.QueryContext(ctx, `SELECT p.id, p.name, p.enabled, p.paused, p.settings,
+			coalesce(s.enabled, 0), coalesce(s.paused, 0), coalesce(s.local, 0), p.version, p.created, p.created_by, p.changed,
 			coalesce((SELECT group_concat(bulletin, char(10)) FROM (
 				SELECT bulletin FROM policy_bulletin b WHERE b.policy = p.id ORDER BY bulletin)), '')
-		FROM policy p ORDER BY p.name, p.id`)
+		FROM policy p LEFT JOIN policy_state s ON s.policy = p.id ORDER BY p.name, p.id`)
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
 	for rows.Next() {
 		p := &order{}
+		p.Above = &Switch{}
 		var created, changed, from string
-		if err := rows.Scan(&p.ID, &p.Name, &p.Enabled, &p.Paused, &p.Version, &created, &p.By, &changed, &from); err != nil {
+		err := rows.Scan(&p.ID, &p.Name, &p.Here.Enabled, &p.Here.Paused, &p.stated, &p.Above.Enabled, &p.Above.Paused, &p.Local,
+			&p.Version, &created, &p.By, &changed, &from)
+		if err != nil {
 			return err
 		}
 		p.Created, p.Changed, p.Bulletins = unstamp(created), unstamp(changed), []string{}
@@ -149,23 +196,22 @@ func (o *orders) readRows(ctx context.Context, tx *sql.Tx) error {
 	return rows.Err()
 }
 
-func (o *orders) readWindows(ctx context.Context, tx *sql.Tx) error {
-	for after := ""; ; {
-		const page = 500
-		list, err := store.Documents(ctx, tx, document.Window, after, page)
-		if err != nil {
-			return err
-		}
-		for _, current := range list {
-			after = current.ID
-			o.windows = append(o.windows, newWindow(current.Document))
-		}
-		if len(list) < page {
-			break
-		}
+// named fills in the names of the sites that made policies.
+func (r *Room) named(ctx context.Context, rows ...*Row) error {
+	origins := make([]string, 0, len(rows))
+	for _, row := range rows {
+		origins = append(origins, row.Origin)
 	}
-	slices.SortFunc(o.windows, func(a, b *window) int {
-		return cmp.Or(cmp.Compare(strings.ToLower(a.body.Name), strings.ToLower(b.body.Name)), cmp.Compare(a.doc.ID, b.doc.ID))
+	slices.Sort(origins)
+	err := r.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
+		names, err := store.SiteNames(ctx, tx, slices.Compact(origins)...)
+		for _, row := range rows {
+			row.Site = names[row.Origin]
+		}
+		return err
 	})
+	if err != nil {
+		return fmt.Errorf("read who made the policies: %w", err)
+	}
 	return nil
 }

@@ -4,39 +4,27 @@ package policies
 
 import (
 	"context"
-	"errors"
-	"fmt"
+	"database/sql"
 	"sync"
 	"time"
 
-	"github.com/google/uuid"
-
-	"thatch/catalog"
 	"thatch/catalog/document"
 	"thatch/catalog/policy"
 	"thatch/node/bulletins"
 	"thatch/node/computers"
+	"thatch/node/policies/authoring"
 	"thatch/node/store"
 	"thatch/schedule"
 )
 
-// Topic is watched for changes of what is ordered.
-const Topic = "policies"
-
-// Signer makes a document the site's own (see node/identity).
-type Signer interface {
-	Sign(doc *document.Document)
-}
-
 // Config is what the room needs.
 type Config struct {
-	Site      string // id
+	authoring.Author
 	Reader    store.Reader
-	Writer    store.Writer
-	Signer    Signer
 	Bulletins *bulletins.Bulletins
 	Computers *computers.Room
-	Now       func() time.Time
+	// Selected is the audience of a document that is about to be made (see rules.Selected). Nil: nobody in particular.
+	Selected func(ctx context.Context, tx *sql.Tx, kind document.Kind, id string) (string, error)
 }
 
 // Room is safe for use by several goroutines.
@@ -50,66 +38,47 @@ type Room struct {
 // New makes the room.
 func New(cfg Config) *Room { return &Room{cfg: cfg} }
 
-// Row is what a site decides about a policy beside its document.
+// Row is what sites decide about a policy beside its document. Enabled and Paused are what is in force here.
 type Row struct {
 	ID        string    `json:"id"`
 	Name      string    `json:"policy"`
 	Enabled   bool      `json:"enabled"`
 	Paused    bool      `json:"paused"`
-	Version   int64     `json:"version"` // changes say which version they were made from
+	Origin    string    `json:"origin"`         // id of the site that made it
+	Site      string    `json:"site,omitempty"` // its name
+	Above     *Switch   `json:"above"`          // as that site says; null: this site made it
+	Here      Switch    `json:"here"`           // as this site says; for a policy from above it counts where Local allows
+	Local     bool      `json:"local"`          // sites below may pause it and switch it off for themselves
+	Version   int64     `json:"version"`        // changes say which version they were made from
 	Created   time.Time `json:"created"`
 	By        string    `json:"created_by"`
 	Changed   time.Time `json:"changed"`
 	Bulletins []string  `json:"bulletins"` // document ids
 }
 
-// asked makes every error about what a person asked for one that wraps store.ErrInvalid.
-func asked(err error) error {
-	if err == nil || errors.Is(err, store.ErrInvalid) {
-		return err
+// Switch is what a site says of a policy.
+type Switch struct {
+	Enabled bool `json:"enabled"`
+	Paused  bool `json:"paused"`
+}
+
+// settle finds what is in force: what this site says of its own policies; of one from above what the site that made it
+// says, and this site's word beside it where that one allows.
+func (row *Row) settle(own bool) {
+	if own {
+		row.Above = nil
+		row.Enabled, row.Paused = row.Here.Enabled, row.Here.Paused
+		return
 	}
-	return fmt.Errorf("%w: %w", store.ErrInvalid, err)
+	row.Enabled, row.Paused = row.Above.Enabled, row.Above.Paused
+	if row.Local {
+		row.Enabled, row.Paused = row.Enabled && row.Here.Enabled, row.Paused || row.Here.Paused
+	}
 }
 
 // planOf is a policy's plan in the words of package schedule.
 func planOf(p policy.Plan) schedule.Plan {
 	return schedule.Plan{When: schedule.When(p.When), At: p.At, Spread: p.SpreadMinutes}
-}
-
-func (r *Room) newID(kind string) string { return kind + ":" + r.cfg.Site + ":" + uuid.NewString() }
-
-// signed makes a document of a body and signs it.
-func (r *Room) signed(kind document.Kind, id string, languages []string, body any) (document.Document, error) {
-	raw, err := catalog.Encode(body)
-	if err != nil {
-		return document.Document{}, err
-	}
-	doc, err := document.New(kind, id, languages, raw)
-	if err != nil {
-		return doc, asked(err)
-	}
-	r.cfg.Signer.Sign(&doc)
-	return doc, nil
-}
-
-// write applies statements together; what was made from another version than the present one is a conflict.
-func (r *Room) write(ctx context.Context, reason string, statements ...store.Statement) error {
-	applied, err := r.cfg.Writer.Write(ctx, store.Batch{
-		Actor: store.ActorOf(ctx), Reason: reason, At: r.cfg.Now().UTC(), Topics: []string{Topic, store.TopicDocuments},
-		Statements: statements,
-	})
-	if err == nil {
-		err = applied.Err()
-	}
-	switch {
-	case errors.Is(err, store.ErrConflict):
-		return fmt.Errorf("%s: somebody changed it meanwhile; look at it again: %w", reason, err)
-	case errors.Is(err, store.ErrTooLarge):
-		return fmt.Errorf("%s: make several policies of fewer bulletins: %w", reason, asked(err))
-	case err != nil:
-		return fmt.Errorf("%s: %w", reason, err)
-	}
-	return nil
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }

@@ -17,6 +17,8 @@ import (
 	"thatch/node/bulletins/bulletinstest"
 	"thatch/node/computers"
 	"thatch/node/policies"
+	"thatch/node/policies/authoring"
+	"thatch/node/policies/windows"
 	"thatch/node/store"
 	"thatch/schedule"
 )
@@ -334,7 +336,7 @@ func TestTagStandsForTheAnswer(t *testing.T) {
 		{"pause", func() error { return s.Pause(t.Context(), p.ID, 0, true) }},
 		{"resume", func() error { return s.Pause(t.Context(), p.ID, 0, false) }},
 		{"window", func() error {
-			_, err := s.CreateWindow(t.Context(), policies.WindowBody{Window: nightly("night")})
+			_, err := s.windows.Create(t.Context(), windows.Body{Window: nightly("night")})
 			return err
 		}},
 		{"not held", func() error { s.sql(t, `DELETE FROM holding`); return nil }},
@@ -414,7 +416,8 @@ func TestTurnsAreNotGivenTwice(t *testing.T) {
 		ids = append(ids, s.computer(t, fmt.Sprint("pc", i), "de", []uint32{n}, nil).ID)
 	}
 	another := policies.New(policies.Config{ // another node of the site
-		Site: bulletinstest.Site, Reader: s.db, Writer: s.db, Signer: bulletinstest.Signer{}, Bulletins: s.bulletins, Computers: s.computers, Now: s.now,
+		Author: authoring.Author{Site: bulletinstest.Site, Writer: s.db, Signer: bulletinstest.Signer{}, Now: s.now},
+		Reader: s.db, Bulletins: s.bulletins, Computers: s.computers,
 	})
 	var all sync.WaitGroup
 	turns := make(chan bool, 2*machines)
@@ -501,7 +504,7 @@ func TestTurnEndsInTheEnd(t *testing.T) {
 func TestNoTurnOutsideWindowsAndPlan(t *testing.T) {
 	s := newSite(t)
 	n := s.number(t, "u1")
-	if _, err := s.CreateWindow(t.Context(), policies.WindowBody{Window: nightly("night")}); err != nil {
+	if _, err := s.windows.Create(t.Context(), windows.Body{Window: nightly("night")}); err != nil {
 		t.Fatal(err)
 	}
 	p := s.create(t, policies.Draft{Name: "p", Bulletins: []string{"b1"}, Plan: &policy.Plan{When: "at", At: "2019-03-06T13:00:00Z", Simultaneous: 1}})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"sync"
 	"testing"
 	"time"
@@ -16,6 +17,8 @@ import (
 	"thatch/node/bulletins/live"
 	"thatch/node/computers"
 	"thatch/node/policies"
+	"thatch/node/policies/authoring"
+	"thatch/node/policies/windows"
 	"thatch/node/store"
 )
 
@@ -23,6 +26,7 @@ import (
 // German and neutral), u2 (one neutral package), u3 (no package); bulletin "KB2" with u4 (in French alone).
 type site struct {
 	*policies.Room
+	windows   *windows.Room
 	bulletins *bulletins.Bulletins
 	computers *computers.Room
 	db        *store.DB
@@ -55,10 +59,9 @@ func (s *site) open(t testing.TB) (stop func()) {
 	if s.computers, err = computers.New(context.Background(), s.db, s.writer, s.now); err != nil {
 		t.Fatal(err)
 	}
-	s.Room = policies.New(policies.Config{
-		Site: bulletinstest.Site, Reader: s.db, Writer: s.writer, Signer: bulletinstest.Signer{}, Bulletins: s.bulletins,
-		Computers: s.computers, Now: s.now,
-	})
+	author := authoring.Author{Site: bulletinstest.Site, Writer: s.writer, Signer: bulletinstest.Signer{}, Now: s.now}
+	s.Room = policies.New(policies.Config{Author: author, Reader: s.db, Bulletins: s.bulletins, Computers: s.computers})
+	s.windows = windows.Open(windows.Config{Author: author, Reader: s.db, Computers: s.computers})
 	ctx, cancel := context.WithCancel(context.Background())
 	ticker := time.NewTicker(time.Millisecond)
 	var running sync.WaitGroup
@@ -210,3 +213,7 @@ func (s *site) assigned(t testing.TB, computer string) policies.Assigned {
 	}
 	return a
 }
+
+func alwaysTrue() *rule.Rule { return rule.Test("True") }
+
+func decode(body []byte, into any) error { return json.Unmarshal(body, into) }

@@ -2,11 +2,11 @@ package policies
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
 	"thatch/catalog/policy"
+	"thatch/node/policies/authoring"
 	"thatch/node/store"
 	"thatch/schedule"
 )
@@ -27,7 +27,7 @@ func (r *Room) check(p, former *policy.Policy) error {
 	}
 	plan := planOf(p.Plan)
 	if err := errors.Join(p.Validate(), plan.Validate()); err != nil {
-		return asked(err)
+		return authoring.Asked(err)
 	}
 	if former == nil {
 		former = &policy.Policy{}
@@ -45,7 +45,7 @@ func (r *Room) check(p, former *policy.Policy) error {
 	plan.Spread = 0
 	latest, err := plan.Start(time.Time{}, schedule.Recurrence{}, time.FixedZone("", -12*60*60), "")
 	if err != nil {
-		return asked(err)
+		return authoring.Asked(err)
 	}
 	if latest.Before(r.cfg.Now().Add(-late)) {
 		return store.Invalid("plan: %s is past; give a time to come, or none, to start as soon as possible", p.Plan.At)
@@ -53,53 +53,16 @@ func (r *Room) check(p, former *policy.Policy) error {
 	return nil
 }
 
-// taken is a conflict: names are how people call things, so no two policies and no two windows bear one. Case does not
-// matter.
-type taken struct{ what, name, by string }
-
-func (t taken) Error() string {
-	return fmt.Sprintf("there is a %s called %q already (%s); choose another name", t.what, t.name, t.by)
-}
-
-func (taken) Unwrap() error { return store.ErrConflict }
-
 // free says whether a policy may take a name: no other has it. The statement holds that true where the change is
 // applied.
 func (o *orders) free(name, id string) (store.Statement, error) {
 	for _, p := range o.policies {
 		if p.ID != id && strings.EqualFold(p.Name, name) {
-			return store.Statement{}, taken{"policy", p.Name, p.ID}
+			return store.Statement{}, authoring.Taken{What: "policy", Name: p.Name, By: p.ID}
 		}
 	}
 	return store.Statement{
 		SQL:  `UPDATE policy SET name = name WHERE name = ? COLLATE NOCASE AND id <> ?`,
 		Args: []any{name, id}, Want: store.NoRows,
 	}, nil
-}
-
-// freeWindow is free for windows, whose names are in their documents alone.
-func (o *orders) freeWindow(name, id string) (store.Statement, error) {
-	for _, w := range o.windows {
-		if w.doc.ID != id && strings.EqualFold(w.body.Name, name) {
-			return store.Statement{}, taken{"window", w.body.Name, w.doc.ID}
-		}
-	}
-	return store.Statement{
-		SQL: `UPDATE document SET digest = digest WHERE kind = 'window' AND id <> ? AND EXISTS (
-			SELECT 1 FROM revision r WHERE r.digest = document.digest AND json_valid(CAST(r.body AS TEXT))
-				AND json_extract(CAST(r.body AS TEXT), '$.name') = ? COLLATE NOCASE)`,
-		Args: []any{id, name}, Want: store.NoRows,
-	}, nil
-}
-
-// checkDates refuses a window that never opens again; one that was so before stays.
-func (r *Room) checkDates(b, former *WindowBody) error {
-	if b.Until == "" || former != nil && b.Until == former.Until {
-		return nil
-	}
-	// The furthest clocks behind are half a day behind.
-	if start, _ := b.Next(r.cfg.Now().Add(-24*time.Hour), time.FixedZone("", -12*60*60)); start.IsZero() {
-		return store.Invalid("until: the window does not open again before %s; give a later date, or none", b.Until)
-	}
-	return nil
 }

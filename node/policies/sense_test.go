@@ -8,6 +8,7 @@ import (
 
 	"thatch/catalog/policy"
 	"thatch/node/policies"
+	"thatch/node/policies/windows"
 	"thatch/node/store"
 	"thatch/schedule"
 )
@@ -50,24 +51,24 @@ func TestNamesArePoliciesOwn(t *testing.T) {
 func TestNamesAreWindowsOwn(t *testing.T) {
 	s := newSite(t)
 	ctx := t.Context()
-	night, err := s.CreateWindow(ctx, policies.WindowBody{Window: nightly("night")})
+	night, err := s.windows.Create(ctx, windows.Body{Window: nightly("night")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = s.CreateWindow(ctx, policies.WindowBody{Window: nightly(" Night")})
+	_, err = s.windows.Create(ctx, windows.Body{Window: nightly(" Night")})
 	wantErr(t, "the same name", err, store.ErrConflict, night)
-	noon, err := s.CreateWindow(ctx, policies.WindowBody{Window: nightly("noon")})
+	noon, err := s.windows.Create(ctx, windows.Body{Window: nightly("noon")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantErr(t, "renamed to another's name", s.ChangeWindow(ctx, noon, "", policies.WindowBody{Window: nightly("NIGHT")}), store.ErrConflict, night)
-	if err := s.ChangeWindow(ctx, noon, "", policies.WindowBody{Window: nightly("Noon")}); err != nil {
+	wantErr(t, "renamed to another's name", s.windows.Change(ctx, noon, "", windows.Body{Window: nightly("NIGHT")}), store.ErrConflict, night)
+	if err := s.windows.Change(ctx, noon, "", windows.Body{Window: nightly("Noon")}); err != nil {
 		t.Errorf("its own name: %v", err)
 	}
-	if err := s.DeleteWindow(ctx, night, ""); err != nil {
+	if err := s.windows.Delete(ctx, night, ""); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.ChangeWindow(ctx, noon, "", policies.WindowBody{Window: nightly("night")}); err != nil {
+	if err := s.windows.Change(ctx, noon, "", windows.Body{Window: nightly("night")}); err != nil {
 		t.Errorf("a name that is free again: %v", err)
 	}
 }
@@ -76,16 +77,16 @@ func TestNamesAreWindowsOwn(t *testing.T) {
 func TestNameIsGivenOnceAtATime(t *testing.T) {
 	s := newSite(t)
 	const many = 6
-	made, windows := make(chan error, many), make(chan error, many)
+	made, given := make(chan error, many), make(chan error, many)
 	for range many {
 		go func() {
 			_, err := s.Create(t.Context(), policies.Draft{Name: "one", Bulletins: []string{"KB1"}})
 			made <- err
-			_, err = s.CreateWindow(t.Context(), policies.WindowBody{Window: nightly("one")})
-			windows <- err
+			_, err = s.windows.Create(t.Context(), windows.Body{Window: nightly("one")})
+			given <- err
 		}()
 	}
-	for what, answers := range map[string]chan error{"policies": made, "windows": windows} {
+	for what, answers := range map[string]chan error{"policies": made, "windows": given} {
 		count := 0
 		for range many {
 			if err := <-answers; err == nil {
@@ -155,22 +156,22 @@ func TestPlansThatCameMeanwhile(t *testing.T) {
 
 func TestWindowsThatNeverOpenAgain(t *testing.T) {
 	s := newSite(t)
-	body := func(until string) policies.WindowBody {
+	body := func(until string) windows.Body {
 		w := nightly("night")
 		w.Until = until
-		return policies.WindowBody{Window: w}
+		return windows.Body{Window: w}
 	}
-	_, err := s.CreateWindow(t.Context(), body("2019-03-04"))
+	_, err := s.windows.Create(t.Context(), body("2019-03-04"))
 	wantErr(t, "over", err, store.ErrInvalid, "does not open again")
-	id, err := s.CreateWindow(t.Context(), body("2019-03-06"))
+	id, err := s.windows.Create(t.Context(), body("2019-03-06"))
 	if err != nil {
 		t.Errorf("tonight for the last time: %v", err)
 	}
 	s.wait(10 * 24 * time.Hour)
 	later := body("2019-03-06")
 	later.Repeat, later.Weekdays = schedule.Weekly, []schedule.Weekday{"friday"}
-	if err := s.ChangeWindow(t.Context(), id, "", later); err != nil {
+	if err := s.windows.Change(t.Context(), id, "", later); err != nil {
 		t.Errorf("one that is over, changed otherwise: %v", err)
 	}
-	wantErr(t, "changed to be over", s.ChangeWindow(t.Context(), id, "", body("2019-03-10")), store.ErrInvalid, "does not open again")
+	wantErr(t, "changed to be over", s.windows.Change(t.Context(), id, "", body("2019-03-10")), store.ErrInvalid, "does not open again")
 }

@@ -6,6 +6,7 @@ import (
 
 	"thatch/node/computers"
 	"thatch/node/policies/turns"
+	"thatch/node/policies/windows"
 	"thatch/node/store"
 )
 
@@ -14,7 +15,7 @@ func (r *Room) turns() *turns.Turns {
 }
 
 // turn finds out whether it is the computer's turn in a policy.
-func (r *Room) turn(ctx context.Context, m *computers.Member, c *chosen, windows []*window) error {
+func (r *Room) turn(ctx context.Context, m *computers.Member, c *chosen, all windows.Set) error {
 	limit := c.order.body.Plan.Simultaneous
 	if limit == 0 || c.Paused {
 		return nil
@@ -33,7 +34,7 @@ func (r *Room) turn(ctx context.Context, m *computers.Member, c *chosen, windows
 		return r.turns().GoOn(ctx, c.order.ID, m.Number, had)
 	}
 	c.Wait = true
-	if had.UsedUp(now) || !r.open(m, c.order, windows) {
+	if had.UsedUp(now) || !r.open(m, c.order, all) {
 		return nil
 	}
 	taken, err := r.turns().Take(ctx, c.order.ID, m.Number, limit)

@@ -200,7 +200,11 @@ func (w *work) entry(ctx context.Context, tx *sql.Tx, e *dataset.Entry) error {
 		w.outcome.Held++
 		w.outcome.Bytes += int64(len(e.Body))
 		w.arrived = append(w.arrived, e.Digest[:])
-		return w.builder.Add(store.HoldPinned(e.Document()))
+		statements := []store.Statement{store.HoldPinned(e.Document())}
+		if holding, wanted := w.room.hooks[e.Kind].(Holding); wanted {
+			statements = append(statements, holding.Held(e.Document())...)
+		}
+		return w.builder.Add(statements...)
 	case remove:
 		return w.remove(ctx, key)
 	case handOver:

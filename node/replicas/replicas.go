@@ -32,6 +32,12 @@ type Pinning interface {
 	PinsArrived(policies []string) []store.Statement
 }
 
+// Holding is implemented by a hook that has something to keep of a revision that is held for a policy and may never have
+// been current here.
+type Holding interface {
+	Held(doc document.Document) []store.Statement
+}
+
 // Config is what the room needs.
 type Config struct {
 	Site   string // id

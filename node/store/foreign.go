@@ -38,19 +38,45 @@ func Own(ctx context.Context, tx *sql.Tx, site string, kind document.Kind, id st
 	if err != nil || doc.Origin == site {
 		return err
 	}
-	f := Foreign{Kind: kind, ID: id, Origin: doc.Origin}
-	maker, err := Document(ctx, tx, document.Site, doc.Origin)
-	if err == nil {
-		var body struct {
-			Name string `json:"name"`
-		}
-		if json.Unmarshal(maker.Body, &body) == nil {
-			f.Name = body.Name
-		}
-	} else if !errors.Is(err, ErrNotFound) {
+	name, err := SiteName(ctx, tx, doc.Origin)
+	if err != nil {
 		return err
 	}
-	return f
+	return Foreign{Kind: kind, ID: id, Origin: doc.Origin, Name: name}
+}
+
+// SiteName is the name of a site by its id, "" where it is not known.
+func SiteName(ctx context.Context, tx *sql.Tx, id string) (string, error) {
+	site, err := Document(ctx, tx, document.Site, id)
+	if errors.Is(err, ErrNotFound) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	var body struct {
+		Name string `json:"name"`
+	}
+	if json.Unmarshal(site.Body, &body) != nil {
+		return "", nil // what is damaged names nobody
+	}
+	return body.Name, nil
+}
+
+// SiteNames are the names of sites by their ids, of those that are known.
+func SiteNames(ctx context.Context, tx *sql.Tx, ids ...string) (map[string]string, error) {
+	names := make(map[string]string)
+	for _, id := range ids {
+		if _, done := names[id]; done {
+			continue
+		}
+		name, err := SiteName(ctx, tx, id)
+		if err != nil {
+			return nil, err
+		}
+		names[id] = name
+	}
+	return names, nil
 }
 
 // AllOwn is Own of documents, some kind and id after the other, in a read of its own.

@@ -74,6 +74,7 @@ CREATE TABLE journal (
   former_audience  TEXT NOT NULL DEFAULT '',
   PRIMARY KEY (idx, pos)
 ) WITHOUT ROWID;
+CREATE INDEX journal_settings ON journal (idx, pos) WHERE kind IN ('assignment', 'severity', 'window');
 
 -- What a policy pins: revisions that stay although they are not current.
 CREATE TABLE pin (
@@ -337,17 +338,26 @@ CREATE TABLE source (
 
 ------------------------------------------------------------------------------------- policies: what is ordered
 
--- What a site decides about a policy beside its document.
+-- What this site decides about a policy beside its document, of its own or of a site above.
 CREATE TABLE policy (
   id         TEXT PRIMARY KEY,         -- document id
   name       TEXT NOT NULL,
   enabled    INTEGER NOT NULL,
   paused     INTEGER NOT NULL,
+  settings   TEXT NOT NULL DEFAULT '', -- how far the sender's settings stood: JSON, '' it sends none, or the policy is our own
   version    INTEGER NOT NULL,
   created    TEXT NOT NULL,
   created_by TEXT NOT NULL,
   changed    TEXT NOT NULL,
   idx        INTEGER NOT NULL          -- of the last change
+) WITHOUT ROWID;
+
+-- What the site that made a policy says of it: an index over the documents of kind policy-state.
+CREATE TABLE policy_state (
+  policy     TEXT PRIMARY KEY,
+  enabled    INTEGER NOT NULL,
+  paused     INTEGER NOT NULL,
+  local      INTEGER NOT NULL          -- sites below may pause it and switch it off for themselves
 ) WITHOUT ROWID;
 
 CREATE TABLE policy_bulletin (         -- that a policy was made from

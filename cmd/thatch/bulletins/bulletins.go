@@ -269,7 +269,8 @@ func severitiesCommand(a *cli.App) *cobra.Command {
 	}
 	cmd.AddCommand(a.List(cli.Listing{
 		Use: "list", Short: "List the custom severities, most severe first", Example: "  thatch severities list",
-		Path: "/severities", Heads: []string{"SEVERITY", "ORDER", "BULLETINS", "ID"}, Keys: []string{"severity", "order", "bulletins", "id"},
+		Path: "/severities", Heads: []string{"SEVERITY", "ORDER", "BULLETINS", "SITE", "ID"},
+		Keys: []string{"severity", "order", "bulletins", "site", "id"},
 	}), severitiesCreate(a), severitiesChange(a, "rename SEVERITY NAME", "Rename a custom severity", "thatch severities rename \"This week\" Urgent", true),
 		severitiesChange(a, "order SEVERITY NUMBER", "Give a custom severity another place: higher is more severe", "thatch severities order Urgent 40", false),
 		severitiesDelete(a))

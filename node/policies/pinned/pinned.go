@@ -24,6 +24,17 @@ import (
 type Pins struct {
 	updates  map[document.Digest]*live.Update
 	packages map[document.Digest]*Package
+	awaits   map[string]bool // ids of updates of which something is missing
+	// Missing are the documents that are pinned, matter to the site and have not arrived.
+	Missing []Missing
+}
+
+// Missing is a document that a policy from above pins and that has not arrived.
+type Missing struct {
+	Kind   document.Kind   `json:"kind"`
+	ID     string          `json:"id"`
+	Digest document.Digest `json:"digest"`
+	Update string          `json:"update"` // id of the update that waits for it
 }
 
 // Package is what must be known of a pinned package to choose it for a computer.
@@ -32,25 +43,54 @@ type Package struct {
 	Files     []string // SHA-256 of its payload files, hexadecimal, lower case
 }
 
-// Read reads what a policy pins.
+// Read reads what a policy pins, all of which is here.
 func Read(ctx context.Context, tx *sql.Tx, p *policy.Policy) (*Pins, error) {
-	pins := &Pins{updates: make(map[document.Digest]*live.Update), packages: make(map[document.Digest]*Package)}
+	pins, err := read(ctx, tx, p, func(policy.Pin) bool { return true })
+	if err == nil && len(pins.Missing) > 0 {
+		m := pins.Missing[0]
+		err = fmt.Errorf("policy %s pins %w", p.Name, store.NotFound(string(m.Kind)+" with digest "+m.Digest.String(), m.ID))
+	}
+	return pins, err
+}
+
+// Arrived reads what a policy from above pins, as far as it has arrived and matters to a site with these languages.
+func Arrived(ctx context.Context, tx *sql.Tx, p *policy.Policy, managed []string) (*Pins, error) {
+	return read(ctx, tx, p, func(pin policy.Pin) bool {
+		head := document.Head{Languages: pin.Languages}
+		return head.Matters(managed)
+	})
+}
+
+func read(ctx context.Context, tx *sql.Tx, p *policy.Policy, matters func(policy.Pin) bool) (*Pins, error) {
+	pins := &Pins{
+		updates: make(map[document.Digest]*live.Update), packages: make(map[document.Digest]*Package), awaits: make(map[string]bool),
+	}
 	for i := range p.Updates {
 		update := &p.Updates[i]
 		found, err := readUpdate(ctx, tx, update)
-		if err != nil {
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			pins.miss(document.Update, update.Update, update.Digest, update)
+		case err != nil:
 			return nil, fmt.Errorf("policy %s pins update %s: %w", p.Name, update.Update, err)
+		default:
+			pins.updates[update.Digest] = found
 		}
-		pins.updates[update.Digest] = found
 		for _, pin := range update.Packages {
-			pack, err := readPackage(ctx, tx, pin)
-			if err != nil {
+			if !matters(pin) {
+				continue
+			}
+			if err := pins.readPackage(ctx, tx, update, pin); err != nil {
 				return nil, fmt.Errorf("policy %s pins package %s: %w", p.Name, pin.ID, err)
 			}
-			pins.packages[pin.Digest] = pack
 		}
 	}
 	return pins, nil
+}
+
+func (p *Pins) miss(kind document.Kind, id string, digest document.Digest, of *policy.Update) {
+	p.Missing = append(p.Missing, Missing{Kind: kind, ID: id, Digest: digest, Update: of.Update})
+	p.awaits[of.Update] = true
 }
 
 func readUpdate(ctx context.Context, tx *sql.Tx, pin *policy.Update) (*live.Update, error) {
@@ -66,33 +106,78 @@ func readUpdate(ctx context.Context, tx *sql.Tx, pin *policy.Update) (*live.Upda
 	return live.Revision(&doc, number)
 }
 
-func readPackage(ctx context.Context, tx *sql.Tx, pin policy.Pin) (*Package, error) {
+func (p *Pins) readPackage(ctx context.Context, tx *sql.Tx, of *policy.Update, pin policy.Pin) error {
 	pack, err := store.Revision(ctx, tx, pin.Digest)
-	if err != nil {
-		return nil, err
+	lacks := errors.Is(err, store.ErrNotFound)
+	if lacks {
+		p.miss(document.Package, pin.ID, pin.Digest, of)
+	} else if err != nil {
+		return err
 	}
 	payload, err := store.Revision(ctx, tx, pin.PayloadDigest)
+	if errors.Is(err, store.ErrNotFound) {
+		p.miss(document.Payload, pin.ID, pin.PayloadDigest, of)
+		return nil
+	}
 	if err != nil {
-		return nil, fmt.Errorf("its payload: %w", err)
+		return fmt.Errorf("its payload: %w", err)
 	}
 	body, err := catalog.Decode[catalog.Payload](payload.Body)
 	if err != nil {
-		return nil, fmt.Errorf("its payload: %w", err)
+		return fmt.Errorf("its payload: %w", err)
+	}
+	if lacks {
+		return nil
 	}
 	found := &Package{Languages: pack.Languages}
 	for _, f := range body.Files {
 		found.Files = append(found.Files, strings.ToLower(f.SHA256))
 	}
-	return found, nil
+	p.packages[pin.Digest] = found
+	return nil
 }
 
-// Update is the revision of an update that is pinned.
+// Here says whether everything is here that is pinned of an update and matters to the site.
+func (p *Pins) Here(pin *policy.Update) bool { return !p.awaits[pin.Update] }
+
+// Bulletins are those of the updates that are here, sorted.
+func (p *Pins) Bulletins() []string {
+	found := make([]string, 0, len(p.updates))
+	for _, u := range p.updates {
+		found = append(found, u.Bulletin)
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
+}
+
+// Lacks are the managed languages in which the catalog has a package for an update of which none is pinned: whoever
+// revises the policy pins them.
+func (p *Pins) Lacks(pin *policy.Update, v *live.View, managed []string) (lacks []string) {
+	if u := v.UpdateByID(pin.Update); u == nil || u.Withdrawn {
+		return nil
+	}
+	pinned := func(tag string) bool {
+		return slices.ContainsFunc(pin.Packages, func(k policy.Pin) bool {
+			pack := p.Package(k)
+			return slices.Contains(k.Languages, tag) || pack != nil && slices.Contains(pack.Languages, tag)
+		})
+	}
+	for _, tag := range managed {
+		has := func(k *live.Package) bool { return slices.Contains(k.Languages, tag) }
+		if slices.ContainsFunc(v.PackagesOf(pin.Update), has) && !pinned(tag) {
+			lacks = append(lacks, tag)
+		}
+	}
+	return lacks
+}
+
+// Update is the revision of an update that is pinned, nil where it has not arrived.
 func (p *Pins) Update(pin *policy.Update) *live.Update { return p.updates[pin.Digest] }
 
 // Revision is the pinned revision of an update that has a digest, nil when that is not pinned.
 func (p *Pins) Revision(digest document.Digest) *live.Update { return p.updates[digest] }
 
-// Package is the pinned revision of a package.
+// Package is the pinned revision of a package, nil where it has not arrived or does not matter to the site.
 func (p *Pins) Package(pin policy.Pin) *Package { return p.packages[pin.Digest] }
 
 // Standing is how the catalog stands to what is pinned of an update.
@@ -118,6 +203,9 @@ func (p *Pins) Standing(pin *policy.Update, v *live.View) Standing {
 		return Newer
 	}
 	for _, k := range pin.Packages {
+		if p.Package(k) == nil {
+			continue // in a language that this site does not manage
+		}
 		now := v.Package(k.ID)
 		if now == nil || now.Digest != k.Digest {
 			return Newer
@@ -129,7 +217,7 @@ func (p *Pins) Standing(pin *policy.Update, v *live.View) Standing {
 	return Current
 }
 
-// Alone says whether agents judge a pinned update by its own rules alone, because the catalog's are others, or none:
+// Alone says whether agents judge a pinned update that is here by its own rules alone, because the catalog's are others, or none:
 // then the three sets say nothing of it, and what agents say of the order is all that is known.
 func (p *Pins) Alone(pin *policy.Update, v *live.View) bool {
 	now := v.UpdateByID(pin.Update)
@@ -143,7 +231,11 @@ func (p *Pins) Speaking(pins []policy.Pin, languages []string) []policy.Pin {
 	for _, running := range languages {
 		nearest := 0
 		for _, pin := range pins {
-			fit := fits(running, p.Package(pin).Languages)
+			pack := p.Package(pin)
+			if pack == nil {
+				continue
+			}
+			fit := fits(running, pack.Languages)
 			if fit > nearest {
 				best, nearest = nil, fit
 			}
@@ -156,7 +248,7 @@ func (p *Pins) Speaking(pins []policy.Pin, languages []string) []policy.Pin {
 		}
 	}
 	for _, pin := range pins {
-		if len(p.Package(pin).Languages) == 0 {
+		if pack := p.Package(pin); pack != nil && len(pack.Languages) == 0 {
 			best = append(best, pin)
 		}
 	}
@@ -227,4 +319,16 @@ func markHeld(ctx context.Context, tx *sql.Tx, files []string, held map[string]b
 		held[hex.EncodeToString(sum)] = true
 	}
 	return rows.Err()
+}
+
+// Computer is what targets ask of a computer.
+func Computer(m *computers.Member, needs bool) policy.Computer {
+	system := m.Facts.System
+	if len(system.Languages) == 0 {
+		system.Languages = m.Languages
+	}
+	if system.Platform == "" {
+		system.Platform = m.Platform
+	}
+	return policy.Computer{Name: m.Name, System: system, Needs: needs}
 }

@@ -1,0 +1,293 @@
+package policies_test
+
+import (
+	"crypto/ed25519"
+	"crypto/sha256"
+	"errors"
+	"strings"
+	"testing"
+
+	"thatch/catalog"
+	"thatch/catalog/document"
+	"thatch/catalog/federation"
+	"thatch/catalog/policy"
+	"thatch/node/bulletins/bulletinstest"
+	"thatch/node/policies"
+	"thatch/node/policies/above"
+	"thatch/node/replicas"
+	"thatch/node/replicas/dataset"
+	"thatch/node/store"
+)
+
+// top is a site above the one of a test: what it sends is taken as from the wire.
+type top struct {
+	*site
+	id   string
+	key  ed25519.PrivateKey
+	room *replicas.Room
+}
+
+// under gives the site a parent whose rules send settings.
+func (s *site) under(t testing.TB, id string) *top {
+	t.Helper()
+	seed := sha256.Sum256([]byte(id))
+	parent := &top{site: s, id: id, key: ed25519.NewKeyFromSeed(seed[:])}
+	parent.room = replicas.New(replicas.Config{Site: bulletinstest.Site, Reader: s.db, Writer: s.writer, Now: s.now})
+	for _, kind := range []document.Kind{document.Policy, document.PolicyState, document.Window} {
+		parent.room.Register(kind, above.Hook{Now: s.now})
+	}
+	parent.room.Register(document.Update, s.bulletins)
+	key, err := document.NewKey(id, parent.key.Public().(ed25519.PublicKey), parent.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bulletinstest.Write(t, s.writer, store.Put(key, "", store.Former{Absent: true})...)
+	s.sql(t, `INSERT INTO parent (one, id, name, urls, authority, joined, link, told, version)
+		VALUES (1, ?, ?, '[]', x'', '', '{"rules":[{"type":"settings","enabled":true}]}', '', 1)`, id, id)
+	return parent
+}
+
+func (p *top) above() replicas.Neighbour {
+	return replicas.Neighbour{ID: p.id, Direction: dataset.Down}
+}
+
+// doc makes a document of the parent.
+func (p *top) doc(t testing.TB, kind document.Kind, id string, languages []string, body any) dataset.Entry {
+	t.Helper()
+	doc := bulletinstest.Doc(t, kind, id, languages, body)
+	doc.Sign(p.id, p.key)
+	return dataset.Entry{Head: doc.Head, Body: doc.Body}
+}
+
+// sends has the site take entries as from the parent, and wants them accepted.
+func (p *top) sends(t testing.TB, of dataset.Type, entries ...dataset.Entry) {
+	t.Helper()
+	if outcome := p.tries(t, of, entries...); len(outcome.Quarantined) > 0 {
+		t.Fatalf("in quarantine: %+v", outcome.Quarantined)
+	}
+}
+
+func (p *top) tries(t testing.TB, of dataset.Type, entries ...dataset.Entry) replicas.Outcome {
+	t.Helper()
+	outcome, err := p.room.Repair(t.Context(), p.above(), of, entries)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return outcome
+}
+
+// ordered are what a policy of the parent pins: update u5 with a package in German, one in French and a neutral one.
+type ordered struct {
+	policy, state             dataset.Entry
+	update                    dataset.Entry
+	german, french, neutral   dataset.Entry
+	payloads                  map[string]dataset.Entry // by package
+	germanFile, neutralSHA256 string
+}
+
+func (p *top) orders(t testing.TB, name string) ordered {
+	t.Helper()
+	o := ordered{payloads: map[string]dataset.Entry{}}
+	o.update = p.doc(t, document.Update, "u5", nil, catalog.Update{
+		Name: "Update u5", Bulletin: "b5", Source: "sdp", Product: catalog.Product{Name: "Windows"}, Applicable: alwaysTrue(),
+	})
+	pin := policy.Update{Update: "u5", Digest: o.update.Digest, Enabled: true}
+	pack := func(id string, languages ...string) dataset.Entry {
+		made := p.doc(t, document.Package, id, languages, catalog.Package{
+			Update: "u5", Name: id, Files: []catalog.File{{Name: id + ".msi"}}, Installer: catalog.Installer{Type: catalog.MSI, File: id + ".msi"},
+		})
+		payload := p.doc(t, document.Payload, id, languages, catalog.Payload{
+			Package: id, PackageDigest: made.Digest, Files: []catalog.StagedFile{{Name: id + ".msi", SHA256: fileOf(id), Size: 1}},
+		})
+		o.payloads[id] = payload
+		pin.Packages = append(pin.Packages, policy.Pin{ID: id, Digest: made.Digest, PayloadDigest: payload.Digest, Languages: made.Languages})
+		return made
+	}
+	o.german, o.french, o.neutral = pack("u5-de", "de"), pack("u5-fr", "fr"), pack("u5-neutral")
+	id := "policy:" + p.id + ":" + name
+	o.policy = p.doc(t, document.Policy, id, nil, policy.Policy{
+		Name: name, Updates: []policy.Update{pin}, Plan: policy.Plan{When: policy.StartASAP},
+	})
+	o.state = p.says(t, id, federation.State{Enabled: true})
+	return o
+}
+
+func (p *top) says(t testing.TB, policy string, s federation.State) dataset.Entry {
+	t.Helper()
+	return p.doc(t, document.PolicyState, policy, nil, s)
+}
+
+func held(entries ...dataset.Entry) []dataset.Entry {
+	for i := range entries {
+		entries[i].Held = true
+	}
+	return entries
+}
+
+func (s *site) show(t testing.TB, name string) *policies.Detail {
+	t.Helper()
+	d, err := s.Show(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// given says whether a computer is given the updates of a policy, and whether it may install them.
+func (s *site) given(t testing.TB, computer, policy string) (given, may bool) {
+	t.Helper()
+	for _, p := range s.assigned(t, computer).Policies {
+		if p.Document.ID == policy {
+			return true, !p.Paused
+		}
+	}
+	return false, false
+}
+
+func TestPolicyBeforeItsData(t *testing.T) {
+	s := newSite(t)
+	parent := s.under(t, "head")
+	german := s.computer(t, "pc", "de-de", nil, nil)
+	o := parent.orders(t, "March")
+	parent.sends(t, dataset.Policies, o.policy, o.state)
+	d := s.show(t, "March")
+	if d.State != policies.StateAwaiting || d.Awaited.Documents != 5 || len(d.Awaited.List) != 5 || d.Awaited.List[0].ID != "u5" {
+		t.Errorf("a policy before its data: %s, awaits %+v", d.State, d.Awaited)
+	}
+	if !strings.Contains(strings.Join(d.WaitsFor, "; "), "5 documents that it pins have not arrived from above, the first is update u5") {
+		t.Errorf("waits for %q", d.WaitsFor)
+	}
+	parent.sends(t, dataset.Policies, held(o.update, o.neutral, o.payloads["u5-neutral"], o.german)...)
+	d = s.show(t, "March")
+	if given, _ := s.given(t, german.ID, d.ID); given || d.Awaited.Documents != 1 || d.Awaited.List[0].Kind != document.Payload || d.Awaited.Payloads != 1 {
+		t.Errorf("with one document missing: given %v, awaits %+v", given, d.Awaited)
+	}
+	// The German payload is the last that matters here: nothing of the French package ever comes.
+	parent.sends(t, dataset.Policies, held(o.payloads["u5-de"])...)
+	d = s.show(t, "March")
+	if given, may := s.given(t, german.ID, d.ID); !given || !may || d.Awaited.Documents != 0 || d.Awaited.Payloads != 2 || d.State == policies.StateAwaiting {
+		t.Errorf("when everything is here: given %v, %s, awaits %+v, %q", given, d.State, d.Awaited, d.WaitsFor)
+	}
+	if len(d.Bulletins) != 1 || d.Bulletins[0] != "b5" || d.UpdateList[0].Name != "Update u5" {
+		t.Errorf("made from %v, updates %+v", d.Bulletins, d.UpdateList)
+	}
+	// French is managed from now on.
+	s.sql(t, `INSERT INTO language (tag, since) VALUES ('fr', '')`)
+	if d = s.show(t, "March"); d.Awaited.Documents != 2 || d.State != policies.StateAwaiting {
+		t.Errorf("after French was added: %s, awaits %+v", d.State, d.Awaited)
+	}
+}
+
+func TestSwitchesOfThisSiteAndTheOneAbove(t *testing.T) {
+	s := newSite(t)
+	parent := s.under(t, "head")
+	pc := s.computer(t, "pc", "de-de", nil, nil)
+	o := parent.orders(t, "March")
+	parent.sends(t, dataset.Policies, o.state) // the state of a policy that is not here yet
+	parent.sends(t, dataset.Policies, o.policy)
+	parent.sends(t, dataset.Policies, held(o.update, o.neutral, o.payloads["u5-neutral"], o.german, o.payloads["u5-de"])...)
+	id := o.policy.ID
+	is := func(what string, given, may bool) {
+		t.Helper()
+		if g, m := s.given(t, pc.ID, id); g != given || m != may {
+			t.Errorf("%s: given %v, may install %v", what, g, m)
+		}
+	}
+	is("as it came", true, true)
+	wantErr(t, "paused here", s.Pause(t.Context(), "March", 0, true), store.ErrConflict, "made by site head")
+	wantErr(t, "switched off here", s.Enable(t.Context(), "March", 0, false), store.ErrConflict, "--local-control")
+	wantErr(t, "deleted here", s.Delete(t.Context(), "March", 0), store.ErrConflict, "made by site head")
+	parent.sends(t, dataset.Policies, parent.says(t, id, federation.State{Enabled: true, Local: true}))
+	if err := s.Pause(t.Context(), "March", 0, true); err != nil {
+		t.Fatal(err)
+	}
+	is("paused here", true, false)
+	if d := s.show(t, "March"); !d.Paused || !d.Here.Paused || d.Above.Paused || !d.Local || d.State != policies.StatePaused ||
+		!strings.Contains(strings.Join(d.WaitsFor, ";"), "paused for this site") {
+		t.Errorf("paused here: %+v, waits for %q", d.Row, d.WaitsFor)
+	}
+	if err := errors.Join(s.Pause(t.Context(), "March", 0, false), s.Enable(t.Context(), "March", 0, false)); err != nil {
+		t.Fatal(err)
+	}
+	is("off here", false, false)
+	// A new revision leaves the site's own switch as it is.
+	again := parent.orders(t, "March")
+	var body policy.Policy
+	if err := decode(again.policy.Body, &body); err != nil {
+		t.Fatal(err)
+	}
+	body.Attempts = 7
+	parent.sends(t, dataset.Policies, parent.doc(t, document.Policy, id, nil, body))
+	is("off here, revised above", false, false)
+	parent.sends(t, dataset.Policies, parent.says(t, id, federation.State{Enabled: true}))
+	is("what the site says counts no more", true, true)
+	parent.sends(t, dataset.Policies, parent.says(t, id, federation.State{Enabled: true, Paused: true}))
+	is("paused above", true, false)
+	parent.sends(t, dataset.Policies, parent.says(t, id, federation.State{}))
+	is("off above", false, false)
+	parent.sends(t, dataset.Policies, parent.says(t, id, federation.State{Enabled: true}))
+	is("on again", true, true)
+	removed := o.state
+	removed.Removed, removed.Body = true, nil
+	parent.sends(t, dataset.Policies, removed)
+	is("nothing is said of it", false, false)
+	gone := o.policy
+	gone.Removed, gone.Body = true, nil
+	parent.sends(t, dataset.Policies, gone)
+	if _, err := s.Show(t.Context(), "March"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("deleted above: %v", err)
+	}
+	if left := s.loose(t); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+func TestPoliciesOfOneName(t *testing.T) {
+	s := newSite(t)
+	parent := s.under(t, "head")
+	own := s.create(t, policies.Draft{Name: "March", Bulletins: []string{"KB1"}})
+	o := parent.orders(t, "March")
+	parent.sends(t, dataset.Policies, o.policy, o.state)
+	list, total, err := s.List(t.Context(), store.Query{Sort: "origin"})
+	if err != nil || total != 2 || list[0].Origin == list[1].Origin {
+		t.Fatalf("%d policies, %v", total, err)
+	}
+	_, err = s.Show(t.Context(), "march")
+	wantErr(t, "a name that two bear", err, store.ErrInvalid, own.ID+" of site "+bulletinstest.Site)
+	if d := s.show(t, o.policy.ID); d.Origin != "head" || d.Above == nil {
+		t.Errorf("the one from above: %+v", d.Row)
+	}
+}
+
+func TestForgedPolicies(t *testing.T) {
+	s := newSite(t)
+	parent := s.under(t, "head")
+	own := s.create(t, policies.Draft{Name: "ours", Bulletins: []string{"KB1"}, Off: true})
+	o := parent.orders(t, "March")
+	renamed := parent.doc(t, document.Policy, "policy:sibling:x", nil, policy.Policy{
+		Name: "x", Updates: []policy.Update{{Update: "u5", Digest: o.update.Digest}}, Plan: policy.Plan{When: policy.StartASAP},
+	})
+	unsigned := o.policy
+	unsigned.Signature = append([]byte(nil), unsigned.Signature...)
+	unsigned.Signature[0] ^= 1
+	for what, entry := range map[string]dataset.Entry{
+		"in a sibling's name":        renamed,
+		"the state of our own":       parent.says(t, own.ID, federation.State{Enabled: true}),
+		"the state of a sibling's":   parent.says(t, "policy:sibling:x", federation.State{Enabled: true}),
+		"a state that is none":       parent.doc(t, document.PolicyState, o.policy.ID, nil, "on"),
+		"a policy that is none":      parent.doc(t, document.Policy, o.policy.ID, nil, "install"),
+		"a signature that is none":   unsigned,
+		"a window that nobody reads": parent.doc(t, document.Window, "window:head:1", nil, map[string]string{"name": "w", "repeat": "lunar"}),
+	} {
+		of := dataset.Policies
+		if entry.Kind == document.Window {
+			of = dataset.Settings
+		}
+		if outcome := parent.tries(t, of, entry); len(outcome.Quarantined) != 1 || outcome.Changed != 0 {
+			t.Errorf("%s: %+v", what, outcome)
+		}
+	}
+	if list, total, err := s.List(t.Context(), store.Query{}); err != nil || total != 1 || list[0].Enabled {
+		t.Errorf("%d policies, %v", total, err)
+	}
+}

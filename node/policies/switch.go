@@ -1,0 +1,117 @@
+package policies
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"thatch/catalog/document"
+	"thatch/catalog/federation"
+	"thatch/node/policies/above"
+	"thatch/node/store"
+)
+
+// Enable switches a policy on or off: everywhere where this site made it, else for this site alone, where the site that
+// made it allows that. Version is the one that was seen; 0 takes the present one.
+func (r *Room) Enable(ctx context.Context, name string, version int64, on bool) error {
+	return r.flag(ctx, name, version, "enabled", on)
+}
+
+// Pause holds a policy's installs, or lets them go on, likewise. Computers keep what they downloaded.
+func (r *Room) Pause(ctx context.Context, name string, version int64, on bool) error {
+	return r.flag(ctx, name, version, "paused", on)
+}
+
+func (r *Room) flag(ctx context.Context, name string, version int64, column string, on bool) error {
+	o, err := r.load(ctx)
+	if err != nil {
+		return err
+	}
+	found, err := o.find(name)
+	if err != nil {
+		return err
+	}
+	if version == 0 {
+		version = found.Version
+	}
+	word := map[string]map[bool]string{"enabled": {true: "enable", false: "disable"}, "paused": {true: "pause", false: "resume"}}
+	reason := word[column][on] + " policy " + found.Name
+	statements := []store.Statement{r.touch(found.ID, version, column, on)}
+	switch {
+	case found.Above == nil:
+		state := federation.State{Enabled: found.Enabled, Paused: found.Paused, Local: found.Local}
+		if column == "enabled" {
+			state.Enabled = on
+		} else {
+			state.Paused = on
+		}
+		said, err := r.say(ctx, found.ID, state)
+		if err != nil {
+			return err
+		}
+		statements = append(statements, said...)
+	case !found.Local:
+		err := store.AllOwn(ctx, r.cfg.Reader, r.cfg.Site, found.document.Head)
+		return fmt.Errorf("%s: %w, because it was not made with --local-control", reason, err)
+	default:
+		reason += " for this site"
+	}
+	return r.cfg.Write(ctx, reason, statements...)
+}
+
+// say makes the statements by which this site says of a policy of its own whether it is in force, here and to the sites
+// below for which the policy is.
+func (r *Room) say(ctx context.Context, id string, state federation.State) ([]store.Statement, error) {
+	body, err := federation.Encode(state)
+	if err != nil {
+		return nil, err
+	}
+	doc, err := document.New(document.PolicyState, id, nil, body)
+	if err != nil {
+		return nil, err
+	}
+	r.cfg.Signer.Sign(&doc)
+	var statements []store.Statement
+	err = r.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
+		statements = []store.Statement{above.State(id, state)}
+		now, err := store.Document(ctx, tx, document.PolicyState, id)
+		switch {
+		case err == nil && now.Digest == doc.Digest:
+			return nil
+		case err == nil:
+			statements = append(statements, store.Receive(doc, false, store.Former{Digest: now.Digest})...)
+			return nil
+		case !errors.Is(err, store.ErrNotFound):
+			return err
+		}
+		audience := ""
+		if r.cfg.Selected != nil {
+			if audience, err = r.cfg.Selected(ctx, tx, document.PolicyState, id); err != nil {
+				return err
+			}
+		}
+		statements = append(statements, store.Put(doc, audience, store.Former{Absent: true})...)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("what is said of policy %s: %w", id, err)
+	}
+	return statements, nil
+}
+
+// sayNothing makes the statements by which a policy's state goes with it.
+func (r *Room) sayNothing(ctx context.Context, id string) ([]store.Statement, error) {
+	statements := []store.Statement{above.NoState(id)}
+	err := r.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
+		_, err := store.Document(ctx, tx, document.PolicyState, id)
+		if err == nil {
+			statements = append(statements[:1], store.Remove(document.PolicyState, id, store.Former{})...)
+		}
+		if errors.Is(err, store.ErrNotFound) {
+			return nil
+		}
+		return err
+	})
+	return statements, err
+}
