@@ -30,6 +30,7 @@ func (n *Node) startRooms(ctx context.Context) {
 	n.always(ctx, "payloads for sites below", n.Staging.Serve)
 	n.always(ctx, "check of payloads", n.Check.Payloads)
 	n.always(ctx, "check of documents", n.Check.Documents)
+	n.always(ctx, "policies", n.Policies.SayAll)
 	n.always(ctx, "sites", n.followSites)
 	n.always(ctx, "roll-ups", n.tellRollUps)
 	n.always(ctx, "languages", func(ctx context.Context) error {

@@ -3,6 +3,7 @@ package policies_test
 import (
 	"crypto/ed25519"
 	"crypto/sha256"
+	"database/sql"
 	"errors"
 	"strings"
 	"testing"
@@ -289,5 +290,26 @@ func TestForgedPolicies(t *testing.T) {
 	}
 	if list, total, err := s.List(t.Context(), store.Query{}); err != nil || total != 1 || list[0].Enabled {
 		t.Errorf("%d policies, %v", total, err)
+	}
+}
+
+func TestStatesOfPoliciesOfTheFirstVersion(t *testing.T) {
+	s := newSite(t)
+	p := s.create(t, policies.Draft{Name: "old", Bulletins: []string{"KB1"}})
+	bulletinstest.Write(t, s.writer, store.Remove(document.PolicyState, p.ID, store.Former{})...)
+	s.sql(t, `DELETE FROM policy_state`)
+	s.sql(t, `UPDATE policy SET paused = 1, idx = idx + 1`)
+	for range 2 { // the second time there is nothing to say
+		if err := s.SayAll(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var body, changes string
+	err := s.db.View(t.Context(), func(tx *sql.Tx) error {
+		return tx.QueryRow(`SELECT CAST(r.body AS TEXT), (SELECT count(*) FROM journal WHERE kind = 'policy-state')
+			FROM document d JOIN revision r ON r.digest = d.digest WHERE d.kind = 'policy-state'`).Scan(&body, &changes)
+	})
+	if err != nil || body != `{"enabled":true,"paused":true}` || changes != "3" {
+		t.Errorf("the state says %s in %s changes, %v", body, changes, err)
 	}
 }

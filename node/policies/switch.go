@@ -115,3 +115,33 @@ func (r *Room) sayNothing(ctx context.Context, id string) ([]store.Statement, er
 	})
 	return statements, err
 }
+
+// SayAll says of every policy that this site made whether it is in force, where that was never said: policies of the
+// first version of this program have no such document.
+func (r *Room) SayAll(ctx context.Context) error {
+	o, err := r.load(ctx)
+	if err != nil {
+		return err
+	}
+	for _, p := range o.policies {
+		if p.Above != nil {
+			continue
+		}
+		silent, err := r.sayNothing(ctx, p.ID)
+		if err != nil {
+			return err
+		}
+		if len(silent) > 1 { // there is a document to remove
+			continue
+		}
+		said, err := r.say(ctx, p.ID, federation.State{Enabled: p.Enabled, Paused: p.Paused, Local: p.Local})
+		if err != nil {
+			return err
+		}
+		err = r.cfg.Write(ctx, "say of policy "+p.Name+" whether it is in force", said...)
+		if err != nil && !errors.Is(err, store.ErrConflict) { // another node of the site said it meanwhile
+			return err
+		}
+	}
+	return nil
+}

@@ -156,3 +156,14 @@ CREATE TABLE journal_mark (
   digest     BLOB NOT NULL,
   PRIMARY KEY (idx, pos)
 ) WITHOUT ROWID;
+
+CREATE INDEX journal_settings ON journal (idx, pos) WHERE kind IN ('assignment', 'severity', 'window');
+
+ALTER TABLE policy ADD COLUMN settings TEXT NOT NULL DEFAULT '';
+
+CREATE TABLE policy_state (
+  policy     TEXT PRIMARY KEY,
+  enabled    INTEGER NOT NULL,
+  paused     INTEGER NOT NULL,
+  local      INTEGER NOT NULL
+) WITHOUT ROWID;

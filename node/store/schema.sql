@@ -344,12 +344,12 @@ CREATE TABLE policy (
   name       TEXT NOT NULL,
   enabled    INTEGER NOT NULL,
   paused     INTEGER NOT NULL,
-  settings   TEXT NOT NULL DEFAULT '', -- how far the sender's settings stood: JSON, '' it sends none, or the policy is our own
   version    INTEGER NOT NULL,
   created    TEXT NOT NULL,
   created_by TEXT NOT NULL,
   changed    TEXT NOT NULL,
-  idx        INTEGER NOT NULL          -- of the last change
+  idx        INTEGER NOT NULL,         -- of the last change
+  settings   TEXT NOT NULL DEFAULT ''  -- how far the sender's settings stood: JSON, '' it sends none, or the policy is our own
 ) WITHOUT ROWID;
 
 -- What the site that made a policy says of it: an index over the documents of kind policy-state.
