@@ -37,6 +37,7 @@ var arrows = map[string][]string{
 	"node/scopes":          {"node/sites", "node/replicas/*"},
 	"node/rollups":         {"node/store/*", "node/bulletins/*", "node/computers/*", "node/sites/*", "node/settings", "catalog/*", "schedule"},
 	"node/sites":           {"node/store/*", "node/identity", "node/replicas/dataset", "catalog/*", "schedule"},
+	"node/places":          {},
 	"node/check":           {"node/store/*", "catalog/*"},
 	"node/identity":        {"node/store/*", "catalog/*", "schedule"},
 	"node":                 {"node/*", "catalog/*", "schedule"},

@@ -17,6 +17,7 @@ import (
 	"thatch/node"
 	"thatch/node/computers"
 	"thatch/node/identity"
+	"thatch/node/places"
 	"thatch/node/store"
 )
 
@@ -39,7 +40,7 @@ type server struct {
 	log                *slog.Logger
 	enrolments, calls  chan struct{} // places: strangers take none from computers
 	payloads           chan struct{}
-	ownCalls, ownSends *shares // and one computer takes none from the others
+	ownCalls, ownSends *places.Places // and one computer takes none from the others
 	pages              *pages
 }
 
@@ -47,7 +48,7 @@ type server struct {
 func New(n *node.Node) http.Handler {
 	s := &server{
 		node: n, log: n.Log(), enrolments: make(chan struct{}, maxEnrolments), calls: make(chan struct{}, maxCalls), payloads: make(chan struct{}, maxPayloads),
-		ownCalls: newShares(maxOwnCalls), ownSends: newShares(maxOwnSends), pages: newPages(),
+		ownCalls: places.New(0, maxOwnCalls), ownSends: places.New(0, maxOwnSends), pages: newPages(),
 	}
 	mux := http.NewServeMux()
 	mux.Handle("POST "+agentapi.PathEnrol, s.limited(s.enrolments, handle(s, maxEnrolment, s.enrol)))
@@ -110,7 +111,7 @@ func (s *server) known(limit int64, next peerHandler) http.Handler {
 }
 
 // computer lets computers of the site in, each for its share.
-func (s *server) computer(of *shares, next peerHandler) http.Handler {
+func (s *server) computer(of *places.Places, next peerHandler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		peer, err := s.node.Identity.Peer(r.Context(), r.TLS)
 		switch {
@@ -121,13 +122,13 @@ func (s *server) computer(of *shares, next peerHandler) http.Handler {
 			refuse(w, http.StatusForbidden, &agentapi.Error{Code: agentapi.CodeInvalid, Text: "this path is for computers, not for a " + peer.Kind})
 			return
 		}
-		if !of.take(peer.ID) {
+		if !of.Take(peer.ID) {
 			answer := busy(r.RemoteAddr)
-			answer.Text = fmt.Sprintf("this computer has %d requests of this kind under way, which is its share", of.each)
+			answer.Text = fmt.Sprintf("this computer has %d requests of this kind under way, which is its share", of.Each())
 			refuse(w, http.StatusTooManyRequests, answer)
 			return
 		}
-		defer of.giveBack(peer.ID)
+		defer of.GiveBack(peer.ID)
 		if m := s.node.Computers.Member(peer.ID); m != nil {
 			s.node.Computers.Seen(m.Number, s.node.Now())
 		}

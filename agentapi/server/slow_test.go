@@ -12,8 +12,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"pgregory.net/rapid"
-
 	"thatch/agentapi"
 )
 
@@ -175,32 +173,4 @@ func TestPatient(t *testing.T) {
 			})
 		})
 	}
-}
-
-// However computers take and give back, none has more than its share, none is refused below it, and nobody who left is
-// remembered.
-func TestShares(t *testing.T) {
-	rapid.Check(t, func(r *rapid.T) {
-		s, have := newShares(2), map[string]int{}
-		for range rapid.IntRange(1, 60).Draw(r, "steps") {
-			who := rapid.SampledFrom([]string{"a", "b", "c"}).Draw(r, "who")
-			if rapid.Bool().Draw(r, "take") {
-				got := s.take(who)
-				if got != (have[who] < 2) {
-					r.Fatalf("%s has %d and was answered %v", who, have[who], got)
-				}
-				if got {
-					have[who]++
-				}
-			} else if have[who] > 0 {
-				s.giveBack(who)
-				have[who]--
-			}
-		}
-		for who, count := range have {
-			if _, known := s.held[who]; known != (count > 0) {
-				r.Fatalf("%s has %d, remembered: %v", who, count, known)
-			}
-		}
-	})
 }

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"thatch/catalog"
@@ -27,36 +26,6 @@ const (
 	hold        = 5 * time.Second // how long a child waits in its request for what is brought in
 )
 
-// payloads counts what each child has under way, so that none takes the places of all.
-type payloads struct {
-	mu   sync.Mutex
-	all  int
-	each map[string]int
-}
-
-func (p *payloads) take(child string) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.all >= maxPayloads || p.each[child] >= maxOfChild {
-		return false
-	}
-	if p.each == nil {
-		p.each = map[string]int{}
-	}
-	p.all++
-	p.each[child]++
-	return true
-}
-
-func (p *payloads) giveBack(child string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.all--
-	if p.each[child]--; p.each[child] <= 0 {
-		delete(p.each, child)
-	}
-}
-
 // payload sends a payload file, or a range of it, to a child for which it is. The store verifies what it sends. What is not
 // here is brought in.
 func (s *server) payload(w http.ResponseWriter, r *http.Request) {
@@ -65,11 +34,11 @@ func (s *server) payload(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	if !s.payloads.take(child.ID) {
+	if !s.payloads.Take(child.ID) {
 		refuse(w, busy(r.RemoteAddr, "as many payloads as this node sends at once are on their way"))
 		return
 	}
-	defer s.payloads.giveBack(child.ID)
+	defer s.payloads.GiveBack(child.ID)
 	sum := strings.ToLower(r.PathValue("sha256"))
 	doc, err := s.payloadFor(r.Context(), child, sum, r.URL.Query().Get("document"))
 	if err != nil {

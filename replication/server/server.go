@@ -13,10 +13,12 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"time"
 
 	"thatch/node"
 	"thatch/node/identity"
+	"thatch/node/places"
 	"thatch/node/sites"
 	"thatch/node/store"
 	"thatch/replication/wire"
@@ -24,11 +26,14 @@ import (
 
 // Limits of what a node takes on at once. Beyond them callers are told when to come again.
 const (
-	maxJoins   = 8
-	maxCalls   = 128
-	maxSmall   = 64 << 10 // bytes of a request
-	busyLeast  = 2 * time.Second
-	busySpread = 10 * time.Second
+	maxJoins      = 8
+	maxCalls      = 128
+	maxOwnCalls   = 12 // of one child
+	maxStreams    = 4096
+	maxOwnStreams = 6        // of one child: it has at most five nodes
+	maxSmall      = 64 << 10 // bytes of a request
+	busyLeast     = 2 * time.Second
+	busySpread    = 10 * time.Second
 )
 
 // server answers children.
@@ -36,9 +41,11 @@ type server struct {
 	node         *node.Node
 	log          *slog.Logger
 	joins, calls chan struct{} // places: strangers take none from children
-	streams      streams
-	orders       orders
-	payloads     payloads
+	// One child takes none from the others.
+	ownCalls, ownStreams, payloads *places.Places
+	pages                          chan struct{} // being made: each costs memory and a processor
+	streams                        streams
+	orders                         orders
 }
 
 // Parent is a node's half of the wire towards the children of its site: the handler of everything below
@@ -55,6 +62,8 @@ func (p *Parent) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.handler.S
 func New(n *node.Node) *Parent {
 	s := &server{
 		node: n, log: n.Log().With("part", "replication"), joins: make(chan struct{}, maxJoins), calls: make(chan struct{}, maxCalls),
+		ownCalls: places.New(0, maxOwnCalls), ownStreams: places.New(maxStreams, maxOwnStreams), payloads: places.New(maxPayloads, maxOfChild),
+		pages: make(chan struct{}, 2*runtime.GOMAXPROCS(0)),
 	}
 	mux := http.NewServeMux()
 	mux.Handle("POST "+wire.PathJoin, limited(s.joins, s.answer(wire.MaxJoin, handle(s.join))))
@@ -73,11 +82,11 @@ func (s *server) routes(mux *http.ServeMux) {
 	}
 	small(wire.PathLink, handleChild(s.link))
 	small(wire.PathRan, handleChild(s.ran))
-	small(wire.PathPage, handleChild(s.page))
-	small(wire.PathComplete, handleChild(s.complete))
-	small(wire.PathBodies, handleChild(s.bodies))
+	small(wire.PathPage, s.few(handleChild(s.page)))
+	small(wire.PathComplete, s.few(handleChild(s.complete)))
+	small(wire.PathBodies, s.few(handleChild(s.bodies)))
 	small(wire.PathUrgent, handleChild(s.urgent))
-	small(wire.PathBuckets, handleChild(s.buckets))
+	small(wire.PathBuckets, s.few(handleChild(s.buckets)))
 	small(wire.PathBucketHead, handleChild(s.bucketHeads))
 	mux.Handle("POST "+wire.PathUp, limited(s.calls, s.child(wire.MaxPage, handlePage(s.up))))
 	mux.Handle("POST "+wire.PathMend, limited(s.calls, s.child(wire.MaxPage, handlePage(s.mend))))
@@ -88,8 +97,26 @@ func (s *server) routes(mux *http.ServeMux) {
 			s.fail(w, r, err)
 			return
 		}
+		if !s.ownStreams.Take(child.ID) {
+			refuse(w, busy(r.RemoteAddr, "as many streams as this node holds, or as a child may have, are open"))
+			return
+		}
+		defer s.ownStreams.GiveBack(child.ID)
 		s.stream(w, r, child)
 	})
+}
+
+// few makes pages a few at a time: the others wait, so that many children at once cost time and no memory.
+func (s *server) few(do childHandler) childHandler {
+	return func(r *http.Request, child sites.Child, body []byte) (any, error) {
+		select {
+		case s.pages <- struct{}{}:
+			defer func() { <-s.pages }()
+			return do(r, child, body)
+		case <-r.Context().Done():
+			return nil, r.Context().Err()
+		}
+	}
 }
 
 // handlePage makes a handler of a call that brings a page.
@@ -170,6 +197,11 @@ func (s *server) child(limit int64, do childHandler) http.Handler {
 			s.fail(w, r, err)
 			return
 		}
+		if !s.ownCalls.Take(child.ID) {
+			refuse(w, busy(r.RemoteAddr, "this child has as many calls under way as are its share"))
+			return
+		}
+		defer s.ownCalls.GiveBack(child.ID)
 		ctx := store.WithCaller(r.Context(), &store.Caller{Actor: actor(child.ID)})
 		s.answer(limit, func(r *http.Request, body []byte) (any, error) { return do(r, child, body) }).ServeHTTP(w, r.WithContext(ctx))
 	})
