@@ -19,7 +19,7 @@ func TestDemoEndsCompliant(t *testing.T) {
 	if err != nil {
 		t.Fatalf("thatch demo --once: %v\n%s", err, out)
 	}
-	for _, want := range []string{"refused", "LONDON-SRV", "Every computer is compliant."} {
+	for _, want := range []string{"refused", "LONDON-SRV", "Every child equals its parent.", "Every computer is compliant."} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("the demo does not tell of %q:\n%s", want, out)
 		}

@@ -64,7 +64,7 @@ func (d *demo) top() *site { return d.sites[0] }
 func (d *demo) tell(ctx context.Context) error {
 	d.say("Four sites in %s", d.dir)
 	for _, chapter := range []func(context.Context) error{
-		d.startSites, d.join, d.importCatalogs, d.enrol, d.firstScan, d.stage, d.addByHand, d.order, d.patch,
+		d.startSites, d.join, d.importCatalogs, d.enrol, d.firstScan, d.stage, d.addByHand, d.order, d.patch, d.speak, d.alter,
 	} {
 		if err := chapter(ctx); err != nil {
 			return err
@@ -76,6 +76,12 @@ func (d *demo) tell(ctx context.Context) error {
 	}
 	if !compliant {
 		return ErrNotCompliant
+	}
+	if err := d.show(ctx, "hierarchy"); err != nil {
+		return err
+	}
+	if err := d.prove(ctx); err != nil {
+		return err
 	}
 	d.say("\nEvery computer is compliant.")
 	if d.Once {
