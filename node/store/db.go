@@ -25,6 +25,9 @@ var schemaText string
 // next version.
 const SchemaVersion = 2
 
+// pageSize is that of files made from now on, in bytes; older ones keep theirs.
+const pageSize = 8192
+
 // ErrClosed says that the database was closed.
 var ErrClosed = errors.New("the database is closed")
 
@@ -34,7 +37,7 @@ type Config struct {
 	Readers int          // reads at once; 0: 4
 	Schema  *Schema      // nil: that of a site
 	Log     *slog.Logger // nil: slog.Default
-	// MaxPages bounds the file, in pages of 4096 bytes; beyond it the disk counts as full. 0: no bound.
+	// MaxPages bounds the file, in pages of 8192 bytes; beyond it the disk counts as full. 0: no bound.
 	MaxPages int
 	LogBytes int64 // of the write-ahead log before readers are waited for, so that it can be started over; 0: 64 MiB
 }
@@ -86,9 +89,10 @@ func (db *DB) open(ctx context.Context) error {
 		return err
 	}
 	// auto_vacuum can be chosen only while a file is empty: free pages can then be given back in small steps.
+	// So can the size of pages: bodies have some kilobytes, of which a page should hold several.
 	pragmas := []string{
-		"auto_vacuum(INCREMENTAL)", "journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(1)", "temp_store(MEMORY)",
-		"cache_size(-16000)", "wal_autocheckpoint(8000)", "journal_size_limit(67108864)",
+		fmt.Sprintf("page_size(%d)", pageSize), "auto_vacuum(INCREMENTAL)", "journal_mode(WAL)", "synchronous(NORMAL)",
+		"foreign_keys(1)", "temp_store(MEMORY)", "cache_size(-16000)", "wal_autocheckpoint(4000)", "journal_size_limit(67108864)",
 	}
 	if db.config.MaxPages > 0 {
 		pragmas = append(pragmas, fmt.Sprintf("max_page_count(%d)", db.config.MaxPages))
