@@ -164,8 +164,9 @@ func (v *verification) compareSome(ctx context.Context, which []int) (differing 
 	if err != nil {
 		return nil, err
 	}
-	if len(answer.Buckets) != len(which) {
-		return nil, fmt.Errorf("the parent answered with %d buckets, %d were asked for", len(answer.Buckets), len(which))
+	there, err := answer.Buckets.Of(which)
+	if err != nil {
+		return nil, fmt.Errorf("the parent's answer: %w", err)
 	}
 	v.out.Sequence = answer.Sequence
 	scope.Except = v.except
@@ -180,11 +181,8 @@ func (v *verification) compareSome(ctx context.Context, which []int) (differing 
 	}
 	v.out.Bytes += sum.Bytes
 	for i, number := range which {
-		if answer.Buckets[i].Number != number {
-			return nil, fmt.Errorf("the parent answered for bucket %d where %d was asked for", answer.Buckets[i].Number, number)
-		}
-		v.here[number], v.there[number] = sum.Buckets[i], answer.Buckets[i]
-		if sum.Buckets[i].Digest != answer.Buckets[i].Digest {
+		v.here[number], v.there[number] = sum.Buckets[i], there[i]
+		if sum.Buckets[i] != there[i] {
 			differing = append(differing, number)
 		}
 	}

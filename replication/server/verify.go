@@ -4,7 +4,6 @@ import (
 	"net/http"
 
 	"thatch/catalog/document"
-	"thatch/node/replicas/dataset"
 	"thatch/node/sites"
 	"thatch/replication/wire"
 )
@@ -15,9 +14,6 @@ func (s *server) buckets(r *http.Request, child sites.Child, q wire.BucketsReque
 	scope, err := s.scope(r.Context(), child, q.Type, q.Languages)
 	if err != nil {
 		return nil, err
-	}
-	if len(q.Buckets) > dataset.BucketCount {
-		return nil, wire.Refuse(wire.CodeInvalid, "%d buckets were asked for, there are %d", len(q.Buckets), dataset.BucketCount)
 	}
 	scope.Except = q.Except
 	if q.Buckets == nil {

@@ -137,14 +137,14 @@ type UrgentRequest struct {
 type BucketsRequest struct {
 	Type      dataset.Type  `json:"type"`
 	Languages []string      `json:"languages"`
-	Buckets   []int         `json:"buckets"`
+	Buckets   Numbers       `json:"buckets"`
 	Except    []dataset.Key `json:"except,omitempty"` // in quarantine at the child: left out by both
 }
 
-// BucketsResponse answers with the state at a sequence.
+// BucketsResponse answers with the state at a sequence. Buckets that hold nothing are left out.
 type BucketsResponse struct {
 	Sequence store.Sequence    `json:"sequence"`
-	Buckets  []dataset.Bucket  `json:"buckets"`
+	Buckets  Buckets           `json:"buckets"`
 	Damaged  []dataset.Damaged `json:"damaged,omitempty"` // at the parent, which asks for good copies of them
 }
 
