@@ -117,13 +117,21 @@ func (r *run) apply(ctx context.Context, page *wire.Page) error {
 
 func (r *run) count(page *wire.Page, o replicas.Outcome) {
 	r.result.Pages++
-	r.result.Documents += o.Changed
-	r.result.Removed += o.Removed
-	r.result.HandedOver += o.HandedOver
-	r.result.Sequence = page.Tail
+	if page.Tail.Index > 0 { // what was fetched by digest says no place
+		r.result.Sequence = page.Tail
+	}
 	for i := range page.Entries {
 		r.result.BodyBytes += int64(len(page.Entries[i].Body))
 	}
+	r.took(o)
+	r.job.Progress(tasks.Progress{Done: int64(r.result.Documents + r.result.Removed), Unit: "documents", Text: string(page.Type)})
+}
+
+// took counts what became of documents.
+func (r *run) took(o replicas.Outcome) {
+	r.result.Documents += o.Changed
+	r.result.Removed += o.Removed
+	r.result.HandedOver += o.HandedOver
 	for _, key := range o.Yielded {
 		if len(r.result.Yielded) < maxListed {
 			r.result.Yielded = append(r.result.Yielded, key)
@@ -136,7 +144,6 @@ func (r *run) count(page *wire.Page, o replicas.Outcome) {
 		}
 		r.job.Log("%s %q went into quarantine: %s", q.Kind, q.ID, q.Detail)
 	}
-	r.job.Progress(tasks.Progress{Done: int64(r.result.Documents + r.result.Removed), Unit: "documents", Text: string(page.Type)})
 }
 
 // maxAwaited bounds how many pinned revisions are asked for in one run.

@@ -4,6 +4,7 @@
 package replication
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,6 +43,7 @@ type Link struct {
 	running  map[string]string // run by the order that it serves
 	failures map[string]error  // by run, until whoever waits has taken it
 	asked    chan struct{}     // there are orders
+	hurry    chan struct{}     // somebody wants the parent reached now
 }
 
 // State is how the link stands, for people.
@@ -58,7 +60,7 @@ type State struct {
 
 // New makes the link of a node. It registers the kind of task that runs are.
 func New(n *node.Node) *Link {
-	l := &Link{node: n, log: n.Log().With("part", "replication"), now: n.Now, asked: make(chan struct{}, 1), running: map[string]string{}, failures: map[string]error{}}
+	l := &Link{node: n, log: n.Log().With("part", "replication"), now: n.Now, asked: make(chan struct{}, 1), hurry: make(chan struct{}, 1), running: map[string]string{}, failures: map[string]error{}}
 	l.plan = newPlan(n.Now)
 	n.Tasks.Register(l.kind())
 	n.Staging.Follow(payloads.New(n.Sites, l))
@@ -94,6 +96,7 @@ func (l *Link) Run(ctx context.Context) error {
 			}
 			continue
 		case err == nil:
+			l.set(func(s *State) { s.Parent, s.Name = parent.ID, parent.Name })
 			var begun bool
 			if begun, err = l.connect(ctx, parent, failures, watch); begun {
 				failures = 0
@@ -139,7 +142,7 @@ func (l *Link) tellShutOut(ctx context.Context, parent sites.Parent, err error) 
 }
 
 // rest waits before the next attempt: longer after each failure, half of it by chance, so that children do not come back
-// together; as long as the parent asks for; not at all when something about the parent changed.
+// together; as long as the parent asks for; not at all when something about the parent changed, or a person wants a run now.
 func (l *Link) rest(ctx context.Context, failures int, err error, changed *store.Watch) bool {
 	wait := firstWait << min(failures-1, 6)
 	wait = min(wait, mostWait)
@@ -149,6 +152,7 @@ func (l *Link) rest(ctx context.Context, failures int, err error, changed *store
 	select {
 	case <-timer.C:
 	case <-changed.C:
+	case <-l.hurry:
 	case <-ctx.Done():
 		return false
 	}
@@ -217,10 +221,10 @@ func (l *Link) current() (*session, error) {
 	switch {
 	case l.session != nil:
 		return l.session, nil
-	case l.state.Parent == "" && l.state.Error == "":
+	case l.state.Parent == "":
 		return nil, store.Invalid("this site has no parent; it joins one with: thatch child join")
 	}
-	return nil, fmt.Errorf("there is no connection to the parent: %s", l.state.Error)
+	return nil, fmt.Errorf("there is no connection to the parent: %s", cmp.Or(l.state.Error, "none was made yet"))
 }
 
 // Client is that of the connection with the parent, or why there is none.

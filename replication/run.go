@@ -50,9 +50,13 @@ func (l *Link) kind() tasks.Kind {
 	}
 }
 
-// Start starts a run that a person asks for, and names it.
+// Hurry has the parent called at once where there is no connection.
+func (l *Link) Hurry() { poke(l.hurry) }
+
+// Start starts a run that a person asks for, and names it. Where there is no connection, one is tried at once.
 func (l *Link) Start(ctx context.Context, p Params) (run string, err error) {
 	if _, err := l.current(); err != nil {
+		l.Hurry()
 		return "", err
 	}
 	p.Asked = true
@@ -110,15 +114,14 @@ func (s *session) run(ctx context.Context, job *tasks.Job, p Params) (result wir
 	defer func() {
 		r.result.Bytes = s.client.Bytes() - r.began
 		r.result.Seconds = s.now().Sub(r.result.Started).Seconds()
-		if aside, failed := s.node.Replicas.QuarantineOf(ctx, replicas.Neighbour{ID: s.parent.ID, Direction: dataset.Down}, p.Type); failed == nil {
-			for _, q := range aside[:min(len(aside), maxAside)] {
-				r.result.Aside = append(r.result.Aside, q.Key)
-			}
-		}
+		r.tellAside(context.WithoutCancel(ctx))
 		result = r.result
 		s.ended(ctx, job.ID, r, err)
 	}()
 	if err := r.take(ctx); err != nil {
+		return r.result, err
+	}
+	if err := r.tryAside(ctx); err != nil {
 		return r.result, err
 	}
 	if p.Verify > 0 {
@@ -140,7 +143,7 @@ func (s *session) ended(ctx context.Context, id string, r *run, err error) {
 			state = string(tasks.Cancelled)
 		}
 		s.mu.Lock()
-		if len(s.failures) < maxFailures {
+		if !r.params.Asked && len(s.failures) < maxFailures { // for runAndWait
 			s.failures[id] = err
 		}
 		s.mu.Unlock()

@@ -22,8 +22,15 @@ func (r *Room) write(ctx context.Context, reason string, statements ...store.Sta
 	return errors.Join(err, applied.Err())
 }
 
-// begin records a run; that another with its key goes on is a conflict.
+// begin records a run; that another with its key goes on is a conflict. Whoever asked for it may give up meanwhile: the
+// record is made or not all the same, and a run that is recorded must begin, or it would be in the way of all others.
 func (r *Room) begin(ctx context.Context, run Run, key string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(r.base, cancel)() // the next start settles it
 	err := r.write(ctx, "start "+run.Task, store.Statement{
 		SQL: `INSERT INTO run (id, task, kind, busy, node, state, actor, params, resumes, started, progress)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '{}') ON CONFLICT DO NOTHING`,

@@ -42,6 +42,8 @@ type Config struct {
 	Doors func(n *node.Node) map[string]http.Handler
 	// Before is asked before each request of a child is answered: a test may drop, delay or cut it.
 	Before func(w http.ResponseWriter, r *http.Request) http.Handler
+	// Around stands before the door towards children, as Weather.Around does.
+	Around func(door http.Handler) http.Handler
 }
 
 // Start starts a site. It is stopped with the test, or by Stop.
@@ -73,6 +75,9 @@ func Start(t testing.TB, cfg Config) *Linked {
 			}
 			s.Parent.ServeHTTP(w, r)
 		})
+	}
+	if cfg.Around != nil {
+		door = cfg.Around(door)
 	}
 	doors := map[string]http.Handler{wire.Prefix: door}
 	if cfg.Doors != nil {

@@ -1,0 +1,71 @@
+package replication
+
+import (
+	"context"
+	"fmt"
+
+	"thatch/node/replicas"
+	"thatch/node/replicas/dataset"
+	"thatch/node/sites"
+)
+
+// tryAside asks once more for what is in quarantine and may be fine now: what somebody wanted tried again, what came
+// damaged or not at all, and what was signed by a site whose key is known meanwhile.
+func (r *run) tryAside(ctx context.Context) error {
+	neighbour, err := r.above(ctx)
+	if err != nil {
+		return err
+	}
+	due, err := r.node.Replicas.Due(ctx, neighbour, r.params.Type)
+	if err != nil || len(due) == 0 {
+		return err
+	}
+	languages, err := r.node.Languages(ctx)
+	if err != nil {
+		return fmt.Errorf("read the managed languages: %w", err)
+	}
+	for len(due) > 0 {
+		some := due[:min(len(due), someDocuments)]
+		got, err := r.bodies(ctx, languages, some)
+		if err != nil {
+			return err
+		}
+		outcome, err := r.node.Replicas.Repair(ctx, neighbour, r.params.Type, got)
+		if err != nil {
+			return err
+		}
+		for i := range got {
+			r.result.BodyBytes += int64(len(got[i].Body))
+		}
+		r.took(outcome)
+		due = due[len(some):]
+	}
+	return nil
+}
+
+// tellAside lists in the run's result what is in quarantine after it, and has people know while there is something.
+func (r *run) tellAside(ctx context.Context) {
+	from := replicas.Neighbour{ID: r.parent.ID, Direction: dataset.Down}
+	aside, err := r.node.Replicas.QuarantineOf(ctx, from, r.params.Type)
+	if err != nil {
+		r.log.Error("what is in quarantine cannot be read", "type", r.params.Type, "error", err)
+		return
+	}
+	for _, q := range aside[:min(len(aside), maxAside)] {
+		r.result.Aside = append(r.result.Aside, q.Key)
+	}
+	subject := from.ID + " " + string(r.params.Type)
+	if len(aside) == 0 {
+		err = r.node.Sites.Clear(ctx, sites.Quarantine, subject)
+	} else {
+		err = r.node.Sites.Raise(ctx, sites.Alarm{
+			Kind: sites.Quarantine, Subject: subject,
+			Text: fmt.Sprintf("%d documents of %s from the parent %s were not accepted and are in quarantine, the first %s %q: %s (%s)",
+				len(aside), r.params.Type, r.parent.Name, aside[0].Kind, aside[0].ID, aside[0].Detail, aside[0].Reason),
+			Advice: "what was held before stays in force; see: thatch replication quarantine list",
+		})
+	}
+	if err != nil {
+		r.log.Error("the alarm about what is in quarantine cannot be kept", "type", r.params.Type, "error", err)
+	}
+}
