@@ -9,40 +9,6 @@ import (
 	"thatch/node/sites"
 )
 
-// tryAside asks once more for what is in quarantine and may be fine now: what somebody wanted tried again, what came
-// damaged or not at all, and what was signed by a site whose key is known meanwhile.
-func (r *run) tryAside(ctx context.Context) error {
-	neighbour, err := r.above(ctx)
-	if err != nil {
-		return err
-	}
-	due, err := r.node.Replicas.Due(ctx, neighbour, r.params.Type)
-	if err != nil || len(due) == 0 {
-		return err
-	}
-	languages, err := r.node.Languages(ctx)
-	if err != nil {
-		return fmt.Errorf("read the managed languages: %w", err)
-	}
-	for len(due) > 0 {
-		some := due[:min(len(due), someDocuments)]
-		got, err := r.bodies(ctx, languages, some)
-		if err != nil {
-			return err
-		}
-		outcome, err := r.node.Replicas.Repair(ctx, neighbour, r.params.Type, got)
-		if err != nil {
-			return err
-		}
-		for i := range got {
-			r.result.BodyBytes += int64(len(got[i].Body))
-		}
-		r.took(outcome)
-		due = due[len(some):]
-	}
-	return nil
-}
-
 // tellAside lists in the run's result what is in quarantine after it, and has people know while there is something.
 func (r *run) tellAside(ctx context.Context) {
 	from := replicas.Neighbour{ID: r.parent.ID, Direction: dataset.Down}

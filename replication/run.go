@@ -121,9 +121,6 @@ func (s *session) run(ctx context.Context, job *tasks.Job, p Params) (result wir
 	if err := r.take(ctx); err != nil {
 		return r.result, err
 	}
-	if err := r.tryAside(ctx); err != nil {
-		return r.result, err
-	}
 	if p.Verify > 0 {
 		verified, err := r.verify(ctx)
 		r.result.Verified = &verified
