@@ -293,11 +293,7 @@ func (r *Room) judgeSilent(ctx context.Context, tx *sql.Tx, _ *Tree, _ []string)
 }
 
 func judgeRing(_ context.Context, _ *sql.Tx, tree *Tree, _ []string) ([]Alarm, error) {
-	at := tree.parent[tree.Self]
-	for steps := 0; at != "" && at != tree.Self && steps <= len(tree.parent); steps++ {
-		at = tree.parent[at]
-	}
-	if at == "" {
+	if !tree.Ring() {
 		return nil, nil
 	}
 	return []Alarm{{

@@ -17,12 +17,7 @@ const maxSites = 100_000
 
 // Tree is the tree as this site knows it at one moment: what sites above and below said of themselves, and its own
 // tables of neighbours, which rule.
-type Tree struct {
-	Self   string
-	Sites  map[string]federation.Site // by id, as each site tells it; those of this site and its neighbours may be missing
-	parent map[string]string          // site -> the one above it
-	below  map[string][]string        // site -> those directly below, sorted
-}
+type Tree = federation.Tree
 
 // Tree reads the tree.
 func (r *Room) Tree(ctx context.Context) (*Tree, error) {
@@ -35,7 +30,7 @@ func (r *Room) Tree(ctx context.Context) (*Tree, error) {
 }
 
 func (r *Room) tree(ctx context.Context, tx *sql.Tx) (*Tree, error) {
-	t := &Tree{Self: r.cfg.Site, Sites: map[string]federation.Site{}, parent: map[string]string{}, below: map[string][]string{}}
+	sites, parent := map[string]federation.Site{}, map[string]string{}
 	all, err := store.Documents(ctx, tx, document.Site, "", maxSites)
 	if err != nil {
 		return nil, fmt.Errorf("read the sites: %w", err)
@@ -45,43 +40,35 @@ func (r *Room) tree(ctx context.Context, tx *sql.Tx) (*Tree, error) {
 		if err != nil {
 			continue // the site that made it is another version, or lies: it is as if it said nothing
 		}
-		t.Sites[all[i].ID] = site
-		t.parent[all[i].ID] = site.Parent
+		sites[all[i].ID] = site
+		parent[all[i].ID] = site.Parent
 	}
-	if err := t.takeNeighbours(ctx, tx); err != nil {
+	if err := r.takeNeighbours(ctx, tx, parent); err != nil {
 		return nil, err
 	}
-	for site, parent := range t.parent {
-		if parent != "" {
-			t.below[parent] = append(t.below[parent], site)
-		}
-	}
-	for _, list := range t.below {
-		slices.Sort(list)
-	}
-	return t, nil
+	return federation.NewTree(r.cfg.Site, sites, parent), nil
 }
 
 // takeNeighbours has the site's own tables overrule what sites say: a child that left may not have heard of it yet.
-func (t *Tree) takeNeighbours(ctx context.Context, tx *sql.Tx) error {
+func (r *Room) takeNeighbours(ctx context.Context, tx *sql.Tx, parent map[string]string) error {
 	children, err := ids(ctx, tx, `SELECT id FROM child`)
 	if err != nil {
 		return fmt.Errorf("read the children: %w", err)
 	}
-	for site, parent := range t.parent {
-		if parent == t.Self && !slices.Contains(children, site) {
-			t.parent[site] = ""
+	for site, above := range parent {
+		if above == r.cfg.Site && !slices.Contains(children, site) {
+			parent[site] = ""
 		}
 	}
 	for _, child := range children {
-		t.parent[child] = t.Self
+		parent[child] = r.cfg.Site
 	}
 	var above string
 	err = tx.QueryRowContext(ctx, `SELECT id FROM parent`).Scan(&above)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return fmt.Errorf("read the parent: %w", err)
 	}
-	t.parent[t.Self] = above
+	parent[r.cfg.Site] = above
 	return nil
 }
 
@@ -136,42 +123,4 @@ func (r *Room) Alert(ctx context.Context, site string) (alert federation.Alert, 
 		return err
 	})
 	return alert, err
-}
-
-// Parent is the id of the site above one, "" where there is none or it is not known.
-func (t *Tree) Parent(site string) string { return t.parent[site] }
-
-// Children are the ids of the sites directly below one, sorted.
-func (t *Tree) Children(site string) []string { return t.below[site] }
-
-// Below are the ids of all sites below one, without itself.
-func (t *Tree) Below(site string) []string {
-	seen := map[string]bool{site: true}
-	list := []string{}
-	for next := []string{site}; len(next) > 0; next = next[1:] {
-		for _, child := range t.below[next[0]] {
-			if !seen[child] {
-				seen[child] = true
-				list, next = append(list, child), append(next, child)
-			}
-		}
-	}
-	return list
-}
-
-// Above are the ids of the sites above one, nearest first. A ring, which must not be, ends where it closes.
-func (t *Tree) Above(site string) []string {
-	list := []string{}
-	for at := t.parent[site]; at != "" && at != site && !slices.Contains(list, at); at = t.parent[at] {
-		list = append(list, at)
-	}
-	return list
-}
-
-// Name is what a site is called, its id where it never said so.
-func (t *Tree) Name(site string) string {
-	if s, ok := t.Sites[site]; ok {
-		return s.Name
-	}
-	return site
 }
