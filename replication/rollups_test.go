@@ -1,6 +1,7 @@
 package replication_test
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -19,9 +20,12 @@ import (
 	"thatch/node/bulletins/bulletinstest"
 	"thatch/node/bulletins/live"
 	"thatch/node/computers"
+	"thatch/node/replicas/dataset"
 	"thatch/node/rollups"
+	"thatch/node/sites"
 	"thatch/node/store"
 	"thatch/replication/replicationtest"
+	"thatch/replication/wire"
 )
 
 // The catalog of the tree's tests: three bulletins; u1 is replaced by u4.
@@ -306,4 +310,131 @@ func TestTheTreeCountsWhatItsSitesCount(t *testing.T) {
 		})
 		tr.north.Eventually(t, "a child's figures", func() error { return tr.north.agrees(t, rollups.Of{}, below...) })
 	}
+}
+
+// sendUp pushes documents as the link of a site that was altered would.
+func (b *branch) sendUp(t *testing.T, of dataset.Type, docs ...document.Document) (wire.UpResponse, error) {
+	t.Helper()
+	parent, err := b.Sites.Parent(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := b.Identity.ParentTLS(parent.ID, parent.Authority)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := wire.NewClient(parent.URLs[0], config, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	page := &wire.Page{Header: wire.Header{Type: of}}
+	for _, doc := range docs {
+		page.Entries = append(page.Entries, dataset.Entry{Head: doc.Head, Body: doc.Body})
+	}
+	languages, err := b.Languages(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	link, err := wire.Call[wire.LinkResponse](t.Context(), client, wire.PathLink, wire.LinkRequest{Name: b.Site().Name, Epoch: b.Site().Epoch, Languages: languages, At: b.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cursor := link.Cursors[of]; cursor != nil {
+		page.From, page.Cursor = *cursor, *cursor
+	}
+	return client.Push(t.Context(), wire.PathUp, page)
+}
+
+func (b *branch) signed(t *testing.T, kind document.Kind, id string, body any) document.Document {
+	t.Helper()
+	doc := bulletinstest.Doc(t, kind, id, nil, body)
+	b.Identity.Sign(&doc)
+	return doc
+}
+
+// alarm is the text of the alarm of a kind that stands at a site, "" where there is none.
+func (b *branch) alarm(t *testing.T, kind, subject string) string {
+	t.Helper()
+	standing, err := b.Sites.Standing(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range standing {
+		if a.Kind == kind && a.Subject == subject {
+			return a.Text
+		}
+	}
+	return ""
+}
+
+// TestNobodyTellsOfOthers: a child that pushes up what is not its own is refused, told so, raised as an alarm on both sides
+// and audited; the others' figures stay what they are, and the child's own still arrive.
+func TestNobodyTellsOfOthers(t *testing.T) {
+	tr := newTree(t)
+	tr.north.enrol(t, "n1").says["u2"] = "applicable"
+	tr.north.report(t, tr.north.pcs[0])
+	tr.tell(t)
+	whole := func() error { return tr.top.agrees(t, rollups.Of{}, tr.all()...) }
+	tr.top.Eventually(t, "the tree's figures", whole)
+
+	north, south, top := tr.north.Site().ID, tr.south.Site().ID, tr.top.Site().ID
+	lie := federation.RollUp{Bulletin: "b1", Counts: federation.Counts{Installed: 1000}, Updates: []federation.UpdateCounts{}}
+	fine := federation.Health{At: tr.south.Now().UTC().Format(time.RFC3339)}
+	told := tr.north.held(t, document.Health, north)
+	for what, c := range map[string]struct {
+		doc  document.Document
+		says string
+	}{
+		"a sibling's roll-up":            {tr.south.signed(t, document.RollUp, federation.RollUpID(north, "b1"), lie), "bears the name of another site"},
+		"a sibling's health":             {tr.south.signed(t, document.Health, north, fine), "bears the name of another site"},
+		"the parent's health":            {tr.south.signed(t, document.Health, top, fine), "bears the name of another site"},
+		"a sibling's own health, passed": {told, "which is not below site"},
+		"a policy":                       {tr.south.signed(t, document.Policy, "policy:"+south+":p", struct{}{}), "do not travel upward"},
+		"a kind that nobody knows":       {tr.south.signed(t, "blueprint", south, struct{}{}), "do not travel upward"},
+	} {
+		answer, err := tr.south.sendUp(t, dataset.Health, c.doc)
+		if err != nil || len(answer.Refused) != 1 || !answer.Refused[0].Forbidden || !strings.Contains(answer.Refused[0].Reason, c.says) {
+			t.Errorf("%s: %+v, %v", what, answer, err)
+		}
+		if text := tr.top.alarm(t, sites.Refused, south); !strings.Contains(text, "South sent up what it must not") || !strings.Contains(text, c.says) {
+			t.Errorf("%s: the parent's alarm is %q", what, text)
+		}
+		if err := whole(); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if _, audited, err := tr.top.Identity.Audit(t.Context(), store.Query{Search: "refused: refused"}); err != nil || audited != 6 {
+		t.Errorf("%d are in the audit log, %v", audited, err)
+	}
+
+	// What a link that was not altered finds in its own file is refused as well, and its own still goes up.
+	tr.south.Put(t, document.RollUp, federation.RollUpID(north, "b1"), `{"bulletin":"b1","installed":9,"updates":[]}`)
+	tr.south.Eventually(t, "an alarm at the child", func() error {
+		if text := tr.south.alarm(t, sites.Refused, top); !strings.Contains(text, "the parent Top refused what this site sent up") {
+			return fmt.Errorf("the child's alarm is %q", text)
+		}
+		return nil
+	})
+	tr.south.enrol(t, "s1").says["u3"] = "unknown"
+	tr.south.report(t, tr.south.pcs[0])
+	tr.tell(t)
+	tr.top.Eventually(t, "what the child is right to tell", whole)
+}
+
+// held is the current document of a kind and id; without a body where there is none.
+func (b *branch) held(t *testing.T, kind document.Kind, id string) (doc document.Document) {
+	t.Helper()
+	err := b.Reader().View(t.Context(), func(tx *sql.Tx) error {
+		current, err := store.Document(t.Context(), tx, kind, id)
+		doc = current.Document
+		if errors.Is(err, store.ErrNotFound) {
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return doc
 }

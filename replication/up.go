@@ -138,6 +138,9 @@ func (s *session) pushPage(ctx context.Context, scope dataset.Scope, page datase
 	answer, err := s.client.Push(ctx, wire.PathUp, wire.FromDataset(page, docs))
 	for _, r := range answer.Refused {
 		s.log.Warn("the parent refused a document", "kind", r.Kind, "id", r.ID, "reason", r.Reason)
+		if r.Forbidden {
+			err = errors.Join(err, s.node.Sites.RaiseRefusedAbove(ctx, s.parent, r.Reason))
+		}
 	}
 	return answer, err
 }

@@ -23,25 +23,31 @@ type Outcome struct {
 	HandedOver  int           `json:"handed_over"`           // made here too, equal: now the sender's
 	Yielded     []dataset.Key `json:"yielded,omitempty"`     // made here too, different: the sender's stands
 	Quarantined []Quarantined `json:"quarantined,omitempty"` // now, not before
+	Refused     []Refusal     `json:"refused,omitempty"`     // what the sender must not send
 	Bytes       int64         `json:"bytes"`                 // of bodies that were stored
 	Index       uint64        `json:"index"`                 // of the last batch; 0: nothing was written
 }
 
+// Refusal is a document that its sender must not send. Nothing of it is kept.
+type Refusal struct {
+	dataset.Key
+	Err error `json:"-"` // wraps ErrRefused
+}
+
 // Apply takes a page, with the bodies that Lacking named: its documents and the cursor after it are written together. A
-// page that comes again, or that was made for other languages than are managed now, is ErrCursor. One with a document
-// that the sender must not send is ErrRefused, and nothing of it is taken. A document that cannot be accepted goes into
-// quarantine and holds up nothing.
+// page that comes again, or that was made for other languages than are managed now, is ErrCursor. A document that
+// the sender must not send is refused, one that cannot be accepted goes into quarantine; neither holds up anything.
 //
 // A complete page also removes what it does not name of what came from the sender, unless others are kept.
 func (r *Room) Apply(ctx context.Context, from Neighbour, page dataset.Page) (Outcome, error) {
-	w := &work{room: r, from: from, t: page.Type, entries: page.Entries, page: &page}
+	w := &work{room: r, from: from, t: page.Type, came: page.Entries, page: &page}
 	return r.take(ctx, w)
 }
 
 // Repair takes documents out of their turn, without a cursor: what was asked for by digest because it differed, was
 // pinned, or is due from quarantine.
 func (r *Room) Repair(ctx context.Context, from Neighbour, t dataset.Type, entries []dataset.Entry) (Outcome, error) {
-	return r.take(ctx, &work{room: r, from: from, t: t, entries: entries})
+	return r.take(ctx, &work{room: r, from: from, t: t, came: entries})
 }
 
 // take does the work; where something changed between looking and writing, it looks again.
@@ -61,11 +67,13 @@ func (r *Room) take(ctx context.Context, w *work) (Outcome, error) {
 
 // work is one page on its way into the database.
 type work struct {
-	room    *Room
-	from    Neighbour
-	t       dataset.Type
-	entries []dataset.Entry
-	page    *dataset.Page // nil: no cursor moves
+	room *Room
+	from Neighbour
+	t    dataset.Type
+	came []dataset.Entry
+	page *dataset.Page // nil: no cursor moves
+
+	entries []dataset.Entry // without those that are refused
 
 	in      *intake
 	stored  storedCursor
@@ -76,7 +84,7 @@ type work struct {
 }
 
 func (w *work) try(ctx context.Context) (Outcome, error) {
-	w.outcome, w.arrived = Outcome{}, nil
+	w.outcome, w.arrived, w.entries = Outcome{}, nil, slices.Clone(w.came)
 	w.builder = store.NewBuilder(store.Batch{
 		Actor: store.ActorOf(ctx), Reason: fmt.Sprintf("%s from site %s", w.t, w.from.ID), At: w.room.cfg.Now().UTC(),
 		Topics: []string{store.TopicDocuments, string(w.t), "replicas"},
@@ -108,11 +116,13 @@ func (w *work) gather(ctx context.Context, tx *sql.Tx) (err error) {
 	w.in.learn(w.entries)
 	// The journal, and whoever follows it, gets them in an order in which they can be judged one by one.
 	slices.SortStableFunc(w.entries, func(a, b dataset.Entry) int { return dataset.CompareKinds(a.Kind, b.Kind) })
-	for i := range w.entries {
-		if err := w.in.permit(&w.entries[i]); err != nil {
-			return err
+	w.entries = slices.DeleteFunc(w.entries, func(e dataset.Entry) bool {
+		err := w.in.permit(&e)
+		if err != nil {
+			w.outcome.Refused = append(w.outcome.Refused, Refusal{e.Key(), err})
 		}
-	}
+		return err != nil
+	})
 	for i := range w.entries {
 		if err := w.entry(ctx, tx, &w.entries[i]); err != nil {
 			return err

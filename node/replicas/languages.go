@@ -139,11 +139,11 @@ func (r *Room) removeForeign(ctx context.Context, from Neighbour, t dataset.Type
 		if err != nil {
 			return removed, err
 		}
-		w.entries = w.entries[:0]
+		w.came = w.came[:0]
 		for _, key := range gone {
-			w.entries = append(w.entries, dataset.Entry{Head: document.Head{Kind: key.Kind, ID: key.ID}, Removed: true})
+			w.came = append(w.came, dataset.Entry{Head: document.Head{Kind: key.Kind, ID: key.ID}, Removed: true})
 		}
-		if len(w.entries) > 0 {
+		if len(w.came) > 0 {
 			outcome, err := r.take(ctx, w)
 			removed += outcome.Removed
 			if err != nil {

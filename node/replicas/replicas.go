@@ -76,7 +76,7 @@ type Neighbour struct {
 	Below []string
 }
 
-// ErrRefused says that a neighbour sent what it must not: nothing of the page is taken.
+// ErrRefused says that a neighbour sent a document that it must not send.
 var ErrRefused = errors.New("refused")
 
 // ErrCursor says that a page does not continue from where this site is: it was taken already, or languages changed.

@@ -77,17 +77,35 @@ func (r *Room) RaiseDiverged(ctx context.Context, child Child, of string) error 
 	})
 }
 
-// RaiseRefused tells that a child sent up what is not its own, and keeps it in the audit log.
+// RaiseRefused tells that a child sent up what is not its own, and keeps it in the audit log. What stands already is not kept
+// again: a child may send it as often as it likes.
 func (r *Room) RaiseRefused(ctx context.Context, child Child, why error) error {
+	a := Alarm{
+		Kind: Refused, Subject: child.ID,
+		Text:   clip(fmt.Sprintf("child %s sent up what it must not: %v", child.Name, why), maxAlarmText),
+		Advice: "find out what happened there; shut the site out if it is not what it was: thatch children revoke " + child.Name,
+	}
+	standing, err := r.Standing(ctx)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(standing, func(s Alarm) bool { return s.Kind == a.Kind && s.Subject == a.Subject && s.Text == a.Text }) {
+		return nil
+	}
 	entry := identity.AuditEntry(r.cfg.Now(), "site "+child.ID, "refused: "+clip(why.Error(), maxAlarmText))
 	applied, err := r.cfg.Writer.Write(ctx, store.Batch{
 		Actor: "task sites", Reason: "refuse what a child sent up", Topics: []string{alarms.Topic}, Statements: []store.Statement{entry},
 	})
-	return errors.Join(err, applied.Err(), r.Raise(ctx, Alarm{
-		Kind: Refused, Subject: child.ID,
-		Text:   fmt.Sprintf("child %s sent up what it must not: %v", child.Name, why),
-		Advice: "find out what happened there; shut the site out if it is not what it was: thatch children revoke " + child.Name,
-	}))
+	return errors.Join(err, applied.Err(), r.Raise(ctx, a))
+}
+
+// RaiseRefusedAbove tells that the parent refused what this site sent up, and keeps why.
+func (r *Room) RaiseRefusedAbove(ctx context.Context, parent Parent, why string) error {
+	return r.Raise(ctx, Alarm{
+		Kind: Refused, Subject: parent.ID,
+		Text:   fmt.Sprintf("the parent %s refused what this site sent up: %s", parent.Name, why),
+		Advice: "find out who wrote it here: it bears another site's name, or is of a kind that does not go up",
+	})
 }
 
 // Judge raises the alarms that follow from what the site holds, and ends those that are true no more.

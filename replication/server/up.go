@@ -13,8 +13,8 @@ import (
 // maxWanted is how many documents a child is asked for again at a time.
 const maxWanted = 300
 
-// up takes a page of what a child sends: of itself and its descendants, and upward kinds alone. Anything else is refused as
-// a whole, raised as an alarm, and audited.
+// up takes a page of what a child sends: of itself and its descendants, and upward kinds alone. Anything else is
+// refused, raised as an alarm, and audited; the rest is taken.
 func (s *server) up(r *http.Request, child sites.Child, page *wire.Page) (*wire.UpResponse, error) {
 	ctx := r.Context()
 	below, err := s.below(ctx, child)
@@ -30,9 +30,6 @@ func (s *server) up(r *http.Request, child sites.Child, page *wire.Page) (*wire.
 		outcome, err = s.node.Replicas.Apply(ctx, from, page.Dataset())
 	}
 	switch {
-	case errors.Is(err, replicas.ErrRefused):
-		s.log.Warn("a child sent what it must not", "child", child.Name, "error", err)
-		return nil, errors.Join(wire.Refuse(wire.CodeRefused, "%v", err), s.node.Sites.RaiseRefused(ctx, child, err))
 	case errors.Is(err, replicas.ErrCursor):
 		return nil, wire.Refuse(wire.CodeOld, "%v", err)
 	case err != nil:
@@ -47,6 +44,13 @@ func (s *server) up(r *http.Request, child sites.Child, page *wire.Page) (*wire.
 			return nil, err
 		}
 		answer.Wanted = answer.Wanted[:min(len(answer.Wanted), maxWanted)]
+	}
+	for _, refused := range outcome.Refused {
+		s.log.Warn("a child sent what it must not", "child", child.Name, "error", refused.Err)
+		answer.Refused = append(answer.Refused, wire.Refusal{Key: refused.Key, Reason: refused.Err.Error(), Forbidden: true})
+		if err := s.node.Sites.RaiseRefused(ctx, child, refused.Err); err != nil {
+			return nil, err
+		}
 	}
 	answer.Cursor, _, err = s.node.Replicas.Cursor(ctx, from, page.Type)
 	return answer, err

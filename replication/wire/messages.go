@@ -168,6 +168,8 @@ type UpResponse struct {
 type Refusal struct {
 	dataset.Key
 	Reason string `json:"reason"`
+	// Forbidden says that the sender must not send it; else it could not be accepted.
+	Forbidden bool `json:"forbidden,omitempty"`
 }
 
 // RanRequest tells of a run that ended.
