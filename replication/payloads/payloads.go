@@ -58,8 +58,11 @@ func (s *Source) Request(ctx context.Context, payload document.Digest, file cata
 		return content.Request{}, err
 	}
 	client, err := s.link.Client()
+	if errors.Is(err, store.ErrInvalid) {
+		err = errors.New("it is being opened")
+	}
 	if err != nil {
-		return content.Request{}, &staging.Later{Text: err.Error(), After: linkAgain}
+		return content.Request{}, &staging.Later{Text: fmt.Sprintf("there is no link to parent %s: %v", parent.Name, err), After: linkAgain}
 	}
 	if err := s.closed(); err != nil {
 		return content.Request{}, err

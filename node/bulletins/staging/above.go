@@ -35,7 +35,7 @@ func (s *Stager) Follow(above Above) { s.above = above }
 
 // Again has what waits be asked for again: the site above can be reached.
 func (s *Stager) Again() {
-	s.transit.hurry()
+	s.transit.Hurry()
 	select {
 	case s.again <- struct{}{}:
 	default: // told already
@@ -46,7 +46,7 @@ func (s *Stager) Again() {
 func (s *Stager) Asked() <-chan struct{} { return s.again }
 
 // Next is when a file that waits is to be asked for again, zero where none does.
-func (s *Stager) Next() time.Time { return s.transit.next() }
+func (s *Stager) Next() time.Time { return s.transit.Next() }
 
 // Waits before the site above is asked again.
 const (
@@ -101,10 +101,10 @@ func (s *Stager) foreignOnly(f *fetcher, ps *PackageStatus, held *live.Payload) 
 	case f.parent == "" || !s.foreign(ps.Package.Origin) || ps.Payload != nil:
 		return nil
 	case held != nil && s.foreign(held.Origin):
-		return &Later{fmt.Sprintf("the sites above have staged another revision of %s; it comes when they stage this one", ps.Package.Name), unnamedAgain}
+		return &Later{Text: fmt.Sprintf("the sites above have staged another revision of %s; it comes when they stage this one", ps.Package.Name), After: unnamedAgain}
 	case f.source == FromParent:
-		return &Later{fmt.Sprintf("parent %s has not staged %s: stage its bulletin there, or let this site ask vendors: thatch settings set staging.source %s",
-			f.parent, ps.Package.Name, FromParentThenVendor), unnamedAgain}
+		return &Later{Text: fmt.Sprintf("parent %s has not staged %s: stage its bulletin there, or let this site ask vendors: thatch settings set staging.source %s",
+			f.parent, ps.Package.Name, FromParentThenVendor), After: unnamedAgain}
 	}
 	return nil
 }
@@ -122,7 +122,7 @@ func (f *fetcher) bring(ctx context.Context, w *wanted, arrived func(int64)) (co
 	}
 	info, vendors := f.file(ctx, &w.File, arrived)
 	if vendors != nil && later != nil && !errors.Is(vendors, content.ErrDiskFull) && ctx.Err() == nil {
-		return info, &Later{later.Text + "; " + vendors.Error(), later.After}
+		return info, &Later{Text: later.Text + "; " + vendors.Error(), After: later.After}
 	}
 	return info, vendors
 }
@@ -141,9 +141,9 @@ func (f *fetcher) fromAbove(ctx context.Context, w *wanted, arrived func(int64))
 	case errors.Is(err, content.ErrTooLarge):
 		return info, fail(TooLarge, "%w", err)
 	case errors.Is(err, content.ErrDigest), errors.Is(err, content.ErrSize):
-		return info, &Later{fmt.Sprintf("parent %s sent something else than %s: %v", f.parent, w.Name, err), wrongAgain}
+		return info, &Later{Text: fmt.Sprintf("parent %s sent something else than %s: %v", f.parent, w.Name, err), After: wrongAgain}
 	}
-	return info, &Later{fmt.Sprintf("%s did not come from parent %s: %v", w.Name, f.parent, err), unreachableAgain}
+	return info, &Later{Text: fmt.Sprintf("%s did not come from parent %s: %v", w.Name, f.parent, err), After: unreachableAgain}
 }
 
 // bytesArrived turns a download's progress into the bytes that came since it was told last. An attempt that begins anew

@@ -11,6 +11,7 @@ import (
 
 	"thatch/catalog"
 	"thatch/catalog/document"
+	"thatch/node/bulletins/staging/transit"
 	"thatch/node/store"
 )
 
@@ -21,7 +22,7 @@ type requests struct {
 	places chan struct{}       // nil until Serve
 	ctx    context.Context     // of Serve
 	work   sync.WaitGroup
-	moving transit
+	moving transit.Files
 }
 
 // request is a file that is brought in, or was tried to be.
@@ -78,13 +79,13 @@ func (s *Stager) Bring(wait context.Context, payload document.Document, sha256 s
 		return r.err
 	case <-wait.Done():
 	}
-	at, _ := s.below.moving.file(w.sum())
-	own, _ := s.transit.file(w.sum()) // this site may be bringing it in for itself
-	text := fmt.Sprintf("%s is brought in: %s", w.Name, ofBytes(max(at.Bytes, own.Bytes), max(w.Size, at.Bytes)))
+	at, _ := s.below.moving.File(w.sum())
+	own, _ := s.transit.File(w.sum()) // this site may be bringing it in for itself
+	text := fmt.Sprintf("%s is brought in: %s", w.Name, transit.OfBytes(max(at.Bytes, own.Bytes), max(w.Size, at.Bytes)))
 	if at.Why != "" {
 		text += "; " + at.Why
 	}
-	return &Later{text, requestedAgain}
+	return &Later{Text: text, After: requestedAgain}
 }
 
 // request begins to bring a file in, or finds who does.
@@ -93,7 +94,7 @@ func (s *Stager) request(w wanted, pack document.Digest) (*request, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.places == nil {
-		return nil, &Later{"the node is starting or stopping", requestedAgain}
+		return nil, &Later{Text: "the node is starting or stopping", After: requestedAgain}
 	}
 	now := s.cfg.Now()
 	for sum, r := range b.open {
@@ -105,7 +106,7 @@ func (s *Stager) request(w wanted, pack document.Digest) (*request, error) {
 		return r, nil
 	}
 	if len(b.open) >= maxRequests {
-		return nil, &Later{fmt.Sprintf("%d files are brought in for sites below already", len(b.open)), 10 * requestedAgain}
+		return nil, &Later{Text: fmt.Sprintf("%d files are brought in for sites below already", len(b.open)), After: 10 * requestedAgain}
 	}
 	if b.open == nil {
 		b.open = map[string]*request{}
@@ -132,7 +133,7 @@ func (s *Stager) bring(ctx context.Context, places chan struct{}, w *wanted, pac
 	case places <- struct{}{}:
 		defer func() { <-places }()
 	case <-ctx.Done():
-		return &Later{"the node is stopping", requestedAgain}
+		return &Later{Text: "the node is stopping", After: requestedAgain}
 	}
 	settings, err := s.settings(ctx)
 	if err != nil {
@@ -146,7 +147,7 @@ func (s *Stager) bring(ctx context.Context, places chan struct{}, w *wanted, pac
 		return err
 	}
 	f.transit = &s.below.moving
-	defer f.transit.forget([]wanted{*w})
+	defer f.transit.Forget(w.sum())
 	info, err := f.tracked(ctx, w, func(int64) {})
 	if err == nil {
 		return s.write(ctx, "hold what a site below needs", []store.Statement{s.holds(info.SHA256, info.Size)})
@@ -154,7 +155,7 @@ func (s *Stager) bring(ctx context.Context, places chan struct{}, w *wanted, pac
 	var failure *failed
 	if errors.As(err, &failure) {
 		s.cfg.Log.Warn("what a site below needs could not be fetched", "package", w.pack, "file", w.Name, "reason", string(failure.reason), "error", err)
-		return &Later{failure.Error(), failedAgain}
+		return &Later{Text: failure.Error(), After: failedAgain}
 	}
 	return err
 }

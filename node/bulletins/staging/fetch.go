@@ -17,6 +17,7 @@ import (
 	"thatch/catalog/content/authenticode"
 	"thatch/catalog/document"
 	"thatch/node/bulletins/live"
+	"thatch/node/bulletins/staging/transit"
 	"thatch/node/store"
 )
 
@@ -48,7 +49,7 @@ type fetcher struct {
 	above    Above
 	parent   string // name of the site above, "" there is none
 	source   string // see Settings
-	transit  *transit
+	transit  *transit.Files
 	now      func() time.Time
 }
 
@@ -101,7 +102,7 @@ func (f *fetcher) fetch(ctx context.Context, name string, files []wanted, arrive
 
 // expect keeps that a file is awaited, and from whom.
 func (f *fetcher) expect(w *wanted) {
-	f.transit.change(w.sum(), func(at *File) {
+	f.transit.Change(w.sum(), func(at *transit.File) {
 		at.Name, at.Package, at.Size, at.From = w.Name, w.pack, w.Size, ""
 		if w.foreign && f.source != FromVendor {
 			at.From = f.parent
@@ -111,8 +112,8 @@ func (f *fetcher) expect(w *wanted) {
 
 // postpone keeps what a file waits for, and until when.
 func (f *fetcher) postpone(w *wanted, later *Later) {
-	f.transit.change(w.sum(), func(at *File) {
-		at.Why, at.payload, at.Next = later.Text, w.payload, f.now().Add(max(later.After, time.Second))
+	f.transit.Change(w.sum(), func(at *transit.File) {
+		at.Why, at.Payload, at.Next = later.Text, w.payload, f.now().Add(max(later.After, time.Second))
 	})
 }
 
@@ -120,11 +121,11 @@ func (f *fetcher) postpone(w *wanted, later *Later) {
 func (f *fetcher) tracked(ctx context.Context, w *wanted, arrived func(bytes int64)) (content.Info, error) {
 	f.expect(w)
 	sum := w.sum()
-	f.transit.change(sum, func(at *File) { at.Why, at.Next = "", time.Time{} })
+	f.transit.Change(sum, func(at *transit.File) { at.Why, at.Next = "", time.Time{} })
 	var done int64
 	info, err := f.bring(ctx, w, func(bytes int64) {
 		done += bytes
-		f.transit.progress(sum, done)
+		f.transit.Progress(sum, done)
 		arrived(bytes)
 	})
 	if later := (*Later)(nil); errors.As(err, &later) {

@@ -11,6 +11,7 @@ import (
 
 	"thatch/catalog"
 	"thatch/catalog/document"
+	"thatch/node/bulletins/staging/transit"
 	"thatch/node/store"
 )
 
@@ -153,7 +154,7 @@ func (r *run) restore(ctx context.Context) (some bool, err error) {
 	var due []*pinnedFile
 	for i := range lacking {
 		one := &lacking[i]
-		if r.tried[one.SHA256] || r.stager.transit.waits(&one.wanted, now) {
+		if r.tried[one.SHA256] || r.stager.transit.Waits(one.sum(), one.payload, now) {
 			continue
 		}
 		r.tried[one.SHA256] = true
@@ -191,7 +192,7 @@ func (r *run) restoreOne(ctx context.Context, one *pinnedFile) error {
 	if err := s.write(ctx, "hold what a policy needs", []store.Statement{s.holds(info.SHA256, info.Size)}); err != nil {
 		return err
 	}
-	s.transit.forget([]wanted{one.wanted})
+	s.transit.Forget(one.sum())
 	s.gaveUp.Delete(one.SHA256)
 	r.update(func() { r.at.Packages++; r.result.Restored++; r.result.Bytes += info.Size })
 	return nil
@@ -201,10 +202,10 @@ func (r *run) restoreOne(ctx context.Context, one *pinnedFile) error {
 func (r *run) notRestored(ctx context.Context, one *pinnedFile, failure *failed) error {
 	s := r.stager
 	s.cfg.Log.Warn("what a policy needs could not be fetched", "package", one.pack, "file", one.Name, "reason", string(failure.reason), "error", failure.err)
-	s.transit.change(one.sum(), func(at *File) {
+	s.transit.Change(one.sum(), func(at *transit.File) {
 		at.Why = failure.Error()
 		if one.foreign {
-			at.payload, at.Next = one.payload, s.cfg.Now().Add(unnamedAgain)
+			at.Payload, at.Next = one.payload, s.cfg.Now().Add(unnamedAgain)
 		}
 	})
 	r.update(func() {

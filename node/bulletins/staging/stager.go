@@ -16,6 +16,7 @@ import (
 	"thatch/catalog/content"
 	"thatch/catalog/document"
 	"thatch/node/bulletins/live"
+	"thatch/node/bulletins/staging/transit"
 	"thatch/node/store"
 )
 
@@ -56,7 +57,7 @@ type Stager struct {
 	cfg     Config
 	above   Above    // nil: vendors alone
 	gaveUp  sync.Map // SHA-256 of pinned files that could not be fetched again: the next run tries, nobody asks for one
-	transit transit
+	transit transit.Files
 	again   chan struct{}
 	below   requests
 }
@@ -121,7 +122,7 @@ func (s *Stager) Stage(ctx context.Context, bulletins ...string) error {
 	if err != nil {
 		return err
 	}
-	s.transit.hurry()
+	s.transit.Hurry()
 	return s.write(ctx, "stage bulletins", statements)
 }
 
@@ -207,10 +208,18 @@ func (j *job) size() (size int64) {
 	return size
 }
 
+func (j *job) sums() []string {
+	sums := make([]string, 0, len(j.files))
+	for i := range j.files {
+		sums = append(sums, j.files[i].sum())
+	}
+	return sums
+}
+
 // waits says whether a file of a package is not to be asked for yet.
 func (s *Stager) waits(ps *PackageStatus) bool {
 	now := s.cfg.Now()
-	return slices.ContainsFunc(s.filesOf(ps), func(w wanted) bool { return s.transit.waits(&w, now) })
+	return slices.ContainsFunc(s.filesOf(ps), func(w wanted) bool { return s.transit.Waits(w.sum(), w.payload, now) })
 }
 
 // missing is the packages of a staged bulletin that should be here and are not.
@@ -249,10 +258,10 @@ func (s *Stager) Outstanding(ctx context.Context) (bool, error) {
 	for i := range lacking {
 		sum := lacking[i].sum()
 		_, tried := s.gaveUp.Load(sum)
-		some = some || !tried && !s.transit.waits(&lacking[i].wanted, now)
+		some = some || !tried && !s.transit.Waits(sum, lacking[i].payload, now)
 		awaited[sum] = true
 	}
-	s.transit.keep(awaited)
+	s.transit.Keep(awaited)
 	return some, nil
 }
 
@@ -302,6 +311,7 @@ func (r *run) round(ctx context.Context) (some bool, err error) {
 
 // rest waits for what is on its way at the site above, and says whether there is something.
 func (r *run) rest(ctx context.Context) (more bool, err error) {
+	woken := r.stager.transit.Wake()
 	next := r.stager.Next()
 	wait := next.Sub(r.stager.cfg.Now())
 	if next.IsZero() || wait > Soon || wait <= 0 && r.idle {
@@ -312,6 +322,8 @@ func (r *run) rest(ctx context.Context) (more bool, err error) {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+		return true, nil
+	case <-woken:
 		return true, nil
 	case <-ctx.Done():
 		return false, context.Cause(ctx)
@@ -429,7 +441,7 @@ func (r *run) one(ctx context.Context, j *job) error {
 	if err != nil {
 		return fmt.Errorf("stage package %s: %w", p.Name, err)
 	}
-	s.transit.forget(j.files)
+	s.transit.Forget(j.sums()...)
 	r.update(func() {
 		r.at.Packages++
 		if failure != nil {

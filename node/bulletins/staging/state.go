@@ -13,6 +13,7 @@ import (
 	"thatch/catalog"
 	"thatch/catalog/document"
 	"thatch/node/bulletins/live"
+	"thatch/node/bulletins/staging/transit"
 	"thatch/node/store"
 )
 
@@ -68,7 +69,7 @@ type State struct {
 	Staged    map[string]Staged
 	failures  map[string]Failure
 	held      map[[32]byte]bool
-	transit   *transit // of this node; nil: not asked for
+	transit   *transit.Files // of this node; nil: not asked for
 }
 
 // Load reads the state.
@@ -258,7 +259,7 @@ func (s *State) why(p *live.Package) string {
 	}
 	for _, f := range p.Files {
 		w := wanted{File: f, pack: p.ID}
-		if at, known := s.transit.file(w.sum()); known && at.Why != "" {
+		if at, known := s.transit.File(w.sum()); known && at.Why != "" {
 			return at.Why
 		}
 	}
