@@ -86,13 +86,17 @@ func (b *Bulletins) CountPolicies(count func(ctx context.Context) (map[string]in
 // State has the room ask for the state of staging, after it was made: what is on its way is known to the stager alone.
 func (b *Bulletins) State(load func(ctx context.Context) (*staging.State, error)) { b.state = load }
 
+// Staging is the state of staging, with what is known of payloads on their way.
+func (b *Bulletins) Staging(ctx context.Context) (*staging.State, error) {
+	if b.state != nil {
+		return b.state(ctx)
+	}
+	return staging.Load(ctx, b.cfg.Reader)
+}
+
 // with reads the catalog together with the state of staging.
 func (b *Bulletins) with(ctx context.Context, read func(v *live.View, s *staging.State) error) error {
-	load := b.state
-	if load == nil {
-		load = func(ctx context.Context) (*staging.State, error) { return staging.Load(ctx, b.cfg.Reader) }
-	}
-	state, err := load(ctx)
+	state, err := b.Staging(ctx)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/RoaringBitmap/roaring/v2"
 
+	"thatch/catalog"
 	"thatch/catalog/document"
 	"thatch/catalog/policy"
 	"thatch/node/bulletins/live"
@@ -244,9 +245,10 @@ type Detail struct {
 
 // Awaited is what a policy waits for at this site.
 type Awaited struct {
-	Documents int              `json:"documents"` // pinned ones that matter here and have not arrived
-	Payloads  int              `json:"payloads"`  // files of packages that are here, which no node of the site holds
-	List      []pinned.Missing `json:"list"`      // the first documents
+	Documents int              `json:"documents"`        // pinned ones that matter here and have not arrived
+	Payloads  int              `json:"payloads"`         // files of packages that are here, which no node of the site holds
+	List      []pinned.Missing `json:"list"`             // the first documents
+	Coming    *staging.Awaited `json:"coming,omitempty"` // how far the payload files are; absent: all are held
 }
 
 const maxAwaited = 100 // listed
@@ -281,7 +283,7 @@ func (r *Room) Show(ctx context.Context, name string) (*Detail, error) {
 	if err != nil {
 		return nil, err
 	}
-	state, err := staging.Load(ctx, r.cfg.Reader)
+	state, err := r.cfg.Bulletins.Staging(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -333,20 +335,16 @@ func (p *order) detail(v *live.View, memory computers.View, state *staging.State
 func (p *order) awaited(state *staging.State) Awaited {
 	a := Awaited{Documents: len(p.pins.Missing), List: []pinned.Missing{}}
 	a.List = append(a.List, p.pins.Missing[:min(len(p.pins.Missing), maxAwaited)]...)
-	lacking := map[string]bool{}
+	var files []catalog.StagedFile
 	for i := range p.body.Updates {
 		for _, k := range p.body.Updates[i].Packages {
 			if pack := p.pins.Package(k); pack != nil {
-				for _, file := range pack.Files {
-					lacking[file] = !state.Held(file)
-				}
+				files = append(files, pack.Staged...)
 			}
 		}
 	}
-	for _, lacks := range lacking {
-		if lacks {
-			a.Payloads++
-		}
+	if a.Coming = state.Awaited(files); a.Coming != nil {
+		a.Payloads = a.Coming.OfFiles - a.Coming.Files
 	}
 	return a
 }
@@ -449,8 +447,8 @@ func (p *order) waitsFor(d *Detail, taken int) []string {
 	if n := d.Awaited.Documents; n > 0 {
 		add("%d documents that it pins have not arrived from above, the first is %s %s", n, p.pins.Missing[0].Kind, p.pins.Missing[0].ID)
 	}
-	if n := d.Awaited.Payloads; n > 0 && p.Above != nil {
-		add("%d payload files are not held by the site", n)
+	if d.Awaited.Coming != nil && p.Above != nil {
+		add("payloads are %s", d.Awaited.Coming.Sentence())
 	}
 	if len(p.body.Target.Unknown) > 0 {
 		add("its target has parts that are not known here (%s) and matches nobody", strings.Join(p.body.Target.Unknown, ", "))

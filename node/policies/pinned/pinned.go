@@ -40,7 +40,8 @@ type Missing struct {
 // Package is what must be known of a pinned package to choose it for a computer.
 type Package struct {
 	Languages []string
-	Files     []string // SHA-256 of its payload files, hexadecimal, lower case
+	Files     []string             // SHA-256 of its payload files, hexadecimal, lower case
+	Staged    []catalog.StagedFile // the same, as staging found them
 }
 
 // Read reads what a policy pins, all of which is here.
@@ -129,7 +130,7 @@ func (p *Pins) readPackage(ctx context.Context, tx *sql.Tx, of *policy.Update, p
 	if lacks {
 		return nil
 	}
-	found := &Package{Languages: pack.Languages}
+	found := &Package{Languages: pack.Languages, Staged: body.Files}
 	for _, f := range body.Files {
 		found.Files = append(found.Files, strings.ToLower(f.SHA256))
 	}
