@@ -2,6 +2,7 @@ package replication
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"thatch/catalog/document"
@@ -63,15 +64,16 @@ func (r *run) differential(ctx context.Context) error {
 	if kept, ok := r.pages.LoadAndDelete(t); ok {
 		if looked, ok := kept.(looked); ok && r.current(ctx, looked.page) {
 			r.began -= looked.bytes
-			if err := r.apply(ctx, looked.page); err != nil {
+			switch err := r.apply(ctx, looked.page); {
+			case errors.Is(err, replicas.ErrCursor): // languages changed since: ask anew
+			case err != nil:
 				return err
-			}
-			if !looked.page.More {
+			case !looked.page.More:
 				return r.fetchPins(ctx)
 			}
 		}
 	}
-	for {
+	for lost := 0; ; {
 		cursor, err := r.cursor(ctx, t)
 		if err != nil {
 			return err
@@ -83,10 +85,13 @@ func (r *run) differential(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := r.apply(ctx, page); err != nil {
+		err = r.apply(ctx, page)
+		switch {
+		case errors.Is(err, replicas.ErrCursor) && lost < beginnings: // languages changed between asking and taking
+			lost++
+		case err != nil:
 			return err
-		}
-		if !page.More {
+		case !page.More:
 			return r.fetchPins(ctx)
 		}
 	}
@@ -164,11 +169,12 @@ func (r *run) complete(ctx context.Context, why string) error {
 	if err != nil {
 		return err
 	}
-	resumed := progress.Running()
-	for {
+	for begun := 1; ; {
 		more, err := r.completePage(ctx, neighbour, &progress)
-		if _, _, again := needsComplete(err); again && resumed {
-			progress, resumed = replicas.Progress{}, false
+		// Rules or languages may have changed meanwhile, or the parent cannot go on where the last run was cut: begin again.
+		if _, _, again := needsComplete(err); (again || errors.Is(err, replicas.ErrCursor)) && begun < beginnings {
+			progress = replicas.Progress{}
+			begun++
 			continue
 		}
 		if err != nil || !more {
@@ -176,6 +182,9 @@ func (r *run) complete(ctx context.Context, why string) error {
 		}
 	}
 }
+
+// beginnings is how often one complete run begins.
+const beginnings = 4
 
 // completePage takes over one page of a complete run.
 func (r *run) completePage(ctx context.Context, neighbour replicas.Neighbour, at *replicas.Progress) (more bool, err error) {

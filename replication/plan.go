@@ -25,6 +25,7 @@ type due struct {
 type timing struct {
 	atOnce, grown bool
 	again         time.Time // of a failed run; zero: none failed
+	failures      int       // one after the other
 	verify        int
 	verified      time.Time
 	scheduled     []scheduled
@@ -55,7 +56,7 @@ func (p *plan) take(said wire.LinkResponse, first bool) {
 		if former == nil {
 			former = &timing{}
 		}
-		next := &timing{grown: former.grown || first, again: former.again, verified: former.verified}
+		next := &timing{grown: former.grown || first, again: former.again, failures: former.failures, verified: former.verified}
 		for _, rule := range said.Rules {
 			if rule.Type == t && rule.Enabled {
 				next.add(rule, former, now)
@@ -118,7 +119,7 @@ func (p *plan) due(of dataset.Type) due {
 // done says that what was due is done; later that it failed and is due again after a while.
 func (p *plan) done(of dataset.Type, d due) {
 	t, now := p.types[of], p.now()
-	t.grown, t.again = false, time.Time{}
+	t.grown, t.again, t.failures = false, time.Time{}, 0
 	if d.verify > 0 {
 		t.verified = now
 	}
@@ -130,6 +131,14 @@ func (p *plan) done(of dataset.Type, d due) {
 }
 
 func (p *plan) later(of dataset.Type, wait time.Duration) { p.types[of].again = p.now().Add(wait) }
+
+// failed has a type due again after a while: longer after each failure, and as long as the parent asks for.
+func (p *plan) failed(of dataset.Type, least time.Duration) {
+	t := p.types[of]
+	wait := min(runAgain<<min(t.failures, 6), runAtLast)
+	t.failures++
+	p.later(of, max(wait, least))
+}
 
 // next is how long nothing is due unless something happens.
 func (p *plan) next() time.Duration {

@@ -175,7 +175,7 @@ func (s *session) pullDue(ctx context.Context, p *plan, first bool) (time.Durati
 			return 0, err
 		case err != nil:
 			s.log.Warn("a run failed and is tried again", "type", t, "error", err)
-			p.later(t, max(runAgain, wire.After(err)))
+			p.failed(t, wire.After(err))
 		default:
 			s.set(func(state *State) { state.Waits = "" })
 			p.done(t, due)
@@ -186,7 +186,8 @@ func (s *session) pullDue(ctx context.Context, p *plan, first bool) (time.Durati
 
 const (
 	alertAgain = 2 * time.Second
-	runAgain   = 15 * time.Second
+	runAgain   = time.Second // after the first failure, then twice as long each time
+	runAtLast  = time.Minute
 )
 
 // pullOne looks whether there is anything, and has a run fetch it. What was looked at is not fetched twice.
