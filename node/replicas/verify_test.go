@@ -11,6 +11,7 @@ import (
 	"thatch/catalog/document"
 	"thatch/node/replicas/dataset"
 	"thatch/node/replicas/replicastest"
+	"thatch/node/store"
 	"thatch/node/store/sqlite"
 )
 
@@ -35,9 +36,12 @@ func filled(t *testing.T) (top, mid *replicastest.Site) {
 	t.Helper()
 	top = replicastest.New(t, "top", nil, "de", "fr")
 	mid = replicastest.New(t, "mid", top, "de", "fr")
+	var all []store.Statement
 	for n := range 300 {
-		top.Put(t, document.Update, fmt.Sprintf("u%d", n), fmt.Sprintf("body of update %d", n), "")
+		doc := top.Doc(t, document.Update, fmt.Sprintf("u%d", n), fmt.Sprintf("body of update %d", n))
+		all = append(all, store.Put(doc, "", store.Former{Absent: true})...)
 	}
+	top.Write(t, all...)
 	top.Put(t, document.Package, "p", "german", "", "de")
 	mid.PullAll(t)
 	mid.Equal(t)
