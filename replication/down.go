@@ -35,7 +35,13 @@ func (s *session) peek(ctx context.Context, t dataset.Type) (some bool, err erro
 	case err != nil:
 		return false, err
 	case len(page.Entries) == 0 && !page.More && page.Tail.Index-cursor.Mark.Index < farBehind:
-		return false, nil // a cursor is moved when that brings something, or when looking from it grows long
+		// A cursor is moved when that brings something, when looking from it grows long, or when policies wait for it.
+		if t != dataset.Settings {
+			return false, nil
+		}
+		if behind, err := s.node.Policies.SettingsBehind(ctx); err != nil || !behind {
+			return false, err
+		}
 	}
 	s.pages.Store(t, looked{page, s.client.Bytes() - before})
 	return true, nil

@@ -200,6 +200,10 @@ func (s *session) pullOne(ctx context.Context, t dataset.Type, due due) error {
 		}
 	}
 	_, err := s.runAndWait(ctx, params)
+	if err == nil && t == dataset.Policies {
+		poke(s.urgents) // a page may have been overtaken by what was urgent
+		err = s.settle(ctx)
+	}
 	return err
 }
 

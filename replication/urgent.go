@@ -46,9 +46,19 @@ func (s *session) takeUrgent(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	outcome, err := s.node.Replicas.Repair(ctx, neighbour, dataset.Policies, page.Entries)
-	if err == nil {
-		s.log.Info("took over what is urgent", "changed", outcome.Changed, "removed", outcome.Removed)
+	outcome, err := s.node.Replicas.Urgent(ctx, neighbour, page.Dataset())
+	if err != nil {
+		return err
+	}
+	s.log.Info("took over what is urgent", "changed", outcome.Changed, "removed", outcome.Removed)
+	return s.settle(ctx)
+}
+
+// settle looks for settings again where policies arrived that are not to be acted on before.
+func (s *session) settle(ctx context.Context) error {
+	behind, err := s.node.Policies.SettingsBehind(ctx)
+	if behind {
+		poke(s.tails)
 	}
 	return err
 }

@@ -68,7 +68,7 @@ func (s *server) enrolOnce(r *http.Request, q agentapi.EnrolRequest, token agent
 		return nil, err
 	}
 	s.log.Info("a computer enrolled", "computer", c.ID, "name", c.Name, "token", admitted.Token, "group", c.Group, "why", place.Why)
-	keys, err := s.node.Identity.Keys(ctx)
+	keys, err := s.keys(ctx)
 	if err != nil {
 		return nil, err
 	}

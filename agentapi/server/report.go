@@ -96,7 +96,7 @@ func (s *server) assignments(r *http.Request, who caller, q agentapi.Assignments
 	for _, p := range assigned.Policies {
 		answer.Policies = append(answer.Policies, policyOf(p))
 	}
-	answer.Keys, err = s.node.Identity.Keys(r.Context())
+	answer.Keys, err = s.keys(r.Context())
 	return answer, err
 }
 

@@ -62,7 +62,7 @@ func (s *server) rules(r *http.Request, who caller, q agentapi.RulesRequest) (js
 	if !reset && len(answer.Updates)+len(answer.Removed) == 0 {
 		answer.Cursor = cursor.String() // nothing that concerns agents changed: no report need say that it came further
 	}
-	if answer.Keys, err = s.node.Identity.Keys(r.Context()); err != nil {
+	if answer.Keys, err = s.keys(r.Context()); err != nil {
 		return nil, err
 	}
 	raw, err := json.Marshal(answer)

@@ -3,6 +3,7 @@
 package server
 
 import (
+	"context"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
@@ -11,9 +12,11 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"thatch/agentapi"
+	"thatch/catalog/document"
 	"thatch/node"
 	"thatch/node/computers"
 	"thatch/node/identity"
@@ -61,6 +64,19 @@ func New(n *node.Node) http.Handler {
 		refuse(w, http.StatusNotFound, &agentapi.Error{Code: agentapi.CodeInvalid, Text: "there is nothing for agents at " + r.Method + " " + r.URL.Path})
 	})
 	return mux
+}
+
+// keys are the signing keys whose documents agents of this site accept: its own and those of the sites above. What a site
+// below signed is nothing to them.
+func (s *server) keys(ctx context.Context) ([]document.Document, error) {
+	above, err := s.node.Sites.Ancestors(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all, err := s.node.Identity.Keys(ctx)
+	return slices.DeleteFunc(all, func(key document.Document) bool {
+		return key.ID != s.node.Site().ID && !slices.Contains(above, key.ID)
+	}), err
 }
 
 // limited lets as many requests in as the channel holds; the others are told to come again, each at another time.

@@ -313,3 +313,89 @@ func TestStatesOfPoliciesOfTheFirstVersion(t *testing.T) {
 		t.Errorf("the state says %s in %s changes, %v", body, changes, err)
 	}
 }
+
+// settings is a page that brings the site's settings from the parent up to a place.
+func settings(epoch string, index uint64, from dataset.Cursor, entries ...dataset.Entry) dataset.Page {
+	at := store.Sequence{Index: index, Position: 1}
+	next := dataset.Cursor{Epoch: epoch, At: map[string]store.Sequence{"": at, "de": at, "en": at}, Mark: dataset.Mark{Sequence: at}, Audience: dataset.Audience{All: true}}
+	page := dataset.Page{Type: dataset.Settings, Entries: entries, From: from, Cursor: next, Tail: at}
+	if from.Zero() {
+		page.Complete, page.From, page.Next = true, next, dataset.Key{Kind: "\xff"}
+	}
+	return page
+}
+
+func (p *top) applies(t testing.TB, page dataset.Page) replicas.Outcome {
+	t.Helper()
+	outcome, err := p.room.Apply(t.Context(), p.above(), page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return outcome
+}
+
+func TestPolicyBeforeItsWindows(t *testing.T) {
+	s := newSite(t)
+	parent := s.under(t, "head")
+	pc := s.computer(t, "pc", "de-de", nil, nil)
+	o := parent.orders(t, "March")
+	parent.sends(t, dataset.Policies, o.policy, o.state)
+	parent.sends(t, dataset.Policies, held(o.update, o.neutral, o.payloads["u5-neutral"], o.german, o.payloads["u5-de"])...)
+	states := func(epoch string, index uint64) {
+		t.Helper()
+		page := dataset.Page{Type: dataset.Policies, Entries: []dataset.Entry{o.policy}}
+		if index > 0 {
+			page.Settings = dataset.Stand{Epoch: epoch, At: store.Sequence{Index: index, Position: 1}}
+		}
+		if _, err := parent.room.Urgent(t.Context(), parent.above(), page); err != nil {
+			t.Fatal(err)
+		}
+	}
+	waits := func(what string, want bool) {
+		t.Helper()
+		given, may := s.given(t, pc.ID, o.policy.ID)
+		behind, err := s.SettingsBehind(t.Context())
+		d := s.show(t, "March")
+		says := strings.Contains(strings.Join(d.WaitsFor, ";"), "waits for maintenance windows")
+		if err != nil || !given || may == want || says != want || (d.State == policies.StateAwaiting) != want {
+			t.Errorf("%s: given %v, may install %v, settings are behind %v, %s, waits for %q, %v", what, given, may, behind, d.State, d.WaitsFor, err)
+		}
+	}
+	waits("nothing is stated", false)
+	states("e1", 5)
+	waits("settings never came", true)
+	first := settings("e1", 4, dataset.Cursor{})
+	parent.applies(t, first)
+	waits("settings have come to 4", true)
+	window := parent.doc(t, document.Window, "window:head:1", nil, nightly("night"))
+	second := settings("e1", 5, first.Cursor, window)
+	parent.applies(t, second)
+	waits("settings have come to 5", false)
+	if got := s.assigned(t, pc.ID); len(got.Windows) != 1 || len(got.Policies) != 1 {
+		t.Errorf("windows and policies in one answer: %d, %d", len(got.Windows), len(got.Policies))
+	}
+	if w, err := s.windows.Find(t.Context(), "night"); err != nil || w.Origin != "head" {
+		t.Errorf("%+v, %v", w, err)
+	}
+	bad := parent.doc(t, document.Window, "window:head:2", nil, nightly("late"))
+	bad.Signature = []byte("nobody's")
+	third := settings("e1", 6, second.Cursor, bad)
+	if outcome := parent.applies(t, third); len(outcome.Quarantined) != 1 {
+		t.Fatalf("a forged window: %+v", outcome)
+	}
+	waits("a window is in quarantine", true)
+	bad = parent.doc(t, document.Window, "window:head:2", nil, nightly("late"))
+	fourth := settings("e1", 7, third.Cursor, bad)
+	parent.applies(t, fourth)
+	waits("it was accepted", false)
+	states("e2", 2)
+	waits("the parent was restored and settings have not come since", true)
+	s.sql(t, `UPDATE parent SET link = '{"rules":[{"type":"settings","enabled":false}]}'`)
+	waits("settings are not replicated any more", false)
+	s.sql(t, `UPDATE parent SET link = 'damaged'`)
+	waits("nobody knows what the parent's rules are", false)
+	s.sql(t, `UPDATE parent SET link = '{"rules":[{"type":"settings","enabled":true}]}'`)
+	waits("they are again", true)
+	states("", 0)
+	waits("nothing is stated any more", false)
+}

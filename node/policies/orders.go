@@ -215,3 +215,20 @@ func (r *Room) named(ctx context.Context, rows ...*Row) error {
 	}
 	return nil
 }
+
+// SettingsBehind says whether policies from above wait for settings that have not come.
+func (r *Room) SettingsBehind(ctx context.Context) (bool, error) {
+	o, err := r.load(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, p := range o.policies {
+		if p.Above == nil || p.unsettled == "" {
+			continue
+		}
+		if behind, err := o.mark.settings.Behind(p.stated); err != nil || behind {
+			return behind, err
+		}
+	}
+	return false, nil
+}

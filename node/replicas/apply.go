@@ -40,7 +40,7 @@ type Refusal struct {
 //
 // A complete page also removes what it does not name of what came from the sender, unless others are kept.
 func (r *Room) Apply(ctx context.Context, from Neighbour, page dataset.Page) (Outcome, error) {
-	w := &work{room: r, from: from, t: page.Type, came: page.Entries, page: &page}
+	w := &work{room: r, from: from, t: page.Type, came: page.Entries, page: &page, stated: &page.Settings}
 	return r.take(ctx, w)
 }
 
@@ -48,6 +48,11 @@ func (r *Room) Apply(ctx context.Context, from Neighbour, page dataset.Page) (Ou
 // pinned, or is due from quarantine.
 func (r *Room) Repair(ctx context.Context, from Neighbour, t dataset.Type, entries []dataset.Entry) (Outcome, error) {
 	return r.take(ctx, &work{room: r, from: from, t: t, came: entries})
+}
+
+// Urgent takes documents out of their turn that are to be known at once, with what their page states of settings.
+func (r *Room) Urgent(ctx context.Context, from Neighbour, page dataset.Page) (Outcome, error) {
+	return r.take(ctx, &work{room: r, from: from, t: page.Type, came: page.Entries, stated: &page.Settings})
 }
 
 // take does the work; where something changed between looking and writing, it looks again.
@@ -72,6 +77,8 @@ type work struct {
 	t    dataset.Type
 	came []dataset.Entry
 	page *dataset.Page // nil: no cursor moves
+	// stated is how far the sender's settings stood; nil: nothing is stated.
+	stated *dataset.Stand
 
 	entries []dataset.Entry // without those that are refused
 
@@ -140,7 +147,30 @@ func (w *work) gather(ctx context.Context, tx *sql.Tx) (err error) {
 	if err := w.releaseUnnamed(ctx, tx); err != nil {
 		return err
 	}
+	if err := w.tellSettings(); err != nil {
+		return err
+	}
 	return w.tellPins(ctx, tx)
+}
+
+// tellSettings has the room of policies know how far settings must have come for what arrives.
+func (w *work) tellSettings() error {
+	stating, wanted := w.room.hooks[document.Policy].(Stating)
+	if !wanted || w.stated == nil || w.t != dataset.Policies {
+		return nil
+	}
+	var policies []string
+	for i := range w.entries {
+		if e := &w.entries[i]; !e.Removed && !e.Held && (e.Kind == document.Policy || e.Kind == document.PolicyState) {
+			policies = append(policies, e.ID)
+		}
+	}
+	slices.Sort(policies)
+	statements, err := stating.Stated(w.from.ID, *w.stated, slices.Compact(policies))
+	if err != nil {
+		return err
+	}
+	return w.builder.Add(statements...)
 }
 
 // tellPins has the room of policies know which of them pin what arrives.

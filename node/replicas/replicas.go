@@ -38,6 +38,12 @@ type Holding interface {
 	Held(doc document.Document) []store.Statement
 }
 
+// Stating is implemented by the hook of policies too: it is told how far the settings of the sender stood when it sent
+// policies or their states. What it returns is written with them.
+type Stating interface {
+	Stated(from string, settings dataset.Stand, policies []string) ([]store.Statement, error)
+}
+
 // Config is what the room needs.
 type Config struct {
 	Site   string // id

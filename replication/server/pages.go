@@ -97,7 +97,23 @@ func (s *server) page(r *http.Request, child sites.Child, q wire.PageRequest) (*
 	}
 	s.damaged(refused)
 	page.Entries = slices.DeleteFunc(page.Entries, func(e dataset.Entry) bool { return overtaken(&e, docs, refused) })
+	if page.Settings, err = s.settings(ctx, child, q.Type); err != nil {
+		return nil, err
+	}
 	return wire.FromDataset(page, docs), nil
+}
+
+// settings is what a page of policies states: how far this site's settings stand, where the child is sent them. It is asked
+// for after the page was read, so that no policy of it was made under later ones.
+func (s *server) settings(ctx context.Context, child sites.Child, t dataset.Type) (dataset.Stand, error) {
+	if t != dataset.Policies {
+		return dataset.Stand{}, nil
+	}
+	_, ruled, err := s.node.Sites.AudienceOf(ctx, child.ID, dataset.Settings)
+	if err != nil || !ruled {
+		return dataset.Stand{}, err
+	}
+	return s.node.Sender.Settings(ctx)
 }
 
 // overtaken says whether a document changed or went since its page was read: an entry of the journal beyond the page's
@@ -123,6 +139,9 @@ func (s *server) complete(r *http.Request, child sites.Child, q wire.CompleteReq
 	page, err := s.node.Sender.Complete(r.Context(), scope, q.From, q.After, headLimits)
 	if err != nil {
 		return nil, code(err)
+	}
+	if page.Settings, err = s.settings(r.Context(), child, q.Type); err != nil {
+		return nil, err
 	}
 	return wire.FromDataset(page, nil), nil
 }
@@ -206,5 +225,6 @@ func (s *server) urgent(r *http.Request, child sites.Child, q wire.UrgentRequest
 			}
 		}
 	}
-	return answer, nil
+	answer.Settings, err = s.settings(ctx, child, dataset.Policies)
+	return answer, err
 }

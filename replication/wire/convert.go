@@ -23,6 +23,7 @@ func FromDataset(p dataset.Page, docs []document.Document) *Page {
 	}
 	return &Page{Header: Header{
 		Type: p.Type, From: p.From, Cursor: p.Cursor, Complete: p.Complete, After: p.After, Next: p.Next, More: p.More, Tail: p.Tail,
+		Settings: p.Settings,
 	}, Entries: p.Entries}
 }
 
@@ -30,6 +31,6 @@ func FromDataset(p dataset.Page, docs []document.Document) *Page {
 func (p *Page) Dataset() dataset.Page {
 	return dataset.Page{
 		Type: p.Type, Entries: p.Entries, From: p.From, Cursor: p.Cursor, Complete: p.Complete, After: p.After, Next: p.Next,
-		More: p.More, Tail: p.Tail,
+		More: p.More, Tail: p.Tail, Settings: p.Settings,
 	}
 }

@@ -54,6 +54,9 @@ type Header struct {
 	Next     dataset.Key    `json:"next,omitzero"`
 	More     bool           `json:"more,omitempty"` // there are more pages
 	Tail     store.Sequence `json:"tail"`           // of the sender's journal
+	// Settings is, on a page of policies, how far the sender's settings stood when it was made: the receiver acts on the
+	// policies when it holds them up to there. Zero: the receiver is sent none.
+	Settings dataset.Stand `json:"settings,omitzero"`
 }
 
 // record is the head of an entry.

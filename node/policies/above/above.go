@@ -13,6 +13,7 @@ import (
 	"thatch/catalog/federation"
 	"thatch/catalog/policy"
 	"thatch/node/policies/windows"
+	"thatch/node/replicas/dataset"
 	"thatch/node/store"
 )
 
@@ -116,17 +117,16 @@ func (h Hook) PinsArrived(policies []string) []store.Statement {
 
 // Settings is how far the settings of a site stood when it sent policies.
 type Settings struct {
-	Site  string         `json:"site"`
-	Epoch string         `json:"epoch"`
-	At    store.Sequence `json:"at"`
+	Site string `json:"site"`
+	dataset.Stand
 }
 
 // Stated implements replicas.Stating: policies are not acted on before the settings of the site that sent them have come
-// as far as it states. The zero Sequence: it sends none.
-func (h Hook) Stated(site, epoch string, at store.Sequence, policies []string) ([]store.Statement, error) {
+// as far as it states. The zero Stand: it sends none.
+func (h Hook) Stated(site string, settings dataset.Stand, policies []string) ([]store.Statement, error) {
 	text := ""
-	if at != (store.Sequence{}) {
-		raw, err := json.Marshal(Settings{Site: site, Epoch: epoch, At: at})
+	if settings != (dataset.Stand{}) {
+		raw, err := json.Marshal(Settings{Site: site, Stand: settings})
 		if err != nil {
 			return nil, fmt.Errorf("what settings policies await: %w", err)
 		}

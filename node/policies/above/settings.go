@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"thatch/node/replicas/dataset"
+	"thatch/node/store"
 )
 
 // Standing is how far this site holds the settings of its parent. It can be compared.
@@ -35,30 +36,38 @@ func ReadStanding(ctx context.Context, tx *sql.Tx) (s Standing, err error) {
 	return s, nil
 }
 
-// Awaits says, in words, why a policy from above is not to be acted on yet: the maintenance windows that the parent had
-// when it sent the policy are not all here. "" says that they are, or that the parent sends none. Stated is what Stated
-// kept with the policy.
-func (s Standing) Awaits(stated string) (why string, err error) {
+// Behind says whether settings have not come as far as a policy wants. Stated is what Stated kept with it.
+func (s Standing) Behind(stated string) (bool, error) {
 	if stated == "" || !s.ruled {
-		return "", nil
+		return false, nil
 	}
 	var asked Settings
 	if err := json.Unmarshal([]byte(stated), &asked); err != nil {
-		return "", fmt.Errorf("what settings it awaits: %w", err)
+		return false, fmt.Errorf("what settings it awaits: %w", err)
 	}
-	if asked.Site != s.parent {
-		return "", nil // of a former parent, which sends nothing any more
-	}
-	if s.quarantined > 0 {
-		return fmt.Sprintf("it waits for maintenance windows: %d from above could not be accepted here", s.quarantined), nil
+	if asked.Site != s.parent || asked.At == (store.Sequence{}) {
+		return false, nil // of a former parent, which sends nothing any more; or there never was a setting
 	}
 	var cursor dataset.Cursor
 	if s.cursor != "" {
 		if err := json.Unmarshal([]byte(s.cursor), &cursor); err != nil {
-			return "", fmt.Errorf("how far settings have come: %w", err)
+			return false, fmt.Errorf("how far settings have come: %w", err)
 		}
 	}
-	if cursor.Epoch != asked.Epoch || !cursor.Holds(asked.At) {
+	return cursor.Epoch != asked.Epoch || !cursor.Holds(asked.At), nil
+}
+
+// Awaits says, in words, why a policy from above is not to be acted on yet: the maintenance windows that the parent had
+// when it sent the policy are not all here. "" says that they are, or that the parent sends none. Stated is what Stated
+// kept with the policy.
+func (s Standing) Awaits(stated string) (why string, err error) {
+	behind, err := s.Behind(stated)
+	switch {
+	case err != nil || stated == "" || !s.ruled:
+		return "", err
+	case s.quarantined > 0:
+		return fmt.Sprintf("it waits for maintenance windows: %d from above could not be accepted here", s.quarantined), nil
+	case behind:
 		return "it waits for maintenance windows: what the parent had of them when it sent this policy has not arrived yet", nil
 	}
 	return "", nil

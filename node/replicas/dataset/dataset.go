@@ -222,6 +222,13 @@ type Page struct {
 	Next     Key            // complete: inclusive; where there is no more, beyond every document
 	More     bool           // there are more pages
 	Tail     store.Sequence // of the sender's journal
+	Settings Stand          // of policies: how far settings stood, zero where the sender sends none
+}
+
+// Stand is a place in the journal of a site, in one of its epochs.
+type Stand struct {
+	Epoch string         `json:"epoch,omitempty"`
+	At    store.Sequence `json:"at,omitzero"`
 }
 
 // last is beyond every key.

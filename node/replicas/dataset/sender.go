@@ -166,6 +166,22 @@ func (s *Sender) Tail(ctx context.Context) (at store.Sequence, err error) {
 	return at, err
 }
 
+// Settings is the place of the last change of a setting: of a maintenance window, a custom severity or its assignment.
+func (s *Sender) Settings(ctx context.Context) (stand Stand, err error) {
+	const last = `SELECT idx, pos FROM journal WHERE kind IN ('assignment', 'severity', 'window') ORDER BY idx DESC, pos DESC LIMIT 1`
+	err = s.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
+		if err := tx.QueryRowContext(ctx, `SELECT epoch FROM site`).Scan(&stand.Epoch); err != nil {
+			return fmt.Errorf("read the site's epoch: %w", err)
+		}
+		err := tx.QueryRowContext(ctx, last).Scan(&stand.At.Index, &stand.At.Position)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return fmt.Errorf("read the last change of a setting: %w", err)
+		}
+		return nil
+	})
+	return stand, err
+}
+
 // Bodies returns the documents with some digests, as far as they are in scope and as their digests say. What is held
 // but damaged is refused; what is not in scope is not told from what is not there.
 func (s *Sender) Bodies(ctx context.Context, scope Scope, digests []document.Digest) (docs []document.Document, refused []Refusal, err error) {
