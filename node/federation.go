@@ -7,6 +7,7 @@ import (
 	"thatch/catalog/document"
 	"thatch/catalog/federation"
 	"thatch/node/computers"
+	"thatch/node/identity"
 	"thatch/node/policies/above"
 	"thatch/node/replicas"
 	"thatch/node/replicas/dataset"
@@ -26,7 +27,7 @@ func (n *Node) openFederation(_ context.Context) error {
 	}
 	n.RollUps = rollups.New(rollups.Config{
 		Site: n.site.ID, Version: n.cfg.Version, Reader: n.db, Writer: n.writer, Signer: n.Identity, Computers: n.Computers,
-		Compliance: n.Compliance, Catalog: n.Bulletins.Catalog(), Sites: n.Sites, Settings: n.Settings, Nodes: n.members, Now: n.cfg.Now, Log: n.cfg.Log,
+		Compliance: n.Compliance, Catalog: n.Bulletins.Catalog(), Sites: n.Sites, Settings: n.Settings, Nodes: n.members, Retire: n.retireMoved, Now: n.cfg.Now, Log: n.cfg.Log,
 	})
 	for _, kind := range []document.Kind{document.Policy, document.PolicyState, document.Window} {
 		n.Replicas.Register(kind, above.Hook{Now: n.cfg.Now})
@@ -47,6 +48,12 @@ func (n *Node) members() (nodes []federation.Node, leading bool) {
 	}
 	leading, _, _ = n.quorum.Leading()
 	return nodes, leading
+}
+
+func (n *Node) retireMoved(ctx context.Context, computer, why string) error {
+	const actor = "task roll-ups"
+	now := n.cfg.Now()
+	return n.Computers.Retire(ctx, actor, computer, 0, identity.RevokeComputer(computer, why, now), identity.AuditEntry(now, actor, "retire computer "+computer+": "+why))
 }
 
 // tellRollUps has the site tell those above how it fares.

@@ -213,10 +213,70 @@ func (b *branch) agrees(t *testing.T, of rollups.Of, branches ...*branch) error 
 	return nil
 }
 
+// TestAComputerThatMovedIsCountedOnce: where a machine enrols at another site, the number of computers counts it once at
+// once; the site where it was takes it out when it was not heard of for a while, and not where it lives on.
+func TestAComputerThatMovedIsCountedOnce(t *testing.T) {
+	tr := newTree(t)
+	moved, clone := tr.deep.enrol(t, "wanders"), tr.deep.enrol(t, "cloned")
+	moved.says["u2"], clone.says["u2"] = "applicable", "installed"
+	tr.deep.report(t, moved)
+	tr.deep.report(t, clone)
+	tr.tell(t)
+	tr.top.Eventually(t, "the tree's figures", func() error { return tr.top.agrees(t, rollups.Of{}, tr.all()...) })
+
+	tr.ahead.Add(int64(time.Minute))
+	for _, name := range []string{"wanders", "cloned"} {
+		again := tr.south.enrol(t, name)
+		again.says["u2"] = "installed"
+		tr.south.report(t, again)
+	}
+	tr.tell(t)
+	tr.top.Eventually(t, "both are counted once", func() error {
+		tr.tell(t)
+		rows, err := tr.top.RollUps.SiteRows(t.Context(), rollups.Of{}, rollups.Within{})
+		if err == nil && (rows[0].Computers != 2 || rows[0].Moved != 2) {
+			err = fmt.Errorf("%d computers, %d moved", rows[0].Computers, rows[0].Moved)
+		}
+		return err
+	})
+	tr.deep.Eventually(t, "the site is told", func() error { return tr.deep.Holds(document.Moved, 1) })
+	tr.tell(t)
+	if m := tr.deep.Computers.Member(moved.ID); !m.Retired.IsZero() {
+		t.Error("it was taken out before anybody could know that it is silent")
+	}
+	tr.ahead.Add(int64(50 * time.Minute))
+	tr.deep.report(t, clone) // it lives on: two machines with one name
+	tr.tell(t)
+	if m := tr.deep.Computers.Member(moved.ID); m.Retired.IsZero() {
+		t.Error("it was not taken out")
+	}
+	if m := tr.deep.Computers.Member(clone.ID); !m.Retired.IsZero() {
+		t.Error("one that lives on was taken out")
+	}
+	tr.deep.pcs = tr.deep.pcs[1:]
+	tr.tell(t)
+	tr.top.Eventually(t, "the figures without it", func() error {
+		rows, err := tr.top.RollUps.SiteRows(t.Context(), rollups.Of{}, rollups.Within{})
+		if err == nil && (rows[0].Computers != 2 || rows[0].Moved != 1) {
+			err = fmt.Errorf("%d computers, %d moved", rows[0].Computers, rows[0].Moved)
+		}
+		u2 := naive(tr.all(), "u2")
+		if err == nil && (rows[0].Installed != u2.Installed || rows[0].Missing != u2.Missing) {
+			err = fmt.Errorf("%+v, want %+v", rows[0].Figures, u2)
+		}
+		return err
+	})
+	audit, _, err := tr.deep.Identity.Audit(t.Context(), store.Query{Search: "moved"})
+	if err != nil || len(audit) != 1 || !strings.Contains(audit[0].Action, "moved to site") {
+		t.Errorf("%+v, %v", audit, err)
+	}
+}
+
 // tree is a top, two children and a grandchild, with one catalog.
 type tree struct {
 	top, north, south, deep *branch
-	cut                     atomic.Bool // nobody is let in to the top
+	cut                     atomic.Bool  // nobody is let in to the top
+	ahead                   atomic.Int64 // nanoseconds by which all clocks are ahead
 }
 
 func newTree(t *testing.T) *tree {
@@ -224,7 +284,7 @@ func newTree(t *testing.T) *tree {
 	tr := &tree{}
 	start := func(name string) *branch {
 		return &branch{Linked: replicationtest.Start(t, replicationtest.Config{
-			Name: name, Languages: []string{"en"},
+			Name: name, Languages: []string{"en"}, Now: func() time.Time { return time.Now().Add(time.Duration(tr.ahead.Load())) },
 			Before: func(http.ResponseWriter, *http.Request) http.Handler {
 				if name == "Top" && tr.cut.Load() {
 					return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) })

@@ -47,6 +47,8 @@ const (
 	Health        Kind = "health"
 	RollUp        Kind = "roll-up"
 	Computer      Kind = "computer"
+	Machines      Kind = "machines"
+	Moved         Kind = "moved"
 )
 
 // ErrDigest says that a document's bytes do not hash to the digest in its head.

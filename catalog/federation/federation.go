@@ -245,7 +245,7 @@ func IsSiteID(text string) bool {
 
 // body is any of the bodies.
 type body interface {
-	Site | Alert | State | Health | RollUp
+	Site | Alert | State | Health | RollUp | Machines | Moved
 	Validate() error
 }
 

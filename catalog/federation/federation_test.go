@@ -112,6 +112,32 @@ func TestDecodeRefusesRollUps(t *testing.T) {
 	}
 }
 
+func TestDecodeRefusesMachines(t *testing.T) {
+	for raw, says := range map[string]string{
+		`{"machines":{"0123":1}}`:              "no digest",
+		`{"machines":{"0123456789abcdeF":1}}`:  "no digest",
+		`{"machines":{"0123456789abcdef":-1}}`: "enrolled",
+	} {
+		if _, err := federation.Decode[federation.Machines]([]byte(raw)); !errors.Is(err, federation.ErrInvalid) || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v", raw, err)
+		}
+	}
+	move := `{"machine":"0123456789abcdef","from":"a","to":"b","since":1}`
+	for raw, says := range map[string]string{
+		`{"moves":[` + move + `,` + move + `]}`:                      "out of order",
+		`{"moves":[{"machine":"x"}]}`:                                "no digest",
+		`{"moves":[` + strings.Replace(move, `"b"`, `"a"`, 1) + `]}`: "from site",
+		`{"moves":[` + strings.Replace(move, `"b"`, `"B"`, 1) + `]}`: "from site",
+	} {
+		if _, err := federation.Decode[federation.Moved]([]byte(raw)); !errors.Is(err, federation.ErrInvalid) || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v", raw, err)
+		}
+	}
+	if m, err := federation.Decode[federation.Moved]([]byte(`{"moves":[` + move + `]}`)); err != nil || len(m.Moves) != 1 {
+		t.Errorf("%+v, %v", m, err)
+	}
+}
+
 func TestEncodeRefusesWhatDecodeWould(t *testing.T) {
 	if _, err := federation.Encode(federation.Site{}); !errors.Is(err, federation.ErrInvalid) {
 		t.Errorf("an empty site: %v", err)
@@ -179,7 +205,8 @@ func FuzzDecode(f *testing.F) {
 	for _, seed := range []string{
 		`{"name":"Berlin","authority":"AA==","parent":"p-1","version":"1"}`, `{"languages":["de","en"],"computers":{"fr":2}}`, `{"enabled":true}`,
 		`{"version":"1","at":"` + at + `","computers":3,"alarm_count":1,"alarms":[{"kind":"k","text":"t","since":"` + at + `"}],"nodes":[{"id":"n","version":"1"}]}`,
-		`{"bulletin":"b","missing":2,"updates":[{"update":"u","applicable":1},{"update":"v","failed":2}]}`, `null`, `[[[[`, "\xff",
+		`{"bulletin":"b","missing":2,"updates":[{"update":"u","applicable":1},{"update":"v","failed":2}]}`,
+		`{"machines":{"0123456789abcdef":5}}`, `{"moves":[{"machine":"0123456789abcdef","from":"a","to":"b","since":1}]}`, `null`, `[[[[`, "\xff",
 	} {
 		f.Add([]byte(seed))
 	}
@@ -189,6 +216,8 @@ func FuzzDecode(f *testing.F) {
 		check(t, raw, federation.Encode[federation.State], federation.Decode[federation.State])
 		check(t, raw, federation.Encode[federation.Health], federation.Decode[federation.Health])
 		check(t, raw, federation.Encode[federation.RollUp], federation.Decode[federation.RollUp])
+		check(t, raw, federation.Encode[federation.Machines], federation.Decode[federation.Machines])
+		check(t, raw, federation.Encode[federation.Moved], federation.Decode[federation.Moved])
 	})
 }
 

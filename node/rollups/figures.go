@@ -22,20 +22,23 @@ type figures struct {
 	read   bool // there is anything
 	sites  map[string]*told
 	shared map[string]string // ids, so that each is in memory once
+	moved  map[string]bool   // shards of machines that are others since identities looked
 }
 
 // told is what one site told.
 type told struct {
 	health  *federation.Health // nil: nothing
 	rollUps map[string]*federation.RollUp
+	shards  map[string]map[string]int64 // machines by their shard: when they enrolled there
+	moves   []federation.Move           // that it found out
 }
 
 func newFigures() figures {
-	return figures{RWMutex: &sync.RWMutex{}, sites: map[string]*told{}, shared: map[string]string{}}
+	return figures{RWMutex: &sync.RWMutex{}, sites: map[string]*told{}, shared: map[string]string{}, moved: map[string]bool{}}
 }
 
 // kinds are those that figures are made of.
-const kinds = `('health', 'roll-up')`
+const kinds = `('health', 'roll-up', 'machines', 'moved')`
 
 const (
 	allTold = `SELECT d.kind, d.id, coalesce(r.origin, ''), r.body FROM document d LEFT JOIN revision r ON r.digest = d.digest
@@ -114,16 +117,16 @@ func (f *figures) follow(ctx context.Context, tx *sql.Tx, epoch string, end stor
 // take takes one document; body nil: there is none any more. What a site of another version wrote and this one cannot read
 // is as if it were not there.
 func (f *figures) take(kind document.Kind, id, origin string, body []byte) {
-	site, bulletin := id, ""
-	if kind == document.RollUp {
+	site, part := id, ""
+	if kind == document.RollUp || kind == document.Machines {
 		var ok bool
-		if site, bulletin, ok = federation.SplitRollUpID(id); !ok {
+		if site, part, ok = federation.SplitRollUpID(id); !ok {
 			return
 		}
 	}
 	of := f.sites[site]
 	if of == nil {
-		of = &told{rollUps: map[string]*federation.RollUp{}}
+		of = &told{rollUps: map[string]*federation.RollUp{}, shards: map[string]map[string]int64{}}
 		f.sites[site] = of
 	}
 	good := body != nil && origin == site
@@ -134,18 +137,35 @@ func (f *figures) take(kind document.Kind, id, origin string, body []byte) {
 			of.health = &h
 		}
 	case document.RollUp:
-		delete(of.rollUps, bulletin)
-		if roll, err := federation.Decode[federation.RollUp](body); good && err == nil && roll.Bulletin == bulletin {
-			roll.Bulletin = f.share(bulletin)
-			for i := range roll.Updates {
-				roll.Updates[i].Update = f.share(roll.Updates[i].Update)
-			}
-			of.rollUps[roll.Bulletin] = &roll
+		f.takeRollUp(of, part, body, good)
+	case document.Machines:
+		f.moved[part] = true
+		delete(of.shards, part)
+		if m, err := federation.Decode[federation.Machines](body); good && err == nil {
+			of.shards[f.share(part)] = m.Machines
+		}
+	case document.Moved:
+		of.moves = nil
+		if m, err := federation.Decode[federation.Moved](body); good && err == nil {
+			of.moves = m.Moves
 		}
 	}
-	if of.health == nil && len(of.rollUps) == 0 {
+	if of.health == nil && len(of.rollUps) == 0 && len(of.shards) == 0 && len(of.moves) == 0 {
 		delete(f.sites, site)
 	}
+}
+
+func (f *figures) takeRollUp(of *told, bulletin string, body []byte, good bool) {
+	delete(of.rollUps, bulletin)
+	roll, err := federation.Decode[federation.RollUp](body)
+	if !good || err != nil || roll.Bulletin != bulletin {
+		return
+	}
+	roll.Bulletin = f.share(bulletin)
+	for i := range roll.Updates {
+		roll.Updates[i].Update = f.share(roll.Updates[i].Update)
+	}
+	of.rollUps[roll.Bulletin] = &roll
 }
 
 func (f *figures) share(text string) string {

@@ -68,6 +68,7 @@ type SiteRow struct {
 	Depth        int    `json:"depth"`            // below the site that was asked for
 	Below        int    `json:"below"`            // sites
 	Computers    int    `json:"computers"`
+	Moved        int    `json:"moved"`         // computers of another site now; they are not among Computers
 	NotReporting int    `json:"not_reporting"` // never, or not for settings.HealthSilent
 	Alarms       int    `json:"alarms"`
 	Untold       int    `json:"untold"` // sites that never told how they fare
@@ -156,6 +157,7 @@ var siteColumns = append([]store.Column[*SiteRow]{
 	{Name: "depth", Kind: store.Number, Value: func(r *SiteRow) any { return r.Depth }},
 	{Name: "below", Kind: store.Number, Value: func(r *SiteRow) any { return r.Below }},
 	{Name: "computers", Kind: store.Number, Value: func(r *SiteRow) any { return r.Computers }},
+	{Name: "moved", Kind: store.Number, Value: func(r *SiteRow) any { return r.Moved }},
 	{Name: "not_reporting", Kind: store.Number, Value: func(r *SiteRow) any { return r.NotReporting }},
 	{Name: "alarms", Kind: store.Number, Value: func(r *SiteRow) any { return r.Alarms }},
 	{Name: "untold", Kind: store.Number, Value: func(r *SiteRow) any { return r.Untold }},
@@ -284,6 +286,7 @@ type tree struct {
 	names map[string]string    // of children, as this site calls them
 	heard map[string]time.Time // of children: when they were last heard of; of this site: when it last looked
 	via   map[string]string    // site -> the child through which it tells
+	moved map[string]int       // site -> computers that are of another site now
 }
 
 // tree reads the tree, and finds the site that a report is of among this one and those below it.

@@ -40,8 +40,10 @@ type Config struct {
 	Settings   *settings.Room
 	// Nodes are the servers of the site, and whether this one leads: that one writes.
 	Nodes func() (nodes []federation.Node, leading bool)
-	Now   func() time.Time
-	Log   *slog.Logger
+	// Retire takes a computer out of the site that another site has now; why is for people.
+	Retire func(ctx context.Context, computer, why string) error
+	Now    func() time.Time
+	Log    *slog.Logger
 }
 
 // Room is safe for use by several goroutines.
@@ -55,11 +57,13 @@ type Room struct {
 
 	looked  atomic.Pointer[time.Time] // when this site's figures were last brought up to its computers
 	figures figures
+
+	identities identities
 }
 
 // New makes the room.
 func New(cfg Config) *Room {
-	return &Room{cfg: cfg, stray: map[string]time.Time{}, figures: newFigures()}
+	return &Room{cfg: cfg, stray: map[string]time.Time{}, figures: newFigures(), identities: newIdentities()}
 }
 
 // gatherFor is how long after a change the site looks: what is reported together is told together.

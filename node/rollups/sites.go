@@ -30,7 +30,15 @@ func (r *Room) SiteRows(ctx context.Context, of Of, within Within) (rows []*Site
 	if err != nil {
 		return nil, err
 	}
-	err = r.look(ctx, func(told map[string]*told) { rows = t.rows(t.root, 0, of.Own, within, told, map[string]bool{}) })
+	err = r.look(ctx, func(told map[string]*told) {
+		t.moved = map[string]int{}
+		if own := told[t.Self]; own != nil {
+			for _, move := range own.moves {
+				t.moved[move.From]++
+			}
+		}
+		rows = t.rows(t.root, 0, of.Own, within, told, map[string]bool{})
+	})
 	return rows, err
 }
 
@@ -77,6 +85,8 @@ func (t *tree) row(site string, of *told, within Within) *SiteRow {
 		row.Told = moment(of.health.At)
 		row.Computers, row.NotReporting, row.Alarms = of.health.Computers, of.health.NotReporting, of.health.AlarmCount
 		row.Version = of.health.Version
+		row.Moved = min(t.moved[site], row.Computers)
+		row.Computers -= row.Moved
 	}
 	var counts federation.Counts
 	if of != nil {
@@ -116,6 +126,7 @@ func (of *told) counts(within Within) (sum federation.Counts) {
 // take adds the row of a site below, with all below that.
 func (row *SiteRow) take(below *SiteRow) {
 	row.Computers += below.Computers
+	row.Moved += below.Moved
 	row.NotReporting += below.NotReporting
 	row.Alarms += below.Alarms
 	row.Untold += below.Untold

@@ -11,6 +11,7 @@ import (
 
 	"thatch/catalog/document"
 	"thatch/catalog/federation"
+	"thatch/node/sites"
 	"thatch/node/store"
 )
 
@@ -35,7 +36,14 @@ func (r *Room) Tell(ctx context.Context) (changed int, err error) {
 	if err := w.health(ctx, nodes); err != nil {
 		return 0, err
 	}
-	if err := w.strays(ctx); err != nil {
+	tree, err := r.cfg.Sites.Tree(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if err := w.moves(ctx, tree, whole); err != nil {
+		return 0, err
+	}
+	if err := w.strays(ctx, tree); err != nil {
 		return 0, err
 	}
 	for _, batch := range w.builder.Batches() {
@@ -51,6 +59,7 @@ func (r *Room) Tell(ctx context.Context) (changed int, err error) {
 	}
 	r.sure = true
 	r.looked.Store(&w.at)
+	r.identities.wrote(w.shards)
 	return w.changed, nil
 }
 
@@ -60,6 +69,7 @@ type work struct {
 	at      time.Time // when it began
 	builder *store.Builder
 	now     map[string]document.Digest // roll-ups that become others, by bulletin; zero: gone
+	shards  map[string]document.Digest // of machines that become others; zero: gone
 	changed int
 }
 
@@ -70,7 +80,7 @@ func (w *work) rollUps(ctx context.Context, whole bool) error {
 		return fmt.Errorf("count for other sites: %w", err)
 	}
 	if whole {
-		if w.held, err = w.readHeld(ctx); err != nil {
+		if w.held, err = w.readHeld(ctx, document.RollUp); err != nil {
 			return fmt.Errorf("read what other sites were told: %w", err)
 		}
 	}
@@ -101,15 +111,15 @@ func (w *work) rollUps(ctx context.Context, whole bool) error {
 	return nil
 }
 
-// readHeld reads the digests of this site's roll-ups.
-func (r *Room) readHeld(ctx context.Context) (map[string]document.Digest, error) {
+// readHeld reads the digests of this site's documents of a kind whose ids are its own and a further part, by that part.
+func (r *Room) readHeld(ctx context.Context, kind document.Kind) (map[string]document.Digest, error) {
 	held := map[string]document.Digest{}
 	from := federation.RollUpID(r.cfg.Site, "")
 	err := r.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
 		clear(held)
 		// The ids that begin with the site's are those before the one that ends with the character after the colon.
 		rows, err := tx.QueryContext(ctx, `SELECT id, digest FROM document WHERE kind = ? AND id >= ? AND id < ?`,
-			string(document.RollUp), from, from[:len(from)-1]+";")
+			string(kind), from, from[:len(from)-1]+";")
 		if err != nil {
 			return err
 		}
@@ -120,8 +130,8 @@ func (r *Room) readHeld(ctx context.Context) (map[string]document.Digest, error)
 			if err := rows.Scan(&id, &raw); err != nil {
 				return err
 			}
-			_, bulletin, _ := federation.SplitRollUpID(id)
-			held[bulletin] = document.Digest(raw)
+			_, part, _ := federation.SplitRollUpID(id)
+			held[part] = document.Digest(raw)
 		}
 		return rows.Err()
 	})
@@ -170,11 +180,7 @@ const strayFor = 10 * time.Minute
 
 // strays takes away what sites that left the tree had told. Where a child is removed that happens at once; this is for what
 // stands further down.
-func (w *work) strays(ctx context.Context) error {
-	tree, err := w.cfg.Sites.Tree(ctx)
-	if err != nil {
-		return err
-	}
+func (w *work) strays(ctx context.Context, tree *sites.Tree) error {
 	inside := map[string]bool{w.cfg.Site: true}
 	for _, site := range tree.Below(w.cfg.Site) {
 		inside[site] = true
@@ -205,7 +211,7 @@ func (w *work) forget(ctx context.Context, site string) error {
 	const some = 2000
 	return w.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
 		rows, err := tx.QueryContext(ctx, `SELECT d.kind, d.id, d.digest FROM document d JOIN revision r ON r.digest = d.digest
-			WHERE d.kind IN ('`+string(document.Health)+`', '`+string(document.RollUp)+`', '`+string(document.Computer)+`')
+			WHERE d.kind IN ('`+string(document.Health)+`', '`+string(document.RollUp)+`', '`+string(document.Machines)+`')
 			AND r.origin = ? AND (d.id = ? OR d.id >= ? AND d.id < ?) ORDER BY d.kind, d.id LIMIT ?`, site, site, site+":", site+";", some)
 		if err != nil {
 			return err

@@ -98,6 +98,10 @@ var (
 		Name: "health.every", Default: 60, Text: "seconds that must pass between two times at which this site tells those above how it fares",
 		check: between(1, 24*3600),
 	})
+	HealthMachines = define(Setting[bool]{
+		Name: "health.machines", Default: true,
+		Text: "sites above are told digests of the computers' machine ids and hardware, so that a computer which moved to another site is counted once",
+	})
 	HealthSilent = define(Setting[int]{
 		Name: "health.silent", Default: 24 * 3600, Text: "seconds after which a computer that was not heard of counts as not reporting",
 		check: between(60, 366*24*3600),

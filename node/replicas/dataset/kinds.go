@@ -51,6 +51,8 @@ var courses = map[document.Kind]course{
 	document.Health:        {"", Health},
 	document.RollUp:        {"", Health},
 	document.Computer:      {"", Health},
+	document.Machines:      {"", Health},
+	document.Moved:         {Languages, ""},
 }
 
 // Types are those that travel in a direction, in the order in which they are best run: keys before what they sign, data
