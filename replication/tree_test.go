@@ -100,9 +100,12 @@ func TestAShutOutChild(t *testing.T) {
 	if err != nil || !strings.Contains(list[0].Text, "stolen") {
 		t.Errorf("why: %+v, %v", list, err)
 	}
-	if state := berlin.Link.State(); state.Connected || !strings.Contains(state.Error, "stolen") {
-		t.Errorf("the link: %+v", state)
-	}
+	berlin.Eventually(t, "the link says so", func() error {
+		if state := berlin.Link.State(); state.Connected || !strings.Contains(state.Error, "stolen") {
+			return fmt.Errorf("the link: %+v", state)
+		}
+		return nil
+	})
 	if err := berlin.Holds(document.Bulletin, 1); err != nil {
 		t.Error(err)
 	}
