@@ -19,6 +19,7 @@ import (
 	"thatch/node/sites"
 	"thatch/node/store"
 	"thatch/replication/payloads"
+	"thatch/replication/timing"
 	"thatch/replication/wire"
 )
 
@@ -34,7 +35,7 @@ type Link struct {
 	node *node.Node
 	log  *slog.Logger
 	now  func() time.Time
-	plan *plan // of the worker, of which there is one at a time
+	plan *timing.Plan // of the worker, of which there is one at a time
 
 	mu       sync.Mutex
 	session  *session // nil while there is no connection
@@ -61,7 +62,7 @@ type State struct {
 // New makes the link of a node. It registers the kind of task that runs are.
 func New(n *node.Node) *Link {
 	l := &Link{node: n, log: n.Log().With("part", "replication"), now: n.Now, asked: make(chan struct{}, 1), hurry: make(chan struct{}, 1), running: map[string]string{}, failures: map[string]error{}}
-	l.plan = newPlan(n.Now)
+	l.plan = timing.New(n.Now)
 	n.Tasks.Register(l.kind())
 	n.Staging.Follow(payloads.New(n.Sites, l))
 	return l

@@ -11,6 +11,7 @@ import (
 	"thatch/node/replicas/dataset"
 	"thatch/node/sites"
 	"thatch/node/store"
+	"thatch/replication/timing"
 	"thatch/replication/wire"
 )
 
@@ -26,7 +27,7 @@ type session struct {
 	urgents chan struct{} // something is to be known at once
 	relink  chan struct{} // call link again
 	pushes  chan struct{} // something may go up
-	pace    *pace
+	pace    *timing.Pace
 	pages   sync.Map // Type -> looked
 	pushing sync.Mutex
 	uplink  map[dataset.Type]dataset.Cursor // what has gone up
@@ -39,7 +40,7 @@ func (l *Link) open(ctx context.Context, parent sites.Parent, address string) (*
 		return nil, err
 	}
 	s := &session{
-		Link: l, parent: parent, pace: newPace(l.now), tails: make(chan struct{}, 1), urgents: make(chan struct{}, 1),
+		Link: l, parent: parent, pace: timing.NewPace(l.now), tails: make(chan struct{}, 1), urgents: make(chan struct{}, 1),
 		relink: make(chan struct{}, 1), pushes: make(chan struct{}, 1),
 		uplink: map[dataset.Type]dataset.Cursor{},
 	}
@@ -72,7 +73,7 @@ func (s *session) callLink(ctx context.Context) error {
 	s.linkMu.Lock()
 	s.link = answer
 	s.linkMu.Unlock()
-	s.pace.set(answer.Limits.Rate)
+	s.pace.Set(answer.Limits.Rate)
 	s.set(func(state *State) { state.Link = &answer })
 	raw, err := json.Marshal(answer)
 	if err != nil {
@@ -140,10 +141,10 @@ func (s *session) work(ctx context.Context) error {
 				timer.Stop()
 				return err
 			}
-			plan.grown()
+			plan.Grown()
 			s.node.Staging.Again() // what the rules refused may be sent now
 		case <-s.tails:
-			plan.grown()
+			plan.Grown()
 		case <-s.asked:
 		case <-timer.C:
 		}
@@ -152,13 +153,13 @@ func (s *session) work(ctx context.Context) error {
 }
 
 // pullDue runs what is due, and says how long there is nothing to do unless something happens.
-func (s *session) pullDue(ctx context.Context, p *plan, first bool) (time.Duration, error) {
+func (s *session) pullDue(ctx context.Context, p *timing.Plan, first bool) (time.Duration, error) {
 	said := s.said()
-	p.take(said, first)
-	open, until := p.window(said.Limits)
+	p.Take(said, first)
+	open, until := p.Window(said.Limits)
 	for _, t := range types {
-		due := p.due(t)
-		if !due.now || !open && t != dataset.Languages {
+		due := p.Due(t)
+		if !due.Now || !open && t != dataset.Languages {
 			continue
 		}
 		err := s.pullOne(ctx, t, due)
@@ -168,32 +169,28 @@ func (s *session) pullDue(ctx context.Context, p *plan, first bool) (time.Durati
 		case wire.CodeOf(err) == wire.CodeNotAlerted:
 			s.set(func(state *State) { state.Waits = err.Error() })
 			poke(s.pushes) // the alert may go up now
-			p.later(t, alertAgain)
+			p.Later(t, alertAgain)
 		case wire.CodeOf(err) == wire.CodeNoRule:
-			p.done(t, due)
+			p.Done(t, due)
 		case wire.CodeOf(err) == wire.CodeRevoked, wire.CodeOf(err) == wire.CodeUnknown:
 			return 0, err
 		case err != nil:
 			s.log.Warn("a run failed and is tried again", "type", t, "error", err)
-			p.failed(t, wire.After(err))
+			p.Failed(t, wire.After(err))
 		default:
 			s.set(func(state *State) { state.Waits = "" })
-			p.done(t, due)
+			p.Done(t, due)
 		}
 	}
-	return min(until, p.next()), nil
+	return min(until, p.Next()), nil
 }
 
-const (
-	alertAgain = 2 * time.Second
-	runAgain   = time.Second // after the first failure, then twice as long each time
-	runAtLast  = time.Minute
-)
+const alertAgain = 2 * time.Second
 
 // pullOne looks whether there is anything, and has a run fetch it. What was looked at is not fetched twice.
-func (s *session) pullOne(ctx context.Context, t dataset.Type, due due) error {
-	params := Params{Type: t, Complete: due.complete, Verify: due.verify}
-	if !due.complete && due.verify == 0 {
+func (s *session) pullOne(ctx context.Context, t dataset.Type, due timing.Due) error {
+	params := Params{Type: t, Complete: due.Complete, Verify: due.Verify}
+	if !due.Complete && due.Verify == 0 {
 		some, err := s.peek(ctx, t)
 		if err != nil || !some {
 			return err

@@ -1,4 +1,4 @@
-package replication
+package timing
 
 import (
 	"context"
@@ -6,24 +6,26 @@ import (
 	"time"
 )
 
-// pace lets bytes through at a rate, over all connections of a session.
-type pace struct {
+// Pace lets bytes through at a rate, over all connections of a session.
+type Pace struct {
 	now  func() time.Time
 	mu   sync.Mutex
 	rate int64     // bytes per second; 0: no limit
 	free time.Time // when the bytes let through so far are paid for
 }
 
-func newPace(now func() time.Time) *pace { return &pace{now: now} }
+// NewPace makes one without a limit.
+func NewPace(now func() time.Time) *Pace { return &Pace{now: now} }
 
-func (p *pace) set(bytesPerSecond int64) {
+// Set changes the rate; 0 lifts the limit.
+func (p *Pace) Set(bytesPerSecond int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.rate = bytesPerSecond
 }
 
 // Wait implements wire.Pace.
-func (p *pace) Wait(ctx context.Context, bytes int) error {
+func (p *Pace) Wait(ctx context.Context, bytes int) error {
 	wait := p.take(bytes)
 	if wait <= 0 {
 		return nil
@@ -39,7 +41,7 @@ func (p *pace) Wait(ctx context.Context, bytes int) error {
 }
 
 // take counts bytes and says how long to wait for them.
-func (p *pace) take(bytes int) time.Duration {
+func (p *Pace) take(bytes int) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.rate <= 0 {

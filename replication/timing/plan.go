@@ -1,4 +1,5 @@
-package replication
+// Package timing says when runs of replication are due, by the rules of the parent, and how fast a link may be used.
+package timing
 
 import (
 	"time"
@@ -12,13 +13,19 @@ import (
 // farOff is how long a worker rests that waits for nothing but what it is told of.
 const farOff = time.Hour
 
+// Waits after a run that failed: after the first failure, then twice as long each time, at most.
+const (
+	runAgain  = time.Second
+	runAtLast = time.Minute
+)
+
 // verifyEvery is how often, at most, runs that come at once verify what their rule asks for.
 const verifyEvery = time.Hour
 
-// due is a run of a type to be made now.
-type due struct {
-	now, complete bool
-	verify        int // percent
+// Due is a run of a type to be made now.
+type Due struct {
+	Now, Complete bool
+	Verify        int // percent
 }
 
 // timing is when the runs of a type are made: what all its rules say, together.
@@ -38,20 +45,20 @@ type scheduled struct {
 	spec       string
 }
 
-// plan says when which type is due. It is one worker's own.
-type plan struct {
+// Plan says when which type is due. It is one worker's own.
+type Plan struct {
 	now   func() time.Time
 	types map[dataset.Type]*timing
 }
 
-func newPlan(now func() time.Time) *plan {
-	return &plan{now: now, types: map[dataset.Type]*timing{}}
+func New(now func() time.Time) *Plan {
+	return &Plan{now: now, types: map[dataset.Type]*timing{}}
 }
 
-// take takes over what the rules say. At the start of a session everything that comes at once is due.
-func (p *plan) take(said wire.LinkResponse, first bool) {
+// Take takes over what the rules say. At the start of a session everything that comes at once is due.
+func (p *Plan) Take(said wire.LinkResponse, first bool) {
 	now := p.now()
-	for _, t := range types {
+	for _, t := range dataset.Types(dataset.Down) {
 		former := p.types[t]
 		if former == nil {
 			former = &timing{}
@@ -89,38 +96,38 @@ func (t *timing) add(rule wire.Rule, former *timing, now time.Time) {
 	t.scheduled = append(t.scheduled, s)
 }
 
-// grown says that the parent's journal has grown, or that its rules may be others.
-func (p *plan) grown() {
+// Grown says that the parent's journal has grown, or that its rules may be others.
+func (p *Plan) Grown() {
 	for _, t := range p.types {
 		t.grown = true
 	}
 }
 
-// due says what a type needs now.
-func (p *plan) due(of dataset.Type) due {
+// Due says what a type needs now.
+func (p *Plan) Due(of dataset.Type) Due {
 	t, now := p.types[of], p.now()
 	if !t.again.IsZero() && now.Before(t.again) {
-		return due{}
+		return Due{}
 	}
-	var d due
+	var d Due
 	for i := range t.scheduled {
 		s := &t.scheduled[i]
 		if !s.next.IsZero() && !now.Before(s.next) {
-			d.now, d.complete, d.verify = true, d.complete || s.complete, t.verify
+			d.Now, d.Complete, d.Verify = true, d.Complete || s.complete, t.verify
 		}
 	}
 	if t.atOnce && t.verify > 0 && now.Sub(t.verified) >= verifyEvery {
-		d.now, d.verify = true, t.verify
+		d.Now, d.Verify = true, t.verify
 	}
-	d.now = d.now || t.atOnce && t.grown || !t.again.IsZero()
+	d.Now = d.Now || t.atOnce && t.grown || !t.again.IsZero()
 	return d
 }
 
-// done says that what was due is done; later that it failed and is due again after a while.
-func (p *plan) done(of dataset.Type, d due) {
+// Done says that what was due is done; Later that it failed and is due again after a while.
+func (p *Plan) Done(of dataset.Type, d Due) {
 	t, now := p.types[of], p.now()
 	t.grown, t.again, t.failures = false, time.Time{}, 0
-	if d.verify > 0 {
+	if d.Verify > 0 {
 		t.verified = now
 	}
 	for i := range t.scheduled {
@@ -130,18 +137,18 @@ func (p *plan) done(of dataset.Type, d due) {
 	}
 }
 
-func (p *plan) later(of dataset.Type, wait time.Duration) { p.types[of].again = p.now().Add(wait) }
+func (p *Plan) Later(of dataset.Type, wait time.Duration) { p.types[of].again = p.now().Add(wait) }
 
-// failed has a type due again after a while: longer after each failure, and as long as the parent asks for.
-func (p *plan) failed(of dataset.Type, least time.Duration) {
+// Failed has a type due again after a while: longer after each failure, and as long as the parent asks for.
+func (p *Plan) Failed(of dataset.Type, least time.Duration) {
 	t := p.types[of]
 	wait := min(runAgain<<min(t.failures, 6), runAtLast)
 	t.failures++
-	p.later(of, max(wait, least))
+	p.Later(of, max(wait, least))
 }
 
-// next is how long nothing is due unless something happens.
-func (p *plan) next() time.Duration {
+// Next is how long nothing is due unless something happens.
+func (p *Plan) Next() time.Duration {
 	now, wait := p.now(), farOff
 	for _, t := range p.types {
 		at := []time.Time{t.again}
@@ -160,8 +167,8 @@ func (p *plan) next() time.Duration {
 	return max(wait, 10*time.Millisecond)
 }
 
-// window says whether the link may be used now, and when that changes.
-func (p *plan) window(limits sites.Limits) (open bool, change time.Duration) {
+// Window says whether the link may be used now, and when that changes.
+func (p *Plan) Window(limits sites.Limits) (open bool, change time.Duration) {
 	if len(limits.Windows) == 0 {
 		return true, farOff
 	}
