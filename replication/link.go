@@ -241,9 +241,9 @@ func (l *Link) Client() (*wire.Client, error) {
 func (l *Link) Window() (open bool, change time.Duration) {
 	s, err := l.current()
 	if err != nil {
-		return true, farOff // whoever tries hears why there is no connection
+		return true, timing.FarOff // whoever tries hears why there is no connection
 	}
-	return l.plan.window(s.said().Limits)
+	return l.plan.Window(s.said().Limits)
 }
 
 // order keeps a run that the parent asked for until the worker takes it.

@@ -10,8 +10,8 @@ import (
 	"thatch/schedule"
 )
 
-// farOff is how long a worker rests that waits for nothing but what it is told of.
-const farOff = time.Hour
+// FarOff is how long a worker rests that waits for nothing but what it is told of.
+const FarOff = time.Hour
 
 // Waits after a run that failed: after the first failure, then twice as long each time, at most.
 const (
@@ -149,7 +149,7 @@ func (p *Plan) Failed(of dataset.Type, least time.Duration) {
 
 // Next is how long nothing is due unless something happens.
 func (p *Plan) Next() time.Duration {
-	now, wait := p.now(), farOff
+	now, wait := p.now(), FarOff
 	for _, t := range p.types {
 		at := []time.Time{t.again}
 		if t.atOnce && t.verify > 0 {
@@ -170,7 +170,7 @@ func (p *Plan) Next() time.Duration {
 // Window says whether the link may be used now, and when that changes.
 func (p *Plan) Window(limits sites.Limits) (open bool, change time.Duration) {
 	if len(limits.Windows) == 0 {
-		return true, farOff
+		return true, FarOff
 	}
 	now := p.now()
 	if until, open := limits.Windows.Open(now, time.UTC); open {
@@ -178,7 +178,7 @@ func (p *Plan) Window(limits sites.Limits) (open bool, change time.Duration) {
 	}
 	start, _ := limits.Windows.Next(now, time.UTC)
 	if start.IsZero() {
-		return false, farOff
+		return false, FarOff
 	}
 	return false, max(start.Sub(now), time.Second)
 }
