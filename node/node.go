@@ -16,6 +16,7 @@ import (
 	"thatch/catalog/content"
 	"thatch/node/bulletins"
 	"thatch/node/bulletins/staging"
+	"thatch/node/bulletins/stock"
 	"thatch/node/check"
 	"thatch/node/computers"
 	"thatch/node/computers/compliance"
@@ -44,6 +45,7 @@ type Rooms struct {
 	Bulletins  *bulletins.Bulletins
 	Content    *content.Store
 	Staging    *staging.Stager
+	Stock      *stock.Stock
 	Computers  *computers.Room
 	Compliance *compliance.Room
 	Policies   *policies.Room
@@ -167,6 +169,9 @@ func (n *Node) openRooms(ctx context.Context) error {
 	})
 	n.Tasks.Register(n.stagingKind())
 	n.Tasks.Register(n.importKind())
+	for _, kind := range n.contentKinds() {
+		n.Tasks.Register(kind)
+	}
 	if n.Computers, err = computers.New(ctx, n.db, n.writer, n.cfg.Now); err != nil {
 		return fmt.Errorf("open the computers: %w", err)
 	}

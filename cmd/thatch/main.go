@@ -14,6 +14,7 @@ import (
 	"thatch/cmd/internal/cli"
 	"thatch/cmd/thatch/bulletins"
 	"thatch/cmd/thatch/hierarchy"
+	"thatch/cmd/thatch/payloads"
 	"thatch/cmd/thatch/replicate"
 )
 
@@ -71,6 +72,7 @@ func rootCommand(a *cli.App) *cobra.Command {
 	root.AddCommand(hierarchy.Commands(a, replicate.Commands(a)...)...)
 	root.AddCommand(
 		nodeCommand(a),
+		payloads.Command(a),
 		siteCommand(a),
 		policiesCommand(a),
 		windowsCommand(a),

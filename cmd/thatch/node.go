@@ -18,6 +18,7 @@ import (
 	"thatch/console/api"
 	"thatch/console/api/hierarchy"
 	"thatch/console/api/links"
+	"thatch/console/api/payloads"
 	"thatch/node"
 	"thatch/node/store"
 	"thatch/replication"
@@ -155,6 +156,7 @@ type halves struct {
 func mount(n *node.Node) halves {
 	h := halves{replication.New(n), parents.New(n)}
 	routes := append(hierarchy.Routes(n), links.Routes(n, h.link, round.New(n, h.link, h.parent))...)
+	routes = append(routes, payloads.Routes(n)...)
 	n.Mount("/", api.New(n, routes...))
 	n.Mount("/agent/v1/", server.New(n))
 	n.Mount(wire.Prefix, h.parent)

@@ -13,6 +13,7 @@ import (
 	"thatch/catalog/document"
 	"thatch/console/api"
 	"thatch/node"
+	"thatch/node/bulletins/staging"
 	"thatch/node/identity"
 	"thatch/node/sites"
 	"thatch/node/sites/hierarchy"
@@ -27,6 +28,13 @@ type Join struct {
 	Parent string `json:"parent"` // https://HOST:PORT
 	Token  string `json:"token"`  // child token, made by the parent's administrator
 	Move   bool   `json:"move,omitempty"`
+}
+
+// ParentStatus is the site above, and how far the payloads are that this site awaits.
+type ParentStatus struct {
+	sites.Parent
+	Awaited  *staging.Awaited `json:"awaited,omitempty"`
+	Payloads string           `json:"payloads,omitempty"` // the same for people
 }
 
 // Addresses are where the parent is called.
@@ -90,7 +98,14 @@ func parentRoutes(n *node.Node) []api.Route {
 	return []api.Route{
 		{
 			Method: "GET", Path: "/parent", Scope: identity.Viewer, Summary: "The site above, with its rules as it last told them",
-			Do: api.Get(func(c *api.Call) (sites.Parent, error) { return n.Sites.Parent(c.Context()) }),
+			Do: api.Get(func(c *api.Call) (ParentStatus, error) {
+				parent, err := n.Sites.Parent(c.Context())
+				status := ParentStatus{Parent: parent}
+				if status.Awaited, _ = n.Staging.Awaited(); status.Awaited != nil {
+					status.Payloads = status.Awaited.Sentence()
+				}
+				return status, err
+			}),
 		},
 		{
 			Method: "POST", Path: "/parent", Scope: identity.Administrator, Summary: "Join a parent with a child token, or move to another parent",

@@ -35,6 +35,7 @@ func (s *Stager) Follow(above Above) { s.above = above }
 
 // Again has what waits be asked for again: the site above can be reached.
 func (s *Stager) Again() {
+	s.gaveUp.Clear()
 	s.transit.Hurry()
 	select {
 	case s.again <- struct{}{}:
@@ -127,8 +128,13 @@ func (f *fetcher) bring(ctx context.Context, w *wanted, arrived func(int64)) (co
 	return info, vendors
 }
 
-// fromAbove asks the site above.
+// fromAbove asks the site above for what is not here: it may have come from a disk.
 func (f *fetcher) fromAbove(ctx context.Context, w *wanted, arrived func(int64)) (content.Info, error) {
+	if held, err := f.content.Open(w.SHA256); err == nil {
+		defer held.Close()
+		arrived(held.Size())
+		return content.Info{SHA256: held.SHA256(), Size: held.Size()}, nil
+	}
 	req, err := f.above.Request(ctx, w.payload, catalog.StagedFile{Name: w.Name, SHA256: w.SHA256, Size: w.Size})
 	if err != nil {
 		return content.Info{}, err

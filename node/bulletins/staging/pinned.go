@@ -19,16 +19,18 @@ import (
 // catalog's, or of a package that left it. Digest and size are those that staging found.
 type pinnedFile struct {
 	wanted
-	pinned  document.Digest // of the package document
-	awaited bool            // a policy that is on pins it, and it is neutral or in a managed language
+	pinned    document.Digest // of the package document
+	languages []string
+	awaited   bool // a policy that is on pins it, and it is neutral or in a managed language
 }
 
 // pinnedPayload is a payload document that policies pin.
 type pinnedPayload struct {
 	catalog.Payload
-	digest document.Digest
-	origin string
-	active bool
+	digest    document.Digest
+	origin    string
+	active    bool
+	languages []string
 }
 
 // selectPinned selects what policies pin, and whether one of them is not switched off: by the site that made it or here. As
@@ -64,8 +66,8 @@ func (s *Stager) pinned(ctx context.Context) ([]pinnedFile, error) {
 				packages[document.Digest(digest)], err = catalog.Decode[catalog.Package](body)
 				return err
 			}
-			one := pinnedPayload{digest: document.Digest(digest), origin: origin}
-			head := document.Head{Languages: split(tags)}
+			one := pinnedPayload{digest: document.Digest(digest), origin: origin, languages: split(tags)}
+			head := document.Head{Languages: one.languages}
 			one.active = active && head.Matters(managed)
 			one.Payload, err = catalog.Decode[catalog.Payload](body)
 			payloads = append(payloads, one)
@@ -86,7 +88,7 @@ func (s *Stager) pinned(ctx context.Context) ([]pinnedFile, error) {
 func (s *Stager) filesOfPayload(payload *pinnedPayload, pack *catalog.Package) []pinnedFile {
 	found := make([]pinnedFile, 0, len(payload.Files))
 	for _, staged := range payload.Files {
-		one := pinnedFile{pinned: payload.PackageDigest, awaited: payload.active}
+		one := pinnedFile{pinned: payload.PackageDigest, awaited: payload.active, languages: payload.languages}
 		one.wanted = wanted{
 			File: catalog.File{Name: staged.Name, SHA256: strings.ToLower(staged.SHA256), Size: staged.Size},
 			pack: payload.Package, payload: payload.digest, foreign: s.foreign(payload.origin),
