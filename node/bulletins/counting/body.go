@@ -3,6 +3,7 @@ package counting
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 
 	"thatch/node/bulletins/live"
 )
@@ -24,11 +25,7 @@ func readUpdate(id string, body []byte) update {
 	}
 	u.article = article(u.kb, id)
 	if list, ok := after(body, `"supersedes":`); ok {
-		var former []string
-		if json.NewDecoder(bytes.NewReader(list)).Decode(&former) != nil {
-			return u // not as it was encoded; whoever reads the document says so
-		}
-		for _, id := range former {
+		for _, id := range texts(list) {
 			u.supersedes = append(u.supersedes, article(live.KBOf(id), id))
 		}
 	}
@@ -54,6 +51,19 @@ func text(body []byte, beginning string) string {
 		return ""
 	}
 	return escaped
+}
+
+// texts reads the list of texts that a JSON text begins with. None: it is not as it was encoded; whoever reads the
+// document says so.
+func texts(raw []byte) (list []string) {
+	inside, _, whole := bytes.Cut(raw, []byte(`"]`))
+	if whole && bytes.IndexByte(inside, '\\') < 0 && bytes.HasPrefix(inside, []byte(`["`)) {
+		return strings.Split(string(inside[2:]), `","`)
+	}
+	if json.NewDecoder(bytes.NewReader(raw)).Decode(&list) != nil {
+		return nil
+	}
+	return list
 }
 
 func article(kb, id string) string {

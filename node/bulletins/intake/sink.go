@@ -102,7 +102,8 @@ func (s *Sink) FileKeys(ctx context.Context, source, file string) ([]string, err
 
 // Prepare implements importer.Preparer: it signs what is new, which takes longer than anything else of a save.
 func (s *Sink) Prepare(ctx context.Context, saved *importer.Saved) error {
-	w := newWork(*saved, false)
+	w := &work{saved: *saved, owned: map[string][]name{}, heads: map[name]document.Digest{}} // it writes nothing
+	slices.Sort(w.saved.Keys)
 	if err := s.view(ctx, w.lookHeads); err != nil {
 		return err
 	}
