@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"time"
 
@@ -38,7 +39,7 @@ func openLog(dir string) (logStore, error) {
 	var db *bbolt.DB
 	err := safely(func() (err error) {
 		db, err = bbolt.Open(path, 0o600, &bbolt.Options{
-			Timeout: lockWait,
+			Timeout: lockWait, InitialMmapSize: mapped(),
 			// The list of free pages, long after the log was shortened, is found at open instead of written every time.
 			NoFreelistSync: true, FreelistType: bbolt.FreelistMapType,
 		})
@@ -60,6 +61,15 @@ func openLog(dir string) (logStore, error) {
 		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), db.Close())
 	}
 	return b, nil
+}
+
+// mapped is how much of the address space the file is given at once: where it outgrows that while a transaction is
+// written, all that the transaction holds is copied. Windows would make the file as large.
+func mapped() int {
+	if runtime.GOOS == "windows" {
+		return 0
+	}
+	return 64 << 20
 }
 
 // safely turns a panic into an error: bbolt panics where it meets a damaged page. At open, that leaves the file locked
