@@ -141,3 +141,20 @@ func TestFlushes(t *testing.T) {
 		t.Errorf("cancelled: %v", err)
 	}
 }
+
+func TestFederationRows(t *testing.T) {
+	results, err := parseBench([]byte("BenchmarkMonth/msrc-2  1  3 ns/op  1000 wire-B  800 zstd-B  50000 rsync-B  119 documents  0.25 equal-s  0.5 change-s\n" +
+		"BenchmarkMonth/sdp-2000-2  1  3 ns/op  1000 wire-B  500 zstd-B\n" +
+		"BenchmarkDifferential/10000-2  30  2000000 ns/op\nBenchmarkDifferential/100000-2  30  2200000 ns/op\n"))
+	if err != nil || len(results) != 4 {
+		t.Fatalf("%d results, %v", len(results), err)
+	}
+	months, differential := monthRows(results[:2]), differentialRows(results[2:])
+	if len(months) != 4 || months[0].Peer != "zstd of the bodies 1 kB (1.25 times); rsync -z of the file 50 kB (50 times fewer)" ||
+		!strings.Contains(months[0].Note, "real") || !strings.Contains(months[2].Note, "generated, as 2000 SDP packages") || !strings.Contains(months[2].Peer, "no rsync") {
+		t.Errorf("%+v", months)
+	}
+	if differential[1].Note != "1.10 times the first row" {
+		t.Errorf("%+v", differential)
+	}
+}

@@ -1,6 +1,6 @@
 // Command bench measures what the design promises and prints one table:
 //
-//	go run ./bench [-only import,stream,write,compliance,scan] [-data FOLDER] [-rounds N] [-time 1s]
+//	go run ./bench [-only import,stream,write,compliance,scan,federation,federation-large] [-data FOLDER] [-rounds N] [-time 1s]
 //
 // Figures drift with the machine, so whatever has a peer is measured beside it, in turn, in the same run.
 package main
@@ -44,10 +44,16 @@ var measures = []measure{
 	{"write", benchWrite},
 	{"compliance", benchCompliance},
 	{"scan", benchScan},
+	{"federation", benchFederation},
+}
+
+// large are measures that run only when they are named.
+var large = []measure{
+	{"federation-large", benchFederationLarge},
 }
 
 func main() {
-	only := flag.String("only", "", "comma-separated benchmarks; empty: all")
+	only := flag.String("only", "", "comma-separated benchmarks; empty: all but the largest")
 	data := flag.String("data", defaultData(), "folder of CVRF files to import")
 	rounds := flag.Int("rounds", 3, "rounds of each paired measurement; the median counts")
 	enough := flag.Duration("time", time.Second, "for how long each other benchmark is repeated")
@@ -94,11 +100,12 @@ func choose(only string) ([]measure, error) {
 	}
 	var wanted []measure
 	for name := range strings.SplitSeq(only, ",") {
-		at := slices.IndexFunc(measures, func(m measure) bool { return m.name == name })
+		known := slices.Concat(measures, large)
+		at := slices.IndexFunc(known, func(m measure) bool { return m.name == name })
 		if at < 0 {
 			return nil, fmt.Errorf("there is no benchmark %q", name)
 		}
-		wanted = append(wanted, measures[at])
+		wanted = append(wanted, known[at])
 	}
 	return wanted, nil
 }
