@@ -139,6 +139,7 @@ func TestTreeOfHosts(t *testing.T) {
 	for _, file := range files[:min(kills(t), len(files))] {
 		top.must(nil, "catalog", "import", "--source", "msrc", "--from", file)
 	}
+	began := time.Now()
 	var bulletins struct{ Total int }
 	top.must(&bulletins, "bulletins", "list", "--limit", "1")
 	var err error
@@ -149,6 +150,7 @@ func TestTreeOfHosts(t *testing.T) {
 		}
 		return err == nil
 	})
+	t.Logf("equal after %s", time.Since(began).Round(100*time.Millisecond))
 	for name, parent := range above {
 		if v, err := sites[parent].verify(100, "--child", name); err != nil || !v.Equal {
 			t.Errorf("%s: %v", name, err)

@@ -1,15 +1,12 @@
 package demo
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"path/filepath"
-	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -28,31 +25,34 @@ type computer struct {
 	runs      int // installers seen so far
 }
 
-// enrol makes the computers; one token serves them all.
+// enrol makes the computers, each at its site; one token serves all of a site.
 func (d *demo) enrol(ctx context.Context) error {
-	d.chapter("A dozen simulated computers enrol")
-	args := []string{"tokens", "create", "--name", "computers", "--group", "demo", "--limit", fmt.Sprint(len(dozen)), "--json"}
-	d.say("\n$ thatch %s", strings.Join(args, " "))
-	var out bytes.Buffer
-	if err := d.Thatch(ctx, io.MultiWriter(&out, d.Out), append(args, "--data", d.top().dir)...); err != nil {
-		return err
-	}
-	var made struct {
-		Token string `json:"token"`
-	}
-	if err := json.Unmarshal(out.Bytes(), &made); err != nil {
-		return fmt.Errorf("tokens create --json: %w", err)
-	}
-	for _, one := range dozen {
-		c, err := d.openComputer(one)
-		if err != nil {
+	d.chapter("A dozen simulated computers enrol, each at the nearest site")
+	for _, s := range d.sites {
+		var own []made
+		for _, one := range dozen {
+			if one.site == s.name {
+				own = append(own, one)
+			}
+		}
+		args := []string{"tokens", "create", "--name", "computers", "--group", "demo", "--limit", fmt.Sprint(len(own))}
+		d.prompt(s, args...)
+		var token struct{ Token string }
+		if err := d.ask(ctx, s, &token, args...); err != nil {
 			return err
 		}
-		d.agents = append(d.agents, c)
-		if err := c.agent.Enrol(ctx, []string{"https://" + d.top().address}, made.Token); err != nil {
-			return fmt.Errorf("%s: %w", one.name, err)
+		d.say("%s...", token.Token[:min(len(token.Token), 12)])
+		for _, one := range own {
+			c, err := d.openComputer(one)
+			if err != nil {
+				return err
+			}
+			d.agents = append(d.agents, c)
+			if err := c.agent.Enrol(ctx, []string{"https://" + s.address}, token.Token); err != nil {
+				return fmt.Errorf("%s: %w", one.name, err)
+			}
+			d.say("  %-10s (simulated) %s, %s", one.name, one.system.product, one.language)
 		}
-		d.say("  %-10s (simulated) %s, %s", one.name, one.system.product, one.language)
 	}
 	return nil
 }

@@ -19,8 +19,9 @@ var (
 	server = windows{"Microsoft Windows Server 2022 Standard", "Windows Server 2022", 20348, 3}
 )
 
-// made is one simulated computer: its language, its Windows with the update it is at, and what is installed.
+// made is one simulated computer: its site, its language, its Windows with the update it is at, and what is installed.
 type made struct {
+	site           string
 	name, language string
 	system         windows
 	revision       int
@@ -29,18 +30,18 @@ type made struct {
 
 // dozen are the computers of the demo, each with something else to do.
 var dozen = []made{
-	{"BERLIN-01", "de", eleven, 9101, map[string]string{"Ledger": "5.2.0.0", "Sketchpad": "2.1.0.0"}}, // has everything
-	{"BERLIN-02", "de", eleven, 9001, map[string]string{"Ledger": "5.0.0.0", "Sketchpad": "2.0.0.0"}},
-	{"BERLIN-03", "de", ten, 9001, map[string]string{"Ledger": "5.1.0.0"}}, // has what 5.2 supersedes
-	{"BERLIN-DC", "de", server, 8900, map[string]string{"Reader": "9.3.0.0"}},
-	{"PARIS-01", "fr", eleven, 9001, map[string]string{"Ledger": "5.0.0.0"}},
-	{"PARIS-02", "fr", ten, 9101, map[string]string{"Sketchpad": "1.9.0.0", "Toolbar": "1.0.0.0"}},
-	{"PARIS-03", "fr", ten, 8900, map[string]string{}},
-	{"LONDON-01", "en", eleven, 9001, map[string]string{"Ledger": "4.7.0.0", "Reader": "9.0.0.0", "Toolbar": "1.0.0.0"}},
-	{"LONDON-02", "en", eleven, 9101, map[string]string{"Sketchpad": "2.0.0.0"}},
-	{"LONDON-03", "en", ten, 9001, map[string]string{"Reader": "9.4.0.0"}},
-	{"LONDON-SRV", "en", server, 9001, map[string]string{"Ledger": "5.1.0.0"}},
-	{"LONDON-04", "en", eleven, 9101, map[string]string{}}, // nothing of the vendor's
+	{"Berlin", "BERLIN-01", "de", eleven, 9101, map[string]string{"Ledger": "5.2.0.0", "Sketchpad": "2.1.0.0"}}, // has everything
+	{"Berlin", "BERLIN-02", "de", eleven, 9001, map[string]string{"Ledger": "5.0.0.0", "Sketchpad": "2.0.0.0"}},
+	{"Potsdam", "POTSDAM-01", "de", ten, 9001, map[string]string{"Ledger": "5.1.0.0"}}, // has what 5.2 supersedes
+	{"Potsdam", "POTSDAM-DC", "de", server, 8900, map[string]string{"Reader": "9.3.0.0"}},
+	{"Paris", "PARIS-01", "fr", eleven, 9001, map[string]string{"Ledger": "5.0.0.0"}},
+	{"Paris", "PARIS-02", "fr", ten, 9101, map[string]string{"Sketchpad": "1.9.0.0", "Toolbar": "1.0.0.0"}},
+	{"Paris", "PARIS-03", "fr", ten, 8900, map[string]string{}},
+	{"London", "LONDON-01", "en", eleven, 9001, map[string]string{"Ledger": "4.7.0.0", "Reader": "9.0.0.0", "Toolbar": "1.0.0.0"}},
+	{"London", "LONDON-02", "en", eleven, 9101, map[string]string{"Sketchpad": "2.0.0.0"}},
+	{"London", "LONDON-03", "en", ten, 9001, map[string]string{"Reader": "9.4.0.0"}},
+	{"London", "LONDON-SRV", "en", server, 9001, map[string]string{"Ledger": "5.1.0.0"}},
+	{"Paris", "PARIS-04", "en", eleven, 9101, map[string]string{"Ledger": "5.1.0.0"}}, // nobody at Paris manages English
 }
 
 func (m made) definition() simulated.Definition {

@@ -15,6 +15,10 @@ import (
 func (d *demo) speak(ctx context.Context) error {
 	d.chapter("Paris learns English: only the English documents move")
 	paris := d.at("Paris")
+	d.note("A computer at Paris runs English, which Paris does not manage. Nobody calls it compliant; an alarm says what to do:")
+	if err := d.showAt(ctx, paris, "alarms", "list"); err != nil {
+		return err
+	}
 	before, err := d.fromAbove(ctx, paris)
 	if err != nil {
 		return err
@@ -57,7 +61,8 @@ func (d *demo) speak(ctx context.Context) error {
 	if moved.Documents != has-had {
 		return fmt.Errorf("%d documents moved where %d are new", moved.Documents, has-had)
 	}
-	return nil
+	d.note("The policy has ordered them all along:")
+	return d.patchUntil(ctx, "")
 }
 
 // alter changes a byte of a site's file, and has verification find and mend it.

@@ -31,6 +31,7 @@ const (
 	startTime = time.Minute
 	stopTime  = 15 * time.Second
 	tellTime  = 30 * time.Second // for what one site does to be seen at another
+	patchTime = time.Minute
 	askPause  = 100 * time.Millisecond
 )
 
