@@ -44,12 +44,12 @@ type Row struct {
 	Name      string    `json:"policy"`
 	Enabled   bool      `json:"enabled"`
 	Paused    bool      `json:"paused"`
-	Origin    string    `json:"origin"`         // id of the site that made it
-	Site      string    `json:"site,omitempty"` // its name
-	Above     *Switch   `json:"above"`          // as that site says; null: this site made it
-	Here      Switch    `json:"here"`           // as this site says; for a policy from above it counts where Local allows
-	Local     bool      `json:"local"`          // sites below may pause it and switch it off for themselves
-	Version   int64     `json:"version"`        // changes say which version they were made from
+	Origin    string    `json:"origin"`          // id of the site that made it
+	Site      string    `json:"site,omitempty"`  // its name
+	Above     *Switch   `json:"above,omitempty"` // as that site says; absent: this site made it
+	Here      Switch    `json:"here"`            // as this site says; for a policy from above it counts where Local allows
+	Local     bool      `json:"local"`           // sites below may pause it and switch it off for themselves
+	Version   int64     `json:"version"`         // changes say which version they were made from
 	Created   time.Time `json:"created"`
 	By        string    `json:"created_by"`
 	Changed   time.Time `json:"changed"`

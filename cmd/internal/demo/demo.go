@@ -87,10 +87,14 @@ func (d *demo) importCatalogs(ctx context.Context) error {
 	d.note("Programs are only accepted with a signature that the site trusts; whom it trusts, every site says for itself. The sample\n" +
 		"vendor's certificate goes on each list.")
 	for _, s := range d.sites {
-		trust := []string{"settings", "set", "staging.trusted", d.vendor.publisher.fingerprint()}
-		d.prompt(s, trust...)
-		if err := d.Thatch(ctx, io.Discard, append(trust, "--data", s.dir)...); err != nil {
-			return err
+		for _, set := range [][]string{
+			{"settings", "set", "staging.trusted", d.vendor.publisher.fingerprint()},
+			{"settings", "set", "health.every", "2"}, // usually a minute: nobody who looks at a demo has that long
+		} {
+			d.prompt(s, set...)
+			if err := d.Thatch(ctx, io.Discard, append(set, "--data", s.dir)...); err != nil {
+				return err
+			}
 		}
 	}
 	err := d.commands(ctx,
@@ -205,10 +209,40 @@ func (d *demo) compliance(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := d.show(ctx, "compliance", "tree"); err != nil {
+	if err := d.toldAtTop(ctx); err != nil {
+		return err
+	}
+	if err := d.show(ctx, "compliance", "tree", "sites"); err != nil {
 		return err
 	}
 	return d.show(ctx, "hierarchy")
+}
+
+// toldAtTop waits until the top has heard from all sites that their computers are compliant.
+func (d *demo) toldAtTop(ctx context.Context) error {
+	return within(ctx, patchTime, "the roll-ups of all sites are at the top", func() error {
+		var list struct {
+			Items []struct {
+				Site               string
+				Computers, Missing int
+				Installed, Unknown int
+			}
+		}
+		if err := d.ask(ctx, d.top(), &list, "compliance", "tree", "sites"); err != nil {
+			return err
+		}
+		computers := 0
+		for _, s := range list.Items {
+			computers += s.Computers
+			if s.Missing+s.Unknown > 0 || s.Installed == 0 {
+				return fmt.Errorf("of %s: %+v", s.Site, s)
+			}
+		}
+		if computers != len(dozen) {
+			return fmt.Errorf("%d computers are told of, want %d", computers, len(dozen))
+		}
+		return nil
+	})
 }
 
 // compliant asks the sites, not the agents. One computer may be left out.
