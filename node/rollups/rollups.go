@@ -76,10 +76,26 @@ func (r *Room) Run(ctx context.Context, changed <-chan struct{}) error {
 		if err := r.attempt(ctx); err != nil && ctx.Err() == nil {
 			r.cfg.Log.Warn("what other sites are told of this one was not written; it is tried again", "error", err)
 		}
-		every := r.every(ctx)
-		if !rest(ctx, nil, every) || !rest(ctx, changed, every) || !rest(ctx, nil, gatherFor) {
+		if !r.hold(ctx) || !rest(ctx, changed, r.every(ctx)) || !rest(ctx, nil, gatherFor) {
 			return nil
 		}
+	}
+}
+
+// lookAgain is how long a changed settings.HealthEvery may go unseen.
+const lookAgain = 2 * time.Second
+
+// hold waits for as long as settings.HealthEvery says, also where that changes meanwhile, and says whether ctx still lasts.
+func (r *Room) hold(ctx context.Context) bool {
+	for waited := time.Duration(0); ; {
+		left := r.every(ctx) - waited
+		if left <= 0 {
+			return ctx.Err() == nil
+		}
+		if !rest(ctx, nil, min(left, lookAgain)) {
+			return false
+		}
+		waited += min(left, lookAgain)
 	}
 }
 
