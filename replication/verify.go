@@ -213,29 +213,47 @@ func (v *verification) mend(ctx context.Context, buckets []int) error {
 		return err
 	}
 	scope.Except = v.except
-	for _, bucket := range buckets {
+	for len(buckets) > 0 {
+		some := v.some(buckets)
 		page, err := v.client.Fetch(ctx, wire.PathBucketHead, wire.BucketHeadsRequest{
-			Type: v.params.Type, Languages: scope.Languages, Bucket: bucket, Except: v.except,
+			Type: v.params.Type, Languages: scope.Languages, Buckets: some, Except: v.except,
 		})
 		if err == nil {
-			err = v.mendBucket(ctx, scope, bucket, page.Entries)
+			err = v.mendBuckets(ctx, scope, some, page.Entries)
 		}
 		if err != nil {
-			return fmt.Errorf("mend bucket %d: %w", bucket, err)
+			return fmt.Errorf("mend the buckets %d to %d: %w", some[0], some[len(some)-1], err)
 		}
+		buckets = buckets[len(some):]
 	}
 	return nil
 }
 
-// mendBucket compares the heads of a bucket, and repairs what differs.
-func (v *verification) mendBucket(ctx context.Context, scope dataset.Scope, bucket int, there []dataset.Entry) error {
-	here, damaged, err := v.node.Sender.BucketHeads(ctx, scope, bucket)
+// some are the first of the buckets, as many as one page of heads is good for.
+func (v *verification) some(buckets []int) []int {
+	if v.keeps { // each is judged by itself
+		return buckets[:1]
+	}
+	n, heads := 0, 0
+	for n < len(buckets) {
+		heads += max(v.here[buckets[n]].Count, v.there[buckets[n]].Count)
+		if n > 0 && heads > wire.MaxEntries/4 {
+			break
+		}
+		n++
+	}
+	return buckets[:n]
+}
+
+// mendBuckets compares the heads of some buckets, and repairs what differs.
+func (v *verification) mendBuckets(ctx context.Context, scope dataset.Scope, buckets []int, there []dataset.Entry) error {
+	here, damaged, err := v.node.Sender.BucketHeads(ctx, scope, buckets...)
 	if err != nil {
 		return err
 	}
 	wrong, extra := differences(here, there)
 	if v.keeps {
-		v.kept[bucket] = len(wrong)+len(damaged) == 0
+		v.kept[buckets[0]] = len(wrong)+len(damaged) == 0
 		extra = nil
 	}
 	if v.params.mends() {

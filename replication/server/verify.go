@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"thatch/catalog/document"
+	"thatch/node/replicas/dataset"
 	"thatch/node/sites"
 	"thatch/replication/wire"
 )
@@ -29,14 +30,17 @@ func (s *server) buckets(r *http.Request, child sites.Child, q wire.BucketsReque
 	return &wire.BucketsResponse{Sequence: sum.Tail, Buckets: sum.Buckets, Damaged: sum.Damaged}, nil
 }
 
-// bucketHeads lists a bucket.
+// bucketHeads lists some buckets.
 func (s *server) bucketHeads(r *http.Request, child sites.Child, q wire.BucketHeadsRequest) (*wire.Page, error) {
 	scope, err := s.scope(r.Context(), child, q.Type, q.Languages)
 	if err != nil {
 		return nil, err
 	}
+	if len(q.Buckets) > dataset.BucketCount {
+		return nil, wire.Refuse(wire.CodeInvalid, "the heads of %d buckets were asked for, there are %d", len(q.Buckets), dataset.BucketCount)
+	}
 	scope.Except = q.Except
-	entries, _, err := s.node.Sender.BucketHeads(r.Context(), scope, q.Bucket)
+	entries, _, err := s.node.Sender.BucketHeads(r.Context(), scope, q.Buckets...)
 	return &wire.Page{Header: wire.Header{Type: q.Type}, Entries: entries}, err
 }
 

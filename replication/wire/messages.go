@@ -148,11 +148,11 @@ type BucketsResponse struct {
 	Damaged  []dataset.Damaged `json:"damaged,omitempty"` // at the parent, which asks for good copies of them
 }
 
-// BucketHeadsRequest asks for the heads of a bucket.
+// BucketHeadsRequest asks for the heads of some buckets.
 type BucketHeadsRequest struct {
 	Type      dataset.Type  `json:"type"`
 	Languages []string      `json:"languages"`
-	Bucket    int           `json:"bucket"`
+	Buckets   []int         `json:"buckets"`
 	Except    []dataset.Key `json:"except,omitempty"`
 }
 
