@@ -12,55 +12,22 @@ import (
 	"testing"
 	"time"
 
-	"thatch/catalog"
 	"thatch/catalog/document"
 	"thatch/catalog/federation"
-	"thatch/catalog/rule"
-	"thatch/node"
 	"thatch/node/bulletins/bulletinstest"
-	"thatch/node/bulletins/live"
-	"thatch/node/computers"
 	"thatch/node/replicas/dataset"
 	"thatch/node/rollups"
+	"thatch/node/rollups/rollupstest"
 	"thatch/node/sites"
 	"thatch/node/store"
 	"thatch/replication/replicationtest"
 	"thatch/replication/wire"
 )
 
-// The catalog of the tree's tests: three bulletins; u1 is replaced by u4.
-var (
-	treeBulletins = []string{"b1", "b2", "b3"}
-	treeUpdates   = map[string]string{"u1": "b1", "u2": "b1", "u3": "b2", "u4": "b3"}
-)
-
-func publish(t *testing.T, n *node.Node) {
-	t.Helper()
-	var docs []document.Document
-	for _, b := range treeBulletins {
-		docs = append(docs, bulletinstest.Doc(t, document.Bulletin, b, nil, catalog.Bulletin{Name: "KB-" + b, Source: "msrc", Title: "Bulletin " + b}))
-	}
-	for id, b := range treeUpdates {
-		u := catalog.Update{Name: id, Bulletin: b, Source: "msrc", Applicable: rule.Test("True")}
-		if id == "u4" {
-			u.Supersedes = []string{"u1"}
-		}
-		docs = append(docs, bulletinstest.Doc(t, document.Update, id, nil, u))
-	}
-	bulletinstest.Save(t, n.Bulletins, "msrc", "tree", docs...)
-}
-
 // branch is a site with computers.
 type branch struct {
 	*replicationtest.Linked
-	pcs []*pc
-}
-
-// pc is a computer as the test knows it: what it says of every update.
-type pc struct {
-	computers.Computer
-	counter uint64
-	says    map[string]string
+	*rollupstest.Fleet
 }
 
 // told is what every site tells at once, so that tests need not wait a minute.
@@ -77,158 +44,22 @@ func (b *branch) tell(t *testing.T) int {
 	}
 }
 
-func (b *branch) enrol(t *testing.T, name string) *pc {
-	t.Helper()
-	n := computers.Newcomer{Name: name, MachineID: "machine " + name, Hardware: "hardware " + name, Platform: "windows"}
-	place, err := b.Computers.Place(t.Context(), n)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := b.Computers.Enrol(t.Context(), n, place, name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	one := &pc{Computer: c, says: map[string]string{}}
-	b.pcs = append(b.pcs, one)
-	return one
-}
-
-// report has a computer say what it says, whole.
-func (b *branch) report(t *testing.T, one *pc) {
-	t.Helper()
-	rep := computers.Report{At: b.Now(), Reasons: map[uint32]string{}}
-	err := b.Bulletins.Catalog().Read(t.Context(), func(v *live.View) error {
-		for id, says := range one.says {
-			u := v.UpdateByID(id)
-			if u == nil {
-				return fmt.Errorf("%s has no update %s", b.Site().Name, id)
-			}
-			status := computers.NotApplicable
-			switch says {
-			case "applicable":
-				rep.Applicable.Add = append(rep.Applicable.Add, u.Number)
-			case "scheduled":
-				rep.Applicable.Add = append(rep.Applicable.Add, u.Number)
-				status = computers.Scheduled
-			case "failed":
-				rep.Applicable.Add = append(rep.Applicable.Add, u.Number)
-				status = computers.FailedToInstall
-			case "installed":
-				rep.Installed.Add = append(rep.Installed.Add, u.Number)
-			case "unknown":
-				rep.Unknown.Add = append(rep.Unknown.Add, u.Number)
-			}
-			rep.States = append(rep.States, computers.State{Number: u.Number, Policy: "p", Status: status})
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	taken, err := b.Computers.Report(t.Context(), one.ID, rep)
-	if err != nil || taken.Resend {
-		t.Fatalf("%+v, %v", taken, err)
-	}
-	one.counter = taken.Counter
-}
-
-// naive counts the computers of some sites one by one.
-func naive(branches []*branch, updates ...string) (c federation.Counts) {
-	for _, b := range branches {
-		for _, one := range b.pcs {
-			var applicable, missing, failed, scheduled, unknown bool
-			for _, u := range updates {
-				if u == "u1" { // replaced
-					continue
-				}
-				says := one.says[u]
-				lacks := says == "applicable" || says == "scheduled" || says == "failed"
-				applicable = applicable || lacks || says == "installed"
-				missing, unknown = missing || lacks, unknown || says == "unknown"
-				failed, scheduled = failed || says == "failed", scheduled || says == "scheduled"
-			}
-			for field, is := range map[*int]bool{
-				&c.Applicable: applicable, &c.Missing: missing, &c.Failed: failed, &c.Scheduled: scheduled, &c.Unknown: unknown,
-				&c.Installed: applicable && !missing && !unknown,
-			} {
-				if is {
-					*field++
-				}
-			}
-		}
-	}
-	return c
-}
-
-func countsOf(f rollups.Figures) federation.Counts {
-	return federation.Counts{
-		Applicable: f.Applicable, Installed: f.Installed, Missing: f.Missing, Failed: f.Failed, Scheduled: f.Scheduled, Unknown: f.Unknown,
-	}
-}
-
-// agrees is nil when a site's report of a part of the tree is what counting one by one says.
-func (b *branch) agrees(t *testing.T, of rollups.Of, branches ...*branch) error {
-	list, _, err := b.RollUps.Bulletins(t.Context(), of, store.Query{})
-	if err != nil {
-		return err
-	}
-	rows := map[string]federation.Counts{}
-	for _, row := range list {
-		rows[row.ID] = countsOf(row.Figures)
-	}
-	updates, _, err := b.RollUps.Updates(t.Context(), of, store.Query{})
-	if err != nil {
-		return err
-	}
-	for _, row := range updates {
-		rows[row.ID] = countsOf(row.Figures)
-	}
-	for _, bulletin := range treeBulletins {
-		var members []string
-		for u, of := range treeUpdates {
-			if of == bulletin {
-				members = append(members, u)
-			}
-		}
-		if want := naive(branches, members...); rows[bulletin] != want {
-			return fmt.Errorf("%s of %+v: %+v, want %+v", bulletin, of, rows[bulletin], want)
-		}
-	}
-	for u := range treeUpdates {
-		if want := naive(branches, u); rows[u] != want {
-			return fmt.Errorf("%s of %+v: %+v, want %+v", u, of, rows[u], want)
-		}
-	}
-	all := 0
-	for _, one := range branches {
-		all += len(one.pcs)
-	}
-	sites, err := b.RollUps.SiteRows(t.Context(), of, rollups.Within{})
-	if err != nil {
-		return err
-	}
-	if sites[0].Computers != all || sites[0].Untold != 0 {
-		return fmt.Errorf("%+v: %d computers, want %d; %d sites never told", of, sites[0].Computers, all, sites[0].Untold)
-	}
-	return nil
-}
-
 // TestAComputerThatMovedIsCountedOnce: where a machine enrols at another site, the number of computers counts it once at
 // once; the site where it was takes it out when it was not heard of for a while, and not where it lives on.
 func TestAComputerThatMovedIsCountedOnce(t *testing.T) {
 	tr := newTree(t)
-	moved, clone := tr.deep.enrol(t, "wanders"), tr.deep.enrol(t, "cloned")
-	moved.says["u2"], clone.says["u2"] = "applicable", "installed"
-	tr.deep.report(t, moved)
-	tr.deep.report(t, clone)
+	moved, clone := tr.deep.Enrol(t, "wanders"), tr.deep.Enrol(t, "cloned")
+	moved.Says["u2"], clone.Says["u2"] = "applicable", "installed"
+	tr.deep.Report(t, moved)
+	tr.deep.Report(t, clone)
 	tr.tell(t)
-	tr.top.Eventually(t, "the tree's figures", func() error { return tr.top.agrees(t, rollups.Of{}, tr.all()...) })
+	tr.top.Eventually(t, "the tree's figures", func() error { return tr.top.Agrees(t, rollups.Of{}, tr.bare()...) })
 
 	tr.ahead.Add(int64(time.Minute))
 	for _, name := range []string{"wanders", "cloned"} {
-		again := tr.south.enrol(t, name)
-		again.says["u2"] = "installed"
-		tr.south.report(t, again)
+		again := tr.south.Enrol(t, name)
+		again.Says["u2"] = "installed"
+		tr.south.Report(t, again)
 	}
 	tr.tell(t)
 	tr.top.Eventually(t, "both are counted once", func() error {
@@ -245,7 +76,7 @@ func TestAComputerThatMovedIsCountedOnce(t *testing.T) {
 		t.Error("it was taken out before anybody could know that it is silent")
 	}
 	tr.ahead.Add(int64(50 * time.Minute))
-	tr.deep.report(t, clone) // it lives on: two machines with one name
+	tr.deep.Report(t, clone) // it lives on: two machines with one name
 	tr.tell(t)
 	if m := tr.deep.Computers.Member(moved.ID); m.Retired.IsZero() {
 		t.Error("it was not taken out")
@@ -253,14 +84,14 @@ func TestAComputerThatMovedIsCountedOnce(t *testing.T) {
 	if m := tr.deep.Computers.Member(clone.ID); !m.Retired.IsZero() {
 		t.Error("one that lives on was taken out")
 	}
-	tr.deep.pcs = tr.deep.pcs[1:]
+	tr.deep.PCs = tr.deep.PCs[1:]
 	tr.tell(t)
 	tr.top.Eventually(t, "the figures without it", func() error {
 		rows, err := tr.top.RollUps.SiteRows(t.Context(), rollups.Of{}, rollups.Within{})
 		if err == nil && (rows[0].Computers != 2 || rows[0].Moved != 1) {
 			err = fmt.Errorf("%d computers, %d moved", rows[0].Computers, rows[0].Moved)
 		}
-		u2 := naive(tr.all(), "u2")
+		u2 := rollupstest.Naive(tr.bare(), "u2")
 		if err == nil && (rows[0].Installed != u2.Installed || rows[0].Missing != u2.Missing) {
 			err = fmt.Errorf("%+v, want %+v", rows[0].Figures, u2)
 		}
@@ -283,7 +114,7 @@ func newTree(t *testing.T) *tree {
 	t.Helper()
 	tr := &tree{}
 	start := func(name string) *branch {
-		return &branch{Linked: replicationtest.Start(t, replicationtest.Config{
+		linked := replicationtest.Start(t, replicationtest.Config{
 			Name: name, Languages: []string{"en"}, Now: func() time.Time { return time.Now().Add(time.Duration(tr.ahead.Load())) },
 			Before: func(http.ResponseWriter, *http.Request) http.Handler {
 				if name == "Top" && tr.cut.Load() {
@@ -291,20 +122,29 @@ func newTree(t *testing.T) *tree {
 				}
 				return nil
 			},
-		})}
+		})
+		return &branch{linked, rollupstest.New(linked.Node)}
 	}
 	tr.top, tr.north, tr.south, tr.deep = start("Top"), start("North"), start("South"), start("Deep")
-	publish(t, tr.top.Node)
+	rollupstest.Publish(t, tr.top.Node)
 	tr.north.Join(t, tr.top.Linked)
 	tr.south.Join(t, tr.top.Linked)
 	tr.deep.Join(t, tr.north.Linked)
 	for _, b := range tr.all() {
-		b.Eventually(t, "the catalog", func() error { return b.Holds(document.Update, len(treeUpdates)) })
+		b.Eventually(t, "the catalog", func() error { return b.Holds(document.Update, len(rollupstest.Updates)) })
 	}
 	return tr
 }
 
 func (tr *tree) all() []*branch { return []*branch{tr.top, tr.north, tr.south, tr.deep} }
+
+// bare are the same without their links.
+func (tr *tree) bare() (fleets []*rollupstest.Fleet) {
+	for _, b := range tr.all() {
+		fleets = append(fleets, b.Fleet)
+	}
+	return fleets
+}
 
 func (tr *tree) tell(t *testing.T) {
 	t.Helper()
@@ -318,22 +158,22 @@ var words = []string{"", "applicable", "scheduled", "failed", "installed", "unkn
 func (b *branch) happens(t *testing.T, random *rand.Rand) {
 	t.Helper()
 	switch what := random.IntN(10); {
-	case what < 3 || len(b.pcs) == 0:
-		b.enrol(t, fmt.Sprintf("%s-%d", strings.ToLower(b.Site().Name), random.Uint32()))
+	case what < 3 || len(b.PCs) == 0:
+		b.Enrol(t, fmt.Sprintf("%s-%d", strings.ToLower(b.Site().Name), random.Uint32()))
 	case what == 3:
-		at := random.IntN(len(b.pcs))
-		if err := b.Computers.Retire(t.Context(), "test", b.pcs[at].ID, 0); err != nil {
+		at := random.IntN(len(b.PCs))
+		if err := b.Computers.Retire(t.Context(), "test", b.PCs[at].ID, 0); err != nil {
 			t.Fatal(err)
 		}
-		b.pcs = slices.Delete(b.pcs, at, at+1)
+		b.PCs = slices.Delete(b.PCs, at, at+1)
 	default:
-		one := b.pcs[random.IntN(len(b.pcs))]
-		for u := range treeUpdates {
+		one := b.PCs[random.IntN(len(b.PCs))]
+		for u := range rollupstest.Updates {
 			if random.IntN(2) == 0 {
-				one.says[u] = words[random.IntN(len(words))]
+				one.Says[u] = words[random.IntN(len(words))]
 			}
 		}
-		b.report(t, one)
+		b.Report(t, one)
 	}
 }
 
@@ -348,7 +188,7 @@ func TestTheTreeCountsWhatItsSitesCount(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 1))
-	below := []*branch{tr.north, tr.deep}
+	below := []*rollupstest.Fleet{tr.north.Fleet, tr.deep.Fleet}
 	for range rounds {
 		tr.cut.Store(random.IntN(4) == 0)
 		for range 1 + random.IntN(6) {
@@ -362,13 +202,13 @@ func TestTheTreeCountsWhatItsSitesCount(t *testing.T) {
 		tr.cut.Store(false)
 		tr.top.Eventually(t, "the tree's figures", func() error {
 			return errors.Join(
-				tr.top.agrees(t, rollups.Of{}, tr.all()...),
-				tr.top.agrees(t, rollups.Of{Own: true}, tr.top),
-				tr.top.agrees(t, rollups.Of{Site: "North"}, below...),
-				tr.top.agrees(t, rollups.Of{Site: "deep"}, tr.deep),
+				tr.top.Agrees(t, rollups.Of{}, tr.bare()...),
+				tr.top.Agrees(t, rollups.Of{Own: true}, tr.top.Fleet),
+				tr.top.Agrees(t, rollups.Of{Site: "North"}, below...),
+				tr.top.Agrees(t, rollups.Of{Site: "deep"}, tr.deep.Fleet),
 			)
 		})
-		tr.north.Eventually(t, "a child's figures", func() error { return tr.north.agrees(t, rollups.Of{}, below...) })
+		tr.north.Eventually(t, "a child's figures", func() error { return tr.north.Agrees(t, rollups.Of{}, below...) })
 	}
 }
 
@@ -432,10 +272,10 @@ func (b *branch) alarm(t *testing.T, kind, subject string) string {
 // and audited; the others' figures stay what they are, and the child's own still arrive.
 func TestNobodyTellsOfOthers(t *testing.T) {
 	tr := newTree(t)
-	tr.north.enrol(t, "n1").says["u2"] = "applicable"
-	tr.north.report(t, tr.north.pcs[0])
+	tr.north.Enrol(t, "n1").Says["u2"] = "applicable"
+	tr.north.Report(t, tr.north.PCs[0])
 	tr.tell(t)
-	whole := func() error { return tr.top.agrees(t, rollups.Of{}, tr.all()...) }
+	whole := func() error { return tr.top.Agrees(t, rollups.Of{}, tr.bare()...) }
 	tr.top.Eventually(t, "the tree's figures", whole)
 
 	north, south, top := tr.north.Site().ID, tr.south.Site().ID, tr.top.Site().ID
@@ -476,8 +316,8 @@ func TestNobodyTellsOfOthers(t *testing.T) {
 		}
 		return nil
 	})
-	tr.south.enrol(t, "s1").says["u3"] = "unknown"
-	tr.south.report(t, tr.south.pcs[0])
+	tr.south.Enrol(t, "s1").Says["u3"] = "unknown"
+	tr.south.Report(t, tr.south.PCs[0])
 	tr.tell(t)
 	tr.top.Eventually(t, "what the child is right to tell", whole)
 }
