@@ -42,11 +42,13 @@ func (s *Stager) Reconcile(ctx context.Context) error {
 		return err
 	}
 	for _, one := range pinned {
-		back(one.SHA256, one.Size)
+		if !one.foreign { // the next run judges those, and asks nobody for them
+			back(one.SHA256, one.Size)
+		}
 	}
 	err = s.cfg.Catalog.Read(ctx, func(v *live.View) error {
 		for _, p := range v.Packages() {
-			if payload := v.PayloadOf(p); payload != nil {
+			if payload := v.PayloadOf(p); payload != nil && !s.foreign(payload.Origin) {
 				for _, f := range payload.Files {
 					back(f.SHA256, f.Size)
 				}

@@ -141,12 +141,16 @@ func (b *bench) run(t *testing.T) staging.Result {
 
 func (b *bench) status(t *testing.T, update string) staging.UpdateStatus {
 	t.Helper()
-	var us staging.UpdateStatus
 	state, err := staging.Load(t.Context(), b.db)
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = b.room.Catalog().Read(t.Context(), func(v *live.View) error {
+	return b.statusIn(t, state, update)
+}
+
+func (b *bench) statusIn(t *testing.T, state *staging.State, update string) (us staging.UpdateStatus) {
+	t.Helper()
+	err := b.room.Catalog().Read(t.Context(), func(v *live.View) error {
 		u := v.UpdateByID(update)
 		if u == nil {
 			return store.NotFound("update", update)
