@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"thatch/node/bulletins/stock"
 	"thatch/node/tasks"
 )
 
@@ -21,6 +22,9 @@ type Disk struct {
 	For    string `json:"for,omitempty"` // id of the child whose languages alone count, "" all
 }
 
+// Stock is the payload files of this node as they are on disk.
+func (n *Node) Stock() *stock.Stock { return stock.New(n.Content, n.Bulletins.Catalog(), n.Staging) }
+
 // contentKinds check, take and copy payload files.
 func (n *Node) contentKinds() []tasks.Kind {
 	read := func(job *tasks.Job) func(done, of int64, name string) {
@@ -30,7 +34,7 @@ func (n *Node) contentKinds() []tasks.Kind {
 	}
 	return []tasks.Kind{
 		{Name: ContentVerify, Text: "Read every payload and hold it against its digest", Do: func(ctx context.Context, job *tasks.Job) (any, error) {
-			done, err := n.Stock.Verify(ctx, read(job))
+			done, err := n.Stock().Verify(ctx, read(job))
 			for _, sum := range done.Altered {
 				job.Log("payload %s was altered on disk; it is in quarantine, and fetched again where it is needed", sum)
 			}
@@ -44,7 +48,7 @@ func (n *Node) contentKinds() []tasks.Kind {
 			if err := job.Decode(&from); err != nil {
 				return nil, err
 			}
-			done, err := n.Stock.Import(ctx, from.Folder, from.All, read(job))
+			done, err := n.Stock().Import(ctx, from.Folder, from.All, read(job))
 			for _, failed := range done.Failed {
 				job.Log("not read: %s", failed)
 			}
@@ -63,7 +67,7 @@ func (n *Node) contentKinds() []tasks.Kind {
 				}
 				languages = append([]string{}, alert.Languages...)
 			}
-			return n.Stock.Export(ctx, to.Folder, languages, read(job))
+			return n.Stock().Export(ctx, to.Folder, languages, read(job))
 		}},
 	}
 }

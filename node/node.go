@@ -16,7 +16,6 @@ import (
 	"thatch/catalog/content"
 	"thatch/node/bulletins"
 	"thatch/node/bulletins/staging"
-	"thatch/node/bulletins/stock"
 	"thatch/node/check"
 	"thatch/node/computers"
 	"thatch/node/computers/compliance"
@@ -45,7 +44,6 @@ type Rooms struct {
 	Bulletins  *bulletins.Bulletins
 	Content    *content.Store
 	Staging    *staging.Stager
-	Stock      *stock.Stock
 	Computers  *computers.Room
 	Compliance *compliance.Room
 	Policies   *policies.Room

@@ -9,7 +9,6 @@ import (
 	"thatch/catalog/content"
 	"thatch/catalog/content/authenticode"
 	"thatch/node/bulletins/staging"
-	"thatch/node/bulletins/stock"
 	"thatch/node/check"
 	"thatch/node/settings"
 	"thatch/node/store"
@@ -37,7 +36,6 @@ func (n *Node) openContent(ctx context.Context) error {
 		Content: n.Content, Settings: n.downloads, Now: n.cfg.Now, Log: n.cfg.Log,
 	})
 	n.Bulletins.State(n.Staging.Load)
-	n.Stock = stock.New(n.Content, n.Bulletins.Catalog(), n.Staging)
 	return nil
 }
 

@@ -23,7 +23,7 @@ func Routes(n *node.Node) []api.Route {
 	return []api.Route{
 		{
 			Method: "GET", Path: "/content", Scope: identity.Viewer, Summary: "Payload files that this node holds or awaits, by name",
-			Columns: stock.Columns(), Do: api.GetList(n.Stock.List),
+			Columns: stock.Columns(), Do: api.GetList(n.Stock().List),
 		},
 		{
 			Method: "GET", Path: "/content/awaited", Scope: identity.Viewer, Summary: "How far the payload files are that the site awaits",
