@@ -9,7 +9,6 @@ import (
 
 	"github.com/RoaringBitmap/roaring/v2"
 
-	"thatch/catalog"
 	"thatch/catalog/document"
 	"thatch/catalog/policy"
 	"thatch/node/bulletins/live"
@@ -243,16 +242,6 @@ type Detail struct {
 	Awaited         Awaited        `json:"awaited"`
 }
 
-// Awaited is what a policy waits for at this site.
-type Awaited struct {
-	Documents int              `json:"documents"`        // pinned ones that matter here and have not arrived
-	Payloads  int              `json:"payloads"`         // files of packages that are here, which no node of the site holds
-	List      []pinned.Missing `json:"list"`             // the first documents
-	Coming    *staging.Awaited `json:"coming,omitempty"` // how far the payload files are; absent: all are held
-}
-
-const maxAwaited = 100 // listed
-
 // PinnedUpdate is one update of a policy.
 type PinnedUpdate struct {
 	Update      string   `json:"id"`
@@ -330,23 +319,6 @@ func (p *order) detail(v *live.View, memory computers.View, state *staging.State
 		d.UpdateList = append(d.UpdateList, row)
 	}
 	return d
-}
-
-func (p *order) awaited(state *staging.State) Awaited {
-	a := Awaited{Documents: len(p.pins.Missing), List: []pinned.Missing{}}
-	a.List = append(a.List, p.pins.Missing[:min(len(p.pins.Missing), maxAwaited)]...)
-	var files []catalog.StagedFile
-	for i := range p.body.Updates {
-		for _, k := range p.body.Updates[i].Packages {
-			if pack := p.pins.Package(k); pack != nil {
-				files = append(files, pack.Staged...)
-			}
-		}
-	}
-	if a.Coming = state.Awaited(files); a.Coming != nil {
-		a.Payloads = a.Coming.OfFiles - a.Coming.Files
-	}
-	return a
 }
 
 func (p *order) pinnedUpdate(pin *policy.Update, v *live.View, memory computers.View, state *staging.State) PinnedUpdate {
