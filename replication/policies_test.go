@@ -469,3 +469,98 @@ func TestAgentsKnowTheKeysOfThoseAbove(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatHappenedWhileTheChildWasOff: a policy deleted, another paused, and one made with a target of a later version.
+func TestWhatHappenedWhileTheChildWasOff(t *testing.T) {
+	dir := t.TempDir()
+	top := ordering(t, replicationtest.Config{Name: "Top", Languages: []string{"de"}})
+	child := ordering(t, replicationtest.Config{Name: "North", Languages: []string{"de"}, Dir: dir})
+	child.Join(t, top)
+	imports(t, top, "2.0", "first", "de")
+	make := func(name string) string {
+		t.Helper()
+		made, err := top.Policies.Create(t.Context(), policies.Draft{Name: name, Bulletins: []string{"KB2.0"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return made.ID
+	}
+	gone, paused, unselected := make("gone"), make("paused"), make("unselected")
+	for _, id := range []string{gone, paused, unselected} {
+		child.Eventually(t, "the policies have come", func() error { return inForce(child, id, "on") })
+	}
+	child.Stop()
+	if err := errors.Join(top.Policies.Delete(t.Context(), gone, 0), top.Policies.Pause(t.Context(), paused, 0, true)); err != nil {
+		t.Fatal(err)
+	}
+	ruled, err := top.Sites.Rule(t.Context(), "Standard policies")
+	if err != nil {
+		t.Fatal(err)
+	}
+	later := "policy:" + top.Site().ID + ":later"
+	body := `{"name":"later","updates":[{"update":"u2.0","digest":"` + strings.Repeat("0", 64) + `","enabled":true}],"target":{"moon_phase":"full"},"plan":{"when":"asap"}}`
+	top.Put(t, document.Policy, later, body)
+	top.Put(t, document.PolicyState, later, `{"enabled":true}`)
+	ruled.Documents = []string{"policy/" + paused, "policy/" + later}
+	if _, err := top.Sites.ChangeRule(t.Context(), ruled.ID, ruled, -1); err != nil {
+		t.Fatal(err)
+	}
+	child = ordering(t, replicationtest.Config{Name: "North", Dir: dir})
+	for id, want := range map[string]string{gone: "gone", unselected: "gone", paused: "paused", later: "awaiting"} {
+		child.Eventually(t, "what happened meanwhile", func() error { return inForce(child, id, want) })
+	}
+	d := shown(t, child, "later")
+	if says := strings.Join(d.WaitsFor, "; "); d.Targeted != 0 || !strings.Contains(says, "moon_phase") || !strings.Contains(says, "u2.0") {
+		t.Errorf("a target of a later version means %d computers, and is told as %q", d.Targeted, says)
+	}
+	began := time.Now()
+	ruled.Version++
+	ruled.Documents = []string{"policy/" + later}
+	if _, err := top.Sites.ChangeRule(t.Context(), ruled.ID, ruled, -1); err != nil {
+		t.Fatal(err)
+	}
+	child.Eventually(t, "unselected while the link is up", func() error { return inForce(child, paused, "gone") })
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("unselected after %s", took)
+	}
+}
+
+// TestSettingsFromAbove: custom severities and their assignments come with their site's name, stand beside the child's
+// own, and are changed where they were made alone.
+func TestSettingsFromAbove(t *testing.T) {
+	top := replicationtest.Start(t, replicationtest.Config{Name: "Top", Languages: []string{"de"}})
+	child := replicationtest.Start(t, replicationtest.Config{Name: "North", Languages: []string{"de"}})
+	child.Join(t, top)
+	imports(t, top, "2.0", "first", "de")
+	order := 50
+	if _, err := top.Bulletins.CreateSeverity(t.Context(), "This week", &order); err != nil {
+		t.Fatal(err)
+	}
+	if err := top.Bulletins.AssignSeverity(t.Context(), "This week", "KB2.0"); err != nil {
+		t.Fatal(err)
+	}
+	child.Eventually(t, "settings and data", func() error {
+		return errors.Join(child.Holds(document.Severity, 1), child.Holds(document.Assignment, 1), child.Holds(document.Bulletin, 1), child.Holds(document.Site, 2))
+	})
+	if _, err := child.Bulletins.CreateSeverity(t.Context(), "Here", nil); err != nil {
+		t.Fatal(err)
+	}
+	list, total, err := child.Bulletins.Severities(t.Context(), store.Query{})
+	if err != nil || total != 2 || list[0].Name != "Here" || list[0].Site != "North" || list[1].Name != "This week" || list[1].Site != "Top" || list[1].Bulletins != 1 {
+		t.Errorf("severities %+v %+v, %v", list[0], list[len(list)-1], err)
+	}
+	rows, _, err := child.Bulletins.List(t.Context(), store.Query{Filter: map[string]string{"custom_severity": "This week"}})
+	if err != nil || len(rows) != 1 {
+		t.Errorf("%d bulletins of the severity from above, %v", len(rows), err)
+	}
+	name := "That week"
+	for what, err := range map[string]error{
+		"renamed":    child.Bulletins.ChangeSeverity(t.Context(), "This week", "", &name, nil),
+		"deleted":    child.Bulletins.DeleteSeverity(t.Context(), "This week", "", "none"),
+		"reassigned": child.Bulletins.AssignSeverity(t.Context(), "Here", "KB2.0"),
+	} {
+		if !errors.Is(err, store.ErrConflict) || !strings.Contains(err.Error(), "site Top") {
+			t.Errorf("%s below: %v", what, err)
+		}
+	}
+}

@@ -281,6 +281,8 @@ func policyVerb(a *cli.App, word, past, short string) *cobra.Command {
 	var version int64
 	cmd := &cobra.Command{
 		Use: word + " POLICY", Short: short, Args: cli.Args("POLICY"), Example: "  thatch policies " + word + " February",
+		Long: short + ".\nWhat the site that made the policy says counts in all sites below; of a policy from above this site says it for itself\n" +
+			"alone, where the policy was made with --local-control.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.Client()
 			if err != nil {

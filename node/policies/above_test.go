@@ -399,3 +399,51 @@ func TestPolicyBeforeItsWindows(t *testing.T) {
 	states("", 0)
 	waits("nothing is stated any more", false)
 }
+
+func TestALanguageThatIsAddedOffersRevise(t *testing.T) {
+	s := newSite(t)
+	s.sql(t, `DELETE FROM language`)
+	s.sql(t, `INSERT INTO language (tag, since) VALUES ('de', '')`)
+	s.create(t, policies.Draft{Name: "German", Bulletins: []string{"KB1"}})
+	lacks := func() string {
+		t.Helper()
+		list, _, err := s.List(t.Context(), store.Query{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Join(list[0].Lacks, ",")
+	}
+	if d := s.show(t, "German"); d.Version != 1 || lacks() != "" || strings.Contains(d.UpdateList[0].Note, "revise") {
+		t.Fatalf("before: lacks %q, %+v", lacks(), d.UpdateList[0])
+	}
+	s.sql(t, `INSERT INTO language (tag, since) VALUES ('en', '')`)
+	d := s.show(t, "German")
+	if lacks() != "en" || d.UpdateList[0].Lacks[0] != "en" || !strings.Contains(d.UpdateList[0].Note, "packages in en that are not pinned: stage the bulletin, then revise") ||
+		len(d.UpdateList[1].Lacks) != 0 {
+		t.Errorf("after English was added: lacks %q, %+v", lacks(), d.UpdateList)
+	}
+	if made, err := s.Revise(t.Context(), "German", 0); err != nil || made.Changed != 1 {
+		t.Fatalf("revised: %+v, %v", made, err)
+	}
+	if d := s.show(t, "German"); lacks() != "" || strings.Contains(d.UpdateList[0].Note, "revise") {
+		t.Errorf("revised: lacks %q, %+v", lacks(), d.UpdateList[0])
+	}
+}
+
+func TestDamagedPolicyHoldsUpNobody(t *testing.T) {
+	s := newSite(t)
+	whole := s.create(t, policies.Draft{Name: "whole", Bulletins: []string{"KB1"}})
+	broken := s.create(t, policies.Draft{Name: "broken", Bulletins: []string{"KB1"}})
+	pc := s.computer(t, "pc", "de-de", []uint32{s.number(t, "u1")}, nil)
+	s.sql(t, `UPDATE revision SET body = x'7b' WHERE kind = 'policy' AND id = ?`, broken.ID)
+	s.open(t)
+	if given, may := s.given(t, pc.ID, whole.ID); !given || !may {
+		t.Error("a policy that is whole is not given, because another is damaged")
+	}
+	if given, _ := s.given(t, pc.ID, broken.ID); given {
+		t.Error("a damaged policy is given to agents")
+	}
+	if d := s.show(t, "broken"); d.State != policies.StateAwaiting || !strings.Contains(strings.Join(d.WaitsFor, ";"), "cannot be read here") {
+		t.Errorf("a damaged policy: %s, waits for %q", d.State, d.WaitsFor)
+	}
+}
