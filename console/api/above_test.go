@@ -85,6 +85,7 @@ func TestPolicyFromAbove(t *testing.T) {
 	if err := o.Post(ctx, "/policies", policies.Draft{Name: "own", Bulletins: []string{"KB1"}, Local: true}, &made); err != nil {
 		t.Fatal(err)
 	}
+	now = policies.Detail{}
 	if err := o.Get(ctx, client.Path("policies", "own"), nil, &now); err != nil || now.Above != nil || !now.Local || now.Version != 1 {
 		t.Errorf("our own: %+v, %v", now.Row, err)
 	}
