@@ -1,6 +1,9 @@
 package e2e_test
 
 import (
+	"crypto/sha256"
+	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -13,6 +16,11 @@ import (
 	"testing"
 	"time"
 
+	"thatch/agent/facts"
+	"thatch/agent/simulated"
+	"thatch/catalog/content/authenticode/authenticodetest"
+	"thatch/catalog/rule"
+	"thatch/catalog/rule/memory"
 	"thatch/ringtest"
 )
 
@@ -112,8 +120,17 @@ func TestTreeOfHosts(t *testing.T) {
 		sites[name].join(sites[above[name]])
 	}
 	top := sites["top"]
-	files := vendorFiles(t)
-	for i := range kills(t) {
+	publisher := authenticodetest.Signer(t, nil, "Example Software")
+	certificate, _ := pem.Decode([]byte(publisher.PEM()))
+	for _, s := range sites {
+		s.must(nil, "settings", "set", "staging.trusted", fmt.Sprintf("%x", sha256.Sum256(certificate.Bytes)))
+	}
+	stagePatch(t, top, publisher)
+	files, storm := vendorFiles(t), kills(t)
+	for i := range storm {
+		if i == storm/2 {
+			top.must(nil, "policies", "create", "--name", "October", "--bulletin", "KB9200011")
+		}
 		work := make(chan struct{})
 		go func() {
 			defer close(work)
@@ -136,7 +153,7 @@ func TestTreeOfHosts(t *testing.T) {
 		}
 		<-work
 	}
-	for _, file := range files[:min(kills(t), len(files))] {
+	for _, file := range files[:min(storm, len(files))] {
 		top.must(nil, "catalog", "import", "--source", "msrc", "--from", file)
 	}
 	began := time.Now()
@@ -162,6 +179,69 @@ func TestTreeOfHosts(t *testing.T) {
 		}
 	}
 	t.Logf("%d bulletins everywhere", bulletins.Total)
+	for name, s := range sites {
+		s.patched("PC-"+strings.ToUpper(name), languages[name][:2])
+	}
+}
+
+// stagePatch gives a site an update of Windows 11 with a payload, staged.
+func stagePatch(t *testing.T, s *site, publisher *authenticodetest.Pair) {
+	t.Helper()
+	s.must(nil, "catalog", "import", "--source", "msrc", "--from", "../cmd/internal/demo/sample/cvrf-2026-Oct.xml")
+	newer := 9101
+	effect, err := json.Marshal(simulated.Effect{Changes: []simulated.Change{{Revision: &newer}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	payload := filepath.Join(t.TempDir(), "windows-kb9200011.exe")
+	content := publisher.Sign(t, authenticodetest.Program(simulated.Marker+"\n"+string(effect)))
+	if err := os.WriteFile(payload, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.must(nil, "packages", "add", "msrc/KB9200011/90001", "--file", payload, "--type", "exe")
+	s.must(nil, "bulletins", "stage", "KB9200011")
+}
+
+// patched has the real agent of a made-up computer enrol at the site, on the site's own host, and make rounds until the
+// update is installed and the site knows.
+func (s *site) patched(name, language string) {
+	s.t.Helper()
+	raw, err := json.Marshal(simulated.Definition{
+		Machine: facts.Machine{Name: name, ID: "simulated-" + name},
+		Facts: &memory.Host{
+			Name: name, Registry: memory.NewRegistry(), Hotfixes: &rule.Hotfixes{Complete: true},
+			System: &rule.System{
+				Platform: "windows", Name: "Microsoft Windows 11 Enterprise", Product: "Windows 11 Version 23H2 for x64-based Systems", Major: 10,
+				Build: 22631, Revision: 9001, ProductType: 1, InstallationType: "client", Architecture: "x64", Languages: []string{language},
+			},
+		},
+	})
+	file := filepath.Join(s.t.TempDir(), "computer.json")
+	if err == nil {
+		err = os.WriteFile(file, raw, 0o600)
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	flags := []string{"--simulated", file, "--data", filepath.Join(s.t.TempDir(), "agent")}
+	if out, code := runAgent(s.t, s.before, append(flags, "enrol", "--node", "https://"+s.listen, "--token", s.token(1))...); code != 0 {
+		s.t.Fatalf("%s: enrol: exit code %d\n%s", name, code, out)
+	}
+	within(s.t, time.Minute, name+" is patched", func() bool {
+		if out, code := runAgent(s.t, s.before, append(flags, "once")...); code != 0 {
+			s.t.Logf("%s: a round: exit code %d\n%s", name, code, out)
+		}
+		var list struct{ Items []struct{ Targeted, Done int } }
+		s.must(&list, "policies", "list")
+		return len(list.Items) == 1 && list.Items[0].Done == 1
+	})
+	c, err := simulated.Open(file)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if runs := c.Runs(); len(runs) != 1 || runs[0].File != "windows-kb9200011.exe" {
+		s.t.Errorf("%s ran %+v, want the one update", name, runs)
+	}
 }
 
 func writeCatalog(t *testing.T, packages int) string {
