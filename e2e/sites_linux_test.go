@@ -231,7 +231,9 @@ func (s *site) patched(name, language string) {
 		if out, code := runAgent(s.t, s.before, append(flags, "once")...); code != 0 {
 			s.t.Logf("%s: a round: exit code %d\n%s", name, code, out)
 		}
-		var list struct{ Items []struct{ Targeted, Done int } }
+		var list struct {
+			Items []struct{ Targeted, Done int }
+		}
 		s.must(&list, "policies", "list")
 		return len(list.Items) == 1 && list.Items[0].Done == 1
 	})
