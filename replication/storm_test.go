@@ -10,7 +10,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -54,7 +53,6 @@ type storm struct {
 	sites   []*replicationtest.Linked
 	configs []replicationtest.Config
 	weather []*replicationtest.Weather // before the door of each site
-	running sync.WaitGroup
 	note    []string
 }
 

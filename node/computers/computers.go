@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"thatch/catalog/rule"
+	"thatch/node/computers/reasons"
 	"thatch/node/store"
 )
 
@@ -214,7 +215,7 @@ func joinTags(tags []string) string {
 	var all []string
 	for _, tag := range tags {
 		if tag = strings.ToLower(strings.TrimSpace(tag)); tag != "" && !slices.Contains(all, tag) && len(all) < 32 {
-			all = append(all, clip(strings.ReplaceAll(tag, ",", ""), 35))
+			all = append(all, reasons.Clip(strings.ReplaceAll(tag, ",", ""), 35))
 		}
 	}
 	return strings.Join(all, ",")

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"thatch/node/computers/reasons"
 	"thatch/node/store"
 )
 
@@ -96,7 +97,7 @@ func NormalHardware(text string) string {
 			return ""
 		}
 	}
-	return clip(text, 200)
+	return reasons.Clip(text, 200)
 }
 
 func (n Newcomer) normal() (Newcomer, error) {

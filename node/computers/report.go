@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"thatch/node/computers/gather"
+	"thatch/node/computers/reasons"
 	"thatch/node/store"
 )
 
@@ -121,11 +122,11 @@ func (r *Room) Report(ctx context.Context, id string, rep Report) (Taken, error)
 
 func (r *Room) standing(ctx context.Context, number uint32) (standing, error) {
 	now := standing{number: number, sets: NewSets()}
-	var sets, reasons []byte
+	var sets, kept []byte
 	err := r.reader.View(ctx, func(tx *sql.Tx) error {
 		return tx.QueryRowContext(ctx, `SELECT counter, base, digest, cursor_idx, cursor_pos, sets, reasons
 			FROM computer_sets WHERE number = ?`, number).
-			Scan(&now.counter, &now.base, &now.digest, &now.cursor.Index, &now.cursor.Pos, &sets, &reasons)
+			Scan(&now.counter, &now.base, &now.digest, &now.cursor.Index, &now.cursor.Pos, &sets, &kept)
 	})
 	if errors.Is(err, sql.ErrNoRows) {
 		return now, nil
@@ -135,7 +136,7 @@ func (r *Room) standing(ctx context.Context, number uint32) (standing, error) {
 		now.sets, err = decodeSets(sets)
 	}
 	if err == nil {
-		now.reasons, err = decodeReasons(reasons)
+		now.reasons, err = reasons.Decode(kept)
 	}
 	if err != nil {
 		return now, fmt.Errorf("read report of computer %d: %w", number, err)
@@ -177,7 +178,7 @@ func (rep *Report) statements(now standing, digest []byte, at time.Time) ([]stor
 	if err != nil {
 		return nil, err
 	}
-	reasons, err := now.reasons.after(rep.Reasons, next.Unknown).encode()
+	reasons, err := now.reasons.After(rep.Reasons, next.Unknown).Encode()
 	if err != nil {
 		return nil, err
 	}
@@ -258,7 +259,7 @@ func (rep *Report) stateStatements(number uint32, at time.Time) ([]store.Stateme
 					text = excluded.text, starts = excluded.starts, at = excluded.at, idx = excluded.idx,
 					last_applied = CASE excluded.last_applied WHEN '' THEN last_applied ELSE excluded.last_applied END`,
 			Args: []any{
-				int64(number), int64(s.Number), s.Policy, string(s.Status), clip(s.Text, MaxReason), timeText(s.Starts),
+				int64(number), int64(s.Number), s.Policy, string(s.Status), reasons.Clip(s.Text, MaxReason), timeText(s.Starts),
 				timeText(s.LastApplied), timeText(at),
 				store.Index{},
 			}, Want: 1,
@@ -285,7 +286,7 @@ func (rep *Report) attemptStatements(number uint32, _ time.Time) ([]store.Statem
 				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (number, id) DO NOTHING`,
 			Args: []any{
 				int64(number), a.ID, int64(a.Number), a.Policy, a.Package, timeText(a.Started), timeText(a.Ended), int64(a.Code),
-				a.Success, a.Restart, a.Remained, clip(a.Text, MaxReason),
+				a.Success, a.Restart, a.Remained, reasons.Clip(a.Text, MaxReason),
 			},
 		})
 	}

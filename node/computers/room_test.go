@@ -141,13 +141,13 @@ func sameColumn(t testing.TB, update uint32, a, b *Column) {
 	if b == nil {
 		b = empty
 	}
-	for i, set := range bitmaps(a) {
-		if other := bitmaps(b)[i]; !set.Equals(other) {
+	for i, set := range columnSets(a) {
+		if other := columnSets(b)[i]; !set.Equals(other) {
 			t.Fatalf("update %d: memory has %v, after a restart %v", update, set, other)
 		}
 	}
 }
 
-func bitmaps(c *Column) []*roaring.Bitmap {
+func columnSets(c *Column) []*roaring.Bitmap {
 	return []*roaring.Bitmap{c.Applicable, c.Installed, c.Unknown, c.Failed}
 }

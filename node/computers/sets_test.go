@@ -140,50 +140,6 @@ func FuzzDecodeSets(f *testing.F) {
 	})
 }
 
-func TestReasonsFollowUnknown(t *testing.T) {
-	former := Reasons{"registry": {1, 2}, "file": {3}}
-	next := former.after(map[uint32]string{2: "file", 5: "msi"}, roaring.BitmapOf(1, 2, 5, 6))
-	for number, want := range map[uint32]string{1: "registry", 2: "file", 5: "msi", 6: reasonAbsent, 3: reasonAbsent} {
-		if got := next.Of(number); got != want {
-			t.Errorf("reason of %d is %q, want %q", number, got, want)
-		}
-	}
-	raw, err := next.encode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	back, err := decodeReasons(raw)
-	if err != nil || back.Of(5) != "msi" || len(back.byUpdate()) != 4 {
-		t.Errorf("read back %v, %v", back, err)
-	}
-	if _, err := decodeReasons([]byte(`{"a":`)); err == nil {
-		t.Error("damaged reasons are read")
-	}
-}
-
-func TestReasonsAreBounded(t *testing.T) {
-	news := map[uint32]string{}
-	unknown := roaring.New()
-	for n := uint32(0); n < 500; n++ {
-		news[n] = strings.Repeat(string(rune('a'+n%26)), int(n)) + strings.Repeat("ä", MaxReason)
-		unknown.Add(n)
-	}
-	reasons := Reasons{}.after(news, unknown)
-	size := 0
-	for text := range reasons {
-		size += len(text)
-		if len(text) > MaxReason || !strings.HasSuffix(strings.ToValidUTF8(text, "?"), text[len(text)-1:]) {
-			t.Fatalf("a reason of %d bytes is kept, or cut in a character", len(text))
-		}
-	}
-	if size > maxReasons+len(reasonLeft) {
-		t.Errorf("reasons take %d bytes, at most %d are kept", size, maxReasons)
-	}
-	if reasons.Of(499) != reasonLeft {
-		t.Errorf("the last reason is %.40q, want that there are more", reasons.Of(499))
-	}
-}
-
 func TestCursor(t *testing.T) {
 	for _, text := range []string{"", "1.0", "9223372036854775807.4294967295"} {
 		c, err := ParseCursor(text)

@@ -79,11 +79,10 @@ func (p *top) tries(t testing.TB, of dataset.Type, entries ...dataset.Entry) rep
 
 // ordered are what a policy of the parent pins: update u5 with a package in German, one in French and a neutral one.
 type ordered struct {
-	policy, state             dataset.Entry
-	update                    dataset.Entry
-	german, french, neutral   dataset.Entry
-	payloads                  map[string]dataset.Entry // by package
-	germanFile, neutralSHA256 string
+	policy, state           dataset.Entry
+	update                  dataset.Entry
+	german, french, neutral dataset.Entry
+	payloads                map[string]dataset.Entry // by package
 }
 
 func (p *top) orders(t testing.TB, name string) ordered {

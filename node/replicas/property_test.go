@@ -27,7 +27,6 @@ type tree struct {
 	dir   string
 	sites []*replicastest.Site // top, middle, lowest
 	saved int                  // copies of the top's file made
-	made  int
 }
 
 var (
