@@ -143,14 +143,14 @@ func TestFlushes(t *testing.T) {
 }
 
 func TestFederationRows(t *testing.T) {
-	results, err := parseBench([]byte("BenchmarkMonth/msrc-2  1  3 ns/op  1000 wire-B  800 zstd-B  50000 rsync-B  119 documents  0.25 equal-s  0.5 change-s\n" +
+	results, err := parseBench([]byte("BenchmarkMonth/msrc-2  1  3 ns/op  1000 wire-B  800 zstd-B  50000 rsync-B  10 documents  0.25 equal-s  0.5 change-s\n" +
 		"BenchmarkMonth/sdp-2000-2  1  3 ns/op  1000 wire-B  500 zstd-B\n" +
 		"BenchmarkDifferential/10000-2  30  2000000 ns/op\nBenchmarkDifferential/100000-2  30  2200000 ns/op\n"))
 	if err != nil || len(results) != 4 {
 		t.Fatalf("%d results, %v", len(results), err)
 	}
 	months, differential := monthRows(results[:2]), differentialRows(results[2:])
-	if len(months) != 4 || months[0].Peer != "zstd of the bodies 1 kB (1.25 times); rsync -z of the file 50 kB (50 times fewer)" ||
+	if len(months) != 4 || months[0].Peer != "zstd of the bodies 0.8 kB (1.25 times; with 0.6 kB of signatures 0.69 times); rsync -z of the file 50 kB (50 times as much)" ||
 		!strings.Contains(months[0].Note, "real") || !strings.Contains(months[2].Note, "generated, as 2000 SDP packages") || !strings.Contains(months[2].Peer, "no rsync") {
 		t.Errorf("%+v", months)
 	}

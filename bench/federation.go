@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/ed25519"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -60,13 +61,16 @@ func monthRows(results []result) []row {
 			what = fmt.Sprintf("generated, as %s SDP packages in 8 languages, 1 in 100 changed", packages)
 		}
 		f := r.figures
-		peer := fmt.Sprintf("zstd of the bodies %.0f kB (%.2f times); no rsync here", f["zstd-B"]/1e3, f["wire-B"]/f["zstd-B"])
+		signatures := f["documents"] * ed25519.SignatureSize
+		peer := fmt.Sprintf("zstd of the bodies %.1f kB (%.2f times; with %.1f kB of signatures %.2f times)",
+			f["zstd-B"]/1e3, f["wire-B"]/f["zstd-B"], signatures/1e3, f["wire-B"]/(f["zstd-B"]+signatures))
 		if sent := f["rsync-B"]; sent > 0 {
-			peer = fmt.Sprintf("zstd of the bodies %.0f kB (%.2f times); rsync -z of the file %.0f kB (%.0f times fewer)",
-				f["zstd-B"]/1e3, f["wire-B"]/f["zstd-B"], sent/1e3, sent/f["wire-B"])
+			peer += fmt.Sprintf("; rsync -z of the file %.0f kB (%.0f times as much)", sent/1e3, sent/f["wire-B"])
+		} else {
+			peer += "; there is no rsync here"
 		}
 		rows = append(rows,
-			row{"one more month, bytes per child", fmt.Sprintf("%.0f kB", f["wire-B"]/1e3), peer, what},
+			row{"one more month, bytes per child", fmt.Sprintf("%.1f kB", f["wire-B"]/1e3), peer, what},
 			row{
 				"one more month, until 3 children are equal", fmt.Sprintf("%.2f s", f["equal-s"]), "aim: under 2 s",
 				fmt.Sprintf("%.0f documents each, after an import of %.2f s; %s", f["documents"], f["change-s"], what),

@@ -175,10 +175,10 @@ func (m *monthly) change(change func()) {
 	var bytes float64
 	documents := 0
 	for _, child := range m.children {
+		m.verify(child) // one run after the other: those before are in the history then
 		wired, count := m.wired(child, began)
 		bytes += float64(wired) / float64(len(m.children))
 		documents = max(documents, count)
-		m.verify(child)
 	}
 	bodies, packed := m.packed(before)
 	b.ReportMetric(bytes, "wire-B")
@@ -256,18 +256,21 @@ func (m *monthly) verify(child *replicationtest.Linked) {
 	}
 }
 
-// wired is what the runs of a child cost on the wire since a time.
+// wired is what the runs of a child cost on the wire since a time, without verification.
 func (m *monthly) wired(child *replicationtest.Linked, since time.Time) (bytes int64, documents int) {
 	m.b.Helper()
 	runs, _, err := child.Sites.Runs(m.b.Context(), store.Query{})
 	must(m.b, err)
 	for _, run := range runs {
 		var result wire.RunResult
-		if run.Started.Before(since) || json.Unmarshal(run.Result, &result) != nil {
+		if run.Started.Before(since) || json.Unmarshal(run.Result, &result) != nil || result.Verified != nil {
 			continue
 		}
 		bytes += result.Bytes
 		documents += result.Documents
+	}
+	if documents == 0 {
+		m.b.Fatalf("%s: no run brought anything: %+v", child.Site().Name, runs)
 	}
 	return bytes, documents
 }

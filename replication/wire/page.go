@@ -18,12 +18,13 @@ import (
 
 // Limits of a page, of either direction.
 const (
-	MaxEntries  = 4096
-	MaxPage     = 16 << 20 // bytes of a page, decompressed
-	maxHeader   = 1 << 20
-	maxRecord   = 64 << 10
-	maxWindow   = 32 << 20 // bytes that a decoder may hold of what it decompressed
-	pageVersion = 1
+	MaxEntries   = 4096
+	MaxPage      = 16 << 20 // bytes of a page, decompressed
+	maxHeader    = 1 << 20
+	maxRecord    = 64 << 10
+	maxWindow    = 32 << 20 // bytes that a decoder may hold of what it decompressed
+	maxSignature = 4 << 10
+	pageVersion  = 1
 )
 
 // PageMedia is the media type of a page.
@@ -34,10 +35,11 @@ var ErrPage = errors.New("not a whole page of documents")
 
 // Page is a part of a type's documents on its way: what it says of itself, and its entries.
 //
-// Its encoding is one zstd frame. In it stands the JSON of Header, then for each entry the JSON of a record and the body
-// of the document as it is; every JSON is preceded by its length and the whole ended by a length of zero (unsigned
-// varints of encoding/binary). A record with a body says no digest: whoever reads computes it, and the signature, which
-// is over the digest, shows whether it is the right one.
+// Its encoding is one zstd frame. In it stand the JSON of Header, then for each entry the JSON of a record, every JSON
+// preceded by its length and all of them ended by a length of zero (unsigned varints of encoding/binary); then the bodies
+// of the entries that have one, as they are, one after the other; then the signatures likewise. What is alike stands
+// together, and signatures, which nothing makes smaller, spoil nothing. A record with a body says no digest: whoever reads
+// computes it, and the signature, which is over the digest, shows whether it is the right one.
 type Page struct {
 	Header
 	Entries []dataset.Entry
@@ -59,13 +61,13 @@ type Header struct {
 	Settings dataset.Stand `json:"settings,omitzero"`
 }
 
-// record is the head of an entry.
+// record is the head of an entry without its signature.
 type record struct {
 	Kind      document.Kind    `json:"k"`
 	ID        string           `json:"i"`
 	Languages []string         `json:"l,omitempty"`
 	Origin    string           `json:"o,omitempty"`
-	Signature []byte           `json:"s,omitempty"`
+	Signed    int              `json:"s,omitempty"` // bytes of the signature
 	Digest    *document.Digest `json:"d,omitempty"` // of an entry without a body
 	Removed   bool             `json:"r,omitempty"`
 	Held      bool             `json:"h,omitempty"`
@@ -93,11 +95,21 @@ func (p *Page) Encode(to io.Writer) error {
 	err := writeJSON(encoder, &p.Header)
 	for i := range p.Entries {
 		if err == nil {
-			err = writeEntry(encoder, &p.Entries[i])
+			err = writeJSON(encoder, recordOf(&p.Entries[i]))
 		}
 	}
 	if err == nil {
 		_, err = encoder.Write([]byte{0})
+	}
+	for i := range p.Entries {
+		if e := &p.Entries[i]; err == nil && !e.Removed {
+			_, err = encoder.Write(e.Body)
+		}
+	}
+	for i := range p.Entries {
+		if err == nil {
+			_, err = encoder.Write(p.Entries[i].Signature)
+		}
 	}
 	if err = errors.Join(err, encoder.Close()); err != nil {
 		return fmt.Errorf("write a page of %s: %w", p.Type, err)
@@ -117,10 +129,9 @@ func writeJSON(to io.Writer, value any) error {
 	return err
 }
 
-func writeEntry(to io.Writer, e *dataset.Entry) error {
-	r := record{
-		Kind: e.Kind, ID: e.ID, Languages: e.Languages, Origin: e.Origin, Signature: e.Signature,
-		Removed: e.Removed, Held: e.Held,
+func recordOf(e *dataset.Entry) *record {
+	r := &record{
+		Kind: e.Kind, ID: e.ID, Languages: e.Languages, Origin: e.Origin, Signed: len(e.Signature), Removed: e.Removed, Held: e.Held,
 	}
 	switch {
 	case e.Removed:
@@ -130,11 +141,7 @@ func writeEntry(to io.Writer, e *dataset.Entry) error {
 		size := len(e.Body)
 		r.Size = &size
 	}
-	if err := writeJSON(to, &r); err != nil {
-		return err
-	}
-	_, err := to.Write(e.Body)
-	return err
+	return r
 }
 
 // DecodePage reads a page. Entries with a body have their digest computed from it; whether it is signed by whom it says is
@@ -166,21 +173,37 @@ func readPage(from *bufio.Reader) (*Page, error) {
 	if p.Version != pageVersion {
 		return nil, fmt.Errorf("its version is %d, this program reads %d", p.Version, pageVersion)
 	}
+	var records []record
 	for {
 		var r record
 		more, err := readJSON(from, &r, maxRecord)
-		if err != nil || !more {
+		if err != nil {
 			return p, err
 		}
-		if len(p.Entries) == MaxEntries {
+		if !more {
+			break
+		}
+		if len(records) == MaxEntries {
 			return nil, fmt.Errorf("it has more than %d entries", MaxEntries)
 		}
-		e, err := r.entry(from)
+		records = append(records, r)
+	}
+	for i := range records {
+		e, err := records[i].entry(from)
 		if err != nil {
-			return nil, fmt.Errorf("entry %d, %.40s %.80q: %w", len(p.Entries)+1, r.Kind, r.ID, err)
+			return nil, fmt.Errorf("entry %d, %.40s %.80q: %w", i+1, e.Kind, e.ID, err)
 		}
 		p.Entries = append(p.Entries, e)
 	}
+	for i := range records {
+		if n := records[i].Signed; n > 0 {
+			p.Entries[i].Signature = make([]byte, n)
+			if _, err := io.ReadFull(from, p.Entries[i].Signature); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return p, nil
 }
 
 func notIf(fine bool, text string) error {
@@ -208,8 +231,10 @@ func readJSON(from *bufio.Reader, into any, most uint64) (more bool, err error) 
 
 func (r *record) entry(from io.Reader) (dataset.Entry, error) {
 	e := dataset.Entry{Removed: r.Removed, Held: r.Held}
-	e.Head = document.Head{Kind: r.Kind, ID: r.ID, Languages: r.Languages, Origin: r.Origin, Signature: r.Signature}
+	e.Head = document.Head{Kind: r.Kind, ID: r.ID, Languages: r.Languages, Origin: r.Origin}
 	switch {
+	case r.Signed < 0 || r.Signed > maxSignature:
+		return e, fmt.Errorf("a signature of %d bytes, at most %d are allowed", r.Signed, maxSignature)
 	case r.Removed && r.Size == nil && r.Digest == nil:
 		return e, nil
 	case !r.Removed && r.Size == nil && r.Digest != nil:
