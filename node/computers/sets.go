@@ -141,7 +141,11 @@ func decodeDifference(blob []byte) (difference, error) {
 
 func encodeSets(s Sets) ([]byte, error) {
 	all := s.each()
-	return bitmaps.Encode(all[:]...)
+	blob, err := bitmaps.Encode(all[:]...)
+	if errors.Is(err, bitmaps.ErrTooLarge) {
+		err = fmt.Errorf("%w: %w", ErrBadReport, err)
+	}
+	return blob, err
 }
 
 func decodeSets(blob []byte) (Sets, error) {
