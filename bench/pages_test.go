@@ -200,7 +200,44 @@ func BenchmarkPages(b *testing.B) {
 	for number := 1; number <= pageComputers; number++ {
 		n.Computers.Seen(uint32(number), n.Now()) // all have asked for orders since the start
 	}
-	measurePages(b, n, c)
+	measureTelling(b, measurePages(b, n, c))
+}
+
+// measureTelling has the site write its roll-ups: nothing new, and what some reports changed. Everything is told by then.
+func measureTelling(b *testing.B, r *reporting) {
+	b.Helper()
+	round := func() (time.Duration, int) {
+		began := time.Now()
+		changed, err := r.RollUps.Tell(b.Context())
+		if err != nil {
+			b.Fatal(err)
+		}
+		return time.Since(began), changed
+	}
+	round()
+	for _, variant := range []struct {
+		name  string
+		count int
+		do    func()
+	}{
+		{"", 10, func() {}},
+		{"/after-a-report", 10, func() { r.reports(b, 1, r.anywhere) }},
+		{"/after-1000-of-the-newest", 5, func() { r.reports(b, 1000, r.newest) }},
+		{"/after-1000-of-any", 5, func() { r.reports(b, 1000, r.anywhere) }},
+	} {
+		var taken []time.Duration
+		documents := 0
+		for range variant.count {
+			variant.do()
+			spent, changed := round()
+			taken, documents = append(taken, spent), documents+changed
+		}
+		b.Run("tell"+variant.name, func(b *testing.B) {
+			b.ReportMetric(float64(median(taken)), "p50-ns")
+			b.ReportMetric(float64(slices.Max(taken)), "max-ns")
+			b.ReportMetric(float64(documents)/float64(variant.count), "documents")
+		})
+	}
 }
 
 // measureFirst asks for every kind at once in the moment in which the node begins to answer.
@@ -217,7 +254,7 @@ func measureFirst(b *testing.B, c *client.Client) {
 	}
 }
 
-func measurePages(b *testing.B, n *node.Node, c *client.Client) {
+func measurePages(b *testing.B, n *node.Node, c *client.Client) *reporting {
 	b.Helper()
 	r := &reporting{n, rand.New(rand.NewPCG(3, 4)), map[int]uint64{}, map[[2]int]bool{}}
 	for _, kind := range pageKinds {
@@ -239,6 +276,7 @@ func measurePages(b *testing.B, n *node.Node, c *client.Client) {
 			tell(b, kind+variant.name, taken)
 		}
 	}
+	return r
 }
 
 func tell(b *testing.B, name string, taken []time.Duration) {

@@ -63,17 +63,24 @@ func same(body []byte, health federation.Health, now time.Time) bool {
 	return reflect.DeepEqual(told, health) && now.Sub(at).Abs() < sayAgain
 }
 
-func (r *Room) judge(ctx context.Context, nodes []federation.Node, now time.Time) (federation.Health, error) {
-	values, err := r.cfg.Settings.All(ctx)
+// contacts are the times at which computers were heard of since this node started, by their numbers.
+func (r *Room) contacts() map[uint32]time.Time {
+	seen := map[uint32]time.Time{}
+	r.cfg.Computers.LastSeen(func(number uint32, at time.Time) { seen[number] = at })
+	return seen
+}
+
+func (w *work) judge(ctx context.Context, nodes []federation.Node, now time.Time) (federation.Health, error) {
+	values, err := w.cfg.Settings.All(ctx)
 	if err != nil {
 		return federation.Health{}, err
 	}
-	standing, err := r.cfg.Sites.Standing(ctx)
+	standing, err := w.cfg.Sites.Standing(ctx)
 	if err != nil {
 		return federation.Health{}, err
 	}
-	h := federation.Health{Version: clip(r.cfg.Version, federation.MaxVersion), At: now.Format(time.RFC3339), AlarmCount: len(standing)}
-	h.Computers, h.NotReporting = r.count(now.Add(-time.Duration(settings.HealthSilent.In(values)) * time.Second))
+	h := federation.Health{Version: clip(w.cfg.Version, federation.MaxVersion), At: now.Format(time.RFC3339), AlarmCount: len(standing)}
+	h.Computers, h.NotReporting = w.count(now.Add(-time.Duration(settings.HealthSilent.In(values))*time.Second), w.seen)
 	for _, a := range standing[:min(len(standing), federation.MaxAlarms)] {
 		h.Alarms = append(h.Alarms, federation.Alarm{
 			Kind: a.Kind, Subject: a.Subject, Text: clip(a.Text, federation.MaxText), Since: a.Since.UTC().Format(time.RFC3339),
@@ -87,9 +94,7 @@ func (r *Room) judge(ctx context.Context, nodes []federation.Node, now time.Time
 
 // count counts the computers that are not retired, and those among them that never reported, or were not heard of since a
 // time.
-func (r *Room) count(since time.Time) (all, silent int) {
-	seen := map[uint32]time.Time{}
-	r.cfg.Computers.LastSeen(func(number uint32, at time.Time) { seen[number] = at })
+func (r *Room) count(since time.Time, seen map[uint32]time.Time) (all, silent int) {
 	r.cfg.Computers.Look(func(v computers.View) {
 		for number, m := range v.Members() {
 			if !m.Retired.IsZero() {

@@ -65,9 +65,8 @@ func shardOf(machine string) string {
 }
 
 // machines are those of this site.
-func (r *Room) machines() map[string]mine {
-	all, seen := map[string]mine{}, map[uint32]time.Time{}
-	r.cfg.Computers.LastSeen(func(number uint32, at time.Time) { seen[number] = at })
+func (r *Room) machines(seen map[uint32]time.Time) map[string]mine {
+	all := map[string]mine{}
 	r.cfg.Computers.Look(func(v computers.View) {
 		for number, m := range v.Members() {
 			machine, ok := machineOf(&m.Computer)
@@ -93,7 +92,7 @@ func (w *work) moves(ctx context.Context, tree *sites.Tree, whole bool) error {
 	own := map[string]mine{}
 	alone := tree.Parent(w.cfg.Site) == "" && len(tree.Children(w.cfg.Site)) == 0
 	if settings.HealthMachines.In(values) && !alone {
-		own = w.machines()
+		own = w.machines(w.seen)
 	}
 	if whole {
 		if w.identities.held, err = w.readHeld(ctx, document.Machines); err != nil {

@@ -25,7 +25,7 @@ func (r *Room) Tell(ctx context.Context) (changed int, err error) {
 		r.sure = false
 		return 0, nil
 	}
-	w := &work{Room: r, at: r.cfg.Now(), builder: store.NewBuilder(store.Batch{
+	w := &work{Room: r, at: r.cfg.Now(), seen: r.contacts(), builder: store.NewBuilder(store.Batch{
 		Actor: "task roll-ups", Reason: "tell how this site fares", At: r.cfg.Now().UTC(), Topics: []string{store.TopicDocuments},
 	})}
 	whole := !r.sure
@@ -66,7 +66,8 @@ func (r *Room) Tell(ctx context.Context) (changed int, err error) {
 // work is one round of telling.
 type work struct {
 	*Room
-	at      time.Time // when it began
+	at      time.Time            // when it began
+	seen    map[uint32]time.Time // see contacts
 	builder *store.Builder
 	now     map[string]document.Digest // roll-ups that become others, by bulletin; zero: gone
 	shards  map[string]document.Digest // of machines that become others; zero: gone
