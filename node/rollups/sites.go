@@ -37,23 +37,32 @@ func (r *Room) SiteRows(ctx context.Context, of Of, within Within) (rows []*Site
 				t.moved[move.From]++
 			}
 		}
-		rows = t.rows(t.root, 0, of.Own, within, told, map[string]bool{})
+		rows = (&summing{t, of.Own, within, told, map[string]bool{}}).rows(t.root, 0)
 	})
 	return rows, err
 }
 
+// summing is a report by site under way.
+type summing struct {
+	*tree
+	own    bool
+	within Within
+	told   map[string]*told
+	seen   map[string]bool // sites that have a row
+}
+
 // rows are a site and those below it, each after the one above it.
-func (t *tree) rows(site string, depth int, own bool, within Within, told map[string]*told, seen map[string]bool) []*SiteRow {
-	if seen[site] { // a ring, which must not be
+func (t *summing) rows(site string, depth int) []*SiteRow {
+	if t.seen[site] { // a ring, which must not be
 		return nil
 	}
-	seen[site] = true
-	row := t.row(site, told[site], within)
+	t.seen[site] = true
+	row := t.row(site, t.told[site], t.within)
 	row.Depth = depth
 	rows := []*SiteRow{row}
 	sum := *row
 	for _, child := range t.Children(site) {
-		below := t.rows(child, depth+1, own, within, told, seen)
+		below := t.rows(child, depth+1)
 		if len(below) == 0 {
 			continue
 		}
@@ -61,7 +70,7 @@ func (t *tree) rows(site string, depth int, own bool, within Within, told map[st
 		row.Below += 1 + below[0].Below
 		sum.take(below[0])
 	}
-	if !own {
+	if !t.own {
 		sum.Below = row.Below
 		*row = sum
 	}
