@@ -262,11 +262,15 @@ func (r *reading) summarise(ctx context.Context, m *Member, runs []sites.LinkRun
 // behind counts the changes of a type after a place in the journal that matter to a site that manages some languages.
 func (r *reading) behind(ctx context.Context, t dataset.Type, after store.Sequence, languages []string) (count int, err error) {
 	kinds := dataset.Kinds(t, dataset.Down)
+	told := append(r.tree.Above(r.tree.Self), r.tree.Self)
 	err = r.reader.View(ctx, func(tx *sql.Tx) error {
 		count = 0
 		changes, err := store.Journal(ctx, tx, after, MaxBehind)
 		for _, c := range changes {
 			head := document.Head{Languages: c.Languages}
+			if t == dataset.Languages && !slices.Contains(told, dataset.OriginOf(c.ID)) {
+				continue // of a site below
+			}
 			if slices.Contains(kinds, c.Kind) && head.Matters(languages) {
 				count++
 			}
