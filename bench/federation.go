@@ -15,7 +15,7 @@ func benchFederation(ctx context.Context, s settings) ([]row, error) {
 	return federation(ctx, s, false)
 }
 
-// benchFederationLarge measures the same at 20,000 packages and a million documents, and 30 children at once.
+// benchFederationLarge measures the same at 20,000 packages and a million documents.
 func benchFederationLarge(ctx context.Context, s settings) ([]row, error) {
 	return federation(ctx, s, true)
 }
@@ -43,13 +43,6 @@ func federation(ctx context.Context, s settings, large bool) ([]row, error) {
 		return rows, err
 	}
 	rows = append(rows, verificationRows(verification)...)
-	if large {
-		many, err := benchChildren(ctx, s)
-		if err != nil {
-			return rows, err
-		}
-		rows = append(rows, many)
-	}
 	return rows, nil
 }
 
@@ -108,32 +101,31 @@ func verificationRows(results []result) []row {
 const manyChildren = 30
 
 // benchChildren starts a parent as a process of its own with one CVRF file, and has 30 children join at once.
-func benchChildren(ctx context.Context, s settings) (row, error) {
-	var none row
+func benchChildren(ctx context.Context, s settings) ([]row, error) {
 	files, err := filepath.Glob(filepath.Join(s.data, "*.xml*"))
 	if err != nil || len(files) == 0 {
-		return none, fmt.Errorf("no CVRF files (*.xml, *.xml.gz) in %s", s.data)
+		return nil, fmt.Errorf("no CVRF files (*.xml, *.xml.gz) in %s", s.data)
 	}
 	folder, err := os.MkdirTemp("", "thatch-bench-bin-")
 	if err != nil {
-		return none, err
+		return nil, err
 	}
 	defer os.RemoveAll(folder)
 	binary, err := buildThatch(ctx, folder)
 	if err != nil {
-		return none, err
+		return nil, err
 	}
 	parent, err := startNode(ctx, binary)
 	if err != nil {
-		return none, err
+		return nil, err
 	}
 	defer parent.stop()
 	if _, err := parent.thatch(ctx, "catalog", "import", "--source", "msrc", "--from", files[len(files)-1], "--json"); err != nil {
-		return none, err
+		return nil, err
 	}
 	bulletins, err := parent.prepare(ctx)
 	if err != nil {
-		return none, err
+		return nil, err
 	}
 	var results []result
 	held, err := peakHeld(parent.cmd.Process.Pid, func() (err error) {
@@ -141,12 +133,12 @@ func benchChildren(ctx context.Context, s settings) (row, error) {
 		return err
 	})
 	if err != nil {
-		return none, err
+		return nil, err
 	}
-	return row{
+	return []row{{
 		fmt.Sprintf("%d children at once, %d bulletins and their updates", manyChildren, bulletins), fmt.Sprintf("%.1f s", results[0].figures["all-s"]), "",
 		fmt.Sprintf("all in one process beside the parent's; peak memory of the parent %d MB", held>>20),
-	}, nil
+	}}, nil
 }
 
 // prepare makes the tokens of children, tells the benchmark of the parent, and counts its bulletins.
