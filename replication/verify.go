@@ -350,7 +350,7 @@ func (v *verification) mendDamaged(ctx context.Context, languages []string, dama
 	for i := range got {
 		docs = append(docs, got[i].Document())
 	}
-	_, err = v.node.Replicas.Mend(ctx, docs)
+	_, err = v.node.Replicas.Mend(ctx, v.neighbour, docs)
 	return err
 }
 

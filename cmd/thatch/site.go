@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"io"
+	"slices"
 	"runtime"
 
 	"github.com/spf13/cobra"
@@ -54,6 +55,9 @@ func siteLanguages(a *cli.App) *cobra.Command {
 			changes := len(change.Add)+len(change.Remove) > 0
 			if changes && len(args) > 0 {
 				return cli.Usagef("give all the languages as arguments, or some with --add and --remove, not both")
+			}
+			if len(args) > 0 && slices.Contains([]string{"add", "remove", "list", "set"}, args[0]) {
+				return cli.Usagef("%q is no language; say: thatch site languages --add TAG, or --remove TAG", args[0])
 			}
 			c, err := a.Client()
 			if err != nil {

@@ -273,6 +273,9 @@ func (w *work) learnKind(kind document.Kind) []store.Statement {
 	}}
 }
 
+// maxAside is how many documents of one neighbour are kept in quarantine.
+const maxAside = 10_000
+
 // setAside puts an entry into quarantine, unless it is there for the same already.
 func (w *work) setAside(e *dataset.Entry, problem error) error {
 	reason := reasonOf(problem)
@@ -289,12 +292,18 @@ func (w *work) setAside(e *dataset.Entry, problem error) error {
 		Reason:    reason, Detail: problem.Error(), Since: w.room.cfg.Now().UTC(),
 	}
 	w.outcome.Quarantined = append(w.outcome.Quarantined, q)
+	if !there && w.in.asideCount+len(w.outcome.Quarantined) > maxAside {
+		return nil // told and not kept: whoever sends that much is no good
+	}
 	return w.builder.Add(setAside(q))
 }
 
 // remove makes the statements by which a document is there no more.
 func (w *work) remove(ctx context.Context, key dataset.Key) error {
 	statements := store.Remove(key.Kind, key.ID, store.Former{})
+	if key.Kind == document.SigningKey {
+		statements = append([]store.Statement{rememberKey(key.ID)}, statements...)
+	}
 	if hook := w.room.hooks[key.Kind]; hook != nil {
 		more, err := hook.Gone(ctx, key.Kind, key.ID)
 		if err != nil {

@@ -14,17 +14,19 @@ import (
 
 // intake is what is known of a page's documents before they are judged.
 type intake struct {
-	site    string
-	from    Neighbour
-	t       dataset.Type
-	current map[dataset.Key]current
-	held    map[document.Digest]bool // revisions that are here, current or pinned
-	aside   map[dataset.Key]Quarantined
-	keys    document.Keyring
-	below   map[string]bool // see Neighbour.Below; upward with the sender
-	known   map[string]bool // sites that this site knows of, among those who made the entries
-	learned map[document.Kind]dataset.Type
-	managed []string // languages
+	site       string
+	from       Neighbour
+	t          dataset.Type
+	current    map[dataset.Key]current
+	held       map[document.Digest]bool   // revisions that are here, current or pinned
+	heldAs     map[document.Digest]string // their kinds, ids and languages
+	asideCount int                        // documents of the sender in quarantine
+	aside      map[dataset.Key]Quarantined
+	keys       document.Keyring
+	below      map[string]bool // see Neighbour.Below; upward with the sender
+	known      map[string]bool // sites that this site knows of, among those who made the entries
+	learned    map[document.Kind]dataset.Type
+	managed    []string // languages
 }
 
 // current is the head of the present document. A document whose revision was lost from the file has a digest alone.
@@ -42,7 +44,7 @@ func (c current) is(e *dataset.Entry) bool {
 // lookUp reads what is held of the documents of some entries.
 func (r *Room) lookUp(ctx context.Context, tx *sql.Tx, from Neighbour, t dataset.Type, entries []dataset.Entry) (*intake, error) {
 	in := &intake{
-		site: r.cfg.Site, from: from, t: t, current: map[dataset.Key]current{}, held: map[document.Digest]bool{},
+		site: r.cfg.Site, from: from, t: t, current: map[dataset.Key]current{}, held: map[document.Digest]bool{}, heldAs: map[document.Digest]string{},
 		aside: map[dataset.Key]Quarantined{}, keys: document.Keyring{}, below: map[string]bool{},
 		known: map[string]bool{}, learned: map[document.Kind]dataset.Type{},
 	}
@@ -65,6 +67,10 @@ func (r *Room) lookUp(ctx context.Context, tx *sql.Tx, from Neighbour, t dataset
 		if err := in.lookKind(ctx, tx, kind, ids); err != nil {
 			return nil, fmt.Errorf("look up what is held of kind %s: %w", kind, err)
 		}
+	}
+	err := tx.QueryRowContext(ctx, `SELECT count(*) FROM quarantine WHERE neighbour = ?`, from.ID).Scan(&in.asideCount)
+	if err != nil {
+		return nil, fmt.Errorf("count what is in quarantine: %w", err)
 	}
 	if err := in.lookHeld(ctx, tx, digests); err != nil {
 		return nil, fmt.Errorf("look up what is held: %w", err)
@@ -118,13 +124,15 @@ LEFT JOIN revision r ON r.digest = d.digest WHERE d.kind = ? AND d.id IN `+list,
 // lookHeld finds which revisions are here.
 func (in *intake) lookHeld(ctx context.Context, tx *sql.Tx, digests []any) error {
 	for some := range slices.Chunk(digests, 400) {
-		err := each(ctx, tx, `SELECT digest FROM revision WHERE digest IN (?`+strings.Repeat(", ?", len(some)-1)+`)`, some,
+		err := each(ctx, tx, `SELECT digest, kind, id, languages FROM revision WHERE digest IN (?`+strings.Repeat(", ?", len(some)-1)+`)`, some,
 			func(rows *sql.Rows) error {
 				var raw []byte
-				err := rows.Scan(&raw)
+				var kind, id, languages string
+				err := rows.Scan(&raw, &kind, &id, &languages)
 				var digest document.Digest
 				copy(digest[:], raw)
 				in.held[digest] = true
+				in.heldAs[digest] = headOf(kind, id, languages)
 				return err
 			})
 		if err != nil {
@@ -134,12 +142,21 @@ func (in *intake) lookHeld(ctx context.Context, tx *sql.Tx, digests []any) error
 	return nil
 }
 
-// lookKeys reads the signing keys of those who signed.
+// headOf is what of a head a digest is over, as one text.
+func headOf(kind, id, languages string) string { return kind + "\x00" + id + "\x00" + languages }
+
+// lookKeys reads the signing keys of those who signed. The key of a site that went is remembered: another one in its name
+// must be vouched for by it.
 func (in *intake) lookKeys(ctx context.Context, tx *sql.Tx, origins map[string]bool) error {
 	for origin := range origins {
 		key, err := keyOf(ctx, tx, origin)
 		if err != nil {
 			return err
+		}
+		if key == nil {
+			if key, err = rememberedKey(ctx, tx, origin); err != nil {
+				return err
+			}
 		}
 		if key != nil {
 			in.keys[origin] = key
@@ -185,13 +202,15 @@ func (in *intake) learn(entries []dataset.Entry) {
 // permit says why the sender must not send an entry at all: only upward, where every document must be of a kind that
 // travels there, of the sender or of a site below it.
 func (in *intake) permit(e *dataset.Entry) error {
-	if in.from.Direction != dataset.Up || e.Removed {
+	if in.from.Direction != dataset.Up {
 		return nil
 	}
 	t, known := dataset.TypeOf(e.Kind, dataset.Up)
 	switch {
 	case !known || t != in.t:
 		return fmt.Errorf("%w: documents of kind %.60q do not travel upward by %s", ErrRefused, e.Kind, in.t)
+	case e.Removed:
+		return nil // judged by who made what is here
 	case e.Kind == document.SigningKey && e.ID == e.Origin && e.Origin != in.site:
 		return nil // a key alone claims nothing, and must be known before what it signs
 	case !in.below[e.Origin] && (in.known[e.Origin] || e.Origin == in.site):

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 
 	"thatch/catalog/document"
 	"thatch/node/replicas/dataset"
@@ -127,6 +128,10 @@ func (in *intake) verify(e *dataset.Entry) error {
 	if e.Body == nil && !in.held[e.Digest] {
 		return errNotSent
 	}
+	// A head alone may not borrow the digest of another document.
+	if e.Body == nil && in.heldAs[e.Digest] != headOf(string(e.Kind), e.ID, strings.Join(e.Languages, ",")) {
+		return fmt.Errorf("%s %.80q: %w: the document with that digest here is another", e.Kind, e.ID, document.ErrDigest)
+	}
 	if len(e.Body) > document.MaxSize {
 		return fmt.Errorf("%w: its body has %d bytes, at most %d are allowed", store.ErrTooLarge, len(e.Body), document.MaxSize)
 	}
@@ -146,6 +151,36 @@ func (in *intake) verify(e *dataset.Entry) error {
 		return fmt.Errorf("%s %q of site %q: %w", e.Kind, e.ID, e.Origin, document.ErrSignature)
 	}
 	return nil
+}
+
+// rememberedKeys begins the name under which the key of a site stays pinned that is told of no more.
+const rememberedKeys = "signing-key/"
+
+// rememberKey keeps the key of a site whose document goes.
+func rememberKey(site string) store.Statement {
+	return store.Statement{SQL: `INSERT INTO pin (policy, digest) SELECT ?, digest FROM document WHERE kind = 'signing-key' AND id = ? ORDER BY digest
+ON CONFLICT DO NOTHING`, Args: []any{rememberedKeys + site, site}}
+}
+
+// rememberedKey is the key of a site whose document went, nil where none was ever known.
+func rememberedKey(ctx context.Context, tx *sql.Tx, site string) (ed25519.PublicKey, error) {
+	var raw []byte
+	err := tx.QueryRowContext(ctx, `SELECT digest FROM pin WHERE policy = ? ORDER BY digest LIMIT 1`, rememberedKeys+site).Scan(&raw)
+	if err != nil || len(raw) != len(document.Digest{}) {
+		return nil, ignoreNone(err)
+	}
+	doc, err := store.Revision(ctx, tx, document.Digest(raw))
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	key, err := doc.Key()
+	if err != nil {
+		return nil, nil //nolint:nilerr // a damaged key is none
+	}
+	return key, nil
 }
 
 // verifyKey checks a signing key: the first of a site is believed, another must be vouched for by the one before.

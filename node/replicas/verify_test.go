@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"thatch/catalog/document"
+	"thatch/node/replicas"
 	"thatch/node/replicas/dataset"
 	"thatch/node/replicas/replicastest"
 	"thatch/node/store"
@@ -157,7 +158,7 @@ func TestDamagedBodiesAreNeverSent(t *testing.T) {
 	if below, err := mid.Sender.Buckets(t.Context(), here, nil); err != nil || below.Digest() != above.Digest() {
 		t.Errorf("without it they differ: %v", err)
 	}
-	if n, err := top.Room.Mend(t.Context(), []document.Document{doc}); n != 1 || err != nil {
+	if n, err := top.Room.Mend(t.Context(), replicas.Neighbour{ID: mid.ID, Direction: dataset.Up}, []document.Document{doc}); n != 1 || err != nil {
 		t.Fatalf("mended %d, %v", n, err)
 	}
 	if report := mid.Pull(t, dataset.Data); report.Changed != 1 {
@@ -173,7 +174,11 @@ func TestMendTakesGoodCopiesAlone(t *testing.T) {
 	bent.Body = []byte("bent")
 	forged.Signature = []byte("x")
 	other := top.Doc(t, document.Update, "never", "seen")
-	n, err := mid.Room.Mend(t.Context(), []document.Document{bent, forged, other, doc})
+	if n, err := mid.Room.Mend(t.Context(), mid.Above(), []document.Document{doc}); n != 0 || err != nil {
+		t.Errorf("what is not damaged was mended: %d, %v", n, err)
+	}
+	mid.Write(t, store.Statement{SQL: `UPDATE revision SET body = x'00' WHERE id = 'u1'`})
+	n, err := mid.Room.Mend(t.Context(), mid.Above(), []document.Document{bent, forged, other, doc})
 	if n != 1 || err == nil {
 		t.Errorf("mended %d, %v", n, err)
 	}

@@ -35,10 +35,14 @@ func FromAbove(ctx context.Context, room *sites.Room, t dataset.Type, languages 
 	if err != nil {
 		return dataset.Scope{}, err
 	}
-	return dataset.Scope{
+	scope := dataset.Scope{
 		Type: t, Direction: dataset.Down, Languages: languages, Audience: dataset.Audience{All: true},
 		Not: append(tree.Below(tree.Self), tree.Self),
-	}, nil
+	}
+	if t == dataset.Languages { // what is left of sites that went is nobody's
+		scope.Origins = tree.Above(tree.Self)
+	}
+	return scope, nil
 }
 
 // Up is what of a type goes up to the parent: of the site itself and of those below it.

@@ -261,8 +261,8 @@ func (r *Rounds) children(ctx context.Context, p Params) ([]sites.Child, error) 
 		return []sites.Child{child}, err
 	}
 	var all []sites.Child
-	for {
-		page, total, err := r.node.Sites.Children(ctx, store.Query{Offset: len(all)})
+	for seen := 0; ; {
+		page, total, err := r.node.Sites.Children(ctx, store.Query{Offset: seen})
 		if err != nil {
 			return nil, err
 		}
@@ -271,7 +271,7 @@ func (r *Rounds) children(ctx context.Context, p Params) ([]sites.Child, error) 
 				all = append(all, child)
 			}
 		}
-		if len(page) == 0 || len(all) >= total {
+		if seen += len(page); len(page) == 0 || seen >= total {
 			return all, nil
 		}
 	}

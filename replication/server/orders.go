@@ -52,13 +52,27 @@ func (s *Parent) Cancel(order *Order) bool {
 
 // Wait waits for the end of an order.
 func (s *Parent) Wait(ctx context.Context, order *Order) error {
-	select {
-	case <-order.done:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("wait for child %s: %w", order.Name, ctx.Err())
+	look := time.NewTicker(lookAfter)
+	defer look.Stop()
+	for away := 0; ; {
+		select {
+		case <-order.done:
+			return nil
+		case <-ctx.Done():
+			return fmt.Errorf("wait for child %s: %w", order.Name, ctx.Err())
+		case <-look.C:
+		}
+		if away++; s.streams.connected(order.Child) {
+			away = 0
+		}
+		if away >= 3 {
+			return fmt.Errorf("child %s is gone in the middle: its connection was cut and did not come back", order.Name)
+		}
 	}
 }
+
+// lookAfter is how often it is looked whether a child that was asked for a run is still there.
+const lookAfter = 10 * time.Second
 
 // Order is one by its id.
 func (s *Parent) Order(id string) (Order, error) {

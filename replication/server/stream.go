@@ -60,6 +60,13 @@ func (s *streams) tell(child string, e wire.Event) (told bool) {
 	return false
 }
 
+// connected says whether a child holds a stream.
+func (s *streams) connected(child string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.open[child]) > 0
+}
+
 // stream tells a child what happens, until either side ends it.
 func (s *server) stream(w http.ResponseWriter, r *http.Request, child sites.Child) {
 	ctx := r.Context()

@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 
 	"thatch/node/replicas"
@@ -46,9 +47,15 @@ func (s *server) up(r *http.Request, child sites.Child, page *wire.Page) (*wire.
 		answer.Wanted = answer.Wanted[:min(len(answer.Wanted), maxWanted)]
 	}
 	for _, refused := range outcome.Refused {
-		s.log.Warn("a child sent what it must not", "child", child.Name, "error", refused.Err)
 		answer.Refused = append(answer.Refused, wire.Refusal{Key: refused.Key, Reason: refused.Err.Error(), Forbidden: true})
-		if err := s.node.Sites.RaiseRefused(ctx, child, refused.Err); err != nil {
+	}
+	if n := len(outcome.Refused); n > 0 { // one word for a page, however much it holds
+		why := outcome.Refused[0].Err
+		if n > 1 {
+			why = fmt.Errorf("%w, and %d more", why, n-1)
+		}
+		s.log.Warn("a child sent what it must not", "child", child.Name, "documents", n, "error", why)
+		if err := s.node.Sites.RaiseRefused(ctx, child, why); err != nil {
 			return nil, err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"thatch/catalog/document"
+	"thatch/node/replicas"
 	"thatch/node/replicas/dataset"
 	"thatch/node/sites"
 	"thatch/replication/wire"
@@ -51,7 +52,12 @@ func (s *server) mend(r *http.Request, child sites.Child, page *wire.Page) (*wir
 	for i := range page.Entries {
 		docs = append(docs, page.Entries[i].Document())
 	}
-	mended, err := s.node.Replicas.Mend(r.Context(), docs)
+	below, err := s.below(r.Context(), child)
+	if err != nil {
+		return nil, err
+	}
+	from := replicas.Neighbour{ID: child.ID, Direction: dataset.Up, Below: below}
+	mended, err := s.node.Replicas.Mend(r.Context(), from, docs)
 	if err != nil {
 		s.log.Warn("a child offered copies of damaged documents that are no good", "child", child.Name, "error", err)
 		if mended == 0 {

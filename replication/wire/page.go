@@ -21,6 +21,9 @@ const (
 	MaxEntries   = 4096
 	MaxPage      = 16 << 20 // bytes of a page, decompressed
 	maxHeader    = 1 << 20
+	maxKind      = 64 // bytes, as package document has it
+	maxID        = 512
+	maxLanguages = 256
 	maxRecord    = 64 << 10
 	maxWindow    = 32 << 20 // bytes that a decoder may hold of what it decompressed
 	maxSignature = 4 << 10
@@ -233,6 +236,9 @@ func (r *record) entry(from io.Reader) (dataset.Entry, error) {
 	e := dataset.Entry{Removed: r.Removed, Held: r.Held}
 	e.Head = document.Head{Kind: r.Kind, ID: r.ID, Languages: r.Languages, Origin: r.Origin}
 	switch {
+	case r.Kind == "" || len(r.Kind) > maxKind || r.ID == "" || len(r.ID) > maxID || len(r.Origin) > maxID || len(r.Languages) > maxLanguages:
+		return e, fmt.Errorf("a kind of %d bytes, an id of %d, an origin of %d and %d languages; at most %d, %d, %d and %d are allowed",
+			len(r.Kind), len(r.ID), len(r.Origin), len(r.Languages), maxKind, maxID, maxID, maxLanguages)
 	case r.Signed < 0 || r.Signed > maxSignature:
 		return e, fmt.Errorf("a signature of %d bytes, at most %d are allowed", r.Signed, maxSignature)
 	case r.Removed && r.Size == nil && r.Digest == nil:

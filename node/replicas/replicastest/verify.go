@@ -44,7 +44,7 @@ func (s *Site) repair(t T, of dataset.Type, v *Verified) error {
 	if err != nil {
 		return err
 	}
-	if v.There, err = mend(ctx, s.Parent.Room, s.Sender, own, bad); err != nil {
+	if v.There, err = mend(ctx, s.Parent.Room, replicas.Neighbour{ID: s.ID, Direction: dataset.Up}, s.Sender, own, bad); err != nil {
 		return err
 	}
 	there, _, err := s.Parent.Sender.BucketHeads(ctx, above, v.Different...)
@@ -55,7 +55,7 @@ func (s *Site) repair(t T, of dataset.Type, v *Verified) error {
 	if err != nil {
 		return err
 	}
-	if v.Here, err = mend(ctx, s.Room, s.Parent.Sender, above, bad); err != nil {
+	if v.Here, err = mend(ctx, s.Room, s.Above(), s.Parent.Sender, above, bad); err != nil {
 		return err
 	}
 	here, _, err := s.Sender.BucketHeads(ctx, own, v.Different...)
@@ -73,7 +73,7 @@ func (s *Site) repair(t T, of dataset.Type, v *Verified) error {
 }
 
 // mend asks the other side for good copies.
-func mend(ctx context.Context, room *replicas.Room, other *dataset.Sender, scope dataset.Scope, bad []dataset.Damaged) (int, error) {
+func mend(ctx context.Context, room *replicas.Room, from replicas.Neighbour, other *dataset.Sender, scope dataset.Scope, bad []dataset.Damaged) (int, error) {
 	var digests []document.Digest
 	for _, d := range bad {
 		digests = append(digests, d.Digest)
@@ -82,7 +82,7 @@ func mend(ctx context.Context, room *replicas.Room, other *dataset.Sender, scope
 	if err != nil {
 		return 0, err
 	}
-	n, err := room.Mend(ctx, docs)
+	n, err := room.Mend(ctx, from, docs)
 	if errors.Is(err, document.ErrSignature) {
 		err = nil // the other side's is no better
 	}
