@@ -3,8 +3,8 @@ package main
 import (
 	"encoding/json"
 	"io"
-	"slices"
 	"runtime"
+	"slices"
 
 	"github.com/spf13/cobra"
 

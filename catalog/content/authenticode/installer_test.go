@@ -24,7 +24,12 @@ func withStreams(t *testing.T, names ...string) []byte {
 	if err := os.WriteFile(path, fixture(t, "small.msi"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	file, err := comdoc.WritePath(path)
+	handle, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer handle.Close()
+	file, err := comdoc.WriteFile(handle) // WritePath leaves it open, which Windows minds
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,8 +14,8 @@ import (
 
 // Standing says how far the payloads are that the site awaits.
 type Standing struct {
-	Awaited  *staging.Awaited `json:"awaited"`  // null: nothing
-	Sentence string           `json:"sentence"` // the same for people
+	Awaited  *staging.Awaited `json:"awaited,omitempty"` // absent: nothing
+	Sentence string           `json:"sentence"`          // the same for people
 }
 
 // Routes are all of them.

@@ -57,6 +57,8 @@ func text(body []byte, beginning string) string {
 // document says so.
 func texts(raw []byte) (list []string) {
 	inside, _, whole := bytes.Cut(raw, []byte(`"]`))
+	// A text may begin with a bracket: then the quote before it opens that text, and an even number of them is before it.
+	whole = whole && bytes.Count(inside, []byte(`"`))%2 == 1
 	if whole && bytes.IndexByte(inside, '\\') < 0 && bytes.HasPrefix(inside, []byte(`["`)) {
 		return strings.Split(string(inside[2:]), `","`)
 	}
