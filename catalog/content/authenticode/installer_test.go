@@ -20,15 +20,16 @@ import (
 // withStreams is the small installer package with further streams.
 func withStreams(t *testing.T, names ...string) []byte {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "a.msi")
-	if err := os.WriteFile(path, fixture(t, "small.msi"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	handle, err := os.OpenFile(path, os.O_RDWR, 0)
+	handle, err := os.CreateTemp("", "streams-*.msi") // not t.TempDir, whose removal fails under Wine
 	if err != nil {
 		t.Fatal(err)
 	}
+	path := handle.Name()
+	t.Cleanup(func() { _ = os.Remove(path) })
 	defer handle.Close()
+	if _, err := handle.Write(fixture(t, "small.msi")); err != nil {
+		t.Fatal(err)
+	}
 	file, err := comdoc.WriteFile(handle) // WritePath leaves it open, which Windows minds
 	if err != nil {
 		t.Fatal(err)
