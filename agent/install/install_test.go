@@ -199,19 +199,6 @@ func TestRunReturnsCodeAndOutput(t *testing.T) {
 	}
 }
 
-func TestRunEndsAtItsLimitWithItsChildren(t *testing.T) {
-	path := program(t, `while :; do :; done & echo $! ; wait`)
-	outcome, err := System{Programs: true}.Run(context.Background(), Job{Type: catalog.EXE, File: path, Limit: 300 * time.Millisecond})
-	if !errors.Is(err, ErrTimeLimit) {
-		t.Fatalf("%+v, %v", outcome, err)
-	}
-	child := strings.TrimSpace(outcome.Output)
-	state, err := os.ReadFile("/proc/" + child + "/stat")
-	if err == nil && !strings.Contains(string(state), ") Z ") {
-		t.Fatalf("child %s is still there: %s", child, state)
-	}
-}
-
 func TestRunDoesNotWaitForOutputHeldOpen(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: takes as long as outputDelay")

@@ -124,7 +124,8 @@ func (r *Room) Start(ctx context.Context) error {
 	for _, run := range interrupted {
 		r.resume(ctx, run)
 	}
-	r.working.Go(r.follow)
+	began := r.cfg.Now()
+	r.working.Go(func() { r.follow(began) })
 	return nil
 }
 
