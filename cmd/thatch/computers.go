@@ -26,7 +26,7 @@ func computersCommand(a *cli.App) *cobra.Command {
 		Long: "Columns to filter and sort by: " + columnsText(compliance.ComputerColumns),
 		Example: "  thatch computers list --filter group=berlin --sort -missing\n" +
 			"  thatch computers list --filter doubt=yes\n  thatch computers list --with-retired",
-		Heads: []string{"COMPUTER", "GROUP", "PRODUCT", "LANGUAGES", "MISSING", "CRITICAL", "EXPLOITED", "UNKNOWN", "PENDING", "FAILED", "PERCENT", "LAST SEEN", "SIMULATED", "ID"},
+		Heads: []string{"COMPUTER", "GROUP", "PRODUCT", "LANGUAGES", "MISSING", "SUPERSEDED", "CRITICAL", "EXPLOITED", "UNKNOWN", "PENDING", "FAILED", "PERCENT", "LAST SEEN", "SIMULATED", "ID"},
 		Keys:  []string{"computer", "group", "product", "languages", "missing", "superseded", "critical", "exploited", "unknown", "pending", "failed", "percent", "last_seen", "simulated", "id"},
 		Flags: map[string]string{"all": "superseded updates count as missing too", "with-retired": "list retired computers too"},
 	})

@@ -58,6 +58,9 @@ type page struct {
 
 // List makes the command of a Listing, with the flags that all lists have.
 func (a *App) List(l Listing) *cobra.Command {
+	if len(l.Heads) != len(l.Keys) {
+		panic(fmt.Sprintf("list of %s: %d heads stand over %d columns", l.Path, len(l.Heads), len(l.Keys)))
+	}
 	var search, sort string
 	var filters []string
 	var number, limit int
