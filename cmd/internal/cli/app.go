@@ -95,9 +95,10 @@ func (a *App) Print(value any, text func(w io.Writer) error) error {
 	return nil
 }
 
-// Say prints one line for people; with --json nothing.
-func (a *App) Say(format string, args ...any) {
-	if !a.JSON {
-		fmt.Fprintf(a.Out, format+"\n", args...)
-	}
+// Done says that something was done to a subject: as a line for people, as {did: subject} with --json.
+func (a *App) Done(did, subject, line string) error {
+	return a.Print(map[string]string{did: subject}, func(w io.Writer) error {
+		_, err := fmt.Fprintln(w, line)
+		return err
+	})
 }

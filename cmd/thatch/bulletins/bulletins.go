@@ -327,8 +327,7 @@ func severitiesChange(a *cli.App, use, short, example string, rename bool) *cobr
 			if err := c.Put(cmd.Context(), client.Path("severities", args[0]), in, nil); err != nil {
 				return err
 			}
-			a.Say("custom severity %s is changed", args[0])
-			return nil
+			return a.Done("changed", args[0], "custom severity "+args[0]+" is changed")
 		},
 	}
 }
@@ -351,8 +350,7 @@ func severitiesDelete(a *cli.App) *cobra.Command {
 			if err := c.Do(cmd.Context(), client.Request{Method: "DELETE", Path: client.Path("severities", args[0]), Query: query}, nil); err != nil {
 				return err
 			}
-			a.Say("custom severity %s is deleted", args[0])
-			return nil
+			return a.Done("deleted", args[0], "custom severity "+args[0]+" is deleted")
 		},
 	}
 	cmd.Flags().StringVar(&reassign, "reassign", "", "custom severity for the bulletins that have it, or none")

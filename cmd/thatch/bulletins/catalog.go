@@ -189,8 +189,7 @@ func catalogSourcesSet(a *cli.App) *cobra.Command {
 			if err := c.Put(cmd.Context(), client.Path("catalog", "sources", args[0]), change, nil); err != nil {
 				return err
 			}
-			a.Say("source %s is changed", args[0])
-			return nil
+			return a.Done("changed", args[0], "source "+args[0]+" is changed")
 		},
 	}
 	flags := cmd.Flags()

@@ -135,6 +135,7 @@ func TestSeveritiesCommands(t *testing.T) {
 	must(t, n, "This week", "severities", "list")
 	must(t, n, "changed", "severities", "rename", "later", "Some day")
 	must(t, n, "changed", "severities", "order", "Some day", "5")
+	must(t, n, `"changed": "Some day"`, "severities", "order", "Some day", "6", "--json")
 	must(t, n, "This week", "bulletins", "severity", "this week", "B1", "B2")
 	refused(t, n, 2, "2 bulletins", "severities", "delete", "This week")
 	must(t, n, "deleted", "severities", "delete", "This week", "--reassign", "Some day")
@@ -179,7 +180,7 @@ func TestCatalogCommands(t *testing.T) {
 	must(t, n, "@daily", "catalog", "sources")
 	must(t, n, "Browser", "catalog", "sources", "list")
 	must(t, n, "vendor files read", "catalog", "import", "--source", "msrc")
-	must(t, n, "changed", "catalog", "sources", "set", "msrc", "--vendor", "--off", "--inherit-exclude")
+	must(t, n, `"changed": "msrc"`, "catalog", "sources", "set", "msrc", "--vendor", "--off", "--inherit-exclude", "--json")
 	refused(t, n, 2, "--source", "catalog", "import")
 	refused(t, n, 2, "no source", "catalog", "import", "--source", "nobody")
 	if out := refused(t, n, 1, "nowhere", "catalog", "import", "--source", "msrc", "--from", "nowhere"); strings.Contains(out, "0 vendor files") {

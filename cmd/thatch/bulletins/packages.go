@@ -45,8 +45,7 @@ func packagesCommand(a *cli.App) *cobra.Command {
 			if err := c.Delete(cmd.Context(), client.Path("packages", args[0])); err != nil {
 				return err
 			}
-			a.Say("package %s is removed", args[0])
-			return nil
+			return a.Done("removed", args[0], "package "+args[0]+" is removed")
 		},
 	})
 	return cmd

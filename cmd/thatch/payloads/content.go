@@ -58,7 +58,7 @@ func importCommand(a *cli.App) *cobra.Command {
 			"the site names their SHA-256.",
 		Example: "  thatch content import /media/disk --data ./site",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			folder, err := filepath.Abs(args[0])
+			folder, err := absolute(args[0])
 			if err != nil {
 				return err
 			}
@@ -78,7 +78,7 @@ func export(a *cli.App) *cobra.Command {
 		Long:    "DIR lies on the node's own machine. What is there already stays. --for copies what matters to the languages of a child.",
 		Example: "  thatch content export /media/disk --for Berlin --data ./site",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			folder, err := filepath.Abs(args[0])
+			folder, err := absolute(args[0])
 			if err != nil {
 				return err
 			}
@@ -88,4 +88,13 @@ func export(a *cli.App) *cobra.Command {
 	cmd.Flags().StringVar(&child, "for", "", "child, by name or id")
 	cmd.Flags().BoolVar(&detach, "detach", false, "do not wait for its end")
 	return cmd
+}
+
+// absolute makes the name of a folder absolute: the node runs in another one. An empty name is a variable that was not set,
+// not this folder.
+func absolute(folder string) (string, error) {
+	if folder == "" {
+		return "", cli.Usagef("no folder is named")
+	}
+	return filepath.Abs(folder)
 }

@@ -260,8 +260,7 @@ func quarantineCommand(a *cli.App) *cobra.Command {
 			if err := c.Post(cmd.Context(), "/replication/quarantine/retry", struct{}{}, nil); err != nil {
 				return err
 			}
-			a.Say("they are tried again with the next run: thatch replication run")
-			return nil
+			return a.Done("tried_again", "with the next run", "they are tried again with the next run: thatch replication run")
 		},
 	})
 	return cmd
