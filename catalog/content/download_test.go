@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -364,53 +366,71 @@ func TestWaiterGivesUp(t *testing.T) {
 	}
 }
 
+// A body that stops half-way is given up after a while, and the next try brings the rest.
 func TestStall(t *testing.T) {
 	p := payload(13, 200_000)
-	release := make(chan struct{})
-	var hits atomic.Int32
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if hits.Add(1) == 1 {
-			w.Header().Set("Content-Length", fmt.Sprint(len(p)))
-			_, _ = w.Write(p[:70_000])
-			_ = http.NewResponseController(w).Flush()
-			<-release
-			return
+	dir := folder(t)
+	synctest.Test(t, func(t *testing.T) {
+		rest := answer(http.StatusPartialContent, p[70_000:], "")()
+		rest.Header.Set("Content-Range", "bytes 70000-199999/200000")
+		web := &silent{answers{give: []func() *http.Response{answer(http.StatusOK, p, ""), func() *http.Response { return rest }}}, p[:70_000]}
+		s, err := Open(dir, Options{Client: &http.Client{Transport: web}, Stall: time.Minute})
+		if err != nil {
+			t.Fatal(err)
 		}
-		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(p))
-	}))
-	defer server.Close()
-	defer close(release)
-	s := open(t, Options{Stall: 50 * time.Millisecond})
-	if _, err := s.Download(context.Background(), Request{URL: server.URL, SHA256: sum(p)}, nil); err != nil {
-		t.Fatal(err)
+		if _, err := s.Download(t.Context(), Request{URL: "http://vendor.example/p", SHA256: sum(p)}, nil); err != nil {
+			t.Fatal(err)
+		}
+		if len(web.asked) != 2 || web.asked[1].Sub(web.asked[0]) != time.Minute+time.Second { // and the pause before a retry
+			t.Errorf("asked at %v", web.asked)
+		}
+	})
+}
+
+// silent has the first answer end in silence after a part of its body, for as long as somebody waits for the rest.
+type silent struct {
+	answers
+	part []byte
+}
+
+func (s *silent) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := s.answers.RoundTrip(r)
+	if len(s.asked) == 1 {
+		response.Body = io.NopCloser(io.MultiReader(bytes.NewReader(s.part), untilDone{r.Context()}))
 	}
-	if hits.Load() != 2 {
-		t.Errorf("%d requests", hits.Load())
-	}
+	return response, err
+}
+
+type untilDone struct{ context.Context }
+
+func (u untilDone) Read([]byte) (int, error) {
+	<-u.Done()
+	return 0, u.Err()
 }
 
 func TestSpeedLimit(t *testing.T) {
-	p := payload(14, 3*chunk)
-	v := newVendor(t, p)
-	s := open(t, Options{BytesPerSecond: 10 * chunk})
-	start := time.Now()
-	if _, err := s.Download(context.Background(), Request{URL: v.URL, SHA256: sum(p)}, nil); err != nil {
-		t.Fatal(err)
-	}
-	// The first chunk is free, the other two cost a tenth of a second each.
-	if took := time.Since(start); took < 150*time.Millisecond {
-		t.Errorf("took only %v", took)
-	}
-	s.SetSpeed(0)
-	q := payload(15, 10*chunk)
-	w := newVendor(t, q)
-	start = time.Now()
-	if _, err := s.Download(context.Background(), Request{URL: w.URL, SHA256: sum(q)}, nil); err != nil {
-		t.Fatal(err)
-	}
-	if took := time.Since(start); took > 900*time.Millisecond {
-		t.Errorf("took %v without a limit", took)
-	}
+	p, q := payload(14, 3*chunk), payload(15, 10*chunk)
+	dir := folder(t)
+	synctest.Test(t, func(t *testing.T) {
+		web := &answers{give: []func() *http.Response{answer(http.StatusOK, p, ""), answer(http.StatusOK, q, "")}}
+		s, err := Open(dir, Options{Client: &http.Client{Transport: web}, BytesPerSecond: 10 * chunk})
+		if err != nil {
+			t.Fatal(err)
+		}
+		takes := func(p []byte, want time.Duration) {
+			t.Helper()
+			start := time.Now()
+			if _, err := s.Download(t.Context(), Request{URL: "http://vendor.example/p", SHA256: sum(p)}, nil); err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(start).Round(time.Millisecond); took != want {
+				t.Errorf("%d bytes took %v, want %v", len(p), took, want)
+			}
+		}
+		takes(p, 200*time.Millisecond) // the first chunk is free, the other two cost a tenth of a second each
+		s.SetSpeed(0)
+		takes(q, 0)
+	})
 }
 
 func TestAlteredIsFetchedAgain(t *testing.T) {

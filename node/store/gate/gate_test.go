@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"thatch/node/store/gate"
@@ -35,44 +36,44 @@ func TestManyAreInsideAtOnce(t *testing.T) {
 }
 
 func TestShutWaitsForThoseInsideAndKeepsOthersOut(t *testing.T) {
-	var g gate.Gate
-	inside, leave, err := g.Enter(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	shut, entered := make(chan func()), make(chan error)
-	go func() { shut <- g.Shut(t.Context(), errAway) }()
-	select {
-	case <-shut:
-		t.Fatal("shut with somebody inside")
-	case <-time.After(30 * time.Millisecond):
-	}
-	late, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer cancel()
-	if _, _, err := g.Enter(late); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("entered a gate that shuts: %v", err)
-	}
-	go func() {
-		_, leave, err := g.Enter(t.Context())
-		if err == nil {
-			leave()
+	synctest.Test(t, func(t *testing.T) {
+		var g gate.Gate
+		inside, leave, err := g.Enter(t.Context())
+		if err != nil {
+			t.Fatal(err)
 		}
-		entered <- err
-	}()
-	if inside.Err() != nil {
-		t.Error("who was inside was thrown out at once")
-	}
-	leave()
-	open := <-shut
-	select {
-	case err := <-entered:
-		t.Fatalf("entered a shut gate: %v", err)
-	case <-time.After(20 * time.Millisecond):
-	}
-	open()
-	if err := <-entered; err != nil {
-		t.Error(err)
-	}
+		shut, entered := make(chan func(), 1), make(chan error, 1)
+		go func() { shut <- g.Shut(t.Context(), errAway) }()
+		synctest.Wait()
+		if len(shut) > 0 {
+			t.Fatal("shut with somebody inside")
+		}
+		late, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		if _, _, err := g.Enter(late); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("entered a gate that shuts: %v", err)
+		}
+		go func() {
+			_, leave, err := g.Enter(t.Context())
+			if err == nil {
+				leave()
+			}
+			entered <- err
+		}()
+		if inside.Err() != nil {
+			t.Error("who was inside was thrown out at once")
+		}
+		leave()
+		open := <-shut
+		synctest.Wait()
+		if len(entered) > 0 {
+			t.Fatalf("entered a shut gate: %v", <-entered)
+		}
+		open()
+		if err := <-entered; err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func TestThoseWhoStayAreTold(t *testing.T) {
