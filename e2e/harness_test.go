@@ -109,7 +109,7 @@ func (s *site) start(flags ...string) {
 		exited <- cmd.Wait()
 		close(ended)
 	}()
-	deadline := time.NewTimer(60 * time.Second)
+	deadline := time.NewTimer(3 * time.Minute)
 	defer deadline.Stop()
 	tick := time.NewTicker(30 * time.Millisecond)
 	defer tick.Stop()
@@ -123,7 +123,7 @@ func (s *site) start(flags ...string) {
 		case err := <-exited:
 			s.t.Fatalf("the node ended at once: %v\n%s", err, s.log.tail(3000))
 		case <-deadline.C:
-			s.t.Fatalf("the node did not answer in a minute\n%s", s.log.tail(3000))
+			s.t.Fatalf("the node did not answer in three minutes\n%s", s.log.tail(3000))
 		case <-tick.C:
 		}
 	}

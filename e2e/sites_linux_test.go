@@ -160,7 +160,7 @@ func TestTreeOfHosts(t *testing.T) {
 	var bulletins struct{ Total int }
 	top.must(&bulletins, "bulletins", "list", "--limit", "1")
 	var err error
-	within(t, 2*time.Minute, "every child equals its parent", func() bool {
+	within(t, 5*time.Minute, "every child equals its parent", func() bool {
 		err = nil
 		for name, parent := range above {
 			err = errors.Join(err, sites[name].equals(sites[parent]))
@@ -227,7 +227,7 @@ func (s *site) patched(name, language string) {
 	if out, code := runAgent(s.t, s.before, append(flags, "enrol", "--node", "https://"+s.listen, "--token", s.token(1))...); code != 0 {
 		s.t.Fatalf("%s: enrol: exit code %d\n%s", name, code, out)
 	}
-	within(s.t, time.Minute, name+" is patched", func() bool {
+	within(s.t, 3*time.Minute, name+" is patched", func() bool {
 		if out, code := runAgent(s.t, s.before, append(flags, "once")...); code != 0 {
 			s.t.Logf("%s: a round: exit code %d\n%s", name, code, out)
 		}

@@ -79,7 +79,7 @@ func TestStagingSurvivesKills(t *testing.T) {
 		s.kill()
 		s.start()
 	}
-	within(t, time.Minute, "every package is ready or failed", func() bool {
+	within(t, 3*time.Minute, "every package is ready or failed", func() bool {
 		var list struct{ Total int }
 		s.must(&list, "packages", "list", "--filter", "by_hand=yes", "--filter", "status=downloading")
 		return list.Total == 0

@@ -54,7 +54,7 @@ func stocked(t *testing.T, n *node.Node, from string, languages ...string) {
 // eventually asks again until the packages have a status.
 func eventually(t *testing.T, n *node.Node, status staging.Status, languages ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

@@ -201,11 +201,11 @@ func TestASlowChildHoldsUpNobody(t *testing.T) {
 	})
 	began := time.Now()
 	for i := range 20 {
-		parent.Put(t, document.Bulletin, fmt.Sprintf("n-%d", i), fmt.Sprintf(`{"note":%q}`, noise(i, 4000)))
+		parent.Put(t, document.Bulletin, fmt.Sprintf("n-%d", i), fmt.Sprintf(`{"note":%q}`, noise(i, 40_000)))
 	}
 	fast.Eventually(t, "the fast one has all", func() error { return fast.Holds(document.Bulletin, 21) })
 	if n := slow.Count(t, document.Bulletin); n == 21 {
-		t.Errorf("a line of 2 kB/s brought 80 kB in %v", time.Since(began))
+		t.Errorf("a line of 2 kB/s brought 800 kB in %v", time.Since(began))
 	}
 }
 

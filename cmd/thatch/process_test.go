@@ -252,11 +252,20 @@ func TestKill(t *testing.T) {
 				}
 			})
 		}
-		<-enough
+		ended := make(chan struct{})
+		go func() {
+			writing.Wait()
+			close(ended)
+		}()
+		select {
+		case <-enough:
+		case <-ended:
+			t.Fatal("nobody can write any more, and nobody killed the node")
+		}
 		if err := cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
-		writing.Wait()
+		<-ended
 		_ = cmd.Wait()
 	}
 	startNode(t, dir)

@@ -298,7 +298,7 @@ func TestFollowSeesOthersWrites(t *testing.T) {
 	c := f.enrol(t, newcomer("pc"))
 	f.report(t, c.ID, Report{Applicable: Change{Add: []uint32{1, 2}}})
 	f.report(t, c.ID, Report{Base: 1, Applicable: Change{Add: []uint32{3}, Remove: []uint32{1}}})
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for setsIn(other, c.Number).Applicable.String() != "{2,3}" {
 		select {
 		case <-deadline:

@@ -34,7 +34,7 @@ func stoppedWith(t *testing.T, n *node, words ...string) {
 	t.Helper()
 	select {
 	case <-n.q.Done():
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the quorum goes on")
 	}
 	for _, word := range words {

@@ -49,7 +49,7 @@ func start(t *testing.T, r *tasks.Room) {
 
 func ended(t *testing.T, r *tasks.Room, id string) tasks.Run {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	run, err := r.Wait(ctx, id)
 	if err != nil {
