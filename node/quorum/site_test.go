@@ -44,8 +44,8 @@ func TestFollowersForward(t *testing.T) {
 }
 
 func TestWriteWhoseAnswerIsLostIsAppliedOnce(t *testing.T) {
-	site := storetest.Three(t)
-	follower := site.Node((number(site.Leader()) + 1) % 3)
+	site := storetest.Steady(t, quorum.Tuning{})
+	follower := site.Node(1)
 	for _, request := range []string{"", "mine"} {
 		site.LoseAnswers(3)
 		b := storetest.Batch(storetest.Set("once "+request, "1"))
@@ -56,7 +56,7 @@ func TestWriteWhoseAnswerIsLostIsAppliedOnce(t *testing.T) {
 		}
 	}
 	site.LoseAnswers(1 << 30)
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	if _, err := follower.Quorum.Write(ctx, storetest.Batch(storetest.Set("never told", "1"))); !errors.Is(err, quorum.ErrUncertain) ||
 		!strings.Contains(err.Error(), "was lost") {
@@ -142,7 +142,7 @@ func TestWritesSayThatTheSiteIsUnavailable(t *testing.T) {
 }
 
 func TestOneNodeGrowsIntoThreeWhileItIsWrittenTo(t *testing.T) {
-	site := storetest.NewSite(t, 1, quorum.Tuning{TrailingBytes: 1})
+	site := storetest.NewSite(t, 1, quorum.Tuning{TrailingBytes: 1, Heartbeat: 5 * time.Second}) // it is to go on leading
 	for i := range 50 {
 		write(t, site, fmt.Sprint("before ", i))
 	}
@@ -177,7 +177,7 @@ func TestOneNodeGrowsIntoThreeWhileItIsWrittenTo(t *testing.T) {
 }
 
 func TestWorkOfTheLeaderMovesWithIt(t *testing.T) {
-	site := storetest.Three(t)
+	site := storetest.Steady(t, quorum.Tuning{})
 	type shift struct {
 		node string
 		term uint64
@@ -254,7 +254,7 @@ func TestSnapshotsAreMadeBySize(t *testing.T) {
 // A leader that missed the answers of a follower sends it a snapshot older than what the follower has: nothing that it
 // acknowledged may be lost, in its log or in its database.
 func TestSnapshotOlderThanTheFollowerTakesNothingAway(t *testing.T) {
-	site := storetest.NewSite(t, 3, quorum.Tuning{TrailingBytes: 1})
+	site := storetest.Steady(t, quorum.Tuning{TrailingBytes: 1})
 	for i := range 20 {
 		write(t, site, fmt.Sprint("before ", i))
 	}
@@ -315,7 +315,7 @@ func install(site *storetest.Site, leader, target *storetest.Node, meta *raft.Sn
 
 // What is no snapshot stops the follower that was to become it; its database stays as it is, and the site goes on.
 func TestSnapshotThatIsNoneStopsTheFollower(t *testing.T) {
-	site := storetest.Three(t)
+	site := storetest.Steady(t, quorum.Tuning{})
 	write(t, site, "before")
 	site.Equal()
 	leader := site.Leader()

@@ -48,6 +48,17 @@ func One(t testing.TB) *Site { return NewSite(t, 1, quorum.Tuning{}) }
 // Three returns a site of three nodes, ready to be written to. It is closed with the test.
 func Three(t testing.TB) *Site { return NewSite(t, 3, quorum.Tuning{}) }
 
+// Steady returns a site of three nodes in which the first leads, and goes on to do so however little of the machine it gets,
+// until a test has it otherwise.
+func Steady(t testing.TB, tuning quorum.Tuning) *Site {
+	t.Helper()
+	tuning.Heartbeat = 5 * time.Second
+	s := NewSite(t, 1, tuning) // nobody else can lead: there is no election to wait for
+	s.Add()
+	s.Add()
+	return s
+}
+
 // NewSite returns a site of as many nodes, with the log tuned as wanted.
 func NewSite(t testing.TB, nodes int, tuning quorum.Tuning) *Site {
 	t.Helper()
