@@ -362,3 +362,46 @@ func TestBringRefuses(t *testing.T) {
 		t.Errorf("after Serve: %v", err)
 	}
 }
+
+// TestOwnTrustAndSitesBelow hands on what a site below asks for and this site's own trust refuses, and counts it as held for
+// its own computers neither before nor after it was judged.
+func TestOwnTrustAndSitesBelow(t *testing.T) {
+	b, _ := newBelow(t)
+	body := authenticodetest.Signer(t, authenticodetest.Authority(t, "Root"), "Stranger").Sign(t, authenticodetest.Program("hello"))
+	b.settings = staging.Settings{Trust: authenticode.Trust{Roots: authenticodetest.Authority(t, "Other").PEM()}}
+	p := pack(t, "P1", "U1", nil, catalog.File{Name: "a.exe", SHA1: strings.Repeat("0", 40)})
+	bulletinstest.Save(t, b.room, "sdp", "catalog", bulletin(t, "B1"), update(t, "U1", "B1"), p)
+	payload := b.staged(t, p, "a.exe", body)
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error)
+	go func() { served <- b.Serve(ctx) }()
+	s := sha256.Sum256(body)
+	sum := hex.EncodeToString(s[:])
+	bring := func() {
+		t.Helper()
+		for {
+			err := b.Bring(t.Context(), payload, sum)
+			var later *staging.Later
+			if err == nil {
+				break
+			}
+			if !errors.As(err, &later) {
+				t.Fatal(err)
+			}
+		}
+		if !b.content.Has(sum) || b.holds(t, sum) {
+			t.Errorf("here %v, held for this site's own computers %v", b.content.Has(sum), b.holds(t, sum))
+		}
+	}
+	bring()
+	bulletinstest.Write(t, b.db, store.Pin("policy-1", p.Digest, true), store.Pin("policy-1", payload.Digest, true))
+	if got := b.run(t); len(got.Failed) != 1 || got.Failed[0].Reason != staging.Untrusted {
+		t.Fatalf("%+v", got)
+	}
+	bring()
+	b.want(t, "U1", staging.Refused, "Stranger")
+	cancel()
+	if err := <-served; err != nil {
+		t.Fatal(err)
+	}
+}

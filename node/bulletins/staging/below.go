@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"thatch/catalog"
+	"thatch/catalog/content"
 	"thatch/catalog/document"
 	"thatch/node/bulletins/staging/transit"
 	"thatch/node/store"
@@ -127,7 +128,7 @@ func (s *Stager) request(w wanted, pack document.Digest) (*request, error) {
 	return r, nil
 }
 
-// bring brings in a file for a site below and keeps that this node holds it.
+// bring brings in a file for a site below.
 func (s *Stager) bring(ctx context.Context, places chan struct{}, w *wanted, pack document.Digest) error {
 	select {
 	case places <- struct{}{}:
@@ -149,15 +150,30 @@ func (s *Stager) bring(ctx context.Context, places chan struct{}, w *wanted, pac
 	f.transit = &s.below.moving
 	defer f.transit.Forget(w.sum())
 	info, err := f.tracked(ctx, w, func(int64) {})
-	if err == nil {
-		return s.write(ctx, "hold what a site below needs", []store.Statement{s.holds(info.SHA256, info.Size)})
-	}
 	var failure *failed
+	if err == nil {
+		return s.holdBelow(ctx, f, w, info)
+	}
 	if errors.As(err, &failure) {
 		s.cfg.Log.Warn("what a site below needs could not be fetched", "package", w.pack, "file", w.Name, "reason", string(failure.reason), "error", err)
 		return &Later{Text: failure.Error(), After: failedAgain}
 	}
 	return err
+}
+
+// holdBelow keeps that this node holds a file for its own computers too, where this site's own trust takes it. What it refuses
+// is handed on all the same: the site below judges it by its own.
+func (s *Stager) holdBelow(ctx context.Context, f *fetcher, w *wanted, info content.Info) error {
+	if w.foreign {
+		_, err := f.judge(catalog.StagedFile{Name: w.Name, SHA256: info.SHA256, Size: info.Size})
+		if failure := (*failed)(nil); errors.As(err, &failure) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return s.write(ctx, "hold what a site below needs", []store.Statement{s.holds(info.SHA256, info.Size)})
 }
 
 // address is where the vendor hosts a file of a package, "" where the package is not here or names no address.
