@@ -251,18 +251,26 @@ func TestWhatPoliciesNeed(t *testing.T) {
 	for _, do := range after {
 		do()
 	}
-	state := func(name, body string) {
-		doc, err := document.New(document.PolicyState, "policy-"+name, nil, []byte(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		bulletinstest.Signer{}.Sign(&doc)
-		bulletinstest.Write(t, b.db, store.Put(doc, "", store.Former{})...)
+	state := func(name string, enabled, local bool) {
+		t.Helper()
+		bulletinstest.Write(t, b.db, store.Statement{
+			SQL: `INSERT INTO policy_state (policy, enabled, paused, local) VALUES (?, ?, 0, ?)
+				ON CONFLICT (policy) DO UPDATE SET enabled = excluded.enabled, local = excluded.local`,
+			Args: []any{"policy-" + name, enabled, local},
+		})
+	}
+	here := func(name string, enabled bool) {
+		t.Helper()
+		bulletinstest.Write(t, b.db, store.Statement{
+			SQL: `INSERT INTO policy (id, name, enabled, paused, version, created, created_by, changed, idx) VALUES (?1, ?1, ?2, 0, 1, '', '', '', 1)
+				ON CONFLICT (id) DO UPDATE SET enabled = excluded.enabled`,
+			Args: []any{"policy-" + name, enabled},
+		})
 	}
 	for name, statements := range pins {
 		bulletinstest.Write(t, b.db, statements...)
 		if name != "unknown" {
-			state(name, fmt.Sprintf(`{"enabled":%v}`, name != "off"))
+			state(name, name != "off", false)
 		}
 	}
 	want := func(names string) {
@@ -283,8 +291,11 @@ func TestWhatPoliciesNeed(t *testing.T) {
 	}
 	want("on unknown")
 	b.want(t, "U-on", staging.Ready, "")
-	state("off", `{"enabled":true}`)
-	b.wantOutstanding(t, true)
+	here("off", false)
+	state("off", true, true)
+	b.wantOutstanding(t, false) // this site switched it off, as it may
+	state("off", true, false)
+	b.wantOutstanding(t, true) // it may no more: the policy is in force
 	want("off on unknown")
 	if len(a.asked) != 3 {
 		t.Errorf("asked for %q", a.asked)

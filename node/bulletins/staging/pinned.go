@@ -33,14 +33,13 @@ type pinnedPayload struct {
 	languages []string
 }
 
-// selectPinned selects what policies pin, and whether one of them is not switched off: by the site that made it or here. As
-// long as nothing was said of a policy, it may be on: what it pins is fetched meanwhile. Pins come first, for they are few:
-// left to itself, SQLite walks through all revisions.
-const selectPinned = `WITH said AS (
-  SELECT d.id, json_extract(CAST(r.body AS TEXT), '$.enabled') AS enabled FROM document d JOIN revision r ON r.digest = d.digest
-  WHERE d.kind = 'policy-state'),
-off AS (SELECT said.id FROM said LEFT JOIN policy o ON o.id = said.id WHERE NOT said.enabled OR NOT coalesce(o.enabled, 1))
-SELECT r.kind, r.digest, r.body, r.origin, r.languages, max(p.policy NOT IN (SELECT id FROM off))
+// selectPinned selects what policies pin, and whether one of them is not switched off: by the site that made it, or here
+// where that site allows it. As long as nothing was said of a policy, it may be on: what it pins is fetched meanwhile. Pins
+// come first, for they are few: left to itself, SQLite walks through all revisions.
+const selectPinned = `WITH off AS (
+  SELECT s.policy FROM policy_state s LEFT JOIN policy o ON o.id = s.policy
+  WHERE NOT s.enabled OR s.local AND NOT coalesce(o.enabled, 1))
+SELECT r.kind, r.digest, r.body, r.origin, r.languages, max(p.policy NOT IN (SELECT policy FROM off))
 FROM pin p CROSS JOIN revision r ON r.digest = p.digest WHERE r.kind IN ('package', 'payload') GROUP BY r.digest`
 
 // pinned lists the payload files that policies pin. A document that cannot be read is an error: better keep everything
