@@ -446,3 +446,29 @@ func TestDamagedPolicyHoldsUpNobody(t *testing.T) {
 		t.Errorf("a damaged policy: %s, waits for %q", d.State, d.WaitsFor)
 	}
 }
+
+// TestAPolicyThatLacksPinsCanBeMended says why it cannot be changed, and is whole again once it is revised, or is deleted.
+func TestAPolicyThatLacksPinsCanBeMended(t *testing.T) {
+	s := newSite(t)
+	lame := s.create(t, policies.Draft{Name: "lame", Bulletins: []string{"KB1"}})
+	s.sql(t, `DELETE FROM revision WHERE kind = 'update' AND id = 'u1'`)
+	s.sql(t, `UPDATE policy SET idx = idx + 1`)
+	name := "lame still"
+	for what, change := range map[string]policies.Edit{
+		"a name": {Name: &name}, "an update": {Disable: []string{"u2"}}, "a command": {Commands: map[string]string{"u2": "/quiet"}},
+	} {
+		if err := s.Change(t.Context(), lame.ID, 0, change); !errors.Is(err, store.ErrInvalid) || !strings.Contains(err.Error(), "cannot be read here") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	s.catalog(t, "mended")
+	if _, err := s.Revise(t.Context(), lame.ID, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Change(t.Context(), lame.ID, 0, policies.Edit{Name: &name}); err != nil {
+		t.Error(err)
+	}
+	if err := s.Delete(t.Context(), name, 0); err != nil {
+		t.Error(err)
+	}
+}

@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"thatch/catalog/document"
@@ -38,21 +40,28 @@ func (e *Edit) apply(p *policy.Policy, c *contents.Contents) error {
 	set(&p.OverrideWindows, e.OverrideWindows)
 	set(&p.Attempts, e.Attempts)
 	p.Name = strings.TrimSpace(p.Name)
-	for names, on := range map[*[]string]bool{&e.Enable: true, &e.Disable: false} {
-		for _, name := range *names {
-			pin, err := c.Find(name)
-			if err != nil {
-				return err
-			}
-			pin.Enabled = on
-		}
+	if err := each(c, e.Enable, func(pin *policy.Update, _ string) { pin.Enabled = true }); err != nil {
+		return err
 	}
-	for name, line := range e.Commands {
+	return setApart(c, e.Disable, e.Commands)
+}
+
+// setApart sets for single updates, as people name them, that they are not to be installed, and the commands of others.
+func setApart(c *contents.Contents, disable []string, commands map[string]string) error {
+	if err := each(c, disable, func(pin *policy.Update, _ string) { pin.Enabled = false }); err != nil {
+		return err
+	}
+	return each(c, slices.Sorted(maps.Keys(commands)), func(pin *policy.Update, name string) { pin.CommandLine = commands[name] })
+}
+
+// each finds the updates that people name, in turn.
+func each(c *contents.Contents, names []string, set func(pin *policy.Update, name string)) error {
+	for _, name := range names {
 		pin, err := c.Find(name)
 		if err != nil {
 			return err
 		}
-		pin.CommandLine = line
+		set(pin, name)
 	}
 	return nil
 }
@@ -94,9 +103,12 @@ func (r *Room) Change(ctx context.Context, name string, version int64, e Edit) e
 	if err != nil {
 		return err
 	}
-	var body policy.Policy
-	if err := json.Unmarshal(found.document.Body, &body); err != nil {
-		return fmt.Errorf("policy %s: %w", found.Name, err)
+	if found.broken != "" {
+		return store.Invalid("change policy %s: %s: revise it, or delete it", found.Name, found.broken)
+	}
+	body, err := found.editable()
+	if err != nil {
+		return err
 	}
 	if err := e.apply(&body, contents.Of(body.Updates, found.pins)); err != nil {
 		return err
@@ -124,6 +136,14 @@ func (r *Room) Change(ctx context.Context, name string, version int64, e Edit) e
 		more = append(more, said...)
 	}
 	return r.replace(ctx, "change policy "+found.Name, edition{found, version, body, found.document.Languages}, more...)
+}
+
+// editable is a copy of the body that may be changed.
+func (p *order) editable() (body policy.Policy, err error) {
+	if err := json.Unmarshal(p.document.Body, &body); err != nil {
+		return body, store.Invalid("policy %s is damaged (%v): delete it, and make it anew", p.Name, err)
+	}
+	return body, nil
 }
 
 // edition is a new revision of a policy, and the version it was made from.
@@ -182,9 +202,9 @@ func (r *Room) Revise(ctx context.Context, name string, version int64) (Created,
 	if err != nil {
 		return Created{}, fmt.Errorf("revise policy %s: %w", found.Name, err)
 	}
-	var body policy.Policy
-	if err := json.Unmarshal(found.document.Body, &body); err != nil {
-		return Created{}, fmt.Errorf("policy %s: %w", found.Name, err)
+	body, err := found.editable()
+	if err != nil {
+		return Created{}, err
 	}
 	changed := keep(body.Updates, c.Updates)
 	body.Updates = c.Updates

@@ -2,8 +2,6 @@ package policies
 
 import (
 	"context"
-	"maps"
-	"slices"
 	"strings"
 
 	"thatch/catalog/document"
@@ -53,21 +51,7 @@ func (d *Draft) body(c *contents.Contents) (policy.Policy, error) {
 	if d.Plan != nil {
 		p.Plan = *d.Plan
 	}
-	for _, name := range d.Disable {
-		pin, err := c.Find(name)
-		if err != nil {
-			return p, err
-		}
-		pin.Enabled = false
-	}
-	for _, name := range slices.Sorted(maps.Keys(d.Commands)) {
-		pin, err := c.Find(name)
-		if err != nil {
-			return p, err
-		}
-		pin.CommandLine = d.Commands[name]
-	}
-	return p, nil
+	return p, setApart(c, d.Disable, d.Commands)
 }
 
 // Create makes a policy of staged bulletins that are all there. Updates without a package that matters to this site are

@@ -216,6 +216,16 @@ func TestChange(t *testing.T) {
 		d.Plan.Simultaneous != 2 || d.Target.NeedsIt || d.Version != 2 {
 		t.Errorf("changed to %+v, %v", d, err)
 	}
+	for range 20 { // what is switched on and off, or given two commands, always ends in one way
+		if err := s.Change(t.Context(), p.ID, 0, policies.Edit{
+			Enable: []string{"u1"}, Disable: []string{"Update u1"}, Commands: map[string]string{"u2": "/first", "update u2": "/last"},
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if d := s.show(t, p.ID); d.UpdateList[0].Enabled || d.UpdateList[1].CommandLine != "/last" {
+			t.Fatalf("%+v", d.UpdateList)
+		}
+	}
 	bad := "whenever"
 	if err := s.Change(t.Context(), p.ID, 0, policies.Edit{Plan: &policy.Plan{When: bad}}); !errors.Is(err, store.ErrInvalid) {
 		t.Errorf("an impossible plan: %v", err)
