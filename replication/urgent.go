@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"time"
 
 	"thatch/catalog/document"
 	"thatch/node/replicas/dataset"
@@ -15,17 +16,24 @@ import (
 // cursor: that a policy is paused, switched off, or not for this site any more. It is asked for at the start of every
 // session too: what happened meanwhile may have been urgent.
 func (s *session) urgent(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for {
-		if err := s.takeUrgent(ctx); err != nil {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			return fmt.Errorf("ask for what is urgent: %w", err)
-		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-s.urgents:
+		case <-timer.C:
+		}
+		err := s.takeUrgent(ctx)
+		switch code := wire.CodeOf(err); {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case code == wire.CodeNotAlerted, code == wire.CodeBusy, code == wire.CodeBehind: // the link is fine
+			poke(s.pushes) // the language alert may be on its way up
+			timer.Reset(max(alertAgain, wire.After(err)))
+		case err != nil:
+			return fmt.Errorf("ask for what is urgent: %w", err)
 		}
 	}
 }
