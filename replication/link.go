@@ -27,7 +27,6 @@ import (
 const (
 	firstWait = time.Second
 	mostWait  = time.Minute
-	mostOrder = 16 // ordered runs that wait
 )
 
 // Link is what a node of a child does with its parent. Make it with New before the node runs, and have it Run beside it.
@@ -37,14 +36,12 @@ type Link struct {
 	now  func() time.Time
 	plan *timing.Plan // of the worker, of which there is one at a time
 
-	mu       sync.Mutex
-	session  *session // nil while there is no connection
-	state    State
-	orders   []wire.RunOrder
-	running  map[string]string // run by the order that it serves
-	failures map[string]error  // by run, until whoever waits has taken it
-	asked    chan struct{}     // there are orders
-	hurry    chan struct{}     // somebody wants the parent reached now
+	mu      sync.Mutex
+	session *session // nil while there is no connection
+	state   State
+	orders  []*order      // that are not served to their end
+	asked   chan struct{} // there are orders
+	hurry   chan struct{} // somebody wants the parent reached now
 }
 
 // State is how the link stands, for people.
@@ -61,7 +58,7 @@ type State struct {
 
 // New makes the link of a node. It registers the kind of task that runs are.
 func New(n *node.Node) *Link {
-	l := &Link{node: n, log: n.Log().With("part", "replication"), now: n.Now, asked: make(chan struct{}, 1), hurry: make(chan struct{}, 1), running: map[string]string{}, failures: map[string]error{}}
+	l := &Link{node: n, log: n.Log().With("part", "replication"), now: n.Now, asked: make(chan struct{}, 1), hurry: make(chan struct{}, 1)}
 	l.plan = timing.New(n.Now)
 	n.Tasks.Register(l.kind())
 	n.Staging.Follow(payloads.New(n.Sites, l))
@@ -244,47 +241,6 @@ func (l *Link) Window() (open bool, change time.Duration) {
 		return true, timing.FarOff // whoever tries hears why there is no connection
 	}
 	return l.plan.Window(s.said().Limits)
-}
-
-// order keeps a run that the parent asked for until the worker takes it.
-func (l *Link) order(o wire.RunOrder) {
-	l.mu.Lock()
-	if len(l.orders) < mostOrder {
-		l.orders = append(l.orders, o)
-	}
-	l.mu.Unlock()
-	select {
-	case l.asked <- struct{}{}:
-	default: // told already
-	}
-}
-
-func (l *Link) takeOrders() []wire.RunOrder {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	orders := l.orders
-	l.orders = nil
-	return orders
-}
-
-// cancelOrder ends the run of an order, or forgets the order.
-func (l *Link) cancelOrder(ctx context.Context, id string) {
-	l.mu.Lock()
-	kept := l.orders[:0]
-	for _, o := range l.orders {
-		if o.ID != id {
-			kept = append(kept, o)
-		}
-	}
-	l.orders = kept
-	run := l.running[id]
-	l.mu.Unlock()
-	if run == "" {
-		return
-	}
-	if err := l.node.Tasks.Cancel(ctx, run); err != nil {
-		l.log.Warn("a run could not be cancelled as the parent asked", "run", run, "error", err)
-	}
 }
 
 // types in the order in which they are served: what others need comes first.

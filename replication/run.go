@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"thatch/node/replicas"
 	"thatch/node/replicas/dataset"
+	"thatch/node/store"
 	"thatch/node/tasks"
 	"thatch/replication/wire"
 )
@@ -67,19 +69,13 @@ func (l *Link) Start(ctx context.Context, p Params) (run string, err error) {
 func (s *session) runAndWait(ctx context.Context, p Params) (wire.RunResult, error) {
 	var result wire.RunResult
 	id, err := s.node.Tasks.Run(ctx, TaskKind, p)
+	if errors.Is(err, store.ErrConflict) {
+		return result, fmt.Errorf("%w: %w", errGoesOn, err)
+	}
 	if err != nil {
 		return result, err
 	}
-	if p.Order != "" {
-		s.mu.Lock()
-		s.running[p.Order] = id
-		s.mu.Unlock()
-		defer func() {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			delete(s.running, p.Order)
-		}()
-	}
+	s.serves(ctx, p.Order, id)
 	run, err := s.node.Tasks.Wait(ctx, id)
 	if err != nil {
 		return result, err
@@ -98,10 +94,13 @@ func (s *session) runAndWait(ctx context.Context, p Params) (wire.RunResult, err
 	return result, nil
 }
 
+// errGoesOn says that another run of the type goes on.
+var errGoesOn = errors.New("it is not the turn of this run")
+
 // failure is the error with which a run of this session ended, with the parent's code in it.
 func (s *session) failure(run string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.failed.Lock()
+	defer s.failed.Unlock()
 	err := s.failures[run]
 	delete(s.failures, run)
 	return err
@@ -114,9 +113,19 @@ func (s *session) run(ctx context.Context, job *tasks.Job, p Params) (result wir
 	defer func() {
 		r.result.Bytes = s.client.Bytes() - r.began
 		r.result.Seconds = s.now().Sub(r.result.Started).Seconds()
-		r.tellAside(context.WithoutCancel(ctx))
+		telling, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		defer cancel()
+		defer context.AfterFunc(ctx, func() { time.AfterFunc(lastWords, cancel) })()
+		r.tellAside(telling)
 		result = r.result
-		s.ended(ctx, job.ID, r, err)
+		state := tasks.Done
+		switch {
+		case err != nil && ctx.Err() != nil:
+			state = tasks.Cancelled
+		case err != nil:
+			state = tasks.Failed
+		}
+		s.ended(telling, job.ID, r, state, err)
 	}()
 	if err := r.take(ctx); err != nil {
 		return r.result, err
@@ -132,21 +141,17 @@ func (s *session) run(ctx context.Context, job *tasks.Job, p Params) (result wir
 }
 
 // ended keeps what a run ended with, here and at the parent.
-func (s *session) ended(ctx context.Context, id string, r *run, err error) {
-	state, text := string(tasks.Done), ""
+func (s *session) ended(ctx context.Context, id string, r *run, state tasks.State, err error) {
+	text := ""
 	if err != nil {
-		state, text = string(tasks.Failed), err.Error()
-		if errors.Is(context.Cause(ctx), context.Canceled) || ctx.Err() != nil {
-			state = string(tasks.Cancelled)
-		}
-		s.mu.Lock()
-		if !r.params.Asked && len(s.failures) < maxFailures { // for runAndWait
+		text = err.Error()
+		s.failed.Lock()
+		if !r.params.Asked { // for runAndWait
 			s.failures[id] = err
 		}
-		s.mu.Unlock()
+		s.failed.Unlock()
 	}
-	ctx = context.WithoutCancel(ctx)
-	told := wire.RanRequest{Order: r.params.Order, Run: id, Type: r.params.Type, State: state, Result: r.result, Error: text}
+	told := wire.RanRequest{Order: r.params.Order, Run: id, Type: r.params.Type, State: string(state), Result: r.result, Error: text}
 	entry, kept := told.History(s.parent.ID, dataset.Down, s.now())
 	if kept == nil {
 		kept = s.node.Sites.Ran(ctx, entry)
@@ -159,10 +164,11 @@ func (s *session) ended(ctx context.Context, id string, r *run, err error) {
 	}
 }
 
-const (
-	maxFailures = 64
-	maxAside    = 1000
-)
+// maxAside bounds the list of what is in quarantine in a result.
+const maxAside = 1000
+
+// lastWords is how long a run that was ended may take to say so.
+const lastWords = 5 * time.Second
 
 // run is one run under way.
 type run struct {

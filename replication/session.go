@@ -3,14 +3,12 @@ package replication
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
 
 	"thatch/node/replicas/dataset"
 	"thatch/node/sites"
-	"thatch/node/store"
 	"thatch/replication/timing"
 	"thatch/replication/wire"
 )
@@ -31,6 +29,9 @@ type session struct {
 	pages   sync.Map // Type -> looked
 	pushing sync.Mutex
 	uplink  map[dataset.Type]dataset.Cursor // what has gone up
+
+	failed   sync.Mutex
+	failures map[string]error // by run, until whoever waits has taken it
 }
 
 // open calls the parent and tells it who is there.
@@ -42,7 +43,7 @@ func (l *Link) open(ctx context.Context, parent sites.Parent, address string) (*
 	s := &session{
 		Link: l, parent: parent, pace: timing.NewPace(l.now), tails: make(chan struct{}, 1), urgents: make(chan struct{}, 1),
 		relink: make(chan struct{}, 1), pushes: make(chan struct{}, 1),
-		uplink: map[dataset.Type]dataset.Cursor{},
+		uplink: map[dataset.Type]dataset.Cursor{}, failures: map[string]error{},
 	}
 	if s.client, err = wire.NewClient(address, config, s.pace); err != nil {
 		return nil, err
@@ -123,7 +124,8 @@ func (s *session) work(ctx context.Context) error {
 	plan := s.plan
 	first := true
 	for {
-		if err := s.serveOrders(ctx); err != nil {
+		again, err := s.serveOrders(ctx)
+		if err != nil {
 			return err
 		}
 		next, err := s.pullDue(ctx, plan, first)
@@ -131,7 +133,7 @@ func (s *session) work(ctx context.Context) error {
 			return err
 		}
 		first = false
-		timer := time.NewTimer(next)
+		timer := time.NewTimer(min(next, again))
 		select {
 		case <-ctx.Done():
 			timer.Stop()
@@ -202,33 +204,6 @@ func (s *session) pullOne(ctx context.Context, t dataset.Type, due timing.Due) e
 		err = s.settle(ctx)
 	}
 	return err
-}
-
-// serveOrders runs what the parent asked for.
-func (s *session) serveOrders(ctx context.Context) error {
-	said := s.said()
-	for _, o := range s.takeOrders() {
-		for _, t := range types {
-			if o.Type != "" && o.Type != t || o.Type == "" && t != dataset.Languages && !said.Sends(t) {
-				continue
-			}
-			verify := o.Verify
-			if verify < 0 {
-				verify = s.percent(t)
-			}
-			params := Params{Type: t, Complete: o.Complete, Verify: verify, Repair: o.Repair, Order: o.ID}
-			if _, err := s.runAndWait(ctx, params); ctx.Err() != nil {
-				return ctx.Err()
-			} else if errors.Is(err, store.ErrConflict) {
-				s.order(o) // another run of the type goes on: after it
-				return nil
-			}
-		}
-		if _, err := wire.Call[struct{}](ctx, s.client, wire.PathRan, wire.RanRequest{Order: o.ID, State: "done"}); err != nil {
-			s.log.Warn("the parent could not be told that what it asked for is done", "error", err)
-		}
-	}
-	return nil
 }
 
 // percent is how much of a type is verified with each run: the most that a rule asks for.

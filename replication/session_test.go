@@ -1,8 +1,11 @@
 package replication_test
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -11,7 +14,11 @@ import (
 	"time"
 
 	"thatch/catalog/document"
+	"thatch/node/replicas/dataset"
+	"thatch/node/tasks"
+	"thatch/replication"
 	"thatch/replication/replicationtest"
+	"thatch/replication/server"
 	"thatch/replication/wire"
 )
 
@@ -60,5 +67,153 @@ func TestLanguagesChangedWhileTheLinkWasDown(t *testing.T) {
 	})
 	if n := streams.Load(); n != 1 {
 		t.Errorf("the child opened %d streams, want 1: its session ends for what is no fault of the link", n)
+	}
+}
+
+// held holds the first request for a path that comes after it was set, until it is let go or given up.
+type held struct {
+	path    atomic.Pointer[string]
+	came    chan struct{}
+	release chan struct{}
+}
+
+func hold() *held { return &held{came: make(chan struct{}), release: make(chan struct{})} }
+
+func (h *held) Before(_ http.ResponseWriter, r *http.Request) http.Handler {
+	if path := h.path.Load(); path == nil || r.URL.Path != *path || !h.path.CompareAndSwap(path, nil) {
+		return nil
+	}
+	body, err := io.ReadAll(r.Body) // until then the server does not hear that the caller gave up
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	close(h.came)
+	select {
+	case <-h.release:
+		return nil
+	case <-r.Context().Done():
+		panic(http.ErrAbortHandler)
+	}
+}
+
+func (h *held) next(path string) { h.path.Store(&path) }
+
+// settled is a pair whose first runs are over.
+func settled(t *testing.T, line *held) (parent, child *replicationtest.Linked) {
+	t.Helper()
+	parent, child = pair(t, replicationtest.Config{Before: line.Before}, replicationtest.Config{}, 3)
+	child.Eventually(t, "the first runs", func() error { return ran(t, child, "policies", func(wire.RunResult) error { return nil }) })
+	return parent, child
+}
+
+// soon waits for a channel to be closed.
+func soon(t *testing.T, what string, c <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-c:
+	case <-time.After(30 * time.Second):
+		t.Fatal(what)
+	}
+}
+
+// TestOrdersWaitForARunThatGoesOn asks a child for several runs of everything while one of data goes on: each of them is made
+// once, whole, and the parent hears of it.
+func TestOrdersWaitForARunThatGoesOn(t *testing.T) {
+	line := hold()
+	parent, child := settled(t, line)
+	line.next(wire.PathComplete)
+	child.Eventually(t, "a run of the child's own", func() error {
+		_, err := child.Link.Start(t.Context(), replication.Params{Type: dataset.Data, Complete: true})
+		return err
+	})
+	soon(t, "the run asks for nothing", line.came)
+	below, err := parent.Sites.Child(t.Context(), child.Site().ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var orders []*server.Order
+	for range 4 {
+		o, err := parent.Parent.Run(t.Context(), below, wire.RunOrder{Verify: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		orders = append(orders, o)
+	}
+	runs := func(o *server.Order) (types []dataset.Type) {
+		now, err := parent.Parent.Order(o.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, ran := range now.Runs {
+			types = append(types, ran.Type)
+		}
+		return types
+	}
+	child.Eventually(t, "the last one is taken up", func() error {
+		if len(runs(orders[3])) == 0 {
+			return errors.New("nothing ran")
+		}
+		return nil
+	})
+	close(line.release)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	for i, o := range orders {
+		if err := parent.Parent.Wait(ctx, o); err != nil {
+			t.Errorf("order %d: %v", i, err)
+		}
+		if got := runs(o); !slices.Equal(got, dataset.Types(dataset.Down)) {
+			t.Errorf("order %d made runs of %v", i, got)
+		}
+	}
+}
+
+// TestACancelledOrderMakesNoMoreRuns cancels an order of everything in its first run.
+func TestACancelledOrderMakesNoMoreRuns(t *testing.T) {
+	line := hold()
+	parent, child := settled(t, line)
+	below, err := parent.Sites.Child(t.Context(), child.Site().ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	line.next(wire.PathComplete)
+	o, err := parent.Parent.Run(t.Context(), below, wire.RunOrder{Complete: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	soon(t, "the child does not do what it was asked for", line.came)
+	if !parent.Parent.Cancel(o) {
+		t.Error("the child holds no stream")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if err := parent.Parent.Wait(ctx, o); err != nil {
+		t.Fatal(err)
+	}
+	now, err := parent.Parent.Order(o.ID)
+	if err != nil || len(now.Runs) != 1 || now.Runs[0].State != string(tasks.Cancelled) {
+		t.Errorf("%+v, %v", now, err)
+	}
+}
+
+// TestAParentThatDoesNotListenHoldsUpNoStop has the parent leave unanswered what a child says of a run that ended.
+func TestAParentThatDoesNotListenHoldsUpNoStop(t *testing.T) {
+	line := hold()
+	parent, child := settled(t, line)
+	line.next(wire.PathRan)
+	parent.Put(t, document.Bulletin, "b-new", "{}")
+	soon(t, "the child says nothing of its run", line.came)
+	began, stopped := time.Now(), make(chan struct{})
+	go func() {
+		child.Stop()
+		close(stopped)
+	}()
+	select {
+	case <-stopped:
+	case <-time.After(time.Minute):
+		t.Errorf("the child's node does not stop, after %v", time.Since(began))
+		close(line.release)
+		<-stopped
 	}
 }

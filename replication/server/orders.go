@@ -30,8 +30,11 @@ type Order struct {
 	done  chan struct{}
 }
 
-// maxOrders bounds what is remembered of orders.
-const maxOrders = 256
+// Bounds of what is remembered of orders, and of each.
+const (
+	maxOrders = 256
+	maxRuns   = 16
+)
 
 // Run asks a child for a run, of one type or of all, and answers with the order; Wait waits for what it ends with.
 func (s *Parent) Run(ctx context.Context, child sites.Child, o wire.RunOrder) (*Order, error) {
@@ -113,13 +116,12 @@ func (o *orders) ended(child string, ran wire.RanRequest) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	order := o.open[ran.Order]
-	if order == nil || order.Child != child || !order.Ended.IsZero() || len(order.Runs) > 16 {
-		return
-	}
-	if ran.Type == "" {
+	switch {
+	case order == nil || order.Child != child || !order.Ended.IsZero():
+	case ran.Type == "":
 		order.Ended = time.Now().UTC()
 		close(order.done)
-		return
+	case len(order.Runs) < maxRuns:
+		order.Runs = append(order.Runs, ran)
 	}
-	order.Runs = append(order.Runs, ran)
 }
