@@ -36,6 +36,7 @@ type Book struct {
 
 	folder  folder.Folder
 	file    *os.File
+	end     int64 // of the last whole page: the next one stands there, whatever a write that failed left
 	live    map[uint32]document.Digest
 	logged  int           // updates in the log, the replaced ones too
 	catalog *scan.Catalog // of what is live; nil: not made yet
@@ -55,12 +56,10 @@ func Open(f folder.Folder) (*Book, error) {
 	if err == nil {
 		err = file.Truncate(valid)
 	}
-	if err == nil {
-		_, err = file.Seek(valid, io.SeekStart)
-	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the rules: %w", err), file.Close())
 	}
+	b.end = valid
 	return b, nil
 }
 
@@ -132,13 +131,14 @@ func (b *Book) Apply(p *Page) error {
 		return err
 	}
 	b.folder.Step("append rules")
-	if _, err := b.file.Write(raw); err != nil {
+	if _, err := b.file.WriteAt(raw, b.end); err != nil {
 		return fmt.Errorf("write the rules: %w", err)
 	}
 	b.folder.Step("appended rules")
 	if err := b.file.Sync(); err != nil {
 		return fmt.Errorf("write the rules: %w", err)
 	}
+	b.end += int64(len(raw))
 	b.note(p)
 	if b.logged > 2*len(b.live)+compactFloor {
 		return b.compact()
@@ -188,7 +188,7 @@ func (b *Book) compact() error {
 // each calls do with the present document of every number, in the order of the log.
 func (b *Book) each(do func(*Entry)) error {
 	seen := make(map[uint32]bool, len(b.live))
-	valid, err := b.read(func(p *Page) error {
+	_, err := b.read(func(p *Page) error {
 		for i := range p.Updates {
 			update := &p.Updates[i]
 			if digest, live := b.live[update.Number]; !live || seen[update.Number] || digest != update.Digest {
@@ -205,8 +205,7 @@ func (b *Book) each(do func(*Entry)) error {
 	if len(seen) != len(b.live) {
 		return fmt.Errorf("read the rules: %d of %d updates are not readable any more", len(b.live)-len(seen), len(b.live))
 	}
-	_, err = b.file.Seek(valid, io.SeekStart)
-	return err
+	return nil
 }
 
 // Catalog is what the book holds. It is made once for as long as the book stays as it is.

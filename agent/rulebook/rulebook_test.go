@@ -2,6 +2,7 @@ package rulebook
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"testing"
 	"time"
@@ -75,6 +76,45 @@ func TestRulesLogSurvivesACutAtEveryByte(t *testing.T) {
 		}
 		_ = r.Close()
 	}
+}
+
+// What a full disk left of a page is written over by the next one.
+func TestRulesLogSurvivesAFailedWrite(t *testing.T) {
+	node := agentapitest.NewNode(t, time.Now)
+	page := func(n int) *Page {
+		doc := node.Document(t, document.Update, fmt.Sprintf("u%d", n), nil, catalog.Update{Name: fmt.Sprint(n)})
+		return &Page{Epoch: "e", Cursor: fmt.Sprint(n), Updates: []Entry{NewEntry(&agentapi.NumberedUpdate{Number: uint32(n), Document: doc})}}
+	}
+	f := folder.Folder{Dir: t.TempDir(), Step: func(string) {}}
+	r, err := Open(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := 1; n <= 3; n++ {
+		raw, err := page(n).encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.file.Seek(0, io.SeekEnd); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.file.Write(raw[:n*len(raw)/4]); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Apply(page(n)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Catalog(); err != nil {
+			t.Fatalf("after %d pages: %v", n, err)
+		}
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if r, err = Open(f); err != nil || len(r.live) != 3 || r.Cursor != "3" {
+		t.Fatalf("%d updates up to cursor %q, %v", len(r.live), r.Cursor, err)
+	}
+	_ = r.Close()
 }
 
 func TestRulesLogIsRewrittenWhenItGrows(t *testing.T) {
