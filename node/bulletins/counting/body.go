@@ -18,7 +18,10 @@ type update struct {
 
 // readUpdate reads a body as catalog.Encode writes it, without decoding it.
 func readUpdate(id string, body []byte) update {
-	body, _, ruled := bytes.Cut(body, []byte(`"applicable":{`)) // the rules come last, and may name anything
+	// The rules come last, and may name anything.
+	body, _, ruled := bytes.Cut(body, []byte(`"applicable":{`))
+	body, _, _ = bytes.Cut(body, []byte(`"installed":{`))
+	body, _, _ = bytes.Cut(body, []byte(`"superseded":{`))
 	u := update{ruled: ruled, kb: text(body, `"kb":`)}
 	if u.kb != "" {
 		u.product = text(body, `"product":{"id":`)

@@ -21,8 +21,10 @@ func TestCountingEqualsDecoding(t *testing.T) {
 			Product:    catalog.Product{ID: nasty.Draw(r, "product"), Name: nasty.Draw(r, "product name")},
 			Supersedes: rapid.SliceOfN(nasty, 0, 4).Draw(r, "supersedes"), NoRule: nasty.Draw(r, "no rule"),
 		}
-		if rapid.Bool().Draw(r, "rule") {
-			u.Applicable = rule.Test("FileExists", "Path", nasty.Draw(r, "path"), "kb", nasty.Draw(r, "key"))
+		for _, rules := range []**rule.Rule{&u.Applicable, &u.Installed, &u.Superseded} {
+			if rapid.Bool().Draw(r, "rule") {
+				*rules = rule.Test("FileExists", "Path", nasty.Draw(r, "path"), "kb", nasty.Draw(r, "key"))
+			}
 		}
 		body, err := catalog.Encode(u)
 		if err != nil {
