@@ -492,3 +492,21 @@ func TestOpenAPIDescribesEveryRoute(t *testing.T) {
 		t.Error("import paths are shown")
 	}
 }
+
+// Files of the node's machine are named only by whoever may read its data folder, by whatever way they are named.
+func TestStrangersNameNoFiles(t *testing.T) {
+	n, _ := apitest.Start(t)
+	c := apitest.Remote(t, n, apitest.Token(t, n, identity.Administrator))
+	for _, a := range []struct{ method, path, body string }{
+		{"POST", "/catalog/imports", `{"source":"msrc","from":"/etc"}`},
+		{"POST", "/catalog/imports", `{"source":"msrc","all":["https://one.example/x","/etc"]}`},
+		{"PUT", "/catalog/sources/msrc", `{"from":["/etc"]}`},
+		{"PUT", "/tasks/catalog-import-msrc", `{"schedule":"@daily","params":{"source":"msrc","from":"/etc"}}`},
+		{"PUT", "/tasks/catalog-import-msrc", `{"schedule":"@daily","params":"nonsense"}`},
+	} {
+		err := c.Do(t.Context(), client.Request{Method: a.method, Path: a.path, In: json.RawMessage(a.body)}, nil)
+		if e := (*client.Error)(nil); !errors.As(err, &e) || e.Code != "invalid" && e.Code != "forbidden" {
+			t.Errorf("%s %s %s: %v", a.method, a.path, a.body, err)
+		}
+	}
+}

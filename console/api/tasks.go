@@ -18,10 +18,9 @@ const eventPause = 200 * time.Millisecond
 
 // TaskChange sets a task's schedule.
 type TaskChange struct {
-	Schedule string          `json:"schedule"` // crontab line or @daily, "" by hand alone
-	Enabled  bool            `json:"enabled"`
-	Params   json.RawMessage `json:"params,omitempty"`  // absent: as they are
-	Version  int             `json:"version,omitempty"` // that the change was made from; absent: any
+	Schedule string `json:"schedule"` // crontab line or @daily, "" by hand alone
+	Enabled  bool   `json:"enabled"`
+	Version  int    `json:"version,omitempty"` // that the change was made from; absent: any
 }
 
 func taskRoutes(n *node.Node) []Route {
@@ -37,8 +36,7 @@ func taskRoutes(n *node.Node) []Route {
 			Method: "PUT", Path: "/tasks/{name}", Scope: identity.Administrator, Summary: "Set a task's schedule",
 			Do: Do(func(c *Call, in TaskChange) (tasks.Task, error) {
 				return n.Tasks.Change(c.Context(), tasks.Task{
-					Name: c.Var("name"), Schedule: in.Schedule,
-					Enabled: in.Enabled, Params: in.Params, Version: in.Version,
+					Name: c.Var("name"), Schedule: in.Schedule, Enabled: in.Enabled, Version: in.Version,
 				})
 			}),
 		},
