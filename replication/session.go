@@ -7,7 +7,9 @@ import (
 	"sync"
 	"time"
 
+	"thatch/catalog/document"
 	"thatch/node/replicas/dataset"
+	"thatch/node/scopes"
 	"thatch/node/sites"
 	"thatch/replication/timing"
 	"thatch/replication/wire"
@@ -48,11 +50,28 @@ func (l *Link) open(ctx context.Context, parent sites.Parent, address string) (*
 	if s.client, err = wire.NewClient(address, config, s.pace); err != nil {
 		return nil, err
 	}
+	s.client.Know(s.recall)
 	if err := s.callLink(ctx); err != nil {
 		s.client.Close()
 		return nil, err
 	}
 	return s, nil
+}
+
+// recall reads documents from above that a page was compressed against.
+func (s *session) recall(ctx context.Context, runs []dataset.Run) ([]document.Document, error) {
+	if len(runs) == 0 {
+		return nil, nil
+	}
+	languages, err := s.node.Languages(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the managed languages: %w", err)
+	}
+	scope, err := scopes.FromAbove(ctx, s.node.Sites, dataset.Data, languages)
+	if err != nil {
+		return nil, err
+	}
+	return s.node.Sender.Recall(ctx, scope, runs)
 }
 
 // callLink tells the parent of this site and learns rules and limits.

@@ -100,7 +100,11 @@ func (s *server) page(r *http.Request, child sites.Child, q wire.PageRequest) (*
 	if page.Settings, err = s.settings(ctx, child, q.Type); err != nil {
 		return nil, err
 	}
-	return wire.FromDataset(page, docs), nil
+	answer := wire.FromDataset(page, docs)
+	if takesKnown(r) && q.Type != dataset.Languages { // of which each side means its own ancestors
+		answer.Known.Runs, answer.Known.Docs, err = sender.Known(ctx, scope, q.Cursor, page.Entries)
+	}
+	return answer, err
 }
 
 // settings is what a page of policies states: how far this site's settings stand, where the child is sent them. It is asked

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"thatch/catalog/document"
+	"thatch/node/replicas/dataset"
 )
 
 const (
@@ -30,6 +32,8 @@ type Client struct {
 	http      *http.Client
 	transport *http.Transport
 	bytes     atomic.Int64
+	known     func(ctx context.Context, runs []dataset.Run) ([]document.Document, error)
+	plain     atomic.Int32 // so many pages are asked for without what is known
 }
 
 // NewClient makes a client of the parent's node at an address such as https://parent.example:8743. The TLS configuration
@@ -110,6 +114,15 @@ func (c *Client) Bytes() int64 { return c.bytes.Load() }
 // Close ends the connections.
 func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
+// Know has pages compressed against documents that are held here, which recall reads. It is called before the first Fetch.
+func (c *Client) Know(recall func(ctx context.Context, runs []dataset.Run) ([]document.Document, error)) {
+	c.known = recall
+}
+
+// plainly is how many pages are asked for without what is known after one whose sender took for known what is not here: a
+// document in quarantine, for instance.
+const plainly = 20
+
 // HTTP is the client's own connection to the parent: it trusts nothing else and carries the child's certificate.
 func (c *Client) HTTP() *http.Client { return c.http }
 
@@ -132,7 +145,7 @@ func (c *counted) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (c *Client) send(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
+func (c *Client) send(ctx context.Context, method, path, accept string, body []byte) (*http.Response, error) {
 	var reader io.Reader
 	if body != nil {
 		reader = bytes.NewReader(body)
@@ -140,6 +153,9 @@ func (c *Client) send(ctx context.Context, method, path string, body []byte) (*h
 	req, err := http.NewRequestWithContext(ctx, method, c.base.String()+path, reader)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if accept != "" {
+		req.Header.Set("Accept", accept)
 	}
 	c.bytes.Add(int64(len(body)))
 	response, err := c.http.Do(req)
@@ -163,7 +179,7 @@ func Call[Answer any](ctx context.Context, c *Client, path string, request any) 
 	if err != nil {
 		return answer, fmt.Errorf("encode %s: %w", path, err)
 	}
-	response, err := c.send(ctx, http.MethodPost, path, body)
+	response, err := c.send(ctx, http.MethodPost, path, "", body)
 	if err != nil {
 		return answer, err
 	}
@@ -178,12 +194,35 @@ func (c *Client) Fetch(ctx context.Context, path string, request any) (*Page, er
 	if err != nil {
 		return nil, fmt.Errorf("encode %s: %w", path, err)
 	}
-	response, err := c.send(ctx, http.MethodPost, path, body)
+	var page *Page
+	if c.known == nil || c.plain.Add(-1) >= 0 {
+		page, err = c.fetch(ctx, path, body, false)
+	} else {
+		c.plain.Store(0)
+		if page, err = c.fetch(ctx, path, body, true); errors.Is(err, ErrNotKnown) {
+			c.plain.Store(plainly)
+			page, err = c.fetch(ctx, path, body, false)
+		}
+	}
+	return page, err
+}
+
+func (c *Client) fetch(ctx context.Context, path string, body []byte, known bool) (*Page, error) {
+	accept := PageMedia
+	if known {
+		accept = KnownMedia
+	}
+	response, err := c.send(ctx, http.MethodPost, path, accept, body)
 	if err != nil {
 		return nil, err
 	}
 	defer response.Body.Close()
-	page, err := DecodePage(response.Body)
+	var page *Page
+	if known {
+		page, err = DecodeKnown(response.Body, body, func(runs []dataset.Run) ([]document.Document, error) { return c.known(ctx, runs) })
+	} else {
+		page, err = DecodePage(response.Body)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -199,7 +238,7 @@ func (c *Client) Push(ctx context.Context, path string, page *Page) (UpResponse,
 	if err := page.Encode(&body); err != nil {
 		return answer, err
 	}
-	response, err := c.send(ctx, http.MethodPost, path, body.Bytes())
+	response, err := c.send(ctx, http.MethodPost, path, "", body.Bytes())
 	if err != nil {
 		return answer, err
 	}
@@ -213,7 +252,7 @@ func (c *Client) Listen(ctx context.Context, see func(Event) error) error {
 	defer cancel(nil)
 	silent := time.AfterFunc(Silence, func() { cancel(fmt.Errorf("the parent gave no sign of life for %v", Silence)) })
 	defer silent.Stop()
-	response, err := c.send(ctx, http.MethodGet, PathStream, nil)
+	response, err := c.send(ctx, http.MethodGet, PathStream, "", nil)
 	if err != nil {
 		return because(ctx, err)
 	}

@@ -46,6 +46,7 @@ var ErrPage = errors.New("not a whole page of documents")
 type Page struct {
 	Header
 	Entries []dataset.Entry
+	Known   Known // what its receiver holds, for EncodeKnown
 }
 
 // Header is what a page says of itself.
@@ -149,14 +150,17 @@ func recordOf(e *dataset.Entry) *record {
 
 // DecodePage reads a page. Entries with a body have their digest computed from it; whether it is signed by whom it says is
 // for the receiver to find out. The error wraps ErrPage.
-func DecodePage(from io.Reader) (*Page, error) {
-	decoder, err := zstd.NewReader(from, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
+func DecodePage(from io.Reader) (*Page, error) { return decodePage(from, readPage) }
+
+func decodePage(from io.Reader, read func(*bufio.Reader) (*Page, error), options ...zstd.DOption) (*Page, error) {
+	options = append(options, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
+	decoder, err := zstd.NewReader(from, options...)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrPage, err)
 	}
 	defer decoder.Close()
 	limited := &io.LimitedReader{R: decoder, N: MaxPage + 1}
-	p, err := readPage(bufio.NewReaderSize(limited, 64<<10))
+	p, err := read(bufio.NewReaderSize(limited, 64<<10))
 	switch {
 	case limited.N <= 0:
 		return nil, fmt.Errorf("%w: it has more than %d bytes", ErrPage, MaxPage)
@@ -177,6 +181,7 @@ func readPage(from *bufio.Reader) (*Page, error) {
 		return nil, fmt.Errorf("its version is %d, this program reads %d", p.Version, pageVersion)
 	}
 	var records []record
+	var signed []int
 	for {
 		var r record
 		more, err := readJSON(from, &r, maxRecord)
@@ -196,17 +201,21 @@ func readPage(from *bufio.Reader) (*Page, error) {
 		if err != nil {
 			return nil, fmt.Errorf("entry %d, %.40s %.80q: %w", i+1, e.Kind, e.ID, err)
 		}
-		p.Entries = append(p.Entries, e)
+		p.Entries, signed = append(p.Entries, e), append(signed, records[i].Signed)
 	}
-	for i := range records {
-		if n := records[i].Signed; n > 0 {
-			p.Entries[i].Signature = make([]byte, n)
-			if _, err := io.ReadFull(from, p.Entries[i].Signature); err != nil {
-				return nil, err
+	return p, readSignatures(from, p.Entries, signed)
+}
+
+func readSignatures(from io.Reader, entries []dataset.Entry, bytes []int) error {
+	for i, n := range bytes {
+		if n > 0 {
+			entries[i].Signature = make([]byte, n)
+			if _, err := io.ReadFull(from, entries[i].Signature); err != nil {
+				return err
 			}
 		}
 	}
-	return p, nil
+	return nil
 }
 
 func notIf(fine bool, text string) error {
