@@ -59,7 +59,8 @@ func (r *Room) refresh(ctx context.Context) error {
 	since := r.loaded
 	r.loaded = 0
 	var loaded int64
-	err := r.reader.View(ctx, func(tx *sql.Tx) error {
+	var moved bool
+	err := r.reader.View(ctx, func(tx *sql.Tx) (err error) {
 		if err := tx.QueryRowContext(ctx, `SELECT idx FROM applied`).Scan(&loaded); err != nil {
 			return err
 		}
@@ -67,11 +68,12 @@ func (r *Room) refresh(ctx context.Context) error {
 			r.memory.mu.Lock()
 			defer r.memory.mu.Unlock()
 			r.memory.stamp++
-			return load(ctx, tx, r.memory, since)
+			moved, err = load(ctx, tx, r.memory, since)
+			return err
 		}
 		fresh := newInverse()
 		fresh.stamp = r.memory.stamp + 1
-		if err := load(ctx, tx, fresh, 0); err != nil {
+		if moved, err = load(ctx, tx, fresh, 0); err != nil {
 			return err
 		}
 		r.memory.replace(fresh)
@@ -81,9 +83,11 @@ func (r *Room) refresh(ctx context.Context) error {
 		return fmt.Errorf("read what changed of computers: %w", err)
 	}
 	r.loaded = loaded
-	select {
-	case r.moved <- struct{}{}:
-	default:
+	if moved {
+		select {
+		case r.moved <- struct{}{}:
+		default:
+		}
 	}
 	return nil
 }
@@ -91,14 +95,15 @@ func (r *Room) refresh(ctx context.Context) error {
 // Moved says that memory has changed. One may listen.
 func (r *Room) Moved() <-chan struct{} { return r.moved }
 
-func load(ctx context.Context, tx *sql.Tx, into *inverse, since int64) error {
+// load says whether there was anything to load.
+func load(ctx context.Context, tx *sql.Tx, into *inverse, since int64) (moved bool, err error) {
 	l := loader{ctx: ctx, tx: tx, memory: into, since: since, whole: since == 0}
 	for _, part := range []func() error{l.computers, l.facts, l.sets, l.states} {
 		if err := part(); err != nil {
-			return err
+			return l.read > 0, err
 		}
 	}
-	return nil
+	return l.read > 0, nil
 }
 
 // loader brings memory from one index to that of a read transaction.
@@ -108,6 +113,7 @@ type loader struct {
 	memory *inverse
 	since  int64
 	whole  bool // nothing is loaded yet
+	read   int  // rows
 }
 
 // Parts of memory, and the tables they come from.
@@ -146,6 +152,7 @@ func (l *loader) rows(each func(*sql.Rows) error, query string, args ...any) err
 	}
 	defer rows.Close()
 	for rows.Next() {
+		l.read++
 		if err := each(rows); err != nil {
 			return err
 		}
