@@ -124,6 +124,8 @@ type Saved struct {
 	Documents []Keyed  // of all Keys; documents of a key that are not here any more are withdrawn
 	Failures  []Failure
 	At        time.Time
+
+	of []*Saved // those that were joined to make this one
 }
 
 // FileState is how far a save brings a vendor file.

@@ -187,3 +187,42 @@ func (s *Saved) follows(before *Saved) bool {
 	}
 	return false
 }
+
+// joins says whether a save may be joined with the next: they have no key and no file together, so that what they say
+// and count is the same in one, and one save holds both.
+func (s *Saved) joins(next *Saved, limits Limits) bool {
+	return limits.small() >= 0 &&
+		s.size()+next.size() <= limits.save() && len(s.Keys)+len(next.Keys) <= limits.keys() &&
+		!overlap(s.touched(), next.touched()) &&
+		!slices.ContainsFunc(s.Files, func(f FileState) bool {
+			return slices.ContainsFunc(next.Files, func(other FileState) bool { return other.Name == f.Name })
+		})
+}
+
+// with is a save and the next as one. Neither is changed: what is merged meanwhile may look into them.
+func (s *Saved) with(next *Saved) *Saved {
+	of := s.of
+	if of == nil {
+		of = []*Saved{s}
+	}
+	keys := slices.Concat(s.Keys, next.Keys)
+	slices.Sort(keys)
+	return &Saved{
+		Source: s.Source, At: s.At, Keys: keys,
+		Files:     slices.Concat(s.Files, next.Files),
+		Parts:     slices.Concat(s.Parts, next.Parts),
+		Gone:      slices.Concat(s.Gone, next.Gone),
+		Documents: slices.Concat(s.Documents, next.Documents),
+		Failures:  slices.Concat(s.Failures, next.Failures),
+		of:        append(slices.Clip(of), next),
+	}
+}
+
+// size is the bytes of its parts.
+func (s *Saved) size() int {
+	size := 0
+	for _, p := range s.Parts {
+		size += len(p.Body)
+	}
+	return size
+}

@@ -20,7 +20,8 @@ var ErrIncomplete = errors.New("import incomplete")
 
 // Run imports what a source has at req.From into a sink. Files that were imported whole before are skipped; the others
 // are parsed as streams, two at a time, merged with what other files say of the same keys, and saved in the order in
-// which the source lists them: a large one in portions, its fingerprint with the last, small ones together. Memory is
+// which the source lists them: a large one in portions, its fingerprint with the last, small ones together, and so are
+// saves that wait for the disk. Memory is
 // bounded by req.Limits, and by the keys of a file.
 //
 // A file that cannot be read is a Warning with Failed, and the run goes on; its error then wraps ErrIncomplete. An
@@ -84,7 +85,7 @@ func (r *run) pipeline(ctx context.Context, files []File) error {
 	}
 	free := make(chan struct{}, parallel+1) // bounds how many parsed files are in memory
 	group.Go(func() error { return r.parseAll(ctx, files, slots, free) })
-	merged, prepared := make(chan *Saved), make(chan *Saved, 1)
+	merged, prepared := make(chan *Saved), make(chan *Saved)
 	group.Go(func() error {
 		defer close(merged)
 		return r.mergeAll(ctx, slots, free, merged)

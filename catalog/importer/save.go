@@ -9,31 +9,108 @@ import (
 
 // begun is a save on its way to the disk.
 type begun struct {
-	saved *Saved
-	wait  func() (changed int, err error)
+	saved   *Saved
+	ended   chan struct{} // closed when changed and err are known
+	changed int
+	err     error
 }
 
-// saveAll is the only writer. It holds at most two saves on their way, which touch no key together.
+// writer is the only one. It holds at most two saves on their way, which touch no key together; what has to wait for
+// them is joined with what comes after it, so that one commit serves all that a slow disk let gather.
+type writer struct {
+	run     *run
+	begun   []*begun // on their way, in the order in which they began
+	waiting []*Saved // one, and behind it what could not be joined with it
+}
+
 func (r *run) saveAll(ctx context.Context, prepared <-chan *Saved) error {
-	var before *begun
-	for next := range prepared {
-		r.report.current(next.what())
-		if before != nil && next.follows(before.saved) {
-			if err := r.finish(before); err != nil {
-				return err
+	w := &writer{run: r}
+	for prepared != nil || len(w.waiting) > 0 {
+		if w.mayBegin() {
+			if err := w.begin(ctx); err != nil {
+				return errors.Join(err, w.finishAll())
 			}
-			before = nil
+			continue
 		}
-		now, err := r.begin(ctx, next)
-		if failed := r.finish(before); failed != nil {
-			return errors.Join(failed, r.finish(now))
+		from := prepared
+		if w.full() {
+			from = nil
 		}
-		if err != nil {
-			return err
+		select {
+		case next, more := <-from:
+			if !more {
+				prepared = nil
+				continue
+			}
+			w.add(next)
+		case <-w.ended():
+			if err := w.finish(); err != nil {
+				return errors.Join(err, w.finishAll())
+			}
 		}
-		before = now
 	}
-	return errors.Join(r.finish(before), ctx.Err())
+	return errors.Join(w.finishAll(), ctx.Err())
+}
+
+// add has a save wait, together with the one before it where that may be.
+func (w *writer) add(next *Saved) {
+	if n := len(w.waiting); n > 0 && w.waiting[n-1].joins(next, w.run.req.Limits) {
+		w.waiting[n-1] = w.waiting[n-1].with(next)
+		return
+	}
+	w.waiting = append(w.waiting, next)
+}
+
+// full says that no more may wait: a save's worth is enough.
+func (w *writer) full() bool {
+	limit := w.run.req.Limits.save()
+	return len(w.waiting) > 1 || len(w.waiting) == 1 && 2*w.waiting[0].size() > limit
+}
+
+// mayBegin says whether the first save that waits need not wait any more.
+func (w *writer) mayBegin() bool {
+	return len(w.waiting) > 0 && len(w.begun) < 2 &&
+		!slices.ContainsFunc(w.begun, func(b *begun) bool { return w.waiting[0].follows(b.saved) })
+}
+
+// begin begins the first save that waits.
+func (w *writer) begin(ctx context.Context) error {
+	next := w.waiting[0]
+	w.waiting = w.waiting[1:]
+	w.run.report.current(next.what())
+	now, err := w.run.begin(ctx, next)
+	if now != nil {
+		w.begun = append(w.begun, now)
+	}
+	return err
+}
+
+// ended says when the first save on its way is at its end; never, where none is.
+func (w *writer) ended() <-chan struct{} {
+	if len(w.begun) == 0 {
+		return nil
+	}
+	return w.begun[0].ended
+}
+
+// finish waits for the end of the first save on its way.
+func (w *writer) finish() error {
+	b := w.begun[0]
+	w.begun = w.begun[1:]
+	<-b.ended
+	if b.err != nil {
+		return fmt.Errorf("save what %s says: %w", b.saved.what(), b.err)
+	}
+	w.run.done(b.saved, b.changed)
+	return nil
+}
+
+func (w *writer) finishAll() error {
+	var err error
+	for len(w.begun) > 0 {
+		err = errors.Join(err, w.finish())
+	}
+	return err
 }
 
 // begin begins a save, or does it where the sink can do no part of one; then nothing is left to wait for.
@@ -52,26 +129,18 @@ func (r *run) begin(ctx context.Context, next *Saved) (*begun, error) {
 	if err != nil {
 		return nil, failed(err)
 	}
-	return &begun{next, wait}, nil
-}
-
-// finish waits for the end of a save that was begun; nil is none.
-func (r *run) finish(b *begun) error {
-	if b == nil {
-		return nil
-	}
-	changed, err := b.wait()
-	if err != nil {
-		return fmt.Errorf("save what %s says: %w", b.saved.what(), err)
-	}
-	r.done(b.saved, changed)
-	return nil
+	b := &begun{saved: next, ended: make(chan struct{})}
+	go func() {
+		defer close(b.ended)
+		b.changed, b.err = wait()
+	}()
+	return b, nil
 }
 
 // done takes note of what is durable now.
 func (r *run) done(saved *Saved, changed int) {
 	r.mu.Lock()
-	r.pending = slices.DeleteFunc(r.pending, func(s *Saved) bool { return s == saved })
+	r.pending = slices.DeleteFunc(r.pending, func(s *Saved) bool { return s == saved || slices.Contains(saved.of, s) })
 	r.mu.Unlock()
 	r.report.done(saved, changed)
 }
