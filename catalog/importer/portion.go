@@ -188,11 +188,11 @@ func (s *Saved) follows(before *Saved) bool {
 	return false
 }
 
-// joins says whether a save may be joined with the next: they have no key and no file together, so that what they say
-// and count is the same in one, and one save holds both.
+// joins says whether a save may be joined with the next: both are small, and they have no key and no file together, so
+// that what they say and count is the same in one.
 func (s *Saved) joins(next *Saved, limits Limits) bool {
 	return limits.small() >= 0 &&
-		s.size()+next.size() <= limits.save() && len(s.Keys)+len(next.Keys) <= limits.keys() &&
+		s.size()+next.size() <= limits.save()/together && len(s.Keys)+len(next.Keys) <= limits.keys() &&
 		!overlap(s.touched(), next.touched()) &&
 		!slices.ContainsFunc(s.Files, func(f FileState) bool {
 			return slices.ContainsFunc(next.Files, func(other FileState) bool { return other.Name == f.Name })
@@ -218,11 +218,14 @@ func (s *Saved) with(next *Saved) *Saved {
 	}
 }
 
-// size is the bytes of its parts.
+// size is the bytes of its parts and documents.
 func (s *Saved) size() int {
 	size := 0
-	for _, p := range s.Parts {
-		size += len(p.Body)
+	for i := range s.Parts {
+		size += len(s.Parts[i].Body)
+	}
+	for i := range s.Documents {
+		size += len(s.Documents[i].Body)
 	}
 	return size
 }

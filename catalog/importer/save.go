@@ -20,7 +20,7 @@ type begun struct {
 type writer struct {
 	run     *run
 	begun   []*begun // on their way, in the order in which they began
-	waiting []*Saved // one, and behind it what could not be joined with it
+	waiting []*Saved
 }
 
 func (r *run) saveAll(ctx context.Context, prepared <-chan *Saved) error {
@@ -63,8 +63,11 @@ func (w *writer) add(next *Saved) {
 
 // full says that no more may wait: a save's worth is enough.
 func (w *writer) full() bool {
-	limit := w.run.req.Limits.save()
-	return len(w.waiting) > 1 || len(w.waiting) == 1 && 2*w.waiting[0].size() > limit
+	size := 0
+	for _, s := range w.waiting {
+		size += s.size()
+	}
+	return 2*size > w.run.req.Limits.save()
 }
 
 // mayBegin says whether the first save that waits need not wait any more.
