@@ -89,10 +89,11 @@ func (db *DB) open(ctx context.Context) error {
 		return err
 	}
 	// auto_vacuum can be chosen only while a file is empty: free pages can then be given back in small steps.
-	// So can the size of pages: bodies have some kilobytes, of which a page should hold several.
+	// So can the size of pages: bodies have some kilobytes, of which a page should hold several. A checkpoint holds writes
+	// up while it waits for the disk; 8,000 pages are as much as journal_size_limit lets the log keep.
 	pragmas := []string{
 		fmt.Sprintf("page_size(%d)", pageSize), "auto_vacuum(INCREMENTAL)", "journal_mode(WAL)", "synchronous(NORMAL)",
-		"foreign_keys(1)", "temp_store(MEMORY)", "cache_size(-16000)", "wal_autocheckpoint(4000)", "journal_size_limit(67108864)",
+		"foreign_keys(1)", "temp_store(MEMORY)", "cache_size(-16000)", "wal_autocheckpoint(8000)", "journal_size_limit(67108864)",
 	}
 	if db.config.MaxPages > 0 {
 		pragmas = append(pragmas, fmt.Sprintf("max_page_count(%d)", db.config.MaxPages))
