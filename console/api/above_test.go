@@ -37,6 +37,9 @@ func TestPolicyFromAbove(t *testing.T) {
 	site := bulletinstest.Doc(t, document.Site, "head", nil, federation.Site{Name: "Head office", Authority: []byte{1}})
 	site.Sign("head", private)
 	bulletinstest.Write(t, o.Writer(), append(store.Put(key, "", store.Former{}), store.Put(site, "", store.Former{})...)...)
+	bulletinstest.Write(t, o.Writer(), store.Statement{
+		SQL: `INSERT INTO parent (one, id, name, urls, authority, joined, link, told, version) VALUES (1, 'head', 'Head office', '[]', x'', '', '{}', '', 1)`,
+	})
 	const id = "policy:head:1"
 	sends := func(kind document.Kind, body any) {
 		t.Helper()

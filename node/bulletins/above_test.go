@@ -19,8 +19,22 @@ func receive(t *testing.T, w store.Writer, doc document.Document) document.Docum
 	return doc
 }
 
+// under gives a site a parent; above of none, it left that one.
+func under(t *testing.T, w store.Writer, parent string) {
+	t.Helper()
+	statements := []store.Statement{{SQL: `DELETE FROM parent`}}
+	if parent != "" {
+		statements = append(statements, store.Statement{
+			SQL:  `INSERT INTO parent (one, id, name, urls, authority, joined, link, told, version) VALUES (1, ?1, ?1, '[]', x'', '', '{}', '', 1)`,
+			Args: []any{parent},
+		})
+	}
+	bulletinstest.Write(t, w, statements...)
+}
+
 func TestImportsLeaveWhatCameFromAbove(t *testing.T) {
 	room, db := bulletinstest.Room(t)
+	under(t, db, "above")
 	bulletin := func(title string) document.Document {
 		return bulletinstest.Doc(t, document.Bulletin, "b1", nil, catalog.Bulletin{Name: "b1", Source: "x", Title: title})
 	}
@@ -46,10 +60,23 @@ func TestImportsLeaveWhatCameFromAbove(t *testing.T) {
 	if held["update u-own"] != update("u-own", "own 2").Digest {
 		t.Error("the site's own document did not change")
 	}
+	// Without a parent nobody else follows the vendor.
+	under(t, db, "")
+	bulletinstest.Save(t, room, "x", "f", bulletin("from here"), update("u-own", "own 2"))
+	bulletinstest.Save(t, room, "x", "g", update("u-gone", "another"))
+	held = current(t, db)
+	if held["bulletin b1"] != bulletin("from here").Digest || held["update u-gone"] != update("u-gone", "another").Digest {
+		t.Error("imports leave what a former parent left behind")
+	}
+	bulletinstest.Save(t, room, "x", "g")
+	if _, stays := current(t, db)["update u-gone"]; stays {
+		t.Error("what the vendor took away stays")
+	}
 }
 
 func TestWhatCameFromAboveIsReadOnly(t *testing.T) {
 	room, db := bulletinstest.Room(t)
+	under(t, db, "above")
 	ctx := t.Context()
 	receive(t, db, bulletinstest.Doc(t, document.Site, "above", nil, map[string]string{"name": "Central"}))
 	receive(t, db, bulletinstest.Doc(t, document.Bulletin, "b1", nil, catalog.Bulletin{Name: "b1", Source: "x"}))
@@ -67,6 +94,10 @@ func TestWhatCameFromAboveIsReadOnly(t *testing.T) {
 	}
 	if _, err := room.CreateSeverity(ctx, "Ours", nil); err != nil {
 		t.Error(err)
+	}
+	under(t, db, "")
+	if err := room.DeleteSeverity(ctx, "Urgent", "", "none"); err != nil {
+		t.Errorf("left behind by a former parent: %v", err)
 	}
 }
 

@@ -472,3 +472,41 @@ func TestAPolicyThatLacksPinsCanBeMended(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestWhatAFormerParentLeftBehind can be got rid of: nobody else would.
+func TestWhatAFormerParentLeftBehind(t *testing.T) {
+	s := newSite(t)
+	parent := s.under(t, "top")
+	o := parent.orders(t, "Old")
+	window := parent.doc(t, document.Window, "window:top:1", nil, map[string]any{
+		"name": "Nights", "repeat": "daily", "start": "22:00", "minutes": 120,
+	})
+	parent.sends(t, dataset.Settings, window)
+	parent.sends(t, dataset.Policies, o.policy, o.state)
+	name := "Ours"
+	for what, err := range map[string]error{
+		"deleted": s.Delete(t.Context(), "Old", 0), "off": s.Enable(t.Context(), "Old", 0, false), "window": s.windows.Delete(t.Context(), "Nights", ""),
+	} {
+		if !errors.Is(err, store.ErrConflict) || !strings.Contains(err.Error(), "made by site top") {
+			t.Errorf("under the parent: %s: %v", what, err)
+		}
+	}
+	s.sql(t, `DELETE FROM parent`)
+	_, revised := s.Revise(t.Context(), "Old", 0)
+	for what, err := range map[string]error{
+		"revised": revised, "changed": s.Change(t.Context(), "Old", 0, policies.Edit{Name: &name}), "off": s.Enable(t.Context(), "Old", 0, false),
+	} {
+		if !errors.Is(err, store.ErrConflict) || !strings.Contains(err.Error(), "delete it") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if err := s.Delete(t.Context(), "Old", 0); err != nil {
+		t.Error(err)
+	}
+	if err := s.windows.Delete(t.Context(), "Nights", ""); err != nil {
+		t.Error(err)
+	}
+	if rows, _, err := s.List(t.Context(), store.Query{}); err != nil || len(rows) != 0 {
+		t.Errorf("%+v, %v", rows, err)
+	}
+}

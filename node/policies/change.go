@@ -83,10 +83,7 @@ func (r *Room) at(ctx context.Context, name string, version int64) (*order, int6
 	if err != nil {
 		return nil, 0, err
 	}
-	if found.document.Origin != r.cfg.Site {
-		return nil, 0, store.AllOwn(ctx, r.cfg.Reader, r.cfg.Site, found.document.Head)
-	}
-	return found, cmp.Or(version, found.Version), nil
+	return found, cmp.Or(version, found.Version), store.AllOwn(ctx, r.cfg.Reader, r.cfg.Site, found.document.Head)
 }
 
 // touch is the guarded statement of every change of a policy.
@@ -103,7 +100,7 @@ func (r *Room) Change(ctx context.Context, name string, version int64, e Edit) e
 	if err != nil {
 		return err
 	}
-	if found.broken != "" {
+	if found.broken != "" && found.Above == nil {
 		return store.Invalid("change policy %s: %s: revise it, or delete it", found.Name, found.broken)
 	}
 	body, err := found.editable()
@@ -138,12 +135,21 @@ func (r *Room) Change(ctx context.Context, name string, version int64, e Edit) e
 	return r.replace(ctx, "change policy "+found.Name, edition{found, version, body, found.document.Languages}, more...)
 }
 
-// editable is a copy of the body that may be changed.
+// editable is a copy of the body that may be changed. The id of a policy names the site that made it, and sites below take it
+// from no other.
 func (p *order) editable() (body policy.Policy, err error) {
+	if p.Above != nil {
+		return body, left(p.Name)
+	}
 	if err := json.Unmarshal(p.document.Body, &body); err != nil {
 		return body, store.Invalid("policy %s is damaged (%v): delete it, and make it anew", p.Name, err)
 	}
 	return body, nil
+}
+
+// left refuses to change what a former parent left behind.
+func left(name string) error {
+	return store.Conflicting("policy %s was made by a former parent of this site: delete it, and make one of your own", name)
 }
 
 // edition is a new revision of a policy, and the version it was made from.
@@ -198,13 +204,13 @@ func (r *Room) Revise(ctx context.Context, name string, version int64) (Created,
 	if err != nil {
 		return Created{}, err
 	}
-	c, err := contents.Collect(ctx, r.cfg.Reader, r.cfg.Bulletins, found.Bulletins)
-	if err != nil {
-		return Created{}, fmt.Errorf("revise policy %s: %w", found.Name, err)
-	}
 	body, err := found.editable()
 	if err != nil {
 		return Created{}, err
+	}
+	c, err := contents.Collect(ctx, r.cfg.Reader, r.cfg.Bulletins, found.Bulletins)
+	if err != nil {
+		return Created{}, fmt.Errorf("revise policy %s: %w", found.Name, err)
 	}
 	changed := keep(body.Updates, c.Updates)
 	body.Updates = c.Updates

@@ -52,8 +52,10 @@ func (r *Room) flag(ctx context.Context, name string, version int64, column stri
 		}
 		statements = append(statements, said...)
 	case !found.Local:
-		err := store.AllOwn(ctx, r.cfg.Reader, r.cfg.Site, found.document.Head)
-		return fmt.Errorf("%s: %w, because it was not made with --local-control", reason, err)
+		if err := store.AllOwn(ctx, r.cfg.Reader, r.cfg.Site, found.document.Head); err != nil {
+			return fmt.Errorf("%s: %w, because it was not made with --local-control", reason, err)
+		}
+		return left(found.Name)
 	default:
 		reason += " for this site"
 	}

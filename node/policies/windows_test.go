@@ -87,6 +87,7 @@ func TestWindowsComeAndGo(t *testing.T) {
 
 func TestWindowOfALaterVersion(t *testing.T) {
 	s := newSite(t)
+	s.under(t, "elsewhere")
 	c := s.computer(t, "pc", "de", nil, nil)
 	doc := bulletinstest.Doc(t, document.Window, "window:elsewhere:1", nil, schedule.Window{Name: "moon", Repeat: "lunar", Start: "22:00", Minutes: 5})
 	doc.Sign("elsewhere", bulletinstest.Key)

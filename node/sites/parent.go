@@ -250,7 +250,7 @@ func welcomed(ctx context.Context, tx *sql.Tx, w Welcome) ([]store.Statement, er
 	return statements, nil
 }
 
-// Leave ends this site's being a child, at this site. What came from above stays.
+// Leave ends this site's being a child, at this site. What came from above stays, and is its own from then on (store.Own).
 func (r *Room) Leave(ctx context.Context) error {
 	p, err := r.Parent(ctx)
 	if err != nil {

@@ -29,13 +29,25 @@ func (f Foreign) Error() string {
 // Is implements errors.Is.
 func (f Foreign) Is(target error) bool { return target == ErrConflict }
 
-// Own is nil where a site may change a document: it made it itself, or there is none. Else it is a Foreign.
+// HasParent says whether a site has one. What former parents left behind at a site that has none is that site's own: nobody
+// else changes it any more.
+func HasParent(ctx context.Context, tx *sql.Tx) (has bool, err error) {
+	if err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM parent)`).Scan(&has); err != nil {
+		return false, fmt.Errorf("read whether the site has a parent: %w", err)
+	}
+	return has, nil
+}
+
+// Own is nil where a site may change a document: it made it itself, it has no parent, or there is none. Else it is a Foreign.
 func Own(ctx context.Context, tx *sql.Tx, site string, kind document.Kind, id string) error {
 	doc, err := Document(ctx, tx, kind, id)
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
 	if err != nil || doc.Origin == site {
+		return err
+	}
+	if child, err := HasParent(ctx, tx); err != nil || !child {
 		return err
 	}
 	name, err := SiteName(ctx, tx, doc.Origin)

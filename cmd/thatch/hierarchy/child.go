@@ -87,7 +87,8 @@ func leaveCommand(a *cli.App) *cobra.Command {
 	var force bool
 	cmd := &cobra.Command{
 		Use: "leave", Short: "Leave the parent", Args: cobra.NoArgs,
-		Long:    "Be nobody's child any more. What came from above stays. --force leaves although the parent cannot be told.",
+		Long: "Be nobody's child any more. What came from above stays, and is this site's own: imports go on with the catalog, and policies and\n" +
+			"windows can be deleted. --force leaves although the parent cannot be told.",
 		Example: "  thatch child leave",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.Client()

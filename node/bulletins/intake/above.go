@@ -6,10 +6,14 @@ import (
 	"slices"
 
 	"thatch/catalog/document"
+	"thatch/node/store"
 )
 
-// lookAbove finds which of the documents that would change or go were made by another site: these are left alone.
+// lookAbove finds which of the documents that would change or go were made by a site above: these are left alone.
 func (w *work) lookAbove(r reading, site string) error {
+	if child, err := store.HasParent(r.ctx, r.tx); err != nil || !child {
+		return err
+	}
 	doubtful := map[document.Kind][]string{}
 	for i := range w.saved.Documents {
 		doc := &w.saved.Documents[i]

@@ -28,10 +28,16 @@ import (
 type above struct {
 	v     *vendor
 	later *staging.Later // nil: the link stands
+	left  bool           // it is the parent no more
 	asked []string       // names of files
 }
 
-func (a *above) Parent(context.Context) (string, error) { return "Top", nil }
+func (a *above) Parent(context.Context) (string, error) {
+	if a.left {
+		return "", nil
+	}
+	return "Top", nil
+}
 
 func (a *above) Request(_ context.Context, payload document.Digest, f catalog.StagedFile) (content.Request, error) {
 	if payload == (document.Digest{}) {
@@ -120,6 +126,26 @@ func TestWhatNobodyAboveStaged(t *testing.T) {
 	if payload := b.status(t, "U1").Packages[0].Payload; payload.Origin != bulletinstest.Site {
 		t.Errorf("the payload document is %s's now", payload.Origin)
 	}
+}
+
+// TestWhatAFormerParentStaged is staged anew from the vendor, once there is another revision of it.
+func TestWhatAFormerParentStaged(t *testing.T) {
+	b, a := newBelow(t)
+	former := pack(t, "P1", "U1", nil, catalog.File{Name: "a.msi", SHA1: strings.Repeat("0", 40)})
+	b.vendor.set("a.msi", []byte("another"))
+	p := pack(t, "P1", "U1", nil, b.vendor.file("a.msi"))
+	bulletinstest.Save(t, b.room, "sdp", "catalog", bulletin(t, "B1"), update(t, "U1", "B1"), p)
+	b.staged(t, former, "a.msi", []byte("what it was"))
+	b.stage(t, "B1")
+	if got := b.run(t); got.Staged != 0 || len(got.Failed) != 1 || got.Failed[0].Reason != staging.Waits {
+		t.Errorf("under the parent: %+v", got)
+	}
+	a.left = true
+	b.stage(t, "B1")
+	if got := b.run(t); got.Staged != 1 {
+		t.Errorf("%+v", got)
+	}
+	b.want(t, "U1", staging.Ready, "")
 }
 
 func TestParentThenVendor(t *testing.T) {

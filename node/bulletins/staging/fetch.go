@@ -203,8 +203,9 @@ func (f *fetcher) judge(file catalog.StagedFile) (*catalog.Signer, error) {
 	return nil, err
 }
 
-// record writes the payload document of a package, if it is another than before, and that this node holds its files.
-func (s *Stager) record(ctx context.Context, p *live.Package, files []catalog.StagedFile) error {
+// record writes the payload document of a package, if it is another than before, and that this node holds its files. What a
+// site above learned of it stands.
+func (s *Stager) record(ctx context.Context, p *live.Package, files []catalog.StagedFile, child bool) error {
 	body, err := catalog.Encode(catalog.Payload{Package: p.ID, PackageDigest: p.Digest, Files: files})
 	if err != nil {
 		return err
@@ -215,10 +216,10 @@ func (s *Stager) record(ctx context.Context, p *live.Package, files []catalog.St
 	}
 	former := store.Former{Absent: true}
 	s.cfg.Signer.Sign(&doc)
-	foreign := false // what the site above learned of it stands
+	foreign := false
 	err = s.cfg.Catalog.Read(ctx, func(v *live.View) error {
 		if held := v.AnyPayload(p.ID); held != nil {
-			former, foreign = store.Former{Digest: held.Digest}, held.Origin != doc.Origin
+			former, foreign = store.Former{Digest: held.Digest}, child && held.Origin != doc.Origin
 		}
 		return nil
 	})

@@ -428,7 +428,7 @@ func (r *run) one(ctx context.Context, j *job) error {
 	var later *Later
 	switch {
 	case err == nil:
-		err = s.record(ctx, p, staged)
+		err = s.record(ctx, p, staged, r.fetcher.parent != "")
 	case errors.As(err, &failure):
 		err = s.recordFailure(ctx, p.ID, p.Digest, failure)
 	case errors.As(err, &later):

@@ -354,8 +354,8 @@ func (r *Room) windowAt(ctx context.Context, name, version string) (*Window, sto
 	if err != nil {
 		return nil, store.Former{}, err
 	}
-	if found.Doc.Origin != r.cfg.Site {
-		return nil, store.Former{}, store.AllOwn(ctx, r.cfg.Reader, r.cfg.Site, found.Doc.Head)
+	if err := store.AllOwn(ctx, r.cfg.Reader, r.cfg.Site, found.Doc.Head); err != nil {
+		return nil, store.Former{}, err
 	}
 	former := store.Former{Digest: found.Doc.Digest}
 	if version != "" {
