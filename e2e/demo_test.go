@@ -13,7 +13,7 @@ import (
 // TestDemoEndsCompliant runs the whole demo as a person would.
 func TestDemoEndsCompliant(t *testing.T) {
 	ringtest.Need(t, ringtest.Processes)
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 6*time.Minute)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, program(t, "thatch"), "demo", "--once").CombinedOutput()
 	if err != nil {

@@ -236,7 +236,7 @@ func TestRaceOnTokenOverTLS(t *testing.T) {
 		c := s.client(t, nil)
 		all.Go(func() {
 			_, err := c.Enrol(t.Context(), request(token, fmt.Sprint("pc", i), csr))
-			for try := 0; agentapi.HasCode(err, agentapi.CodeBusy) && try < 20; try++ {
+			for try := 0; agentapi.HasCode(err, agentapi.CodeBusy) && try < 200; try++ {
 				_, err = c.Enrol(t.Context(), request(token, fmt.Sprint("pc", i), csr))
 			}
 			results <- err

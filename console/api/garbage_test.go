@@ -55,7 +55,7 @@ func TestGarbage(t *testing.T) {
 		}
 		body := rapid.SampledFrom(oddBodies).Draw(rt, "body")
 		target := api.Prefix + path + "?" + query.Encode()
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		r, err := http.NewRequestWithContext(ctx, route.Method, "https://node"+target, strings.NewReader(body))
 		if err != nil {

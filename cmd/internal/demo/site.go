@@ -28,10 +28,10 @@ type site struct {
 
 // Waits for nodes.
 const (
-	startTime = time.Minute
-	stopTime  = 15 * time.Second
-	tellTime  = 30 * time.Second // for what one site does to be seen at another
-	patchTime = time.Minute
+	startTime = 3 * time.Minute
+	stopTime  = time.Minute
+	tellTime  = 2 * time.Minute // for what one site does to be seen at another
+	patchTime = 3 * time.Minute
 	askPause  = 100 * time.Millisecond
 )
 

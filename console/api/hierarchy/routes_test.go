@@ -60,7 +60,7 @@ func TestGarbage(t *testing.T) {
 				query.Set(p, rapid.SampledFrom(odd).Draw(rt, p))
 			}
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		body := rapid.SampledFrom(oddBodies).Draw(rt, "body")
 		target := api.Prefix + path + "?" + query.Encode()
