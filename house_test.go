@@ -36,6 +36,7 @@ var arrows = map[string][]string{
 	"node/tasks":           {"node/store/*", "catalog/*", "schedule"},
 	"node/scopes":          {"node/sites", "node/replicas/*"},
 	"node/rollups":         {"node/store/*", "node/bulletins/*", "node/computers/*", "node/sites/*", "node/settings", "catalog/*", "schedule"},
+	"node/sites/hierarchy": {"node/sites", "node/scopes", "node/store/*", "node/replicas/dataset", "catalog/*"},
 	"node/sites":           {"node/store/*", "node/identity", "node/replicas/dataset", "catalog/*", "schedule"},
 	"node/places":          {},
 	"node/check":           {"node/store/*", "catalog/*"},

@@ -255,7 +255,7 @@ func (r *run) fillIn(ctx context.Context, neighbour replicas.Neighbour, page *wi
 
 // bodies asks for documents by digest.
 func (r *run) bodies(ctx context.Context, languages []string, digests []document.Digest) ([]dataset.Entry, error) {
-	page, err := r.client.Fetch(ctx, wire.PathBodies, wire.BodiesRequest{Type: r.params.Type, Languages: languages, Digests: digests})
+	page, err := r.client.Fetch(ctx, r.path(wire.PathBodies, wire.PathUpBodies), wire.BodiesRequest{Type: r.params.Type, Languages: languages, Digests: digests})
 	if err != nil {
 		return nil, err
 	}

@@ -17,9 +17,20 @@ import (
 // verified has a child verify a type in full, and repair.
 func verified(t *testing.T, child *replicationtest.Linked, of dataset.Type) wire.Verified {
 	t.Helper()
+	return verifiedBy(t, child, replication.Params{Type: of, Verify: 100, Repair: true})
+}
+
+// verifiedUp verifies everything of a type that went up, and repairs.
+func verifiedUp(t *testing.T, child *replicationtest.Linked, of dataset.Type) wire.Verified {
+	t.Helper()
+	return verifiedBy(t, child, replication.Params{Type: of, Verify: 100, Repair: true, Up: true})
+}
+
+func verifiedBy(t *testing.T, child *replicationtest.Linked, p replication.Params) wire.Verified {
+	t.Helper()
 	var id string
 	child.Eventually(t, "a run of its own", func() (err error) {
-		id, err = child.Link.Start(t.Context(), replication.Params{Type: of, Verify: 100, Repair: true})
+		id, err = child.Link.Start(t.Context(), p)
 		return err
 	})
 	run, err := child.Tasks.Wait(t.Context(), id)

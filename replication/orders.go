@@ -19,17 +19,35 @@ const (
 // order is what the parent asked for: a run of one type or of all.
 type order struct {
 	wire.RunOrder
-	left      []dataset.Type // types whose runs are still to be made; the worker's own
-	run       string         // that goes on for it
+	left      []leg  // runs that are still to be made; the worker's own
+	run       string // that goes on for it
 	cancelled bool
+}
+
+// leg is a type, as it comes down, or as it went up.
+type leg struct {
+	t  dataset.Type
+	up bool
+}
+
+// legsOf are those of a type, or of all.
+func legsOf(asked dataset.Type) (list []leg) {
+	for _, t := range types {
+		if asked == "" || asked == t {
+			list = append(list, leg{t, false})
+		}
+	}
+	for _, t := range dataset.Types(dataset.Up) {
+		if asked == "" || asked == t {
+			list = append(list, leg{t, true})
+		}
+	}
+	return list
 }
 
 // order keeps what the parent asks for until the worker has served it.
 func (l *Link) order(asked wire.RunOrder) {
-	o := &order{RunOrder: asked, left: types}
-	if asked.Type != "" {
-		o.left = []dataset.Type{asked.Type}
-	}
+	o := &order{RunOrder: asked, left: legsOf(asked.Type)}
 	l.mu.Lock()
 	if len(l.orders) < mostOrder {
 		l.orders = append(l.orders, o)
@@ -117,15 +135,19 @@ func (s *session) serve(ctx context.Context, o *order) error {
 		if cancelled {
 			return nil
 		}
-		t := o.left[0]
-		if o.Type == "" && t != dataset.Languages && !said.Sends(t) {
-			continue
-		}
+		t, up := o.left[0].t, o.left[0].up
 		verify := o.Verify
-		if verify < 0 {
+		switch {
+		case verify >= 0:
+		case up:
+			verify = s.percent(dataset.Languages)
+		default:
 			verify = s.percent(t)
 		}
-		_, err := s.runAndWait(ctx, Params{Type: t, Complete: o.Complete, Verify: verify, Repair: o.Repair, Order: o.ID})
+		if up && (verify == 0 || !said.Compares) || !up && o.Type == "" && t != dataset.Languages && !said.Sends(t) {
+			continue
+		}
+		_, err := s.runAndWait(ctx, Params{Type: t, Up: up, Complete: o.Complete, Verify: verify, Repair: o.Repair, Order: o.ID})
 		if ctx.Err() != nil || errors.Is(err, errGoesOn) {
 			return err
 		}

@@ -23,6 +23,7 @@ type Params struct {
 	Complete bool         `json:"complete,omitempty"`
 	Verify   int          `json:"verify,omitempty"` // percent of the buckets; 0: none
 	Repair   bool         `json:"repair,omitempty"` // of a verification by hand: mend what differs (a rule's always does)
+	Up       bool         `json:"up,omitempty"`     // verify what went up, instead of taking what comes down
 	Order    string       `json:"order,omitempty"`  // of the parent, that this run serves
 	Asked    bool         `json:"asked,omitempty"`  // by a person here
 }
@@ -36,6 +37,9 @@ func (l *Link) kind() tasks.Kind {
 		Key: func(raw json.RawMessage) string {
 			var p Params
 			_ = json.Unmarshal(raw, &p) // what cannot be read fails when it runs
+			if p.Up {
+				return "up " + string(p.Type)
+			}
 			return string(p.Type)
 		},
 		Do: func(ctx context.Context, job *tasks.Job) (any, error) {
@@ -116,7 +120,9 @@ func (s *session) run(ctx context.Context, job *tasks.Job, p Params) (result wir
 		telling, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		defer cancel()
 		defer context.AfterFunc(ctx, func() { time.AfterFunc(lastWords, cancel) })()
-		r.tellAside(telling)
+		if !p.Up {
+			r.tellAside(telling)
+		}
 		result = r.result
 		state := tasks.Done
 		switch {
@@ -127,7 +133,11 @@ func (s *session) run(ctx context.Context, job *tasks.Job, p Params) (result wir
 		}
 		s.ended(telling, job.ID, r, state, err)
 	}()
-	if err := r.take(ctx); err != nil {
+	if p.Up { // nothing else goes up meanwhile, so that what differs does so for no reason of that kind
+		r.pushing.Lock()
+		defer r.pushing.Unlock()
+	}
+	if err := r.bring(ctx); err != nil {
 		return r.result, err
 	}
 	if p.Verify > 0 {
@@ -138,6 +148,16 @@ func (s *session) run(ctx context.Context, job *tasks.Job, p Params) (result wir
 		}
 	}
 	return r.result, nil
+}
+
+// bring has the end that receives come up to the other one.
+func (r *run) bring(ctx context.Context) error {
+	if !r.params.Up {
+		return r.take(ctx)
+	}
+	sent, err := r.pushTypes(ctx)
+	r.result.Documents += sent
+	return err
 }
 
 // ended keeps what a run ended with, here and at the parent.
@@ -151,8 +171,8 @@ func (s *session) ended(ctx context.Context, id string, r *run, state tasks.Stat
 		}
 		s.failed.Unlock()
 	}
-	told := wire.RanRequest{Order: r.params.Order, Run: id, Type: r.params.Type, State: string(state), Result: r.result, Error: text}
-	entry, kept := told.History(s.parent.ID, dataset.Down, s.now())
+	told := wire.RanRequest{Order: r.params.Order, Run: id, Type: r.params.Type, Up: r.params.Up, State: string(state), Result: r.result, Error: text}
+	entry, kept := told.History(s.parent.ID, s.now())
 	if kept == nil {
 		kept = s.node.Sites.Ran(ctx, entry)
 	}
@@ -197,8 +217,8 @@ func needsComplete(err error) (why string, alarm, yes bool) {
 // take takes over what is new, or everything where that is asked for or needed.
 func (r *run) take(ctx context.Context) error {
 	err := r.takeOnce(ctx)
-	if wire.CodeOf(err) == wire.CodeNotAlerted { // the languages have just changed: tell, and ask again
-		if err := errors.Join(r.node.Sites.Tell(ctx), r.pushAll(ctx)); err != nil {
+	if wire.CodeOf(err) == wire.CodeNotAlerted { // the languages have just changed, or the parent lost the alert: tell, and ask again
+		if err := errors.Join(r.node.Sites.Tell(ctx), r.alertAnew(ctx)); err != nil {
 			return err
 		}
 		err = r.takeOnce(ctx)

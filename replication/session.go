@@ -3,6 +3,7 @@ package replication
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -189,7 +190,9 @@ func (s *session) pullDue(ctx context.Context, p *timing.Plan, first bool) (time
 			return 0, ctx.Err()
 		case wire.CodeOf(err) == wire.CodeNotAlerted:
 			s.set(func(state *State) { state.Waits = err.Error() })
-			poke(s.pushes) // the alert may go up now
+			if err := s.alertAnew(ctx); err != nil && ctx.Err() == nil {
+				s.log.Warn("the language alert could not be sent and is tried again", "error", err)
+			}
 			p.Later(t, alertAgain)
 		case wire.CodeOf(err) == wire.CodeNoRule:
 			p.Done(t, due)
@@ -222,7 +225,24 @@ func (s *session) pullOne(ctx context.Context, t dataset.Type, due timing.Due) e
 		poke(s.urgents) // a page may have been overtaken by what was urgent
 		err = s.settle(ctx)
 	}
+	if err == nil && t == dataset.Languages && due.Verify > 0 {
+		s.verifyUp(ctx, due.Verify)
+	}
 	return err
+}
+
+// verifyUp verifies what went up, and has the parent mended where it differs. What fails is tried again when the next
+// verification is due.
+func (s *session) verifyUp(ctx context.Context, percent int) {
+	if !s.said().Compares {
+		return
+	}
+	for _, t := range dataset.Types(dataset.Up) {
+		_, err := s.runAndWait(ctx, Params{Type: t, Verify: percent, Up: true})
+		if err != nil && ctx.Err() == nil && !errors.Is(err, errGoesOn) { // somebody does so now
+			s.log.Warn("what went up could not be verified", "type", t, "error", err)
+		}
+	}
 }
 
 // percent is how much of a type is verified with each run: the most that a rule asks for.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"thatch/catalog/document"
@@ -49,20 +50,36 @@ func (s *session) push(ctx context.Context) error {
 func (s *session) pushAll(ctx context.Context) error {
 	s.pushing.Lock()
 	defer s.pushing.Unlock()
-	for _, t := range dataset.Types(dataset.Up) {
-		if err := s.pushType(ctx, t); err != nil {
-			return fmt.Errorf("send up %s: %w", t, err)
-		}
-	}
-	return nil
+	_, err := s.pushTypes(ctx)
+	return err
 }
 
-// pushType sends up one type: what is newer than the parent's cursor, or everything where the parent's cursor does not
-// fit.
-func (s *session) pushType(ctx context.Context, t dataset.Type) error {
+// pushTypes is pushAll for whoever holds pushing, and counts the documents that went.
+func (s *session) pushTypes(ctx context.Context) (sent int, err error) {
+	for _, t := range dataset.Types(dataset.Up) {
+		n, err := s.pushType(ctx, t, false)
+		if sent += n; err != nil {
+			return sent, fmt.Errorf("send up %s: %w", t, err)
+		}
+	}
+	return sent, nil
+}
+
+// alertAnew sends up everything of who the sites are and what languages they need: the parent lacks the language alert,
+// whatever is remembered of having sent it.
+func (s *session) alertAnew(ctx context.Context) error {
+	s.pushing.Lock()
+	defer s.pushing.Unlock()
+	_, err := s.pushType(ctx, dataset.Languages, true)
+	return err
+}
+
+// pushType sends up one type: what is newer than the parent's cursor, or everything where that is asked for or the parent's
+// cursor does not fit. It counts the documents that went.
+func (s *session) pushType(ctx context.Context, t dataset.Type, complete bool) (sent int, err error) {
 	scope, err := scopes.Up(ctx, s.node.Sites, t)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	cursor, ok := s.uplink[t]
 	if !ok {
@@ -70,7 +87,8 @@ func (s *session) pushType(ctx context.Context, t dataset.Type) error {
 			cursor = *told
 		}
 	}
-	complete, after, from := cursor.Zero(), dataset.Key{}, dataset.Cursor{}
+	complete = complete || cursor.Zero()
+	after, from := dataset.Key{}, dataset.Cursor{}
 	for {
 		var page dataset.Page
 		if complete {
@@ -83,40 +101,69 @@ func (s *session) pushType(ctx context.Context, t dataset.Type) error {
 			}
 		}
 		if err != nil {
-			return err
+			return sent, err
 		}
 		if len(page.Entries) == 0 && !page.Complete && !page.More && page.Tail.Index-cursor.Mark.Index < farBehind {
-			return nil // nothing to tell: the parent's cursor is moved when there is
+			return sent, nil // nothing to tell: the parent's cursor is moved when there is
 		}
 		answer, err := s.pushPage(ctx, scope, page)
 		if err != nil {
 			delete(s.uplink, t)
 			poke(s.relink) // the parent's cursor may be another now
-			return err
+			return sent, err
 		}
+		sent += len(page.Entries)
 		if complete {
 			from, after = page.From, page.Next
 		}
 		if !page.More {
 			s.uplink[t] = answer.Cursor
-			return s.pushWanted(ctx, scope, answer.Wanted)
+			_, err := s.pushApart(ctx, scope, answer.Wanted, nil)
+			return sent, err
 		}
 		cursor = answer.Cursor
 	}
 }
 
-// pushWanted sends what the parent could not judge when it came.
-func (s *session) pushWanted(ctx context.Context, scope dataset.Scope, digests []document.Digest) error {
-	docs, _, err := s.node.Sender.Bodies(ctx, scope, digests)
-	if err != nil || len(docs) == 0 {
+// someApart is how many bodies are read at once for pages out of their turn.
+const someApart = 50
+
+// pushApart sends documents out of their turn, and the names of what is not there any more: what the parent could not judge
+// when it came, or holds otherwise. What it refuses is returned.
+func (s *session) pushApart(ctx context.Context, scope dataset.Scope, digests []document.Digest, gone []dataset.Key) (refused []wire.Refusal, err error) {
+	page, bytes := &wire.Page{Header: wire.Header{Type: scope.Type}}, 0
+	flush := func() error {
+		if len(page.Entries) == 0 {
+			return nil
+		}
+		answer, err := s.deliver(ctx, page)
+		refused = append(refused, answer.Refused...)
+		page.Entries, bytes = nil, 0
 		return err
 	}
-	page := &wire.Page{Header: wire.Header{Type: scope.Type}}
-	for _, doc := range docs {
-		page.Entries = append(page.Entries, dataset.Entry{Head: doc.Head, Body: append([]byte{}, doc.Body...), Size: len(doc.Body)})
+	for some := range slices.Chunk(digests, someApart) {
+		docs, _, err := s.node.Sender.Bodies(ctx, scope, some)
+		if err != nil {
+			return refused, err
+		}
+		for _, doc := range docs {
+			page.Entries = append(page.Entries, dataset.Entry{Head: doc.Head, Body: append([]byte{}, doc.Body...), Size: len(doc.Body)})
+			if bytes += len(doc.Body); bytes >= upLimits.Bytes || len(page.Entries) >= upLimits.Documents {
+				if err := flush(); err != nil {
+					return refused, err
+				}
+			}
+		}
 	}
-	_, err = s.client.Push(ctx, wire.PathUp, page)
-	return err
+	for _, key := range gone {
+		page.Entries = append(page.Entries, dataset.Entry{Head: document.Head{Kind: key.Kind, ID: key.ID}, Removed: true})
+		if len(page.Entries) >= upLimits.Documents {
+			if err := flush(); err != nil {
+				return refused, err
+			}
+		}
+	}
+	return refused, flush()
 }
 
 var upLimits = dataset.Limits{Documents: 300, Bytes: 600 << 10}
@@ -135,7 +182,12 @@ func (s *session) pushPage(ctx context.Context, scope dataset.Scope, page datase
 	for _, r := range refused {
 		s.log.Error("a document that should go up is damaged here; it is not sent", "kind", r.Kind, "id", r.ID, "error", r.Err)
 	}
-	answer, err := s.client.Push(ctx, wire.PathUp, wire.FromDataset(page, docs))
+	return s.deliver(ctx, wire.FromDataset(page, docs))
+}
+
+// deliver sends up a page, and has people know what the parent refuses.
+func (s *session) deliver(ctx context.Context, page *wire.Page) (wire.UpResponse, error) {
+	answer, err := s.client.Push(ctx, wire.PathUp, page)
 	for _, r := range answer.Refused {
 		s.log.Warn("the parent refused a document", "kind", r.Kind, "id", r.ID, "reason", r.Reason)
 		if r.Forbidden {

@@ -31,6 +31,7 @@ type verification struct {
 	except    []dataset.Key
 	here      map[int]dataset.Bucket
 	there     map[int]dataset.Bucket
+	damaged   bool         // the parent asked for good copies
 	keeps     bool         // a rule that is off sends nothing and removes nothing
 	kept      map[int]bool // buckets that differ only by what is kept so
 }
@@ -72,7 +73,7 @@ func (r *run) verify(ctx context.Context) (wire.Verified, error) {
 
 // turn counts the verifications of a type at this node, so that each takes up where the last one ended.
 func (r *run) turn() int {
-	value, err := r.node.Own().Get(turnPrefix + string(r.params.Type))
+	value, err := r.node.Own().Get(r.turnName())
 	if err != nil {
 		return 0 // a file that was lost begins anew
 	}
@@ -84,10 +85,17 @@ func (r *run) turn() int {
 }
 
 func (r *run) keepTurn(n int) error {
-	if err := r.node.Own().Put(turnPrefix+string(r.params.Type), []byte(strconv.Itoa(n))); err != nil {
+	if err := r.node.Own().Put(r.turnName(), []byte(strconv.Itoa(n))); err != nil {
 		return fmt.Errorf("keep which buckets were verified: %w", err)
 	}
 	return nil
+}
+
+func (r *run) turnName() string {
+	if r.params.Up {
+		return turnPrefix + "up/" + string(r.params.Type)
+	}
+	return turnPrefix + string(r.params.Type)
 }
 
 const turnPrefix = "replication/turn/"
@@ -102,7 +110,7 @@ func (v *verification) sum(differing []int) {
 		v.out.DigestHere, v.out.DigestThere = digest(v.here), digest(v.there)
 	}
 	v.out.Quarantined = len(v.except)
-	v.out.Equal = len(differing) == 0 && v.out.Different == 0 && v.out.Quarantined == 0 && v.out.MendedAbove == 0
+	v.out.Equal = len(differing) == 0 && v.out.Different == 0 && v.out.Quarantined == 0 && !v.damaged
 }
 
 // digest is that of a whole type.
@@ -134,7 +142,7 @@ func (v *verification) compare(ctx context.Context, which []int) (differing []in
 			return differing, nil
 		}
 		before := v.result.Documents + v.result.Removed
-		if err := v.take(ctx); err != nil {
+		if err := v.bring(ctx); err != nil {
 			return nil, err
 		}
 		if round > 1 && before == v.result.Documents+v.result.Removed {
@@ -150,30 +158,25 @@ func (v *verification) compareSome(ctx context.Context, which []int) (differing 
 	if err != nil {
 		return nil, err
 	}
-	aside, err := v.node.Replicas.QuarantineOf(ctx, v.neighbour, v.params.Type)
-	if err != nil {
+	if err := v.setAside(ctx); err != nil {
 		return nil, err
 	}
-	v.except = nil
-	for _, q := range aside {
-		v.except = append(v.except, q.Key)
-	}
-	answer, err := wire.Call[wire.BucketsResponse](ctx, v.client, wire.PathBuckets, wire.BucketsRequest{
+	answer, err := wire.Call[wire.BucketsResponse](ctx, v.client, v.path(wire.PathBuckets, wire.PathUpBuckets), wire.BucketsRequest{
 		Type: v.params.Type, Languages: scope.Languages, Buckets: which, Except: v.except,
 	})
 	if err != nil {
 		return nil, err
 	}
+	v.except = append(v.except, answer.Except...)
 	there, err := answer.Buckets.Of(which)
 	if err != nil {
 		return nil, fmt.Errorf("the parent's answer: %w", err)
 	}
 	v.out.Sequence = answer.Sequence
 	scope.Except = v.except
-	if len(answer.Damaged) > 0 {
-		if err := v.offer(ctx, answer.Damaged); err != nil {
-			return nil, err
-		}
+	v.damaged = v.damaged || len(answer.Damaged) > 0
+	if err := v.offer(ctx, answer.Damaged); err != nil {
+		return nil, err
 	}
 	sum, err := v.node.Sender.Buckets(ctx, scope, which)
 	if err != nil {
@@ -189,8 +192,32 @@ func (v *verification) compareSome(ctx context.Context, which []int) (differing 
 	return differing, nil
 }
 
-// scope is what came from above of the run's type.
+// setAside leaves out what is in quarantine: of what comes down here, of what goes up at the parent, whose answer says so.
+func (v *verification) setAside(ctx context.Context) error {
+	v.except = nil
+	if v.params.Up {
+		return nil
+	}
+	aside, err := v.node.Replicas.QuarantineOf(ctx, v.neighbour, v.params.Type)
+	for _, q := range aside {
+		v.except = append(v.except, q.Key)
+	}
+	return err
+}
+
+// path is one or the other of two paths, by the direction that is verified.
+func (r *run) path(down, up string) string {
+	if r.params.Up {
+		return up
+	}
+	return down
+}
+
+// scope is what of the run's type came from above, or goes up.
 func (r *run) scope(ctx context.Context) (dataset.Scope, error) {
+	if r.params.Up {
+		return scopes.Up(ctx, r.node.Sites, r.params.Type)
+	}
 	languages, err := r.node.Languages(ctx)
 	if err != nil {
 		return dataset.Scope{}, fmt.Errorf("read the managed languages: %w", err)
@@ -215,11 +242,15 @@ func (v *verification) mend(ctx context.Context, buckets []int) error {
 	scope.Except = v.except
 	for len(buckets) > 0 {
 		some := v.some(buckets)
-		page, err := v.client.Fetch(ctx, wire.PathBucketHead, wire.BucketHeadsRequest{
+		page, err := v.client.Fetch(ctx, v.path(wire.PathBucketHead, wire.PathUpBucketHead), wire.BucketHeadsRequest{
 			Type: v.params.Type, Languages: scope.Languages, Buckets: some, Except: v.except,
 		})
 		if err == nil {
-			err = v.mendBuckets(ctx, scope, some, page.Entries)
+			mend := v.mendBuckets
+			if v.params.Up {
+				mend = v.mendAbove
+			}
+			err = mend(ctx, scope, some, page.Entries)
 		}
 		if err != nil {
 			return fmt.Errorf("mend the buckets %d to %d: %w", some[0], some[len(some)-1], err)
@@ -256,10 +287,8 @@ func (v *verification) mendBuckets(ctx context.Context, scope dataset.Scope, buc
 		v.kept[buckets[0]] = len(wrong)+len(damaged) == 0
 		extra = nil
 	}
-	if v.params.mends() {
-		if err := v.offer(ctx, damagedIn(there)); err != nil {
-			return err
-		}
+	if err := v.offer(ctx, damagedIn(there)); err != nil {
+		return err
 	}
 	for i := range wrong {
 		v.note("%s %q differs from the parent's, is missing or damaged here", wrong[i].Kind, wrong[i].ID)
@@ -271,7 +300,7 @@ func (v *verification) mendBuckets(ctx context.Context, scope dataset.Scope, buc
 	if !v.params.mends() || len(wrong)+len(extra)+len(damaged) == 0 {
 		return nil
 	}
-	if err := v.mendDamaged(ctx, scope.Languages, damaged); err != nil {
+	if _, err := v.mendDamaged(ctx, scope.Languages, damaged); err != nil {
 		return err
 	}
 	page := &wire.Page{Entries: wrong}
@@ -290,7 +319,47 @@ func (v *verification) mendBuckets(ctx context.Context, scope dataset.Scope, buc
 	return nil
 }
 
-// differences are the entries that the parent has and this site lacks or has otherwise, and what is here alone.
+// mendAbove does for the parent what mendBuckets does for this site: it is sent what it lacks or holds otherwise, and told
+// what is not here. What is damaged here comes back from there, by digest.
+func (v *verification) mendAbove(ctx context.Context, scope dataset.Scope, buckets []int, there []dataset.Entry) error {
+	here, damaged, err := v.node.Sender.BucketHeads(ctx, scope, buckets...)
+	if err != nil {
+		return err
+	}
+	hurt := damagedIn(there)
+	if err := v.offer(ctx, hurt); err != nil {
+		return err
+	}
+	wrong, extra := differences(there, here)
+	var digests []document.Digest
+	for i := range wrong {
+		key := wrong[i].Key()
+		if slices.ContainsFunc(hurt, func(d dataset.Damaged) bool { return d.Key == key && d.Digest == wrong[i].Digest }) {
+			continue // a good copy was offered
+		}
+		digests = append(digests, wrong[i].Digest)
+		v.note("%s %q is missing at the parent, or differs there", key.Kind, key.ID)
+	}
+	for _, key := range extra {
+		v.note("%s %q is at the parent and not here", key.Kind, key.ID)
+	}
+	v.out.Different += len(digests) + len(extra) + len(damaged)
+	if !v.params.mends() {
+		return nil
+	}
+	mended, err := v.mendDamaged(ctx, nil, damaged)
+	if err != nil {
+		return err
+	}
+	refused, err := v.pushApart(ctx, scope, digests, extra)
+	for _, r := range refused {
+		v.note("the parent refused %s %q: %s", r.Kind, r.ID, r.Reason)
+	}
+	v.out.Repaired += mended + len(digests) + len(extra) - len(refused)
+	return err
+}
+
+// differences are the entries that the one end (there) has and the other (here) lacks or has otherwise, and what is here alone.
 func differences(here, there []dataset.Entry) (wrong []dataset.Entry, extra []dataset.Key) {
 	own := make(map[string]*dataset.Entry, len(here))
 	name := func(e *dataset.Entry) string {
@@ -307,7 +376,7 @@ func differences(here, there []dataset.Entry) (wrong []dataset.Entry, extra []da
 		mine := own[name(e)]
 		delete(own, name(e))
 		if e.Damaged() {
-			continue // this site keeps its own
+			continue // the other end keeps its own
 		}
 		if mine == nil || mine.Digest != e.Digest || mine.Origin != e.Origin || !bytes.Equal(mine.Signature, e.Signature) {
 			wrong = append(wrong, *e)
@@ -332,32 +401,31 @@ func damagedIn(there []dataset.Entry) (list []dataset.Damaged) {
 	return list
 }
 
-// mendDamaged puts good copies in the place of bodies that fail their digest here.
-func (v *verification) mendDamaged(ctx context.Context, languages []string, damaged []dataset.Damaged) error {
+// mendDamaged puts good copies in the place of bodies that fail their digest here, and counts them.
+func (v *verification) mendDamaged(ctx context.Context, languages []string, damaged []dataset.Damaged) (mended int, err error) {
 	digests := make([]document.Digest, 0, len(damaged))
 	for _, d := range damaged {
 		v.note("%s %q does not match its digest here", d.Kind, d.ID)
 		digests = append(digests, d.Digest)
 	}
 	if len(digests) == 0 {
-		return nil
+		return 0, nil
 	}
 	got, err := v.bodies(ctx, languages, digests)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	docs := make([]document.Document, 0, len(got))
 	for i := range got {
 		docs = append(docs, got[i].Document())
 	}
-	_, err = v.node.Replicas.Mend(ctx, v.neighbour, docs)
-	return err
+	return v.node.Replicas.Mend(ctx, v.neighbour, docs)
 }
 
 // offer gives the parent what it lacks: documents whose bodies are damaged there and good here. The parent asked for them
 // by digest, and checks digest and signature of what it gets.
 func (v *verification) offer(ctx context.Context, damaged []dataset.Damaged) error {
-	if len(damaged) == 0 {
+	if len(damaged) == 0 || !v.params.mends() {
 		return nil
 	}
 	scope, err := v.scope(ctx)
@@ -380,7 +448,7 @@ func (v *verification) offer(ctx context.Context, damaged []dataset.Damaged) err
 	if err != nil {
 		return err
 	}
-	v.out.MendedAbove += len(docs) - len(mended.Refused)
-	v.note("the parent was given %d documents that are damaged there", len(docs)-len(mended.Refused))
+	v.out.MendedAbove += mended.Mended
+	v.note("the parent was given good copies of %d documents that are damaged there, and took %d", len(docs), mended.Mended)
 	return nil
 }

@@ -11,8 +11,11 @@ import (
 	"thatch/node"
 	"thatch/node/replicas"
 	"thatch/node/replicas/dataset"
+	"thatch/node/store"
 	"thatch/node/store/sqlite"
+	"thatch/replication"
 	"thatch/replication/replicationtest"
+	"thatch/replication/wire"
 )
 
 // behind changes a site's file behind its back.
@@ -89,4 +92,120 @@ func TestWhatWasNotSentWholeIsAskedForAgain(t *testing.T) {
 	if aside, err := child.Replicas.Quarantine(t.Context()); err != nil || len(aside) > 0 {
 		t.Errorf("in quarantine: %+v, %v", aside, err)
 	}
+}
+
+// quietPair is a parent and a child that tells nothing by itself after its first word, with three roll-ups told.
+func quietPair(t *testing.T) (parent, child *replicationtest.Linked) {
+	t.Helper()
+	parent = replicationtest.Start(t, replicationtest.Config{Name: "Top", Languages: []string{"de"}})
+	child = replicationtest.Start(t, replicationtest.Config{Name: "North", Languages: []string{"de"}})
+	if _, err := child.Settings.Set(t.Context(), "health.every", []byte("86400"), -1); err != nil {
+		t.Fatal(err)
+	}
+	child.Join(t, parent)
+	child.Eventually(t, "its first word", func() error { return child.Holds(document.Health, 1) })
+	for _, b := range []string{"b1", "b2", "b3"} {
+		child.Put(t, document.RollUp, child.Site().ID+":"+b, fmt.Sprintf(`{"bulletin":%q,"applicable":1,"updates":[]}`, b))
+	}
+	parent.Eventually(t, "what the child tells", func() error { return parent.Holds(document.RollUp, 3) })
+	return parent, child
+}
+
+// TestWhatWentUpIsVerified alters what a child told at the parent, and at the child, behind the back of both: verification
+// finds it, the child sends it anew or takes a good copy back, and nothing is lost. Without --repair it is listed alone.
+func TestWhatWentUpIsVerified(t *testing.T) {
+	parent, child := quietPair(t)
+	id := child.Site().ID
+	of := ` WHERE kind = 'roll-up' AND id = '` + id + `:b2'`
+	alert := ` WHERE kind = 'language-alert' AND id = '` + id + `'`
+	for _, c := range []struct {
+		what      string
+		hurt      *replicationtest.Linked
+		statement string
+		t         dataset.Type
+	}{
+		{"a body at the parent", parent, `UPDATE revision SET body = CAST('{"bulletin":"b2","applicable":9,"updates":[]}' AS BLOB)` + of, dataset.Health},
+		{"a signature at the parent", parent, `UPDATE revision SET signature = x'00'` + of, dataset.Health},
+		{"a maker at the parent", parent, `UPDATE revision SET origin = 'nobody'` + of, dataset.Health},
+		{"a revision gone from the parent", parent, `DELETE FROM revision` + of, dataset.Health},
+		{"a document gone from the parent", parent, `DELETE FROM document` + of, dataset.Health},
+		{"a digest at the parent", parent, `UPDATE document SET digest = (SELECT digest FROM document WHERE kind = 'health')` + of, dataset.Health},
+		{"an alert gone from the parent", parent, `DELETE FROM document` + alert, dataset.Languages},
+		{"an alert altered at the parent", parent, `UPDATE revision SET body = CAST('{"languages":["fr"]}' AS BLOB)` + alert, dataset.Languages},
+		{"a body at the child", child, `UPDATE revision SET body = CAST('{"bulletin":"b2","applicable":9,"updates":[]}' AS BLOB)` + of, dataset.Health},
+		{"a revision gone from the child", child, `DELETE FROM revision` + of, dataset.Health},
+	} {
+		behind(t, c.hurt, c.statement)
+		listed := verifiedBy(t, child, replication.Params{Type: c.t, Verify: 100, Up: true})
+		if listed.Equal || listed.Repaired+listed.MendedAbove > 0 || listed.DigestHere == listed.DigestThere {
+			t.Errorf("%s, listed: %+v", c.what, listed)
+		}
+		if v := verifiedUp(t, child, c.t); v.Equal || v.DigestHere != v.DigestThere || v.Repaired+v.MendedAbove != 1 {
+			t.Errorf("%s: %+v", c.what, v)
+		}
+		if v := verifiedUp(t, child, c.t); !v.Equal || v.Different+v.Repaired+v.MendedAbove > 0 {
+			t.Errorf("%s, then: %+v", c.what, v)
+		}
+	}
+	behind(t, child, `DELETE FROM document`+of) // gone without a trace: the parent is told
+	if v := verifiedUp(t, child, dataset.Health); v.Equal || v.Different != 1 || v.Repaired != 1 {
+		t.Errorf("what the child has no more: %+v", v)
+	}
+	if err := parent.Holds(document.RollUp, 2); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestVerificationUpwardAsksForNothingOfOthers: a child is told digests and bodies of what it and those below it made alone,
+// and an altered child cannot have the parent forget what it did not make.
+func TestVerificationUpwardAsksForNothingOfOthers(t *testing.T) {
+	parent, child := quietPair(t)
+	other := replicationtest.Start(t, replicationtest.Config{Name: "South", Languages: []string{"de"}})
+	other.Join(t, parent)
+	other.Eventually(t, "its first word", func() error { return other.Holds(document.Health, 1) })
+	parent.Eventually(t, "what it tells", func() error { return parent.HoldsID(document.Health, other.Site().ID) })
+	client := caller(t, child, parent)
+	all := make([]int, dataset.BucketCount)
+	for n := range all {
+		all[n] = n
+	}
+	page, err := client.Fetch(t.Context(), wire.PathUpBucketHead, wire.BucketHeadsRequest{Type: dataset.Health, Buckets: all})
+	if err != nil || len(page.Entries) != 4 {
+		t.Errorf("%d heads, %v", len(page.Entries), err)
+	}
+	for i := range page.Entries {
+		if page.Entries[i].Origin != child.Site().ID {
+			t.Errorf("the child is told of %+v", page.Entries[i])
+		}
+	}
+	foreign := digestOf(t, other, document.Health, other.Site().ID)
+	page, err = client.Fetch(t.Context(), wire.PathUpBodies, wire.BodiesRequest{Type: dataset.Health, Digests: []document.Digest{foreign}})
+	if err != nil || len(page.Entries) > 0 {
+		t.Errorf("a sibling's document: %d are given, %v", len(page.Entries), err)
+	}
+	if _, err := client.Fetch(t.Context(), wire.PathUpBodies, wire.BodiesRequest{Type: dataset.Policies}); wire.CodeOf(err) != wire.CodeInvalid {
+		t.Errorf("policies: %v", err)
+	}
+	gone := &wire.Page{Header: wire.Header{Type: dataset.Health}, Entries: []dataset.Entry{
+		{Head: document.Head{Kind: document.Health, ID: other.Site().ID}, Removed: true},
+	}}
+	if _, err := client.Push(t.Context(), wire.PathUp, gone); err != nil {
+		t.Error(err)
+	}
+	if err := parent.HoldsID(document.Health, other.Site().ID); err != nil {
+		t.Errorf("a child took a sibling's document away: %v", err)
+	}
+}
+
+func digestOf(t *testing.T, s *replicationtest.Linked, kind document.Kind, id string) (digest document.Digest) {
+	t.Helper()
+	err := s.Reader().View(t.Context(), func(tx *sql.Tx) error {
+		doc, err := store.Document(t.Context(), tx, kind, id)
+		digest = doc.Digest
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return digest
 }

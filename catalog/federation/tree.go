@@ -6,6 +6,7 @@ import "slices"
 type Tree struct {
 	Self   string              // id of the site that knows it
 	Sites  map[string]Site     // by id, as each site tells it; some may be missing
+	Shut   map[string]bool     // children of the site that knows it which are shut out
 	parent map[string]string   // site -> the one above it, "" where there is none
 	below  map[string][]string // site -> those directly below, sorted
 }
@@ -41,6 +42,16 @@ func (t *Tree) Below(site string) []string {
 				list, next = append(list, child), append(next, child)
 			}
 		}
+	}
+	return list
+}
+
+// Served are the sites of Below that receive documents: those that are shut out, and those below them, do not.
+func (t *Tree) Served(site string) []string {
+	list := t.Below(site)
+	for shut := range t.Shut {
+		gone := append(t.Below(shut), shut)
+		list = slices.DeleteFunc(list, func(id string) bool { return slices.Contains(gone, id) })
 	}
 	return list
 }

@@ -90,16 +90,11 @@ UNION ALL SELECT 1 FROM pin WHERE digest = ?3`, string(doc.Kind), doc.ID, doc.Di
 	return nil, err
 }
 
-// mayHaveMade refuses copies of sites that have no say in such a document: a child's of what goes down, and the parent's of
-// what this site or those below made.
+// mayHaveMade refuses copies of sites that make no such documents: this site and those below make for others what goes up,
+// under their own names. The parent, to whom it went, gives a good copy back.
 func (r *Room) mayHaveMade(from Neighbour, doc *document.Document) error {
 	below := doc.Origin == from.ID && from.Direction == dataset.Up || slices.Contains(from.Below, doc.Origin)
-	if from.Direction == dataset.Down {
-		if below || doc.Origin == r.cfg.Site {
-			return fmt.Errorf("%w: the parent has no say in what site %.80q made", ErrRefused, doc.Origin)
-		}
-		return nil
-	}
+	below = below || doc.Origin == r.cfg.Site && from.Direction == dataset.Down
 	t, _ := dataset.TypeOf(doc.Kind, dataset.Up)
 	if below && (t == "" || dataset.OriginOf(doc.ID) != doc.Origin) {
 		return fmt.Errorf("%w: site %.80q makes no such documents for this site", ErrRefused, doc.Origin)

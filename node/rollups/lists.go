@@ -3,13 +3,14 @@ package rollups
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
-	"thatch/catalog"
 	"thatch/catalog/federation"
 	"thatch/node/bulletins/live"
+	"thatch/node/computers/compliance"
 	"thatch/node/sites"
 	"thatch/node/store"
 )
@@ -22,41 +23,21 @@ type Of struct {
 
 // Figures are counts of computers. Updates that others replace are left out.
 type Figures struct {
-	Sites      int `json:"sites"` // that have something to tell
-	Applicable int `json:"applicable"`
-	Installed  int `json:"installed"`
-	Missing    int `json:"missing"`
-	Failed     int `json:"failed"`
-	Scheduled  int `json:"scheduled"`
-	Unknown    int `json:"unknown"` // it cannot be told
-	// Percent is installed of installed and missing, 0 to 100 in tenths; nil where neither is.
-	Percent *float64 `json:"percent"`
+	Sites int `json:"sites"` // that have something to tell
+	compliance.Told
 	// AsOf is when the oldest of the figures was last known to be true; zero: one of the sites never told.
 	AsOf time.Time `json:"as_of,omitzero"`
 }
 
-// BulletinRow is one bulletin of the tree's report.
+// BulletinRow is one bulletin of the tree's report. Where this site has it not, its id stands for its name.
 type BulletinRow struct {
-	ID        string           `json:"id"`
-	Bulletin  string           `json:"bulletin"` // its id where this site has it not
-	Title     string           `json:"title"`
-	Source    string           `json:"source"`
-	Severity  catalog.Severity `json:"severity"`
-	Custom    string           `json:"custom_severity,omitempty"`
-	Month     string           `json:"month"`
-	Exploited bool             `json:"exploited"`
+	compliance.BulletinHead
 	Figures
 }
 
-// UpdateRow is one update of the tree's report.
+// UpdateRow is one update of the tree's report. Where this site has it not, its id stands for its name.
 type UpdateRow struct {
-	ID       string           `json:"id"`
-	Update   string           `json:"update"` // its id where this site has it not
-	KB       string           `json:"kb,omitempty"`
-	Bulletin string           `json:"bulletin"`
-	Product  string           `json:"product"`
-	Severity catalog.Severity `json:"severity"`
-	Month    string           `json:"month"`
+	compliance.UpdateHead
 	Figures
 }
 
@@ -91,64 +72,19 @@ func (f *Figures) add(c federation.Counts, at time.Time) {
 	f.Unknown += c.Unknown
 }
 
-func (f *Figures) finish() {
-	if f.Percent = nil; f.Installed+f.Missing > 0 {
-		value := float64(f.Installed*1000/(f.Installed+f.Missing)) / 10
-		f.Percent = &value
-	}
-}
+func (f *Figures) finish() { f.Percent = compliance.Percent(f.Installed, f.Missing) }
 
 func figureColumns[R any](of func(R) *Figures) []store.Column[R] {
-	number := func(name string, field func(f *Figures) int) store.Column[R] {
-		return store.Column[R]{Name: name, Kind: store.Number, Value: func(r R) any { return field(of(r)) }}
-	}
-	return []store.Column[R]{
-		number("sites", func(f *Figures) int { return f.Sites }),
-		number("applicable", func(f *Figures) int { return f.Applicable }),
-		number("installed", func(f *Figures) int { return f.Installed }),
-		number("missing", func(f *Figures) int { return f.Missing }),
-		number("failed", func(f *Figures) int { return f.Failed }),
-		number("scheduled", func(f *Figures) int { return f.Scheduled }),
-		number("unknown", func(f *Figures) int { return f.Unknown }),
-		{Name: "percent", Kind: store.Number, Value: func(r R) any {
-			if percent := of(r).Percent; percent != nil {
-				return *percent
-			}
-			return -1.0
-		}},
-		{Name: "as_of", Kind: store.Time, Value: func(r R) any { return stamp(of(r).AsOf) }},
-	}
+	return append(compliance.ToldColumns(func(r R) *compliance.Told { return &of(r).Told }),
+		store.Column[R]{Name: "sites", Kind: store.Number, Value: func(r R) any { return of(r).Sites }},
+		store.Column[R]{Name: "as_of", Kind: store.Time, Value: func(r R) any { return compliance.Stamp(of(r).AsOf) }})
 }
 
-func stamp(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.UTC().Format("2006-01-02T15:04:05.000Z")
-}
+var bulletinColumns = append(compliance.BulletinHeadColumns(func(r *BulletinRow) *compliance.BulletinHead { return &r.BulletinHead }),
+	figureColumns(func(r *BulletinRow) *Figures { return &r.Figures })...)
 
-var bulletinColumns = append([]store.Column[*BulletinRow]{
-	{Name: "id", Value: func(r *BulletinRow) any { return r.ID }},
-	{Name: "bulletin", Value: func(r *BulletinRow) any { return r.Bulletin }, Search: true},
-	{Name: "title", Value: func(r *BulletinRow) any { return r.Title }, Search: true},
-	{Name: "source", Value: func(r *BulletinRow) any { return r.Source }},
-	{Name: "severity", Value: func(r *BulletinRow) any { return string(r.Severity) }},
-	{Name: "severity_rank", Kind: store.Number, Value: func(r *BulletinRow) any { return r.Severity.Rank() }},
-	{Name: "custom_severity", Value: func(r *BulletinRow) any { return r.Custom }},
-	{Name: "month", Kind: store.Time, Value: func(r *BulletinRow) any { return r.Month }},
-	{Name: "exploited", Kind: store.Flag, Value: func(r *BulletinRow) any { return r.Exploited }},
-}, figureColumns(func(r *BulletinRow) *Figures { return &r.Figures })...)
-
-var updateColumns = append([]store.Column[*UpdateRow]{
-	{Name: "id", Value: func(r *UpdateRow) any { return r.ID }},
-	{Name: "update", Value: func(r *UpdateRow) any { return r.Update }, Search: true},
-	{Name: "kb", Value: func(r *UpdateRow) any { return r.KB }, Search: true},
-	{Name: "bulletin", Value: func(r *UpdateRow) any { return r.Bulletin }, Search: true},
-	{Name: "product", Value: func(r *UpdateRow) any { return r.Product }, Search: true},
-	{Name: "severity", Value: func(r *UpdateRow) any { return string(r.Severity) }},
-	{Name: "severity_rank", Kind: store.Number, Value: func(r *UpdateRow) any { return r.Severity.Rank() }},
-	{Name: "month", Kind: store.Time, Value: func(r *UpdateRow) any { return r.Month }},
-}, figureColumns(func(r *UpdateRow) *Figures { return &r.Figures })...)
+var updateColumns = append(compliance.UpdateHeadColumns(func(r *UpdateRow) *compliance.UpdateHead { return &r.UpdateHead }),
+	figureColumns(func(r *UpdateRow) *Figures { return &r.Figures })...)
 
 var siteColumns = append([]store.Column[*SiteRow]{
 	{Name: "id", Value: func(r *SiteRow) any { return r.ID }},
@@ -162,8 +98,8 @@ var siteColumns = append([]store.Column[*SiteRow]{
 	{Name: "alarms", Kind: store.Number, Value: func(r *SiteRow) any { return r.Alarms }},
 	{Name: "untold", Kind: store.Number, Value: func(r *SiteRow) any { return r.Untold }},
 	{Name: "version", Value: func(r *SiteRow) any { return r.Version }},
-	{Name: "told", Kind: store.Time, Value: func(r *SiteRow) any { return stamp(r.Told) }},
-	{Name: "heard", Kind: store.Time, Value: func(r *SiteRow) any { return stamp(r.Heard) }},
+	{Name: "told", Kind: store.Time, Value: func(r *SiteRow) any { return compliance.Stamp(r.Told) }},
+	{Name: "heard", Kind: store.Time, Value: func(r *SiteRow) any { return compliance.Stamp(r.Heard) }},
 }, figureColumns(func(r *SiteRow) *Figures { return &r.Figures })...)
 
 // Columns of the reports, for doors.
@@ -177,43 +113,25 @@ var (
 func (r *Room) Bulletins(ctx context.Context, of Of, q store.Query) (page []*BulletinRow, total int, err error) {
 	rows := map[string]*BulletinRow{}
 	err = r.each(ctx, of, func(roll *federation.RollUp, at time.Time) {
-		row := rows[roll.Bulletin]
-		if row == nil {
-			row = &BulletinRow{ID: roll.Bulletin, Bulletin: roll.Bulletin}
-			rows[roll.Bulletin] = row
-		}
+		row := entry(rows, roll.Bulletin)
+		row.ID, row.Bulletin = roll.Bulletin, roll.Bulletin
 		row.add(roll.Counts, at)
 	})
 	if err != nil {
 		return nil, 0, err
 	}
-	list := make([]*BulletinRow, 0, len(rows))
-	err = r.cfg.Catalog.Read(ctx, func(v *live.View) error {
-		for _, row := range rows {
-			row.finish()
-			row.describe(v)
-			list = append(list, row)
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, 0, err
-	}
-	slices.SortFunc(list, func(a, b *BulletinRow) int {
-		return cmp.Or(cmp.Compare(b.Month, a.Month), cmp.Compare(a.Bulletin, b.Bulletin), cmp.Compare(a.ID, b.ID))
-	})
-	return store.Select(q, list, bulletinColumns)
+	return described(ctx, r, rows, q, bulletinColumns)
 }
 
 func (row *BulletinRow) describe(v *live.View) {
-	b := v.Bulletin(row.ID)
-	if b == nil {
-		return
+	if b := v.Bulletin(row.ID); b != nil {
+		row.BulletinHead = compliance.HeadOf(v, b)
 	}
-	row.Bulletin, row.Title, row.Source, row.Severity, row.Month, row.Exploited = b.Name, b.Title, b.Source, b.Severity, b.Month, b.Exploited
-	if custom := v.SeverityOf(b.ID); custom != nil {
-		row.Custom = custom.Name
-	}
+	row.finish()
+}
+
+func (row *BulletinRow) compare(other *BulletinRow) int {
+	return cmp.Or(cmp.Compare(other.Month, row.Month), cmp.Compare(row.Bulletin, other.Bulletin), cmp.Compare(row.ID, other.ID))
 }
 
 // Updates returns a page of the report by update, newest month first.
@@ -222,33 +140,15 @@ func (r *Room) Updates(ctx context.Context, of Of, q store.Query) (page []*Updat
 	err = r.each(ctx, of, func(roll *federation.RollUp, at time.Time) {
 		for i := range roll.Updates {
 			u := &roll.Updates[i]
-			row := rows[u.Update]
-			if row == nil {
-				row = &UpdateRow{ID: u.Update, Update: u.Update, Bulletin: roll.Bulletin}
-				rows[u.Update] = row
-			}
+			row := entry(rows, u.Update)
+			row.ID, row.Update, row.Bulletin = u.Update, u.Update, roll.Bulletin
 			row.add(u.Counts, at)
 		}
 	})
 	if err != nil {
 		return nil, 0, err
 	}
-	list := make([]*UpdateRow, 0, len(rows))
-	err = r.cfg.Catalog.Read(ctx, func(v *live.View) error {
-		for _, row := range rows {
-			row.finish()
-			row.describe(v)
-			list = append(list, row)
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, 0, err
-	}
-	slices.SortFunc(list, func(a, b *UpdateRow) int {
-		return cmp.Or(cmp.Compare(b.Month, a.Month), cmp.Compare(a.Bulletin, b.Bulletin), cmp.Compare(a.Update, b.Update), cmp.Compare(a.ID, b.ID))
-	})
-	return store.Select(q, list, updateColumns)
+	return described(ctx, r, rows, q, updateColumns)
 }
 
 func (row *UpdateRow) describe(v *live.View) {
@@ -258,6 +158,37 @@ func (row *UpdateRow) describe(v *live.View) {
 	if u := v.UpdateByID(row.ID); u != nil {
 		row.Update, row.KB, row.Product, row.Severity = u.Name, u.KB, u.Product.Name, u.Severity
 	}
+	row.finish()
+}
+
+func (row *UpdateRow) compare(other *UpdateRow) int {
+	return cmp.Or(cmp.Compare(other.Month, row.Month), cmp.Compare(row.Bulletin, other.Bulletin), cmp.Compare(row.Update, other.Update),
+		cmp.Compare(row.ID, other.ID))
+}
+
+// entry is that of a map, made where it is not there.
+func entry[R any](rows map[string]*R, id string) *R {
+	if rows[id] == nil {
+		rows[id] = new(R)
+	}
+	return rows[id]
+}
+
+// described gives rows what the catalog knows of them, and picks the page of them that is asked for.
+func described[R interface {
+	describe(v *live.View)
+	compare(other R) int
+}](ctx context.Context, r *Room, rows map[string]R, q store.Query, columns []store.Column[R]) (page []R, total int, err error) {
+	err = r.cfg.Catalog.Read(ctx, func(v *live.View) error {
+		for _, row := range rows {
+			row.describe(v)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	return store.Select(q, slices.SortedFunc(maps.Values(rows), R.compare), columns)
 }
 
 // each calls add with every roll-up of some sites, and since when it may be old.

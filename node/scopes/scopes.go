@@ -45,6 +45,17 @@ func FromAbove(ctx context.Context, room *sites.Room, t dataset.Type, languages 
 	return scope, nil
 }
 
+// FromBelow is what of a type came up from a child: of the child itself and of those below it.
+func FromBelow(ctx context.Context, room *sites.Room, child string, t dataset.Type) (dataset.Scope, error) {
+	tree, err := room.Tree(ctx)
+	if err != nil {
+		return dataset.Scope{}, err
+	}
+	return dataset.Scope{
+		Type: t, Direction: dataset.Up, Audience: dataset.Audience{All: true}, Origins: append(tree.Below(child), child),
+	}, nil
+}
+
 // Up is what of a type goes up to the parent: of the site itself and of those below it.
 func Up(ctx context.Context, room *sites.Room, t dataset.Type) (dataset.Scope, error) {
 	tree, err := room.Tree(ctx)

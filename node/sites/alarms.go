@@ -218,7 +218,7 @@ func judgeBelow(ctx context.Context, tx *sql.Tx, tree *Tree, managed []string) (
 // languagesBelow are the languages that sites below manage, each with the names of these sites, sorted.
 func languagesBelow(tree *Tree, said map[string]federation.Alert) map[string][]string {
 	using := map[string][]string{}
-	for _, site := range tree.Below(tree.Self) {
+	for _, site := range tree.Served(tree.Self) {
 		for _, tag := range said[site].Languages {
 			using[tag] = append(using[tag], tree.Name(site))
 		}

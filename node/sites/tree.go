@@ -46,7 +46,16 @@ func (r *Room) tree(ctx context.Context, tx *sql.Tx) (*Tree, error) {
 	if err := r.takeNeighbours(ctx, tx, parent); err != nil {
 		return nil, err
 	}
-	return federation.NewTree(r.cfg.Site, sites, parent), nil
+	t := federation.NewTree(r.cfg.Site, sites, parent)
+	shut, err := ids(ctx, tx, `SELECT id FROM child WHERE revoked <> ''`)
+	if err != nil {
+		return nil, fmt.Errorf("read which children are shut out: %w", err)
+	}
+	t.Shut = make(map[string]bool, len(shut))
+	for _, child := range shut {
+		t.Shut[child] = true
+	}
+	return t, nil
 }
 
 // takeNeighbours has the site's own tables overrule what sites say: a child that left may not have heard of it yet.

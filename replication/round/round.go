@@ -30,7 +30,7 @@ const TaskKind = "replication-round"
 type Params struct {
 	Child    string         `json:"child,omitempty"`    // at the parent: name or id of one child
 	Children bool           `json:"children,omitempty"` // at the parent: all children that are connected, one after the other
-	Types    []dataset.Type `json:"types,omitempty"`    // none: all that rules send
+	Types    []dataset.Type `json:"types,omitempty"`    // none: all that rules send, and, to verify, all that goes up
 	Complete bool           `json:"complete,omitempty"`
 	Verify   int            `json:"verify,omitempty"` // percent of the buckets
 	Repair   bool           `json:"repair,omitempty"` // mend what differs; without it, it is only listed
@@ -44,7 +44,7 @@ type Result struct {
 	Different   int    `json:"different"`
 	Repaired    int    `json:"repaired"`
 	Quarantined int    `json:"quarantined"`
-	DigestHere  string `json:"digest_here,omitempty"` // of one link verified at 100 percent
+	DigestHere  string `json:"digest_here,omitempty"` // of what comes down one link, verified at 100 percent
 	DigestThere string `json:"digest_there,omitempty"`
 	Equal       bool   `json:"equal"` // everything that was verified is equal, and nothing had to be mended
 	Documents   int    `json:"documents"`
@@ -58,6 +58,7 @@ type Link struct {
 	Site  string           `json:"site"` // name of the neighbour
 	ID    string           `json:"id"`
 	Runs  []wire.RunResult `json:"runs"`
+	Up    []wire.RunResult `json:"up,omitempty"` // verifications of what went up from the child
 	Error string           `json:"error,omitempty"`
 }
 
@@ -116,8 +117,12 @@ func (p *Params) check() error {
 		return store.Invalid("verify %d percent: want 0 to 100", p.Verify)
 	}
 	for _, t := range p.Types {
-		if !slices.Contains(dataset.Types(dataset.Down), t) {
+		switch {
+		case slices.Contains(dataset.Types(dataset.Down), t):
+		case !slices.Contains(dataset.Types(dataset.Up), t):
 			return store.Invalid("there is no type %.40q of replication; there are %s", t, typeNames())
+		case p.Verify == 0:
+			return store.Invalid("%s goes up by itself as it changes; it can be verified: thatch replication verify --type %s", t, t)
 		}
 	}
 	if p.Child != "" && p.Children {
@@ -128,7 +133,7 @@ func (p *Params) check() error {
 
 func typeNames() string {
 	var names []string
-	for _, t := range dataset.Types(dataset.Down) {
+	for _, t := range append(dataset.Types(dataset.Down), dataset.Health) {
 		names = append(names, string(t))
 	}
 	return strings.Join(names, ", ")
@@ -155,29 +160,41 @@ func (r *Rounds) here(ctx context.Context, job *tasks.Job, p Params) (Link, erro
 	if err != nil {
 		return link, err
 	}
-	said := r.link.State().Link
-	for _, t := range p.types(said) {
-		job.Progress(tasks.Progress{Done: int64(len(link.Runs)), Total: int64(len(p.types(said))), Unit: "types", Text: string(t)})
-		result, err := r.one(ctx, job, replication.Params{Type: t, Complete: p.Complete, Verify: p.Verify, Repair: p.Repair})
+	runs := p.runs(r.link.State().Link)
+	for i, params := range runs {
+		job.Progress(tasks.Progress{Done: int64(i), Total: int64(len(runs)), Unit: "types", Text: string(params.Type)})
+		result, err := r.one(ctx, job, params)
 		if wire.CodeOf(err) == wire.CodeNoRule {
 			continue
 		}
-		link.Runs = append(link.Runs, result)
+		link.add(result, params.Up)
 		if err != nil {
 			link.Error = err.Error()
-			return link, fmt.Errorf("%s: %w", t, err)
+			return link, fmt.Errorf("%s: %w", params.Type, err)
 		}
 	}
 	return link, nil
 }
 
-// types are those that a round takes, in their order.
-func (p *Params) types(said *wire.LinkResponse) []dataset.Type {
-	var list []dataset.Type
+func (l *Link) add(result wire.RunResult, up bool) {
+	if up {
+		l.Up = append(l.Up, result)
+		return
+	}
+	l.Runs = append(l.Runs, result)
+}
+
+// runs are those of a round, in their order: what comes down first.
+func (p *Params) runs(said *wire.LinkResponse) (list []replication.Params) {
 	for _, t := range dataset.Types(dataset.Down) {
 		named := slices.Contains(p.Types, t)
 		if named || len(p.Types) == 0 && (t == dataset.Languages || said != nil && said.Sends(t)) {
-			list = append(list, t)
+			list = append(list, replication.Params{Type: t, Complete: p.Complete, Verify: p.Verify, Repair: p.Repair})
+		}
+	}
+	for _, t := range dataset.Types(dataset.Up) {
+		if p.Verify > 0 && said != nil && said.Compares && (len(p.Types) == 0 || slices.Contains(p.Types, t)) {
+			list = append(list, replication.Params{Type: t, Up: true, Verify: p.Verify, Repair: p.Repair})
 		}
 	}
 	return list
@@ -188,7 +205,7 @@ func (r *Rounds) one(ctx context.Context, job *tasks.Job, p replication.Params) 
 	for {
 		id, err := r.link.Start(ctx, p)
 		if errors.Is(err, store.ErrConflict) {
-			if err := r.waitFor(ctx, p.Type); err != nil {
+			if err := r.waitFor(ctx, p); err != nil {
 				return result, err
 			}
 			continue
@@ -215,15 +232,15 @@ func (r *Rounds) one(ctx context.Context, job *tasks.Job, p replication.Params) 
 	}
 }
 
-// waitFor waits until no run of a type goes on.
-func (r *Rounds) waitFor(ctx context.Context, t dataset.Type) error {
+// waitFor waits until no run of the same type and direction goes on.
+func (r *Rounds) waitFor(ctx context.Context, next replication.Params) error {
 	runs, _, err := r.node.Tasks.Runs(ctx, store.Query{Filter: map[string]string{"kind": replication.TaskKind, "state": string(tasks.Running)}})
 	if err != nil {
 		return err
 	}
 	for _, run := range runs {
 		var p replication.Params
-		if json.Unmarshal(run.Params, &p) == nil && p.Type == t {
+		if json.Unmarshal(run.Params, &p) == nil && p.Type == next.Type && p.Up == next.Up {
 			if _, err := r.node.Tasks.Wait(ctx, run.ID); err != nil {
 				return err
 			}
@@ -298,7 +315,7 @@ func (r *Rounds) ask(ctx context.Context, child sites.Child, p Params) (Link, er
 			return link, err
 		}
 		for _, ran := range ended.Runs {
-			link.Runs = append(link.Runs, seenFromAbove(ran.Result))
+			link.add(seenFromAbove(ran.Result), ran.Up)
 			if ran.Error != "" {
 				err = errors.Join(err, fmt.Errorf("%s: %s", ran.Type, ran.Error))
 			}
@@ -332,24 +349,34 @@ func sum(links []Link, percent int) Result {
 			result.Removed += run.Removed
 			result.Bytes += run.Bytes
 			v := run.Verified
-			if v == nil {
-				result.Equal, whole = false, false
+			if result.add(v); v == nil {
+				whole = false
 				continue
 			}
-			result.Sequence = max(result.Sequence, v.Sequence.Index)
-			result.Buckets += v.Buckets
-			result.Compared += v.Compared
-			result.Different += v.Different
-			result.Repaired += v.Repaired + v.MendedAbove
-			result.Quarantined += v.Quarantined
-			result.Equal = result.Equal && v.Equal
 			whole = whole && v.DigestHere != ""
 			fmt.Fprintf(here, "%s %s\n", v.Type, v.DigestHere)
 			fmt.Fprintf(there, "%s %s\n", v.Type, v.DigestThere)
+		}
+		for _, run := range link.Up {
+			result.add(run.Verified)
 		}
 		if whole && len(links) == 1 {
 			result.DigestHere, result.DigestThere = hex.EncodeToString(here.Sum(nil)), hex.EncodeToString(there.Sum(nil))
 		}
 	}
 	return result
+}
+
+func (r *Result) add(v *wire.Verified) {
+	if v == nil {
+		r.Equal = false
+		return
+	}
+	r.Sequence = max(r.Sequence, v.Sequence.Index)
+	r.Buckets += v.Buckets
+	r.Compared += v.Compared
+	r.Different += v.Different
+	r.Repaired += v.Repaired + v.MendedAbove
+	r.Quarantined += v.Quarantined
+	r.Equal = r.Equal && v.Equal
 }

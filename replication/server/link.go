@@ -24,7 +24,7 @@ func (s *server) link(r *http.Request, child sites.Child, q wire.LinkRequest) (*
 	site, now := s.node.Site(), s.node.Now().UTC()
 	answer := &wire.LinkResponse{
 		Site: site.ID, Name: site.Name, Version: s.node.Version(), Epoch: site.Epoch, Languages: languages,
-		Limits: child.Limits, Cursors: map[dataset.Type]*dataset.Cursor{}, At: now,
+		Limits: child.Limits, Cursors: map[dataset.Type]*dataset.Cursor{}, Compares: true, At: now,
 	}
 	if off := q.At.Sub(now); off > skew || off < -skew {
 		s.log.Warn("a child's clock is off", "child", child.Name, "by", off.Round(time.Second).String())
@@ -85,7 +85,7 @@ func (s *server) ran(r *http.Request, child sites.Child, q wire.RanRequest) (*st
 	if q.Type == "" {
 		return &struct{}{}, nil
 	}
-	entry, err := q.History(child.ID, dataset.Down, s.node.Now())
+	entry, err := q.History(child.ID, s.node.Now())
 	if err != nil {
 		return nil, err
 	}

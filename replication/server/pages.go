@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"thatch/catalog/document"
+	"thatch/node/replicas"
 	"thatch/node/replicas/dataset"
 	"thatch/node/scopes"
 	"thatch/node/sites"
@@ -31,6 +32,25 @@ func (s *server) scope(ctx context.Context, child sites.Child, t dataset.Type, l
 	if err == nil && !ruled {
 		err = wire.Refuse(wire.CodeNoRule, "no replication rule of site %s that is on sends %s to %s; make or enable one there: thatch replication rules",
 			s.node.Site().Name, t, child.Name)
+	}
+	return scope, err
+}
+
+// scoping says what of a type is between this site and a child.
+type scoping func(ctx context.Context, child sites.Child, t dataset.Type, languages []string) (dataset.Scope, error)
+
+// upScope is what of a type came up from a child, without what is in quarantine here.
+func (s *server) upScope(ctx context.Context, child sites.Child, t dataset.Type, _ []string) (dataset.Scope, error) {
+	if !slices.Contains(dataset.Types(dataset.Up), t) {
+		return dataset.Scope{}, wire.Refuse(wire.CodeInvalid, "there are no documents of type %.40q that go up", t)
+	}
+	scope, err := scopes.FromBelow(ctx, s.node.Sites, child.ID, t)
+	if err != nil {
+		return scope, err
+	}
+	aside, err := s.node.Replicas.QuarantineOf(ctx, replicas.Neighbour{ID: child.ID, Direction: dataset.Up}, t)
+	for _, q := range aside {
+		scope.Except = append(scope.Except, q.Key)
 	}
 	return scope, err
 }
@@ -151,13 +171,19 @@ func (s *server) complete(r *http.Request, child sites.Child, q wire.CompleteReq
 }
 
 // bodies answers with documents by digest: only those that are for the child.
-func (s *server) bodies(r *http.Request, child sites.Child, q wire.BodiesRequest) (*wire.Page, error) {
+func (s *server) bodies(of scoping) func(*http.Request, sites.Child, wire.BodiesRequest) (*wire.Page, error) {
+	return func(r *http.Request, child sites.Child, q wire.BodiesRequest) (*wire.Page, error) {
+		scope, err := of(r.Context(), child, q.Type, q.Languages)
+		if err != nil {
+			return nil, err
+		}
+		return s.bodiesOf(r, child, scope, q)
+	}
+}
+
+func (s *server) bodiesOf(r *http.Request, child sites.Child, scope dataset.Scope, q wire.BodiesRequest) (*wire.Page, error) {
 	if len(q.Digests) > wire.MaxDigests {
 		return nil, wire.Refuse(wire.CodeTooLarge, "%d digests in one request, at most %d are allowed", len(q.Digests), wire.MaxDigests)
-	}
-	scope, err := s.scope(r.Context(), child, q.Type, q.Languages)
-	if err != nil {
-		return nil, err
 	}
 	docs, refused, err := s.node.Sender.Bodies(r.Context(), scope, q.Digests)
 	if err != nil {

@@ -10,39 +10,45 @@ import (
 	"thatch/replication/wire"
 )
 
-// buckets answers with what some buckets hold as far as it is for the child, and asks for good copies of what is damaged
-// here.
-func (s *server) buckets(r *http.Request, child sites.Child, q wire.BucketsRequest) (*wire.BucketsResponse, error) {
-	scope, err := s.scope(r.Context(), child, q.Type, q.Languages)
-	if err != nil {
-		return nil, err
+// buckets answers with what some buckets hold as far as it is between this site and the child, and asks for good copies of
+// what is damaged here.
+func (s *server) buckets(of scoping) func(*http.Request, sites.Child, wire.BucketsRequest) (*wire.BucketsResponse, error) {
+	return func(r *http.Request, child sites.Child, q wire.BucketsRequest) (*wire.BucketsResponse, error) {
+		scope, err := of(r.Context(), child, q.Type, q.Languages)
+		if err != nil {
+			return nil, err
+		}
+		answer := &wire.BucketsResponse{Except: scope.Except}
+		scope.Except = append(scope.Except, q.Except...)
+		if q.Buckets == nil {
+			q.Buckets = []int{}
+		}
+		sum, err := s.node.Sender.Buckets(r.Context(), scope, q.Buckets)
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range sum.Damaged {
+			s.log.Error("a document of this site does not match its digest; a good copy is asked for below", "kind", d.Kind, "id", d.ID, "child", child.Name)
+		}
+		answer.Sequence, answer.Buckets, answer.Damaged = sum.Tail, sum.Buckets, sum.Damaged
+		return answer, nil
 	}
-	scope.Except = q.Except
-	if q.Buckets == nil {
-		q.Buckets = []int{}
-	}
-	sum, err := s.node.Sender.Buckets(r.Context(), scope, q.Buckets)
-	if err != nil {
-		return nil, err
-	}
-	for _, d := range sum.Damaged {
-		s.log.Error("a document of this site does not match its digest; a good copy is asked for below", "kind", d.Kind, "id", d.ID, "child", child.Name)
-	}
-	return &wire.BucketsResponse{Sequence: sum.Tail, Buckets: sum.Buckets, Damaged: sum.Damaged}, nil
 }
 
 // bucketHeads lists some buckets.
-func (s *server) bucketHeads(r *http.Request, child sites.Child, q wire.BucketHeadsRequest) (*wire.Page, error) {
-	scope, err := s.scope(r.Context(), child, q.Type, q.Languages)
-	if err != nil {
-		return nil, err
+func (s *server) bucketHeads(of scoping) func(*http.Request, sites.Child, wire.BucketHeadsRequest) (*wire.Page, error) {
+	return func(r *http.Request, child sites.Child, q wire.BucketHeadsRequest) (*wire.Page, error) {
+		scope, err := of(r.Context(), child, q.Type, q.Languages)
+		if err != nil {
+			return nil, err
+		}
+		if len(q.Buckets) > dataset.BucketCount {
+			return nil, wire.Refuse(wire.CodeInvalid, "the heads of %d buckets were asked for, there are %d", len(q.Buckets), dataset.BucketCount)
+		}
+		scope.Except = append(scope.Except, q.Except...)
+		entries, _, err := s.node.Sender.BucketHeads(r.Context(), scope, q.Buckets...)
+		return &wire.Page{Header: wire.Header{Type: q.Type}, Entries: entries}, err
 	}
-	if len(q.Buckets) > dataset.BucketCount {
-		return nil, wire.Refuse(wire.CodeInvalid, "the heads of %d buckets were asked for, there are %d", len(q.Buckets), dataset.BucketCount)
-	}
-	scope.Except = q.Except
-	entries, _, err := s.node.Sender.BucketHeads(r.Context(), scope, q.Buckets...)
-	return &wire.Page{Header: wire.Header{Type: q.Type}, Entries: entries}, err
 }
 
 // mend takes good copies of what is damaged here. Only what is held under the same digest, and signed as it should be, is
@@ -65,5 +71,5 @@ func (s *server) mend(r *http.Request, child sites.Child, page *wire.Page) (*wir
 		}
 	}
 	s.log.Info("damaged documents were mended by a child's good copies", "child", child.Name, "documents", mended)
-	return &wire.UpResponse{}, nil
+	return &wire.UpResponse{Mended: mended}, nil
 }

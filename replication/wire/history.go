@@ -10,10 +10,14 @@ import (
 )
 
 // History is the run as an entry of a link's history.
-func (r *RanRequest) History(neighbour string, direction dataset.Direction, now time.Time) (sites.LinkRun, error) {
+func (r *RanRequest) History(neighbour string, now time.Time) (sites.LinkRun, error) {
 	raw, err := json.Marshal(r.Result)
 	if err != nil {
 		return sites.LinkRun{}, fmt.Errorf("result of run %s: %w", r.Run, err)
+	}
+	direction := dataset.Down
+	if r.Up {
+		direction = dataset.Up
 	}
 	mode := string(sites.Differential)
 	if r.Result.Complete {

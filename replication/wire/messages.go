@@ -22,8 +22,12 @@ const (
 	PathBuckets    = Prefix + "buckets"
 	PathBucketHead = Prefix + "bucket-heads"
 	PathMend       = Prefix + "mend"
-	PathRan        = Prefix + "ran"
-	PathPayload    = Prefix + "payloads/" // GET, followed by the SHA-256 and ?document= the digest of the payload document that names it
+	// These are as those without up, about what came up from the child.
+	PathUpBuckets    = Prefix + "up/buckets"
+	PathUpBucketHead = Prefix + "up/bucket-heads"
+	PathUpBodies     = Prefix + "up/bodies"
+	PathRan          = Prefix + "ran"
+	PathPayload      = Prefix + "payloads/" // GET, followed by the SHA-256 and ?document= the digest of the payload document that names it
 )
 
 // Limits of requests.
@@ -55,6 +59,7 @@ type LinkResponse struct {
 	Kinds     []document.Kind                  `json:"kinds"`             // upward kinds that the parent takes
 	Cursors   map[dataset.Type]*dataset.Cursor `json:"cursors,omitempty"` // of what went up
 	Alerted   bool                             `json:"alerted"`           // the language alert has arrived and says what Languages said
+	Compares  bool                             `json:"compares"`          // the parent knows PathUpBuckets: what went up can be verified
 	Limits    sites.Limits                     `json:"limits"`
 	Alarms    []string                         `json:"alarms,omitempty"` // about this link, at the parent
 	At        time.Time                        `json:"at"`
@@ -146,6 +151,7 @@ type BucketsResponse struct {
 	Sequence store.Sequence    `json:"sequence"`
 	Buckets  Buckets           `json:"buckets"`
 	Damaged  []dataset.Damaged `json:"damaged,omitempty"` // at the parent, which asks for good copies of them
+	Except   []dataset.Key     `json:"except,omitempty"`  // of what came up: in quarantine at the parent, left out by both
 }
 
 // BucketHeadsRequest asks for the heads of some buckets.
@@ -162,6 +168,7 @@ type UpResponse struct {
 	Refused []Refusal      `json:"refused,omitempty"`
 	// Wanted are documents that could not be judged when they came and may be now: a page without cursors brings them.
 	Wanted []document.Digest `json:"wanted,omitempty"`
+	Mended int               `json:"mended,omitempty"` // of PathMend: how many of the copies took the place of damaged documents
 }
 
 // Refusal is a document that was not taken.
@@ -177,6 +184,7 @@ type RanRequest struct {
 	Run    string       `json:"run"`             // id at the child
 	Order  string       `json:"order,omitempty"` // RunOrder.ID
 	Type   dataset.Type `json:"type,omitempty"`  // empty: the order is done
+	Up     bool         `json:"up,omitempty"`    // a verification of what went up
 	State  string       `json:"state"`
 	Result RunResult    `json:"result"`
 	Error  string       `json:"error,omitempty"`

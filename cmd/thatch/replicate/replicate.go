@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -44,7 +45,7 @@ func (f *flags) bind(cmd *cobra.Command) {
 	set := cmd.Flags()
 	set.StringVar(&f.Child, "child", "", "at a parent: name or id of the child that is asked")
 	set.BoolVar(&f.Children, "children", false, "at a parent: ask all children, one after the other")
-	set.StringSliceVar(&f.types, "type", nil, "languages, data, settings or policies; none: all that rules send")
+	set.StringSliceVar(&f.types, "type", nil, "languages, data, settings, policies, or (verified only) health; none: all that rules send, and what goes up")
 	set.BoolVar(&f.detach, "detach", false, "do not wait for the end; thatch tasks history shows it")
 }
 
@@ -77,9 +78,9 @@ func verifyCommand(a *cli.App) *cobra.Command {
 	var f flags
 	cmd := &cobra.Command{
 		Use: "verify", Short: "Compare what this site and its parent, or its children, really hold", Args: cobra.NoArgs,
-		Long: "Every rule is brought up to date first. Then both sides hash what they hold, bodies too, and compare. At 100 percent there\n" +
-			"is one digest for everything. What differs is listed, and mended with --repair. The exit code is 0 only when everything\n" +
-			"was equal and nothing had to be mended, 1 otherwise.",
+		Long: "Every rule is brought up to date first. Then both sides hash what they hold, bodies too, and compare: what came down to\n" +
+			"the child, and what it sent up. At 100 percent there is one digest for all that came down. What differs is listed, and\n" +
+			"mended with --repair. The exit code is 0 only when everything was equal and nothing had to be mended, 1 otherwise.",
 		Example: "  thatch replication verify\n  thatch replication verify --child Berlin --percent 25 --repair --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if f.Verify < 1 || f.Verify > 100 {
@@ -153,21 +154,25 @@ func printRuns(w io.Writer, raw json.RawMessage) error {
 func printVerified(w io.Writer, result round.Result) error {
 	rows := [][]string{}
 	for _, link := range result.Links {
-		for _, r := range link.Runs {
+		for i, r := range slices.Concat(link.Runs, link.Up) {
+			direction := dataset.Down
+			if i >= len(link.Runs) {
+				direction = dataset.Up
+			}
 			if v := r.Verified; v != nil {
 				rows = append(rows, []string{
-					link.Site, string(v.Type), cli.Text(v.Buckets), cli.Text(v.Compared), cli.Text(v.Different), cli.Text(v.Repaired),
+					link.Site, string(direction), string(v.Type), cli.Text(v.Buckets), cli.Text(v.Compared), cli.Text(v.Different), cli.Text(v.Repaired),
 					cli.Text(v.Quarantined), cli.Text(v.Equal), short(v.DigestHere), short(v.DigestThere),
 				})
 			}
 		}
 	}
-	err := cli.Table(w, []string{"SITE", "TYPE", "BUCKETS", "COMPARED", "DIFFERENT", "REPAIRED", "QUARANTINED", "EQUAL", "HERE", "THERE"}, rows)
+	err := cli.Table(w, []string{"SITE", "DIRECTION", "TYPE", "BUCKETS", "COMPARED", "DIFFERENT", "REPAIRED", "QUARANTINED", "EQUAL", "HERE", "THERE"}, rows)
 	if err != nil {
 		return err
 	}
 	for _, link := range result.Links {
-		for _, r := range link.Runs {
+		for _, r := range slices.Concat(link.Runs, link.Up) {
 			if r.Verified == nil {
 				continue
 			}

@@ -117,12 +117,7 @@ func (m *builder) bulletin(b *live.Bulletin) {
 		exploited[c.ID] = c.Exploited
 		m.cve(c, b)
 	}
-	row := BulletinRow{
-		ID: b.ID, Bulletin: b.Name, Title: b.Title, Source: b.Source, Severity: b.Severity, Exploited: b.Exploited, Month: b.Month,
-	}
-	if custom := m.view.SeverityOf(b.ID); custom != nil {
-		row.Custom = custom.Name
-	}
+	row := BulletinRow{BulletinHead: HeadOf(m.view, b)}
 	var members, present []Update
 	item := &bulletinItem{}
 	row.Superseded = true
@@ -170,8 +165,10 @@ func (m *builder) update(b *live.Bulletin, u *live.Update, exploited map[string]
 	}
 	m.all = append(m.all, counted)
 	m.updates = append(m.updates, &updateItem{UpdateRow{
-		ID: u.ID, Number: u.Number, Update: u.Name, KB: u.KB, Bulletin: b.Name, Product: u.Product.Name, Severity: u.Severity,
-		Month: b.Month, Exploited: counted.Exploited, Superseded: counted.Superseded, NoRule: u.NoRule,
+		UpdateHead: UpdateHead{
+			ID: u.ID, Update: u.Name, KB: u.KB, Bulletin: b.Name, Product: u.Product.Name, Severity: u.Severity, Month: b.Month,
+		},
+		Number: u.Number, Exploited: counted.Exploited, Superseded: counted.Superseded, NoRule: u.NoRule,
 	}, m.groups.get([]Update{counted}, m.former.groups)})
 	return counted
 }

@@ -76,8 +76,8 @@ func (g *group) count(v computers.View) {
 		counts, every = g.recount(v)
 	}
 	g.moved = g.moved || !g.counted || figures(counts) != figures(g.counts)
-	counts.Percent = percent(counts.Installed, counts.Missing)
-	g.counts, g.every, g.percent = counts, every, percent(counts.Installed, every)
+	counts.Percent = Percent(counts.Installed, counts.Missing)
+	g.counts, g.every, g.percent = counts, every, Percent(counts.Installed, every)
 	g.queued, g.counted, g.stale, g.touched = false, true, false, nil
 }
 

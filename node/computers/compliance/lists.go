@@ -3,6 +3,7 @@ package compliance
 import (
 	"context"
 	"iter"
+	"slices"
 	"time"
 
 	"thatch/catalog"
@@ -30,33 +31,20 @@ func New(c *computers.Room, catalog *live.Catalog) *Room {
 
 // BulletinRow is one bulletin of the report.
 type BulletinRow struct {
-	ID         string           `json:"id"`
-	Bulletin   string           `json:"bulletin"`
-	Title      string           `json:"title"`
-	Source     string           `json:"source"`
-	Severity   catalog.Severity `json:"severity"`
-	Custom     string           `json:"custom_severity,omitempty"`
-	Month      string           `json:"month"`
-	Exploited  bool             `json:"exploited"`
-	Superseded bool             `json:"superseded"` // all its updates are
-	Updates    int              `json:"updates"`
-	NoRule     int              `json:"no_rule"` // updates of which no computer can tell
+	BulletinHead
+	Superseded bool `json:"superseded"` // all its updates are
+	Updates    int  `json:"updates"`
+	NoRule     int  `json:"no_rule"` // updates of which no computer can tell
 	Counts
 }
 
 // UpdateRow is one update of the report.
 type UpdateRow struct {
-	ID         string           `json:"id"`
-	Number     uint32           `json:"number"`
-	Update     string           `json:"update"`
-	KB         string           `json:"kb,omitempty"`
-	Bulletin   string           `json:"bulletin"`
-	Product    string           `json:"product"`
-	Severity   catalog.Severity `json:"severity"`
-	Month      string           `json:"month"`
-	Exploited  bool             `json:"exploited"`
-	Superseded bool             `json:"superseded"`
-	NoRule     string           `json:"no_rule,omitempty"` // why no computer can tell
+	UpdateHead
+	Number     uint32 `json:"number"`
+	Exploited  bool   `json:"exploited"`
+	Superseded bool   `json:"superseded"`
+	NoRule     string `json:"no_rule,omitempty"` // why no computer can tell
 	Counts
 }
 
@@ -100,58 +88,22 @@ type ComputerRow struct {
 }
 
 func countColumns[R any](of func(R) *Counts) []store.Column[R] {
-	number := func(name string, field func(c *Counts) int) store.Column[R] {
-		return store.Column[R]{Name: name, Kind: store.Number, Value: func(r R) any { return field(of(r)) }}
-	}
-	return []store.Column[R]{
-		number("applicable", func(c *Counts) int { return c.Applicable }),
-		number("installed", func(c *Counts) int { return c.Installed }),
-		number("missing", func(c *Counts) int { return c.Missing }),
-		number("unknown", func(c *Counts) int { return c.Unknown }),
-		number("pending", func(c *Counts) int { return c.Pending }),
-		number("failed", func(c *Counts) int { return c.Failed }),
-		number("scheduled", func(c *Counts) int { return c.Scheduled }),
-		{Name: "percent", Kind: store.Number, Value: func(r R) any { return orMinus(of(r).Percent) }},
-	}
+	return append(ToldColumns(func(r R) *Told { return &of(r).Told }),
+		store.Column[R]{Name: "pending", Kind: store.Number, Value: func(r R) any { return of(r).Pending }})
 }
 
-// orMinus sorts what has no percentage before all that have one.
-func orMinus(percent *float64) float64 {
-	if percent == nil {
-		return -1
-	}
-	return *percent
-}
-
-var bulletinColumns = append([]store.Column[*BulletinRow]{
-	{Name: "id", Value: func(r *BulletinRow) any { return r.ID }},
-	{Name: "bulletin", Value: func(r *BulletinRow) any { return r.Bulletin }, Search: true},
-	{Name: "title", Value: func(r *BulletinRow) any { return r.Title }, Search: true},
-	{Name: "source", Value: func(r *BulletinRow) any { return r.Source }},
-	{Name: "severity", Value: func(r *BulletinRow) any { return string(r.Severity) }},
-	{Name: "severity_rank", Kind: store.Number, Value: func(r *BulletinRow) any { return r.Severity.Rank() }},
-	{Name: "custom_severity", Value: func(r *BulletinRow) any { return r.Custom }},
-	{Name: "month", Kind: store.Time, Value: func(r *BulletinRow) any { return r.Month }},
-	{Name: "exploited", Kind: store.Flag, Value: func(r *BulletinRow) any { return r.Exploited }},
+var bulletinColumns = slices.Concat(BulletinHeadColumns(func(r *BulletinRow) *BulletinHead { return &r.BulletinHead }), []store.Column[*BulletinRow]{
 	{Name: "superseded", Kind: store.Flag, Value: func(r *BulletinRow) any { return r.Superseded }},
 	{Name: "updates", Kind: store.Number, Value: func(r *BulletinRow) any { return r.Updates }},
 	{Name: "no_rule", Kind: store.Number, Value: func(r *BulletinRow) any { return r.NoRule }},
-}, countColumns(func(r *BulletinRow) *Counts { return &r.Counts })...)
+}, countColumns(func(r *BulletinRow) *Counts { return &r.Counts }))
 
-var updateColumns = append([]store.Column[*UpdateRow]{
-	{Name: "id", Value: func(r *UpdateRow) any { return r.ID }},
+var updateColumns = slices.Concat(UpdateHeadColumns(func(r *UpdateRow) *UpdateHead { return &r.UpdateHead }), []store.Column[*UpdateRow]{
 	{Name: "number", Kind: store.Number, Value: func(r *UpdateRow) any { return int(r.Number) }},
-	{Name: "update", Value: func(r *UpdateRow) any { return r.Update }, Search: true},
-	{Name: "kb", Value: func(r *UpdateRow) any { return r.KB }, Search: true},
-	{Name: "bulletin", Value: func(r *UpdateRow) any { return r.Bulletin }, Search: true},
-	{Name: "product", Value: func(r *UpdateRow) any { return r.Product }, Search: true},
-	{Name: "severity", Value: func(r *UpdateRow) any { return string(r.Severity) }},
-	{Name: "severity_rank", Kind: store.Number, Value: func(r *UpdateRow) any { return r.Severity.Rank() }},
-	{Name: "month", Kind: store.Time, Value: func(r *UpdateRow) any { return r.Month }},
 	{Name: "exploited", Kind: store.Flag, Value: func(r *UpdateRow) any { return r.Exploited }},
 	{Name: "superseded", Kind: store.Flag, Value: func(r *UpdateRow) any { return r.Superseded }},
 	{Name: "no_rule", Kind: store.Flag, Value: func(r *UpdateRow) any { return r.NoRule != "" }},
-}, countColumns(func(r *UpdateRow) *Counts { return &r.Counts })...)
+}, countColumns(func(r *UpdateRow) *Counts { return &r.Counts }))
 
 var cveColumns = append([]store.Column[*CVERow]{
 	{Name: "cve", Value: func(r *CVERow) any { return r.CVE }, Search: true},
@@ -179,8 +131,8 @@ var computerColumns = []store.Column[*ComputerRow]{
 	{Name: "platform", Value: func(r *ComputerRow) any { return r.Platform }},
 	{Name: "product", Value: func(r *ComputerRow) any { return r.Product }, Search: true},
 	{Name: "languages", Value: func(r *ComputerRow) any { return r.Languages }},
-	{Name: "last_seen", Kind: store.Time, Value: func(r *ComputerRow) any { return stamp(r.LastSeen) }},
-	{Name: "reported", Kind: store.Time, Value: func(r *ComputerRow) any { return stamp(r.Reported) }},
+	{Name: "last_seen", Kind: store.Time, Value: func(r *ComputerRow) any { return Stamp(r.LastSeen) }},
+	{Name: "reported", Kind: store.Time, Value: func(r *ComputerRow) any { return Stamp(r.Reported) }},
 	{Name: "retired", Kind: store.Flag, Value: func(r *ComputerRow) any { return !r.Retired.IsZero() }},
 	{Name: "doubt", Kind: store.Flag, Value: func(r *ComputerRow) any { return r.Doubt != "" }},
 	{Name: "simulated", Kind: store.Flag, Value: func(r *ComputerRow) any { return r.Simulated }},
@@ -194,14 +146,6 @@ var computerColumns = []store.Column[*ComputerRow]{
 	{Name: "pending", Kind: store.Number, Value: func(r *ComputerRow) any { return r.Pending }},
 	{Name: "failed", Kind: store.Number, Value: func(r *ComputerRow) any { return r.Failed }},
 	{Name: "percent", Kind: store.Number, Value: func(r *ComputerRow) any { return orMinus(r.Percent) }},
-}
-
-// stamp writes a time so that text order is time order; never is empty.
-func stamp(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.UTC().Format("2006-01-02T15:04:05.000Z")
 }
 
 // Columns of the reports, for doors.

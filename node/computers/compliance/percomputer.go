@@ -298,8 +298,8 @@ func (p *perComputer) put(m *computers.Member) {
 		s.Pending = p.behind(m)
 	}
 	item.row = rowOf(m, s)
-	item.both[0].missing, item.both[0].percent = s.Missing, percent(s.Installed, s.Missing)
-	item.both[1].missing, item.both[1].percent = every, percent(s.Installed, every)
+	item.both[0].missing, item.both[0].percent = s.Missing, Percent(s.Installed, s.Missing)
+	item.both[1].missing, item.both[1].percent = every, Percent(s.Installed, every)
 	item.counting(p.every)
 }
 

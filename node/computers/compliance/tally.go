@@ -24,19 +24,12 @@ type Update struct {
 // missing. Pending are those that have not evaluated the newest revision; they are counted beside what they said of an
 // earlier one. Scheduled: a policy orders one of them, it is not installed yet, and no install of it failed.
 type Counts struct {
-	Applicable int `json:"applicable"`
-	Installed  int `json:"installed"`
-	Missing    int `json:"missing"`
-	Unknown    int `json:"unknown"`
-	Pending    int `json:"pending"`
-	Failed     int `json:"failed"`
-	Scheduled  int `json:"scheduled"`
-	// Percent is installed of installed and missing, 0 to 100 in tenths; nil where neither is.
-	Percent *float64 `json:"percent"`
+	Told
+	Pending int `json:"pending"`
 }
 
-// percent of installed and missing.
-func percent(installed, missing int) *float64 {
+// Percent is installed of installed and missing.
+func Percent(installed, missing int) *float64 {
 	if installed+missing == 0 {
 		return nil
 	}

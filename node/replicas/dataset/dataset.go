@@ -84,6 +84,11 @@ func (s *Scope) matters(languages []string, audience string) bool {
 	return s.speaks(languages) && s.Audience.holds(audience)
 }
 
+// Concerns says whether a change is one of a document that is in scope, as far as languages and audience go, or was before.
+func (s *Scope) Concerns(c *store.Change) bool {
+	return !c.Removed && s.matters(c.Languages, c.Audience) || !c.Created && s.matters(c.FormerLanguages, c.FormerAudience)
+}
+
 func (s *Scope) speaks(languages []string) bool {
 	if len(languages) == 0 || s.Direction == Up {
 		return true

@@ -13,6 +13,7 @@ import (
 	"thatch/catalog/document"
 	"thatch/catalog/federation"
 	"thatch/node/replicas/dataset"
+	"thatch/node/scopes"
 	"thatch/node/sites"
 	"thatch/node/store"
 )
@@ -45,7 +46,7 @@ type LinkState struct {
 	Joined  time.Time    `json:"joined"`
 	Seen    time.Time    `json:"seen,omitzero"` // last contact
 	Revoked time.Time    `json:"revoked,omitzero"`
-	Behind  int          `json:"behind"` // changes that the child has not taken over yet, at most MaxBehind are counted
+	Behind  int          `json:"behind"` // changes for the child that it has not taken over yet, at most MaxBehind are counted
 	Runs    []RunSummary `json:"runs"`   // the last of each type and direction
 }
 
@@ -170,7 +171,7 @@ func (r *reading) member(id string, depth int, relation string) Member {
 		m.Languages = []string{}
 	}
 	if relation != "above" && relation != "parent" { // of those above only what they are is known
-		for _, site := range t.Below(id) {
+		for _, site := range t.Served(id) {
 			m.Below = append(m.Below, said[site].Languages...)
 		}
 		slices.Sort(m.Below)
@@ -249,7 +250,7 @@ func (r *reading) summarise(ctx context.Context, m *Member, runs []sites.LinkRun
 		}
 		m.Link.Runs = append(m.Link.Runs, s)
 		if m.Relation == "child" && run.Direction == string(dataset.Down) {
-			behind, err := r.behind(ctx, dataset.Type(run.Type), result.Sequence, r.said[m.ID].Languages)
+			behind, err := r.behind(ctx, m.ID, dataset.Type(run.Type), result.Sequence)
 			if err != nil {
 				return err
 			}
@@ -259,19 +260,22 @@ func (r *reading) summarise(ctx context.Context, m *Member, runs []sites.LinkRun
 	return nil
 }
 
-// behind counts the changes of a type after a place in the journal that matter to a site that manages some languages.
-func (r *reading) behind(ctx context.Context, t dataset.Type, after store.Sequence, languages []string) (count int, err error) {
+// behind counts the changes of a type after a place in the journal that are for a child, by its languages and its rules, or
+// were before: they take something away.
+func (r *reading) behind(ctx context.Context, child string, t dataset.Type, after store.Sequence) (count int, err error) {
+	scope, ruled, err := scopes.Down(ctx, r.room, child, t, r.said[child].Languages)
+	if err != nil || !ruled {
+		return 0, err
+	}
 	kinds := dataset.Kinds(t, dataset.Down)
-	told := append(r.tree.Above(r.tree.Self), r.tree.Self)
 	err = r.reader.View(ctx, func(tx *sql.Tx) error {
 		count = 0
 		changes, err := store.Journal(ctx, tx, after, MaxBehind)
 		for _, c := range changes {
-			head := document.Head{Languages: c.Languages}
-			if t == dataset.Languages && !slices.Contains(told, dataset.OriginOf(c.ID)) {
+			if t == dataset.Languages && !slices.Contains(scope.Origins, dataset.OriginOf(c.ID)) {
 				continue // of a site below
 			}
-			if slices.Contains(kinds, c.Kind) && head.Matters(languages) {
+			if slices.Contains(kinds, c.Kind) && scope.Concerns(&c) {
 				count++
 			}
 		}
