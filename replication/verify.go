@@ -174,7 +174,6 @@ func (v *verification) compareSome(ctx context.Context, which []int) (differing 
 	}
 	v.out.Sequence = answer.Sequence
 	scope.Except = v.except
-	v.damaged = v.damaged || len(answer.Damaged) > 0
 	if err := v.offer(ctx, answer.Damaged); err != nil {
 		return nil, err
 	}
@@ -425,6 +424,7 @@ func (v *verification) mendDamaged(ctx context.Context, languages []string, dama
 // offer gives the parent what it lacks: documents whose bodies are damaged there and good here. The parent asked for them
 // by digest, and checks digest and signature of what it gets.
 func (v *verification) offer(ctx context.Context, damaged []dataset.Damaged) error {
+	v.damaged = v.damaged || len(damaged) > 0
 	if len(damaged) == 0 || !v.params.mends() {
 		return nil
 	}

@@ -3,16 +3,19 @@ package hierarchy_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
 
+	"thatch/catalog/document"
 	"thatch/console/api"
 	"thatch/console/api/apitest"
 	"thatch/console/api/client"
@@ -20,8 +23,10 @@ import (
 	"thatch/node"
 	"thatch/node/identity"
 	"thatch/node/nodetest"
+	"thatch/node/replicas/dataset"
 	"thatch/node/sites"
 	tree "thatch/node/sites/hierarchy"
+	"thatch/node/store"
 	"thatch/replication/replicationtest"
 )
 
@@ -173,5 +178,64 @@ func TestHierarchy(t *testing.T) {
 	link := read(top).Sites[1].Link
 	if len(link.Runs) != 1 || link.Runs[0].Documents != 7 || link.Runs[0].Digest != "abc" || link.Runs[0].Equal == nil || !*link.Runs[0].Equal || link.Behind != 0 {
 		t.Errorf("the link: %+v", link)
+	}
+	// A change that no rule sends to the child is nothing that it lags behind.
+	run.ID, run.Type, run.Result = "r2", string(dataset.Settings), fmt.Appendf(nil, `{"sequence":{"index":%d,"position":1000}}`, top.Index())
+	if err := top.Sites.Ran(t.Context(), run); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"one", "other"} {
+		put(t, top, document.Severity, id)
+	}
+	behind := func(want int) {
+		t.Helper()
+		if link := read(top).Sites[1].Link; link.Behind != want {
+			t.Errorf("%d changes behind, want %d", link.Behind, want)
+		}
+	}
+	behind(2)
+	rules, err := top.Sites.RulesOf(t.Context(), berlin.Site().ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := slices.IndexFunc(rules, func(r sites.Rule) bool { return r.Type == string(dataset.Settings) })
+	rules[at].Documents = []string{"severity/one"}
+	if _, err := top.Sites.ChangeRule(t.Context(), rules[at].ID, rules[at], rules[at].Version); err != nil {
+		t.Fatal(err)
+	}
+	put(t, top, document.Severity, "third")
+	behind(1) // the one that is selected
+	if _, err := top.Sites.EnableRule(t.Context(), rules[at].ID, false); err != nil {
+		t.Fatal(err)
+	}
+	behind(0)
+
+	// What a child needs that is shut out is nobody's business.
+	if _, err := top.Sites.Revoke(t.Context(), "Berlin", "test"); err != nil {
+		t.Fatal(err)
+	}
+	if above = read(top); len(above.Sites) != 2 || len(above.Sites[0].Below)+len(above.Sites[0].Lacking) > 0 || above.Sites[1].Link.Revoked.IsZero() {
+		t.Errorf("a child that is shut out: %+v", above.Sites)
+	}
+	if err := top.Sites.Judge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, alarm := range read(top).Alarms {
+		if alarm.Kind == sites.LanguageBelow {
+			t.Errorf("an alarm about what a child needs that is shut out: %+v", alarm)
+		}
+	}
+}
+
+func put(t *testing.T, n *node.Node, kind document.Kind, id string) {
+	t.Helper()
+	doc, err := document.New(kind, id, nil, []byte("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.Identity.Sign(&doc)
+	applied, err := n.Writer().Write(t.Context(), store.Batch{Actor: "test", Reason: "test", Statements: store.Put(doc, "", store.Former{Absent: true})})
+	if err = errors.Join(err, applied.Err()); err != nil {
+		t.Fatal(err)
 	}
 }
