@@ -16,6 +16,7 @@ import (
 	"thatch/catalog/document"
 	"thatch/catalog/federation"
 	"thatch/node/bulletins/bulletinstest"
+	"thatch/node/computers"
 	"thatch/node/replicas/dataset"
 	"thatch/node/rollups"
 	"thatch/node/rollups/rollupstest"
@@ -45,63 +46,96 @@ func (b *branch) tell(t *testing.T) int {
 	}
 }
 
-// TestAComputerThatMovedIsCountedOnce: where a machine enrols at another site, the number of computers counts it once at
-// once; the site where it was takes it out when it was not heard of for a while, and not where it lives on.
+// TestAComputerThatMovedIsCountedOnce: where a machine enrols at another site, simulated ones too, the number of computers
+// counts it once as soon as the sites above know; its former site leaves it out of everything that it tells as soon as it
+// hears of that, takes it out when it was not heard of for a while, and counts it again where it lives on.
 func TestAComputerThatMovedIsCountedOnce(t *testing.T) {
 	tr := newTree(t)
-	moved, clone := tr.deep.Enrol(t, "wanders"), tr.deep.Enrol(t, "cloned")
-	moved.Says["u2"], clone.Says["u2"] = "applicable", "installed"
-	tr.deep.Report(t, moved)
-	tr.deep.Report(t, clone)
+	for _, b := range tr.all() {
+		if _, err := b.Settings.Set(t.Context(), "health.computers", []byte("true"), -1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	made := computers.Newcomer{Name: "made up", MachineID: "simulated-1", Platform: "windows", Simulated: true}
+	moved, clone, simulated := tr.deep.Enrol(t, "wanders"), tr.deep.Enrol(t, "cloned"), tr.deep.EnrolAs(t, made)
+	moved.Says["u2"], clone.Says["u2"], simulated.Says["u3"] = "applicable", "installed", "unknown"
+	for _, one := range tr.deep.PCs {
+		tr.deep.Report(t, one)
+	}
 	tr.tell(t)
 	tr.top.Eventually(t, "the tree's figures", func() error { return tr.top.Agrees(t, rollups.Of{}, tr.bare()...) })
 
-	tr.ahead.Add(int64(time.Minute))
-	for _, name := range []string{"wanders", "cloned"} {
-		again := tr.south.Enrol(t, name)
+	tr.ahead.Add(int64(2 * time.Minute))
+	for _, again := range []*rollupstest.PC{tr.south.Enrol(t, "wanders"), tr.south.Enrol(t, "cloned"), tr.south.EnrolAs(t, made)} {
 		again.Says["u2"] = "installed"
 		tr.south.Report(t, again)
 	}
-	tr.tell(t)
-	tr.top.Eventually(t, "both are counted once", func() error {
+	once := func() error {
 		tr.tell(t)
-		rows, err := tr.top.RollUps.SiteRows(t.Context(), rollups.Of{}, rollups.Within{})
-		if err == nil && (rows[0].Computers != 2 || rows[0].Moved != 2) {
-			err = fmt.Errorf("%d computers, %d moved", rows[0].Computers, rows[0].Moved)
+		err := tr.top.Agrees(t, rollups.Of{}, tr.south.Fleet)
+		list, total, listed := tr.top.RollUps.Computers(t.Context(), rollups.Of{}, store.Query{})
+		if err == nil && (listed != nil || total != 3) {
+			err = fmt.Errorf("%d computers are listed: %+v, %w", total, list, listed)
 		}
 		return err
-	})
-	tr.deep.Eventually(t, "the site is told", func() error { return tr.deep.Holds(document.Moved, 1) })
-	tr.tell(t)
-	if m := tr.deep.Computers.Member(moved.ID); !m.Retired.IsZero() {
-		t.Error("it was taken out before anybody could know that it is silent")
+	}
+	tr.top.Eventually(t, "all three are counted once, in all figures", once)
+	for _, one := range tr.deep.PCs {
+		if m := tr.deep.Computers.Member(one.ID); !m.Retired.IsZero() {
+			t.Error("one was taken out before anybody could know that it is silent")
+		}
 	}
 	tr.ahead.Add(int64(50 * time.Minute))
 	tr.deep.Report(t, clone) // it lives on: two machines with one name
 	tr.tell(t)
-	if m := tr.deep.Computers.Member(moved.ID); m.Retired.IsZero() {
-		t.Error("it was not taken out")
+	for _, one := range []*rollupstest.PC{moved, simulated} {
+		if m := tr.deep.Computers.Member(one.ID); m.Retired.IsZero() {
+			t.Errorf("%s was not taken out", one.Name)
+		}
 	}
 	if m := tr.deep.Computers.Member(clone.ID); !m.Retired.IsZero() {
 		t.Error("one that lives on was taken out")
 	}
-	tr.deep.PCs = tr.deep.PCs[1:]
+	tr.deep.PCs = []*rollupstest.PC{clone}
+	tr.top.Eventually(t, "the figures with both of one name", func() error {
+		tr.tell(t)
+		return tr.top.Agrees(t, rollups.Of{}, tr.bare()...)
+	})
+	audit, _, err := tr.deep.Identity.Audit(t.Context(), store.Query{Search: "moved"})
+	if err != nil || len(audit) != 2 || !strings.Contains(audit[0].Action, "moved to site") {
+		t.Errorf("%+v, %v", audit, err)
+	}
+}
+
+// TestAMoveIsKnownBeforeTheFormerSiteHears: while the former site is cut off, the number of computers is right, and the report
+// says how many of them its figures of bulletins have twice.
+func TestAMoveIsKnownBeforeTheFormerSiteHears(t *testing.T) {
+	tr := newTree(t)
+	tr.north.Enrol(t, "wanders").Says["u2"] = "applicable"
+	tr.north.Report(t, tr.north.PCs[0])
 	tr.tell(t)
-	tr.top.Eventually(t, "the figures without it", func() error {
-		rows, err := tr.top.RollUps.SiteRows(t.Context(), rollups.Of{}, rollups.Within{})
-		if err == nil && (rows[0].Computers != 2 || rows[0].Moved != 1) {
-			err = fmt.Errorf("%d computers, %d moved", rows[0].Computers, rows[0].Moved)
+	tr.top.Eventually(t, "the tree's figures", func() error { return tr.top.Agrees(t, rollups.Of{}, tr.bare()...) })
+	tr.north.Stop()
+	tr.ahead.Add(int64(2 * time.Minute))
+	again := tr.south.Enrol(t, "wanders")
+	again.Says["u2"] = "installed"
+	tr.south.Report(t, again)
+	of := func() (string, error) {
+		rows, err := tr.top.RollUps.SiteRows(t.Context(), rollups.Of{}, rollups.Within{Update: "u2"})
+		if err != nil {
+			return "", err
 		}
-		u2 := rollupstest.Naive(tr.bare(), "u2")
-		if err == nil && (rows[0].Installed != u2.Installed || rows[0].Missing != u2.Missing) {
-			err = fmt.Errorf("%+v, want %+v", rows[0].Figures, u2)
+		return fmt.Sprintf("%d computers, %d moved, %d applicable", rows[0].Computers, rows[0].Moved, rows[0].Applicable), nil
+	}
+	tr.top.Eventually(t, "the number of computers", func() error {
+		tr.top.tell(t)
+		tr.south.tell(t)
+		got, err := of()
+		if err == nil && got != "1 computers, 1 moved, 2 applicable" {
+			err = errors.New(got)
 		}
 		return err
 	})
-	audit, _, err := tr.deep.Identity.Audit(t.Context(), store.Query{Search: "moved"})
-	if err != nil || len(audit) != 1 || !strings.Contains(audit[0].Action, "moved to site") {
-		t.Errorf("%+v, %v", audit, err)
-	}
 }
 
 // tree is a top, two children and a grandchild, with one catalog.
@@ -294,6 +328,8 @@ func TestNobodyTellsOfOthers(t *testing.T) {
 		"a sibling's roll-up":            {tr.south.signed(t, document.RollUp, federation.RollUpID(north, "b1"), lie), "bears the name of another site"},
 		"a sibling's health":             {tr.south.signed(t, document.Health, north, fine), "bears the name of another site"},
 		"the parent's health":            {tr.south.signed(t, document.Health, top, fine), "bears the name of another site"},
+		"a sibling's computer":           {tr.south.signed(t, document.Computer, federation.RollUpID(north, "pc"), federation.Computer{Name: "x", Seen: fine.At}), "bears the name of another site"},
+		"a computer of nobody":           {tr.south.signed(t, document.Computer, "pc", federation.Computer{Name: "x", Seen: fine.At}), "bears the name of another site"},
 		"a sibling's own health, passed": {told, "which is not below site"},
 		"a policy":                       {tr.south.signed(t, document.Policy, "policy:"+south+":p", struct{}{}), "do not travel upward"},
 		"a kind that nobody knows":       {tr.south.signed(t, "blueprint", south, struct{}{}), "do not travel upward"},
@@ -309,7 +345,7 @@ func TestNobodyTellsOfOthers(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	if _, audited, err := tr.top.Identity.Audit(t.Context(), store.Query{Search: "refused: refused"}); err != nil || audited != 6 {
+	if _, audited, err := tr.top.Identity.Audit(t.Context(), store.Query{Search: "refused: refused"}); err != nil || audited != 8 {
 		t.Errorf("%d are in the audit log, %v", audited, err)
 	}
 

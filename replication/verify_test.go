@@ -130,7 +130,7 @@ func TestWhatWentUpIsVerified(t *testing.T) {
 		{"a revision gone from the parent", parent, `DELETE FROM revision` + of, dataset.Health},
 		{"a document gone from the parent", parent, `DELETE FROM document` + of, dataset.Health},
 		{"a digest at the parent", parent, `UPDATE document SET digest = zeroblob(32)` + of, dataset.Health},
-		{"an alert gone from the parent", parent, `DELETE FROM document` + alert, dataset.Languages},
+		{"a site gone from the parent", parent, `DELETE FROM document WHERE kind = 'site' AND id = '` + id + `'`, dataset.Languages},
 		{"an alert altered at the parent", parent, `UPDATE revision SET body = CAST('{"languages":["fr"]}' AS BLOB)` + alert, dataset.Languages},
 		{"a body at the child", child, `UPDATE revision SET body = CAST('{"bulletin":"b2","applicable":9,"updates":[]}' AS BLOB)` + of, dataset.Health},
 		{"a revision gone from the child", child, `DELETE FROM revision` + of, dataset.Health},

@@ -194,6 +194,16 @@ func (c *Counts) Add(other Counts) {
 	c.Unknown += other.Unknown
 }
 
+// Take takes other counts away.
+func (c *Counts) Take(other Counts) {
+	c.Applicable -= other.Applicable
+	c.Installed -= other.Installed
+	c.Missing -= other.Missing
+	c.Failed -= other.Failed
+	c.Scheduled -= other.Scheduled
+	c.Unknown -= other.Unknown
+}
+
 func (c *Counts) least() int {
 	return min(c.Applicable, c.Installed, c.Missing, c.Failed, c.Scheduled, c.Unknown)
 }
@@ -245,7 +255,7 @@ func IsSiteID(text string) bool {
 
 // body is any of the bodies.
 type body interface {
-	Site | Alert | State | Health | RollUp | Machines | Moved
+	Site | Alert | State | Health | RollUp | Machines | Moved | Computer
 	Validate() error
 }
 

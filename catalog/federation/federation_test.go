@@ -114,9 +114,11 @@ func TestDecodeRefusesRollUps(t *testing.T) {
 
 func TestDecodeRefusesMachines(t *testing.T) {
 	for raw, says := range map[string]string{
-		`{"machines":{"0123":1}}`:              "no digest",
-		`{"machines":{"0123456789abcdeF":1}}`:  "no digest",
-		`{"machines":{"0123456789abcdef":-1}}`: "enrolled",
+		`{"machines":{"0123":1}}`:                                                            "no digest",
+		`{"machines":{"0123456789abcdeF":1}}`:                                                "no digest",
+		`{"machines":{"0123456789abcdef":-1}}`:                                               "enrolled",
+		`{"machines":{"0123456789abcdef":1},"gone":["0123456789abcde0"]}`:                    "none of the site's",
+		`{"machines":{"0123456789abcdef":1},"both":["0123456789abcdef","0123456789abcdef"]}`: "named twice",
 	} {
 		if _, err := federation.Decode[federation.Machines]([]byte(raw)); !errors.Is(err, federation.ErrInvalid) || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v", raw, err)
@@ -135,6 +137,27 @@ func TestDecodeRefusesMachines(t *testing.T) {
 	}
 	if m, err := federation.Decode[federation.Moved]([]byte(`{"moves":[` + move + `]}`)); err != nil || len(m.Moves) != 1 {
 		t.Errorf("%+v, %v", m, err)
+	}
+}
+
+func TestDecodeRefusesComputers(t *testing.T) {
+	long := strings.Repeat("x", 201)
+	const seen = `"seen":"2026-01-01T00:00:00Z"`
+	for raw, says := range map[string]string{
+		`{` + seen + `}`:                                      "without a name",
+		`{"name":"a\nb",` + seen + `}`:                        "several lines",
+		`{"name":"` + long + `",` + seen + `}`:                "more than 200 bytes",
+		`{"name":"a","group":"` + long + `",` + seen + `}`:    "its group",
+		`{"name":"a"}`:                                        "no time",
+		`{"name":"a","seen":"yesterday"}`:                     "no time",
+		`{"name":"a","machine":"x",` + seen + `}`:             "no digest",
+		`{"name":"a","missing":-1,` + seen + `}`:              "below 0",
+		`{"name":"a","languages":["not a tag"],` + seen + `}`: "computer",
+		`{"name":"a","languages":["de"` + strings.Repeat(`,"de"`, 32) + `],` + seen + `}`: "33 languages",
+	} {
+		if _, err := federation.Decode[federation.Computer]([]byte(raw)); !errors.Is(err, federation.ErrInvalid) || !strings.Contains(err.Error(), says) {
+			t.Errorf("%.80s: %v", raw, err)
+		}
 	}
 }
 
@@ -206,7 +229,9 @@ func FuzzDecode(f *testing.F) {
 		`{"name":"Berlin","authority":"AA==","parent":"p-1","version":"1"}`, `{"languages":["de","en"],"computers":{"fr":2}}`, `{"enabled":true}`,
 		`{"version":"1","at":"` + at + `","computers":3,"alarm_count":1,"alarms":[{"kind":"k","text":"t","since":"` + at + `"}],"nodes":[{"id":"n","version":"1"}]}`,
 		`{"bulletin":"b","missing":2,"updates":[{"update":"u","applicable":1},{"update":"v","failed":2}]}`,
-		`{"machines":{"0123456789abcdef":5}}`, `{"moves":[{"machine":"0123456789abcdef","from":"a","to":"b","since":1}]}`, `null`, `[[[[`, "\xff",
+		`{"machines":{"0123456789abcdef":5}}`, `{"moves":[{"machine":"0123456789abcdef","from":"a","to":"b","since":1}]}`,
+		`{"machines":{"0123456789abcdef":5},"gone":["0123456789abcdef"]}`,
+		`{"name":"PC","build":"22631.1","languages":["de"],"seen":"` + at + `","missing":3}`, `null`, `[[[[`, "\xff",
 	} {
 		f.Add([]byte(seed))
 	}
@@ -218,6 +243,7 @@ func FuzzDecode(f *testing.F) {
 		check(t, raw, federation.Encode[federation.RollUp], federation.Decode[federation.RollUp])
 		check(t, raw, federation.Encode[federation.Machines], federation.Decode[federation.Machines])
 		check(t, raw, federation.Encode[federation.Moved], federation.Decode[federation.Moved])
+		check(t, raw, federation.Encode[federation.Computer], federation.Decode[federation.Computer])
 	})
 }
 

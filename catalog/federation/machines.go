@@ -2,6 +2,7 @@ package federation
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 )
 
@@ -12,10 +13,21 @@ const (
 )
 
 // Machines is the body of a document of kind machines, whose id is the site's id, a colon and a shard: which machines a
-// site has among its computers, without saying who they are. Computers whose hardware is not known, and simulated ones,
-// are not told of.
+// site has among its computers, without saying who they are. Computers whose hardware is not known are not told of, unless
+// they are simulated.
 type Machines struct {
 	Machines map[string]int64 `json:"machines"` // digest of the machine, 16 hexadecimal digits, to when it enrolled, Unix seconds
+	// Gone are those of them that another site has now and that were not heard of here since: the site counts them no more.
+	// Both are those that were heard of here since: two machines with one name. Both lists are sorted.
+	Gone []string `json:"gone,omitempty"`
+	Both []string `json:"both,omitempty"`
+}
+
+// Answers says whether the site has heard that another one has the machine, and what came of that.
+func (m *Machines) Answers(machine string) (gone, both bool) {
+	_, gone = slices.BinarySearch(m.Gone, machine)
+	_, both = slices.BinarySearch(m.Both, machine)
+	return gone, both
 }
 
 // Validate says what is wrong with machines, or nil.
@@ -29,6 +41,13 @@ func (m Machines) Validate() error {
 		}
 		if since < 0 {
 			return invalid("the machine %s enrolled at %d", machine, since)
+		}
+	}
+	for _, list := range [][]string{m.Gone, m.Both} {
+		for i, machine := range list {
+			if _, its := m.Machines[machine]; !its || i > 0 && list[i-1] >= machine {
+				return invalid("the machine %.40q that another site has is none of the site's, named twice or out of order", machine)
+			}
 		}
 	}
 	return nil

@@ -21,6 +21,11 @@ const treeSitesText = "Each site with all below it, or alone with --own. Counts 
 	"or --update names one by its id. AGE is in seconds, of the oldest of the figures; TOLD is the site's own last word, HEARD when\n" +
 	"the child was last heard of through which it comes.\n\nColumns to filter and sort by: "
 
+const treeComputersText = "Of this site and all below it, the computers of those sites that tell of them one by one. Each site decides that for itself:\n" +
+	"thatch settings set health.computers true, there. By default none does. LISTED of thatch compliance tree sites counts them.\n" +
+	"SEEN is the day on which a computer was last heard of; AGE is in seconds, of everything that its site says of it. Counts are\n" +
+	"updates; those that others replace are not missing.\n\nColumns to filter and sort by: "
+
 // treeCommand is about the compliance of the site and all below it.
 func treeCommand(a *cli.App) *cobra.Command {
 	cmd := &cobra.Command{
@@ -44,12 +49,23 @@ func treeCommand(a *cli.App) *cobra.Command {
 		{
 			Use: "sites", Short: "By site, in the order of the tree", Path: "/compliance/tree/sites", Long: treeSitesText + columnsText(rollups.SiteColumns),
 			Example: "  thatch compliance tree sites --bulletin KB-ID --own\n  thatch compliance tree sites --filter 'not_reporting=>0'",
-			Heads:   append([]string{"SITE", "DEPTH", "BELOW", "COMPUTERS", "NOT REPORTING", "ALARMS"}, append(figureHeads, "AGE", "TOLD", "HEARD")...),
-			Keys:    append([]string{"site", "depth", "below", "computers", "not_reporting", "alarms"}, append(figureKeys, "age_seconds", "told", "heard")...),
+			Heads:   append([]string{"SITE", "DEPTH", "BELOW", "COMPUTERS", "LISTED", "NOT REPORTING", "ALARMS"}, append(figureHeads, "AGE", "TOLD", "HEARD")...),
+			Keys:    append([]string{"site", "depth", "below", "computers", "listed", "not_reporting", "alarms"}, append(figureKeys, "age_seconds", "told", "heard")...),
+		},
+		{
+			Use: "computers", Short: "Computers, where their sites tell of them one by one", Path: "/compliance/tree/computers",
+			Long:    treeComputersText + columnsText(rollups.ComputerColumns),
+			Example: "  thatch compliance tree computers --filter 'missing=>0' --sort -missing\n  thatch compliance tree computers --of Berlin --filter not_reporting=yes",
+			Heads: []string{
+				"SITE", "NAME", "GROUP", "PRODUCT", "BUILD", "LANGUAGES", "AGENT", "SEEN", "SIMULATED", "APPLICABLE", "INSTALLED", "MISSING", "FAILED", "UNKNOWN", "AGE",
+			},
+			Keys: []string{
+				"site", "name", "group", "product", "build", "languages", "agent", "seen", "simulated", "applicable", "installed", "missing", "failed", "unknown", "age_seconds",
+			},
 		},
 	}
 	for _, report := range reports {
-		report.Flags = map[string]string{"of": "the site, by its name or id; by default this one", "own": "figures of each site alone, without those below it"}
+		report.Flags = map[string]string{"of": "the site, by its name or id; by default this one", "own": "of each site alone, without those below it"}
 		if report.Use == "sites" {
 			report.Flags["bulletin"], report.Flags["update"] = "counts of this bulletin alone, by its id", "counts of this update alone, by its id"
 		}

@@ -28,6 +28,11 @@ func rollUpRoutes(n *node.Node) []Route {
 			Summary: "Compliance of this site and all below it by update, newest month first", Do: ofTree(n.RollUps.Updates),
 		},
 		{
+			Method: "GET", Path: "/compliance/tree/computers", Scope: identity.Viewer, Columns: rollups.ComputerColumns, Query: of,
+			Summary: "Computers of this site and all below it, of the sites whose setting health.computers is on, with the age of what is said",
+			Do:      ofTree(n.RollUps.Computers),
+		},
+		{
 			Method: "GET", Path: "/compliance/tree/sites", Scope: identity.Viewer, Columns: rollups.SiteColumns, Query: within,
 			Summary: "Compliance, computers and health by site, each with those below it, in the order of the tree",
 			Do: Get(func(c *Call) (List[*rollups.SiteRow], error) {

@@ -27,6 +27,7 @@ type Known struct {
 	System   rule.System `json:"system"`
 	TimeZone string      `json:"time_zone"`
 	Domain   string      `json:"domain"`
+	Agent    string      `json:"agent"`
 }
 
 // Follow keeps memory as the database is, until ctx ends or changed is closed. Changed says when batches of this

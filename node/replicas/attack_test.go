@@ -1,12 +1,18 @@
 package replicas_test
 
 import (
+	"bytes"
 	"crypto/ed25519"
+	"fmt"
+	"slices"
 	"testing"
+
+	"pgregory.net/rapid"
 
 	"thatch/catalog/document"
 	"thatch/node/replicas"
 	"thatch/node/replicas/dataset"
+	"thatch/node/replicas/replicastest"
 )
 
 // TestAChildTakesNothingOver: what a site made stays its own, whatever a child signs, offers or takes away.
@@ -85,5 +91,69 @@ func TestAKeyIsRemembered(t *testing.T) {
 	next, _ := newKey(private)
 	if o := take(next); o.Changed != 1 {
 		t.Errorf("a key that the first one vouches for: %+v", o)
+	}
+}
+
+// TestAChildTellsOfItsOwnAlone: whatever documents and removals a child sends up, of whatever kind, under whatever name and
+// signed by whomever, at the parent nothing changes but what bears the name of the child or of a site below it, and is signed
+// by the very site whose name it bears.
+func TestAChildTellsOfItsOwnAlone(t *testing.T) {
+	top := replicastest.New(t, "top", nil, "de")
+	mid, sib := replicastest.New(t, "mid", top, "de"), replicastest.New(t, "sib", top, "de")
+	low := replicastest.New(t, "low", mid, "de")
+	stranger := replicastest.Over("stranger", nil, nil, ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, 32)))
+	mid.Below, top.Below = []string{"low"}, []string{"mid", "low", "sib"}
+	kinds := append(dataset.Kinds(dataset.Health, dataset.Up), document.LanguageAlert, document.Site)
+	makers := []*replicastest.Site{top, mid, sib, low, stranger}
+	for _, s := range []*replicastest.Site{top, mid, sib, low} {
+		s.Put(t, document.Health, s.ID, "first", "")
+		s.Put(t, document.Computer, s.ID+":pc", "first", "")
+	}
+	for _, s := range []*replicastest.Site{low, mid, sib} {
+		s.Pull(t, dataset.Languages)
+		s.Push(t, dataset.Languages)
+		s.Push(t, dataset.Health)
+	}
+	foreign := func(t replicastest.T) (held []string) {
+		for _, kind := range append(kinds, document.SigningKey, document.Policy) {
+			for _, h := range top.Heads(t, kind) {
+				switch owner := dataset.OriginOf(h.ID); {
+				case owner != h.Origin:
+					t.Fatalf("%s %q is of site %s", kind, h.ID, h.Origin)
+				case owner != "mid" && owner != "low" && (kind != document.SigningKey || owner != "stranger"): // a key alone claims nothing
+					held = append(held, fmt.Sprint(kind, h.ID, h.Digest, h.Origin))
+				}
+			}
+		}
+		return held
+	}
+	before := foreign(t)
+	rapid.Check(t, func(rt *rapid.T) {
+		var list []dataset.Entry
+		for range rapid.IntRange(1, 12).Draw(rt, "documents") {
+			maker := rapid.SampledFrom(makers).Draw(rt, "maker")
+			kind := rapid.SampledFrom(append(kinds, document.SigningKey, document.Policy, "blueprint")).Draw(rt, "kind")
+			id := rapid.SampledFrom([]string{maker.ID, maker.ID, maker.ID, "top", "mid", "sib", "low", "stranger", ":", "mi", "mid2", "MID", "x"}).Draw(rt, "site") +
+				rapid.SampledFrom([]string{"", ":pc", ":", ":b:c", "/pc", " :pc"}).Draw(rt, "part")
+			e := entries(maker.Doc(rt, kind, id, rapid.SampledFrom([]string{"a", "b", "{}"}).Draw(rt, "body")))[0]
+			e.Origin = rapid.SampledFrom([]string{maker.ID, maker.ID, maker.ID, "mid", "low", "sib", "top"}).Draw(rt, "origin")
+			if e.Removed = rapid.IntRange(0, 3).Draw(rt, "removed") == 0; e.Removed {
+				e.Body = nil
+			}
+			list = append(list, e)
+		}
+		from := replicas.Neighbour{ID: "mid", Direction: dataset.Up, Below: mid.Below}
+		of := rapid.SampledFrom([]dataset.Type{dataset.Health, dataset.Languages, dataset.Policies}).Draw(rt, "type")
+		if _, err := top.Room.Repair(t.Context(), from, of, list); err != nil {
+			rt.Fatal(err)
+		}
+		if now := foreign(rt); !slices.Equal(now, before) {
+			rt.Fatalf("the parent holds\n%q, held\n%q", now, before)
+		}
+	})
+	own := entries(mid.Doc(t, document.Health, "mid", "last"), low.Doc(t, document.Computer, "low:pc", "last"))
+	outcome, err := top.Room.Repair(t.Context(), replicas.Neighbour{ID: "mid", Direction: dataset.Up, Below: mid.Below}, dataset.Health, own)
+	if err != nil || outcome.Changed != 2 || len(outcome.Refused) > 0 {
+		t.Errorf("what is the child's own: %+v, %v", outcome, err)
 	}
 }

@@ -29,8 +29,16 @@ type figures struct {
 type told struct {
 	health  *federation.Health // nil: nothing
 	rollUps map[string]*federation.RollUp
-	shards  map[string]map[string]int64 // machines by their shard: when they enrolled there
-	moves   []federation.Move           // that it found out
+	shards  map[string]federation.Machines // by shard
+	moves   []federation.Move              // that it found out
+
+	computers map[string]*federation.Computer // by their ids there
+}
+
+// answers says what a site that has a machine says of that another one has it too.
+func (of *told) answers(machine string) (gone, both bool) {
+	shard := of.shards[shardOf(machine)]
+	return shard.Answers(machine)
 }
 
 func newFigures() figures {
@@ -38,7 +46,7 @@ func newFigures() figures {
 }
 
 // kinds are those that figures are made of.
-const kinds = `('health', 'roll-up', 'machines', 'moved')`
+const kinds = `('health', 'roll-up', 'machines', 'moved', 'computer')`
 
 const (
 	allTold = `SELECT d.kind, d.id, coalesce(r.origin, ''), r.body FROM document d LEFT JOIN revision r ON r.digest = d.digest
@@ -118,7 +126,7 @@ func (f *figures) follow(ctx context.Context, tx *sql.Tx, epoch string, end stor
 // is as if it were not there.
 func (f *figures) take(kind document.Kind, id, origin string, body []byte) {
 	site, part := id, ""
-	if kind == document.RollUp || kind == document.Machines {
+	if kind == document.RollUp || kind == document.Machines || kind == document.Computer {
 		var ok bool
 		if site, part, ok = federation.SplitRollUpID(id); !ok {
 			return
@@ -126,7 +134,7 @@ func (f *figures) take(kind document.Kind, id, origin string, body []byte) {
 	}
 	of := f.sites[site]
 	if of == nil {
-		of = &told{rollUps: map[string]*federation.RollUp{}, shards: map[string]map[string]int64{}}
+		of = &told{rollUps: map[string]*federation.RollUp{}, shards: map[string]federation.Machines{}, computers: map[string]*federation.Computer{}}
 		f.sites[site] = of
 	}
 	good := body != nil && origin == site
@@ -142,15 +150,17 @@ func (f *figures) take(kind document.Kind, id, origin string, body []byte) {
 		f.moved[part] = true
 		delete(of.shards, part)
 		if m, err := federation.Decode[federation.Machines](body); good && err == nil {
-			of.shards[f.share(part)] = m.Machines
+			of.shards[f.share(part)] = m
 		}
+	case document.Computer:
+		f.takeComputer(of, part, body, good)
 	case document.Moved:
 		of.moves = nil
 		if m, err := federation.Decode[federation.Moved](body); good && err == nil {
 			of.moves = m.Moves
 		}
 	}
-	if of.health == nil && len(of.rollUps) == 0 && len(of.shards) == 0 && len(of.moves) == 0 {
+	if of.health == nil && len(of.rollUps) == 0 && len(of.shards)+len(of.moves)+len(of.computers) == 0 {
 		delete(f.sites, site)
 	}
 }
@@ -166,6 +176,21 @@ func (f *figures) takeRollUp(of *told, bulletin string, body []byte, good bool) 
 		roll.Updates[i].Update = f.share(roll.Updates[i].Update)
 	}
 	of.rollUps[roll.Bulletin] = &roll
+}
+
+func (f *figures) takeComputer(of *told, id string, body []byte, good bool) {
+	delete(of.computers, id)
+	c, err := federation.Decode[federation.Computer](body)
+	if !good || err != nil {
+		return
+	}
+	for _, text := range []*string{&c.Group, &c.Platform, &c.Product, &c.Build, &c.Agent} {
+		*text = f.share(*text)
+	}
+	for i := range c.Languages {
+		c.Languages[i] = f.share(c.Languages[i])
+	}
+	of.computers[id] = &c
 }
 
 func (f *figures) share(text string) string {

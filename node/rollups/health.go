@@ -71,16 +71,12 @@ func (r *Room) contacts() map[uint32]time.Time {
 }
 
 func (w *work) judge(ctx context.Context, nodes []federation.Node, now time.Time) (federation.Health, error) {
-	values, err := w.cfg.Settings.All(ctx)
-	if err != nil {
-		return federation.Health{}, err
-	}
 	standing, err := w.cfg.Sites.Standing(ctx)
 	if err != nil {
 		return federation.Health{}, err
 	}
 	h := federation.Health{Version: clip(w.cfg.Version, federation.MaxVersion), At: now.Format(time.RFC3339), AlarmCount: len(standing)}
-	h.Computers, h.NotReporting = w.count(now.Add(-time.Duration(settings.HealthSilent.In(values))*time.Second), w.seen)
+	h.Computers, h.NotReporting = w.count(w.silentSince())
 	for _, a := range standing[:min(len(standing), federation.MaxAlarms)] {
 		h.Alarms = append(h.Alarms, federation.Alarm{
 			Kind: a.Kind, Subject: a.Subject, Text: clip(a.Text, federation.MaxText), Since: a.Since.UTC().Format(time.RFC3339),
@@ -92,16 +88,25 @@ func (w *work) judge(ctx context.Context, nodes []federation.Node, now time.Time
 	return h, nil
 }
 
-// count counts the computers that are not retired, and those among them that never reported, or were not heard of since a
-// time.
-func (r *Room) count(since time.Time, seen map[uint32]time.Time) (all, silent int) {
-	r.cfg.Computers.Look(func(v computers.View) {
+// silentSince is the time since which a computer that was not heard of is not reporting.
+func (w *work) silentSince() time.Time {
+	return w.at.Add(-time.Duration(settings.HealthSilent.In(w.values)) * time.Second)
+}
+
+// silent says whether a computer never reported, or was not heard of since a time.
+func (w *work) silent(m *computers.Member, since time.Time) bool {
+	return m.Counter == 0 || m.LastSeen.Before(since) && w.seen[m.Number].Before(since)
+}
+
+// count counts the computers that are not retired and not another site's now, and those among them that are silent.
+func (w *work) count(since time.Time) (all, silent int) {
+	w.cfg.Computers.Look(func(v computers.View) {
 		for number, m := range v.Members() {
-			if !m.Retired.IsZero() {
+			if !m.Retired.IsZero() || w.aside.Contains(number) {
 				continue
 			}
 			all++
-			if m.Counter == 0 || m.LastSeen.Before(since) && seen[number].Before(since) {
+			if w.silent(m, since) {
 				silent++
 			}
 		}

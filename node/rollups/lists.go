@@ -43,21 +43,29 @@ type UpdateRow struct {
 
 // SiteRow is one site of the tree's report. Counts of several bulletins are added up: of pairs of computer and bulletin.
 type SiteRow struct {
-	ID           string `json:"id"`
-	Site         string `json:"site"`
-	Parent       string `json:"parent,omitempty"` // id
-	Depth        int    `json:"depth"`            // below the site that was asked for
-	Below        int    `json:"below"`            // sites
-	Computers    int    `json:"computers"`
-	Moved        int    `json:"moved"`         // computers of another site now; they are not among Computers
-	NotReporting int    `json:"not_reporting"` // never, or not for settings.HealthSilent
-	Alarms       int    `json:"alarms"`
-	Untold       int    `json:"untold"` // sites that never told how they fare
-	Version      string `json:"version,omitempty"`
+	ID     string `json:"id"`
+	Site   string `json:"site"`
+	Parent string `json:"parent,omitempty"` // id
+	Depth  int    `json:"depth"`            // below the site that was asked for
+	Below  int    `json:"below"`            // sites
+	Machines
+	Alarms  int    `json:"alarms"`
+	Untold  int    `json:"untold"` // sites that never told how they fare
+	Version string `json:"version,omitempty"`
 	Figures
 	Told  time.Time `json:"told,omitzero"`  // the site's own last word on its health, by its clock
 	Heard time.Time `json:"heard,omitzero"` // when the child was last heard of through which the site's word comes
 	Age   *int      `json:"age_seconds"`    // of the oldest of the figures; nil: one of the sites never told
+}
+
+// Machines counts the computers of a site, or of several.
+type Machines struct {
+	Computers int `json:"computers"`
+	// Moved are computers of another site now, of which their former site has not heard yet: they are not among Computers,
+	// and in the counts of bulletins still.
+	Moved        int `json:"moved"`
+	NotReporting int `json:"not_reporting"` // never, or not for settings.HealthSilent
+	Listed       int `json:"listed"`        // told of one by one, see settings.HealthComputers
 }
 
 func (f *Figures) add(c federation.Counts, at time.Time) {
@@ -95,6 +103,7 @@ var siteColumns = append([]store.Column[*SiteRow]{
 	{Name: "computers", Kind: store.Number, Value: func(r *SiteRow) any { return r.Computers }},
 	{Name: "moved", Kind: store.Number, Value: func(r *SiteRow) any { return r.Moved }},
 	{Name: "not_reporting", Kind: store.Number, Value: func(r *SiteRow) any { return r.NotReporting }},
+	{Name: "listed", Kind: store.Number, Value: func(r *SiteRow) any { return r.Listed }},
 	{Name: "alarms", Kind: store.Number, Value: func(r *SiteRow) any { return r.Alarms }},
 	{Name: "untold", Kind: store.Number, Value: func(r *SiteRow) any { return r.Untold }},
 	{Name: "version", Value: func(r *SiteRow) any { return r.Version }},

@@ -10,11 +10,12 @@ import (
 	"slices"
 	"time"
 
+	"github.com/RoaringBitmap/roaring/v2"
+
 	"thatch/catalog/document"
 	"thatch/catalog/federation"
 	"thatch/node/computers"
 	"thatch/node/settings"
-	"thatch/node/sites"
 	"thatch/node/store"
 )
 
@@ -44,17 +45,22 @@ const movedAfter = 2 * computers.SeenStep
 // mine is a computer of this site.
 type mine struct {
 	id       string
+	number   uint32
 	enrolled int64
 	seen     time.Time
 }
 
 // machineOf is the digest by which sites know a machine again. Both ids are needed: disks are cloned, and hardware gets
-// another system.
+// another system. A simulated computer may have no hardware, and is never taken for a real one.
 func machineOf(c *computers.Computer) (string, bool) {
-	if c.MachineID == "" || c.Hardware == "" || c.Simulated || !c.Retired.IsZero() {
+	if c.MachineID == "" || c.Hardware == "" && !c.Simulated || !c.Retired.IsZero() {
 		return "", false
 	}
-	sum := sha256.Sum256([]byte("thatch machine\n" + c.Platform + "\n" + c.MachineID + "\n" + c.Hardware))
+	text := "thatch machine\n" + c.Platform + "\n" + c.MachineID + "\n" + c.Hardware
+	if c.Simulated {
+		text += "\nsimulated"
+	}
+	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:8]), true
 }
 
@@ -73,7 +79,7 @@ func (r *Room) machines(seen map[uint32]time.Time) map[string]mine {
 			if !ok {
 				continue
 			}
-			one := mine{m.ID, max(m.Enrolled.Unix(), 0), m.LastSeen}
+			one := mine{m.ID, number, max(m.Enrolled.Unix(), 0), m.LastSeen}
 			if at := seen[number]; at.After(one.seen) {
 				one.seen = at
 			}
@@ -83,62 +89,85 @@ func (r *Room) machines(seen map[uint32]time.Time) map[string]mine {
 	return all
 }
 
-// moves tells of the site's machines, finds those that several sites below have, and takes out of the site what moved.
-func (w *work) moves(ctx context.Context, tree *sites.Tree, whole bool) error {
-	values, err := w.cfg.Settings.All(ctx)
-	if err != nil {
-		return err
+// moving is what a round of telling knows of machines that several sites have.
+type moving struct {
+	own        map[string]mine // what the site tells of its machines
+	former     []federation.Move
+	gone, both []string        // see federation.Machines
+	aside      *roaring.Bitmap // computers of this site that are another one's now: what is told counts them no more
+}
+
+// learnMoves finds the machines that several sites below have, takes out of the site what moved long enough ago, and leaves
+// the rest of it aside from now on.
+func (w *work) learnMoves(ctx context.Context) (err error) {
+	w.own, w.aside = map[string]mine{}, roaring.New()
+	alone := w.tree.Parent(w.cfg.Site) == "" && len(w.tree.Children(w.cfg.Site)) == 0
+	if settings.HealthMachines.In(w.values) && !alone {
+		w.own = w.machines(w.seen)
 	}
-	own := map[string]mine{}
-	alone := tree.Parent(w.cfg.Site) == "" && len(tree.Children(w.cfg.Site)) == 0
-	if settings.HealthMachines.In(values) && !alone {
-		own = w.machines(w.seen)
-	}
-	if whole {
+	if w.whole {
 		if w.identities.held, err = w.readHeld(ctx, document.Machines); err != nil {
 			return fmt.Errorf("read what other sites were told of machines: %w", err)
 		}
 	}
-	if err := w.tellMachines(own); err != nil {
-		return err
-	}
-	above := append(tree.Above(w.cfg.Site), w.cfg.Site)
-	scope := append([]string{w.cfg.Site}, tree.Below(w.cfg.Site)...)
-	var former []federation.Move
-	var mine []federation.Move
+	above := append(w.tree.Above(w.cfg.Site), w.cfg.Site)
+	scope := append([]string{w.cfg.Site}, w.tree.Below(w.cfg.Site)...)
+	var moves []federation.Move
 	err = w.look(ctx, func(told map[string]*told) {
 		w.find(scope, told)
 		for _, site := range above {
 			if of := told[site]; of != nil {
-				mine = append(mine, of.moves...)
+				moves = append(moves, of.moves...)
 			}
 		}
 		if of := told[w.cfg.Site]; of != nil {
-			former = of.moves
+			w.former = of.moves
 		}
 	})
 	if err != nil {
 		return err
 	}
-	if err := w.tellMoves(former); err != nil {
-		return err
+	for _, move := range moves {
+		if one, there := w.own[move.Machine]; there && move.From == w.cfg.Site && one.enrolled <= move.Since {
+			if err := w.leave(ctx, one, move); err != nil {
+				return err
+			}
+		}
 	}
-	return w.retire(ctx, tree, own, mine)
+	for _, list := range []*[]string{&w.gone, &w.both} {
+		slices.Sort(*list)
+		*list = slices.Compact(*list)
+	}
+	return nil
 }
 
-// tellMachines writes the shards of machines that changed.
-func (w *work) tellMachines(own map[string]mine) error {
-	w.shards = map[string]document.Digest{}
-	shards := map[string]federation.Machines{}
-	for machine, one := range own {
-		shard := shardOf(machine)
-		if shards[shard].Machines == nil {
-			shards[shard] = federation.Machines{Machines: map[string]int64{}}
-		}
-		if len(shards[shard].Machines) < federation.MaxMachines {
-			shards[shard].Machines[machine] = one.enrolled
+// leave judges a computer of this site that another one has now. One that was heard of here since is another machine with
+// the same ids, and stays. One that was not is left aside at once, and taken out of the site when it was silent for long.
+func (w *work) leave(ctx context.Context, one mine, move federation.Move) error {
+	since := time.Unix(move.Since, 0)
+	switch {
+	case one.seen.Sub(since) > clocksDiffer:
+		w.both = append(w.both, move.Machine)
+	case w.at.Sub(since) < movedAfter || w.at.Sub(one.seen) < movedAfter:
+		w.gone = append(w.gone, move.Machine)
+		w.aside.Add(one.number)
+	default:
+		delete(w.own, move.Machine)
+		name := w.tree.Name(move.To)
+		if err := w.cfg.Retire(ctx, one.id, "moved to site "+name); err != nil {
+			return fmt.Errorf("take a computer out that moved to site %s: %w", name, err)
 		}
 	}
+	return nil
+}
+
+// clocksDiffer is how far the clocks of two sites may be apart.
+const clocksDiffer = time.Minute
+
+// tellMachines writes the shards of machines that changed.
+func (w *work) tellMachines(context.Context) error {
+	w.shards = map[string]document.Digest{}
+	shards := w.shardsNow()
 	for _, shard := range slices.Sorted(maps.Keys(w.identities.held)) {
 		if _, there := shards[shard]; !there {
 			w.shards[shard], w.changed = document.Digest{}, w.changed+1
@@ -149,7 +178,7 @@ func (w *work) tellMachines(own map[string]mine) error {
 		}
 	}
 	for _, shard := range slices.Sorted(maps.Keys(shards)) {
-		doc, err := made(document.Machines, federation.RollUpID(w.cfg.Site, shard), shards[shard])
+		doc, err := made(document.Machines, federation.RollUpID(w.cfg.Site, shard), *shards[shard])
 		if err != nil {
 			return err
 		}
@@ -166,8 +195,31 @@ func (w *work) tellMachines(own map[string]mine) error {
 	return nil
 }
 
+// shardsNow are the documents of machines as they should be.
+func (w *work) shardsNow() map[string]*federation.Machines {
+	shards := map[string]*federation.Machines{}
+	for _, machine := range slices.Sorted(maps.Keys(w.own)) {
+		shard := shards[shardOf(machine)]
+		if shard == nil {
+			shard = &federation.Machines{Machines: map[string]int64{}}
+			shards[shardOf(machine)] = shard
+		}
+		if len(shard.Machines) == federation.MaxMachines {
+			continue
+		}
+		shard.Machines[machine] = w.own[machine].enrolled
+		if _, gone := slices.BinarySearch(w.gone, machine); gone {
+			shard.Gone = append(shard.Gone, machine)
+		}
+		if _, both := slices.BinarySearch(w.both, machine); both {
+			shard.Both = append(shard.Both, machine)
+		}
+	}
+	return shards
+}
+
 func made[T interface {
-	federation.Machines | federation.Moved
+	federation.Machines | federation.Moved | federation.Computer
 	Validate() error
 }](kind document.Kind, id string, value T) (document.Document, error) {
 	body, err := federation.Encode(value)
@@ -209,7 +261,7 @@ func movesIn(shard string, scope []string, told map[string]*told) (found []feder
 	each := func(do func(machine string, o owner)) {
 		for _, site := range scope {
 			if of := told[site]; of != nil {
-				for machine, since := range of.shards[shard] {
+				for machine, since := range of.shards[shard].Machines {
 					do(machine, owner{site, since})
 				}
 			}
@@ -235,14 +287,14 @@ func movesIn(shard string, scope []string, told map[string]*told) (found []feder
 }
 
 // tellMoves writes the moves where they are others than told. Some of very many are told first.
-func (w *work) tellMoves(former []federation.Move) error {
+func (w *work) tellMoves(context.Context) error {
 	now := []federation.Move{}
 	for _, found := range w.identities.found {
 		now = append(now, found...)
 	}
 	slices.SortFunc(now, federation.Move.Compare)
 	now = now[:min(len(now), federation.MaxMoves)]
-	if slices.Equal(now, former) {
+	if slices.Equal(now, w.former) {
 		return nil
 	}
 	w.changed++
@@ -254,25 +306,5 @@ func (w *work) tellMoves(former []federation.Move) error {
 		return err
 	}
 	w.cfg.Signer.Sign(&doc)
-	return w.builder.Add(store.Put(doc, "", store.Former{Absent: len(former) == 0})...)
-}
-
-// retire takes out of the site the computers that moved. One that was heard of here since is another machine with the same
-// ids, and stays.
-func (w *work) retire(ctx context.Context, tree *sites.Tree, own map[string]mine, moves []federation.Move) error {
-	now := w.cfg.Now()
-	for _, move := range moves {
-		one, there := own[move.Machine]
-		since := time.Unix(move.Since, 0)
-		switch {
-		case !there || move.From != w.cfg.Site || one.enrolled > move.Since:
-		case now.Sub(since) < movedAfter || now.Sub(one.seen) < movedAfter || one.seen.Sub(since) > movedAfter:
-		default:
-			delete(own, move.Machine)
-			if err := w.cfg.Retire(ctx, one.id, "moved to site "+tree.Name(move.To)); err != nil {
-				return fmt.Errorf("take a computer out that moved to site %s: %w", tree.Name(move.To), err)
-			}
-		}
-	}
-	return nil
+	return w.builder.Add(store.Put(doc, "", store.Former{Absent: len(w.former) == 0})...)
 }

@@ -59,11 +59,12 @@ type Room struct {
 	figures figures
 
 	identities identities
+	fleet      fleet
 }
 
 // New makes the room.
 func New(cfg Config) *Room {
-	return &Room{cfg: cfg, stray: map[string]time.Time{}, figures: newFigures(), identities: newIdentities()}
+	return &Room{cfg: cfg, stray: map[string]time.Time{}, figures: newFigures(), identities: newIdentities(), fleet: newFleet()}
 }
 
 // gatherFor is how long after a change the site looks: what is reported together is told together.

@@ -433,3 +433,169 @@ func TestASiteThatLeft(t *testing.T) {
 		t.Errorf("a child is removed: %s", got)
 	}
 }
+
+// TestComputersAreToldOfOneByOne: nothing is told of single computers unless the site wants it; then what happens to one writes
+// its document alone, a contact does not, and whoever is retired, or a site that thinks better of it, tells no more.
+func TestComputersAreToldOfOneByOne(t *testing.T) {
+	s := newSite(t)
+	pc, other := s.Enrol(t, "pc"), s.Enrol(t, "other")
+	pc.Says["u2"], other.Says["u3"] = "applicable", "unknown"
+	s.Report(t, pc)
+	s.Report(t, other)
+	want := func(what string, want ...string) {
+		t.Helper()
+		got := s.tell(t)
+		got = slices.DeleteFunc(got, func(line string) bool { return !strings.Contains(line, "computer") })
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", what, got, want)
+		}
+	}
+	first, second := "computer "+pc.ID, "computer "+other.ID
+	want("it is off")
+	s.set(t, "health.computers", true)
+	want("it is switched on", first, second)
+	want("nothing happens")
+	list := func(q store.Query) (names string) {
+		t.Helper()
+		page, total, err := s.RollUps.Computers(t.Context(), rollups.Of{}, q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, row := range page {
+			names += fmt.Sprintf("%s %d %d %v, ", row.Name, row.Missing, row.Unknown, row.NotReporting)
+		}
+		return fmt.Sprint(names, total)
+	}
+	if got := list(store.Query{}); got != "other 0 1 false, pc 1 0 false, 2" {
+		t.Error(got)
+	}
+	s.ahead.Add(int64(50 * time.Minute))
+	s.Report(t, pc)
+	want("it is heard of within a day, and says the same")
+	if err := s.Computers.Move(t.Context(), "test", pc.ID, "accounting", 0); err != nil {
+		t.Fatal(err)
+	}
+	want("its group is another one", first)
+	pc.Says["u2"] = "failed"
+	s.Report(t, pc)
+	want("an install fails", first)
+	s.ahead.Add(int64(25 * time.Hour))
+	s.Report(t, pc)
+	want("it is heard of a day later; the other one is silent", first, second)
+	if got := list(store.Query{Filter: map[string]string{"not_reporting": "yes"}}); got != "other 0 1 true, 1" {
+		t.Error(got)
+	}
+	if got := list(store.Query{Filter: map[string]string{"group": "accounting", "missing": ">0"}, Sort: "missing"}); got != "pc 1 0 false, 1" {
+		t.Error(got)
+	}
+
+	again := rollups.New(rollups.Config{ // as after a restart
+		Site: s.Site().ID, Version: "test", Reader: s.Reader(), Writer: s.Writer(), Signer: s.Identity, Computers: s.Computers, Compliance: s.Compliance,
+		Catalog: s.Bulletins.Catalog(), Sites: s.Sites, Settings: s.Settings, Now: s.Now, Log: s.Log(),
+		Nodes: func() ([]federation.Node, bool) { return s.health(t).Nodes, true },
+	})
+	if changed, err := again.Tell(t.Context()); changed != 0 || err != nil {
+		t.Errorf("another room writes %d, %v", changed, err)
+	}
+	if err := s.Computers.Retire(t.Context(), "test", other.ID, 0); err != nil {
+		t.Fatal(err)
+	}
+	want("one is retired", "-"+second)
+	s.set(t, "health.computers", false)
+	want("it is switched off", "-"+first)
+	if got := list(store.Query{}); got != "0" {
+		t.Error(got)
+	}
+}
+
+func computerDoc(id, name string, missing int, more string) string {
+	return fmt.Sprintf(`computer %s {"name":%q,"seen":"2026-01-01T00:00:00Z","missing":%d%s}`, id, name, missing, more)
+}
+
+// TestComputersOfTheTree: the list of a part of the tree, by site and name; what nobody can read, or is another site's now,
+// is not in it.
+func TestComputersOfTheTree(t *testing.T) {
+	s := newSite(t)
+	const machine, other = "0011223344556677", "8811223344556677"
+	s.below(t, "north", s.Site().ID, health(s.Now().Add(-time.Minute), 3), computerDoc("1", "zeta", 5, ""), computerDoc("2", "alpha", 0, `,"product":"Windows","languages":["de","en"]`),
+		computerDoc("3", "gone", 9, `,"machine":"`+machine+`"`), `computer 4 [`, `computer 5 {"name":"x"}`)
+	s.below(t, "deep", "north", health(s.Now().Add(-time.Hour), 1), computerDoc("1", "beta", 7, `,"machine":"`+machine+`","simulated":true`),
+		`machines 00 {"machines":{"`+machine+`":9}}`)
+	s.write(t, putAs(t, s, "machines", "north:00", "north", `{"machines":{"`+machine+`":5,"`+other+`":5}}`)...)
+	if _, err := s.RollUps.Tell(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	list := func(of rollups.Of, q store.Query) string {
+		t.Helper()
+		page, total, err := s.RollUps.Computers(t.Context(), of, q)
+		if err != nil {
+			return err.Error()
+		}
+		names := ""
+		for _, row := range page {
+			names += fmt.Sprintf("%s/%s %d min, ", row.Site, row.Name, row.Age/60)
+		}
+		return fmt.Sprint(names, "of ", total)
+	}
+	for _, c := range []struct {
+		of   rollups.Of
+		q    store.Query
+		want string
+	}{
+		{rollups.Of{}, store.Query{}, "NORTH/alpha 1 min, NORTH/zeta 1 min, deep/beta 60 min, of 3"},
+		{rollups.Of{}, store.Query{Sort: "missing", Descending: true, Limit: 1}, "deep/beta 60 min, of 3"},
+		{rollups.Of{}, store.Query{Offset: 2}, "deep/beta 60 min, of 3"},
+		{rollups.Of{}, store.Query{Filter: map[string]string{"simulated": "yes"}}, "deep/beta 60 min, of 1"},
+		{rollups.Of{}, store.Query{Filter: map[string]string{"languages": "de"}}, "NORTH/alpha 1 min, of 1"},
+		{rollups.Of{}, store.Query{Search: "zet"}, "NORTH/zeta 1 min, of 1"},
+		{rollups.Of{Site: "north", Own: true}, store.Query{}, "NORTH/alpha 1 min, NORTH/zeta 1 min, of 2"},
+		{rollups.Of{Site: "deep"}, store.Query{}, "deep/beta 60 min, of 1"},
+		{rollups.Of{Own: true}, store.Query{}, "of 0"},
+	} {
+		if got := list(c.of, c.q); got != c.want {
+			t.Errorf("%+v %+v: %s, want %s", c.of, c.q, got, c.want)
+		}
+	}
+	for _, wrong := range []store.Query{{Sort: "nothing"}, {Filter: map[string]string{"missing": "many"}}} {
+		if _, _, err := s.RollUps.Computers(t.Context(), rollups.Of{}, wrong); !errors.Is(err, store.ErrInvalid) {
+			t.Errorf("%+v: %v", wrong, err)
+		}
+	}
+	if got := list(rollups.Of{Site: "nowhere"}, store.Query{}); !strings.Contains(got, "nowhere") {
+		t.Error(got)
+	}
+	rows, err := s.RollUps.SiteRows(t.Context(), rollups.Of{}, rollups.Within{})
+	if err != nil || rows[0].Listed != 4 || rows[0].Moved != 1 || rows[0].Computers != 3 {
+		t.Errorf("%+v, %v", rows[0], err)
+	}
+	if err := s.Sites.Remove(t.Context(), "north", "remove"); err != nil {
+		t.Fatal(err)
+	}
+	if left := s.count(t, document.Computer); left > 0 {
+		t.Errorf("%d computers of sites that were removed are left", left)
+	}
+}
+
+func (s *site) count(t *testing.T, kind document.Kind) (n int) {
+	t.Helper()
+	err := s.Reader().View(t.Context(), func(tx *sql.Tx) (err error) {
+		n, err = store.Count(t.Context(), tx, kind)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func putAs(t *testing.T, s *site, kind document.Kind, id, origin, body string) []store.Statement {
+	t.Helper()
+	doc, err := document.New(kind, id, nil, []byte(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Identity.Sign(&doc)
+	doc.Origin = origin
+	return store.Put(doc, "", store.Former{})
+}

@@ -32,14 +32,28 @@ func (r *Room) SiteRows(ctx context.Context, of Of, within Within) (rows []*Site
 	}
 	err = r.look(ctx, func(told map[string]*told) {
 		t.moved = map[string]int{}
-		if own := told[t.Self]; own != nil {
-			for _, move := range own.moves {
-				t.moved[move.From]++
-			}
+		for _, move := range unanswered(told, t.Self) {
+			t.moved[move.From]++
 		}
 		rows = (&summing{t, of.Own, within, told, map[string]bool{}}).rows(t.root, 0)
 	})
 	return rows, err
+}
+
+// unanswered are the moves that a site found out and of which the site where the machine was has not heard yet.
+func unanswered(told map[string]*told, by string) (moves []federation.Move) {
+	if told[by] == nil {
+		return nil
+	}
+	for _, move := range told[by].moves {
+		if from := told[move.From]; from != nil {
+			if gone, both := from.answers(move.Machine); gone || both {
+				continue
+			}
+		}
+		moves = append(moves, move)
+	}
+	return moves
 }
 
 // summing is a report by site under way.
@@ -97,6 +111,9 @@ func (t *tree) row(site string, of *told, within Within) *SiteRow {
 		row.Moved = min(t.moved[site], row.Computers)
 		row.Computers -= row.Moved
 	}
+	if of != nil {
+		row.Listed = len(of.computers)
+	}
 	var counts federation.Counts
 	if of != nil {
 		counts = of.counts(within)
@@ -136,6 +153,7 @@ func (of *told) counts(within Within) (sum federation.Counts) {
 func (row *SiteRow) take(below *SiteRow) {
 	row.Computers += below.Computers
 	row.Moved += below.Moved
+	row.Listed += below.Listed
 	row.NotReporting += below.NotReporting
 	row.Alarms += below.Alarms
 	row.Untold += below.Untold

@@ -11,6 +11,7 @@ import (
 
 	"thatch/catalog/document"
 	"thatch/catalog/federation"
+	"thatch/node/settings"
 	"thatch/node/sites"
 	"thatch/node/store"
 )
@@ -28,23 +29,20 @@ func (r *Room) Tell(ctx context.Context) (changed int, err error) {
 	w := &work{Room: r, at: r.cfg.Now(), seen: r.contacts(), builder: store.NewBuilder(store.Batch{
 		Actor: "task roll-ups", Reason: "tell how this site fares", At: r.cfg.Now().UTC(), Topics: []string{store.TopicDocuments},
 	})}
-	whole := !r.sure
+	w.whole = !r.sure
 	r.sure = false // whatever happens on the way
-	if err := w.rollUps(ctx, whole); err != nil {
+	if w.values, err = r.cfg.Settings.All(ctx); err != nil {
 		return 0, err
 	}
-	if err := w.health(ctx, nodes); err != nil {
+	if w.tree, err = r.cfg.Sites.Tree(ctx); err != nil {
 		return 0, err
 	}
-	tree, err := r.cfg.Sites.Tree(ctx)
-	if err != nil {
-		return 0, err
-	}
-	if err := w.moves(ctx, tree, whole); err != nil {
-		return 0, err
-	}
-	if err := w.strays(ctx, tree); err != nil {
-		return 0, err
+	for _, part := range []func(context.Context) error{
+		w.learnMoves, w.rollUps, func(ctx context.Context) error { return w.health(ctx, nodes) }, w.computers, w.tellMachines, w.tellMoves, w.strays,
+	} {
+		if err := part(ctx); err != nil {
+			return 0, err
+		}
 	}
 	for _, batch := range w.builder.Batches() {
 		applied, err := r.cfg.Writer.Write(ctx, batch)
@@ -60,6 +58,7 @@ func (r *Room) Tell(ctx context.Context) (changed int, err error) {
 	r.sure = true
 	r.looked.Store(&w.at)
 	r.identities.wrote(w.shards)
+	r.fleet.wrote(w.fleetNow)
 	return w.changed, nil
 }
 
@@ -72,15 +71,20 @@ type work struct {
 	now     map[string]document.Digest // roll-ups that become others, by bulletin; zero: gone
 	shards  map[string]document.Digest // of machines that become others; zero: gone
 	changed int
+	whole   bool // everything is compared with what is held
+	values  settings.Values
+	tree    *sites.Tree
+	moving
+	fleetNow map[string]toldOf // computers of which other things are told; without a digest: gone
 }
 
-func (w *work) rollUps(ctx context.Context, whole bool) error {
+func (w *work) rollUps(ctx context.Context) error {
 	w.now = map[string]document.Digest{}
-	list, all, err := w.cfg.Compliance.RollUps(ctx, whole)
+	list, all, err := w.cfg.Compliance.RollUps(ctx, w.whole, w.aside)
 	if err != nil {
 		return fmt.Errorf("count for other sites: %w", err)
 	}
-	if whole {
+	if w.whole {
 		if w.held, err = w.readHeld(ctx, document.RollUp); err != nil {
 			return fmt.Errorf("read what other sites were told: %w", err)
 		}
@@ -181,9 +185,9 @@ const strayFor = 10 * time.Minute
 
 // strays takes away what sites that left the tree had told. Where a child is removed that happens at once; this is for what
 // stands further down.
-func (w *work) strays(ctx context.Context, tree *sites.Tree) error {
+func (w *work) strays(ctx context.Context) error {
 	inside := map[string]bool{w.cfg.Site: true}
-	for _, site := range tree.Below(w.cfg.Site) {
+	for _, site := range w.tree.Below(w.cfg.Site) {
 		inside[site] = true
 	}
 	told, err := w.told(ctx)
@@ -212,7 +216,7 @@ func (w *work) forget(ctx context.Context, site string) error {
 	const some = 2000
 	return w.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
 		rows, err := tx.QueryContext(ctx, `SELECT d.kind, d.id, d.digest FROM document d JOIN revision r ON r.digest = d.digest
-			WHERE d.kind IN ('`+string(document.Health)+`', '`+string(document.RollUp)+`', '`+string(document.Machines)+`')
+			WHERE d.kind IN ('`+string(document.Health)+`', '`+string(document.RollUp)+`', '`+string(document.Machines)+`', '`+string(document.Computer)+`')
 			AND r.origin = ? AND (d.id = ? OR d.id >= ? AND d.id < ?) ORDER BY d.kind, d.id LIMIT ?`, site, site, site+":", site+";", some)
 		if err != nil {
 			return err

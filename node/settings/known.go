@@ -102,6 +102,10 @@ var (
 		Name: "health.machines", Default: true,
 		Text: "sites above are told digests of the computers' machine ids and hardware, so that a computer which moved to another site is counted once",
 	})
+	HealthComputers = define(Setting[bool]{
+		Name: "health.computers", Default: false,
+		Text: "sites above are told of each computer of this site: name, operating system, languages, group, agent, the day it was last heard of, and how many updates it lacks. This site alone decides that; the others are told sums in any case",
+	})
 	HealthSilent = define(Setting[int]{
 		Name: "health.silent", Default: 24 * 3600, Text: "seconds after which a computer that was not heard of counts as not reporting",
 		check: between(60, 366*24*3600),

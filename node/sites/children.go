@@ -167,7 +167,7 @@ func (r *Room) Revoke(ctx context.Context, which, reason string) (Child, error) 
 }
 
 // upward are the kinds that tell of a site and go when it goes. Its signing key stays: what it made may be held still.
-var upward = []document.Kind{document.Site, document.LanguageAlert, document.Health, document.RollUp, document.Machines}
+var upward = []document.Kind{document.Site, document.LanguageAlert, document.Health, document.RollUp, document.Machines, document.Computer}
 
 // Remove ends a child: it is shut out, and what it and its descendants told of themselves is forgotten. It may join again
 // with a new token.

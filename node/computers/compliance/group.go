@@ -7,6 +7,7 @@ import (
 
 	"github.com/RoaringBitmap/roaring/v2"
 
+	"thatch/catalog/federation"
 	"thatch/node/computers"
 )
 
@@ -73,7 +74,7 @@ func (g *group) count(v computers.View) {
 	case len(g.updates) == 1:
 		counts, every = g.recountOne(v)
 	default:
-		counts, every = g.recount(v)
+		counts, every = g.recount(v.Column)
 	}
 	g.moved = g.moved || !g.counted || figures(counts) != figures(g.counts)
 	counts.Percent = Percent(counts.Installed, counts.Missing)
@@ -93,11 +94,27 @@ func (g *group) result(queue *waiting, every bool) Counts {
 	return counts
 }
 
+// without are the counts, computers of a set left out, as other sites are told them.
+func (g *group) without(v computers.View, aside *roaring.Bitmap) federation.Counts {
+	counts := figures(g.counts)
+	if aside.IsEmpty() {
+		return counts
+	}
+	less, _ := g.recount(func(update uint32) *computers.Column {
+		if c := v.Column(update); c != nil {
+			return c.Within(aside)
+		}
+		return nil
+	})
+	counts.Take(figures(less))
+	return counts
+}
+
 // recount counts with bitmaps.
-func (g *group) recount(v computers.View) (counts Counts, every int) {
+func (g *group) recount(column func(update uint32) *computers.Column) (counts Counts, every int) {
 	var applicable, missing, superseded, unknown, failed, open []*roaring.Bitmap
 	for _, u := range g.updates {
-		c := v.Column(u.Number)
+		c := column(u.Number)
 		if c == nil {
 			continue
 		}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/RoaringBitmap/roaring/v2"
+
 	"thatch/catalog"
 	"thatch/node/bulletins/live"
 	"thatch/node/computers"
@@ -20,13 +22,14 @@ type Room struct {
 	turn     chan struct{} // held by whoever counts or reads; waiting for it can be cancelled
 	snapshot *snapshot     // nil: nothing is counted
 	queue    *waiting
-	queued   uint64       // stamp of memory for which queue was made
-	told     snapshotMark // of the catalog of which RollUps said all
+	queued   uint64          // stamp of memory for which queue was made
+	told     snapshotMark    // of the catalog of which RollUps said all
+	aside    *roaring.Bitmap // computers that RollUps left out
 }
 
 // New makes the room.
 func New(c *computers.Room, catalog *live.Catalog) *Room {
-	return &Room{computers: c, catalog: catalog, turn: make(chan struct{}, 1)}
+	return &Room{computers: c, catalog: catalog, turn: make(chan struct{}, 1), aside: roaring.New()}
 }
 
 // BulletinRow is one bulletin of the report.
@@ -294,6 +297,17 @@ func (r *Room) Computers(ctx context.Context, q store.Query, all, retired bool) 
 		row.LastSeen = r.computers.LatestSeen(row.Number, row.LastSeen)
 	}
 	return page, total, err
+}
+
+// Each calls take with every computer that is not retired, by number, and with how it stands to the updates.
+func (r *Room) Each(ctx context.Context, take func(m *computers.Member, s Standing)) error {
+	return r.look(ctx, func(s *snapshot, v computers.View) error {
+		s.computers.refresh(v)
+		for _, row := range s.computers.rows(false, false) {
+			take(v.Members()[row.Number], row.Standing)
+		}
+		return nil
+	})
 }
 
 func rowOf(m *computers.Member, standing Standing) ComputerRow {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"iter"
 
+	"github.com/RoaringBitmap/roaring/v2"
+
 	"thatch/catalog/federation"
 	"thatch/node/computers"
 	"thatch/node/store"
@@ -43,16 +45,17 @@ func (s *snapshot) ofRollUps() iter.Seq[*group] {
 
 // RollUps are the figures of the bulletins, superseded updates left out: of those that changed since the last call, or,
 // where whole is asked for or the catalog is another one, of all of which there is something to tell; all says which. A
-// bulletin that changed and of which nothing is left to tell has a roll-up without counts. One may call it.
-func (r *Room) RollUps(ctx context.Context, whole bool) (list []federation.RollUp, all bool, err error) {
-	err = r.counted(ctx, (*snapshot).ofRollUps, func(s *snapshot, _ computers.View) error {
-		all = whole || r.told != s.mark()
-		r.told = s.mark()
+// bulletin that changed and of which nothing is left to tell has a roll-up without counts. Computers aside are not counted;
+// where they are others than at the last call, all are told. One may call it.
+func (r *Room) RollUps(ctx context.Context, whole bool, aside *roaring.Bitmap) (list []federation.RollUp, all bool, err error) {
+	err = r.counted(ctx, (*snapshot).ofRollUps, func(s *snapshot, v computers.View) error {
+		all = whole || r.told != s.mark() || !r.aside.Equals(aside)
+		r.told, r.aside = s.mark(), aside.Clone()
 		for _, b := range s.bulletins {
 			if b.present == nil || !all && !b.moved() {
 				continue
 			}
-			if rollUp := b.rollUp(); !all || rollUp.Counts != (federation.Counts{}) {
+			if rollUp := b.rollUp(v, aside); !all || rollUp.Counts != (federation.Counts{}) {
 				list = append(list, rollUp)
 			}
 		}
@@ -84,10 +87,10 @@ func (b *bulletinItem) moved() bool {
 	return false
 }
 
-func (b *bulletinItem) rollUp() federation.RollUp {
-	r := federation.RollUp{Bulletin: b.row.ID, Counts: figures(b.present.counts), Updates: []federation.UpdateCounts{}}
+func (b *bulletinItem) rollUp(v computers.View, aside *roaring.Bitmap) federation.RollUp {
+	r := federation.RollUp{Bulletin: b.row.ID, Counts: b.present.without(v, aside), Updates: []federation.UpdateCounts{}}
 	for _, m := range b.members {
-		if counts := figures(m.counts); counts != (federation.Counts{}) && len(r.Updates) < federation.MaxUpdates {
+		if counts := m.without(v, aside); counts != (federation.Counts{}) && len(r.Updates) < federation.MaxUpdates {
 			r.Updates = append(r.Updates, federation.UpdateCounts{Update: m.update, Counts: counts})
 		}
 	}

@@ -58,12 +58,17 @@ type PC struct {
 // Enrol makes a machine a computer.
 func (b *Fleet) Enrol(t testing.TB, name string) *PC {
 	t.Helper()
-	n := computers.Newcomer{Name: name, MachineID: "machine " + name, Hardware: "hardware " + name, Platform: "windows"}
+	return b.EnrolAs(t, computers.Newcomer{Name: name, MachineID: "machine " + name, Hardware: "hardware " + name, Platform: "windows"})
+}
+
+// EnrolAs makes a newcomer a computer.
+func (b *Fleet) EnrolAs(t testing.TB, n computers.Newcomer) *PC {
+	t.Helper()
 	place, err := b.n.Computers.Place(t.Context(), n)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := b.n.Computers.Enrol(t.Context(), n, place, name)
+	c, err := b.n.Computers.Enrol(t.Context(), n, place, n.Name)
 	if err != nil {
 		t.Fatal(err)
 	}
