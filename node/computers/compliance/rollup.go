@@ -17,8 +17,7 @@ type member struct {
 	*group
 }
 
-// figures are what of the counts other sites are told. Pending is not: it changes with everything that comes into the
-// catalog.
+// figures are Told as roll-ups carry them.
 func figures(c Counts) federation.Counts {
 	return federation.Counts{
 		Applicable: c.Applicable, Installed: c.Installed, Missing: c.Missing, Failed: c.Failed, Scheduled: c.Scheduled, Unknown: c.Unknown,
