@@ -5,8 +5,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -18,7 +16,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/klauspost/compress/gzip"
 )
@@ -43,24 +40,6 @@ type Item struct {
 	Size    int64  // bytes as stored, -1 unknown
 	Version string // what the server says the content's version is (a strong ETag); empty: only the content tells
 	Open    func(ctx context.Context) (io.ReadCloser, error)
-}
-
-// NewClient makes an HTTP client that honours the environment's proxies and trusts, beside the system's authorities,
-// those in pem (which may be empty).
-func NewClient(pem []byte) (*http.Client, error) {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.ResponseHeaderTimeout = time.Minute
-	if len(pem) > 0 {
-		pool, err := x509.SystemCertPool()
-		if err != nil {
-			pool = x509.NewCertPool()
-		}
-		if !pool.AppendCertsFromPEM(pem) {
-			return nil, errors.New("extra authorities: no PEM certificate found; give a file with BEGIN CERTIFICATE blocks")
-		}
-		transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
-	}
-	return &http.Client{Transport: transport}, nil
 }
 
 // IsURL says whether a location is fetched over HTTP.

@@ -107,14 +107,6 @@ func (id *Identity) lastIssued(ctx context.Context, computer string) (time.Time,
 	return unstamp(last.String), nil
 }
 
-// RevokeCertificate returns the statement that ends one certificate.
-func RevokeCertificate(serial, reason string, at time.Time) store.Statement {
-	return store.Statement{
-		SQL:  `UPDATE certificate SET revoked = ?, reason = ? WHERE serial = ? AND revoked = ''`,
-		Args: []any{stamp(at), reason, serial},
-	}
-}
-
 // RevokeComputer returns the statement that ends every certificate of a computer.
 func RevokeComputer(computer, reason string, at time.Time) store.Statement {
 	return store.Statement{

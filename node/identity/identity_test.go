@@ -90,7 +90,7 @@ func TestPeerRefusesWhatIsNotGood(t *testing.T) {
 	stranger := open(t)
 	wants(t, peer(stranger.issue(t, "c1").DER), identity.ErrUnauthorised, "site's record")
 
-	f.write(t, identity.RevokeCertificate(good.Serial, "lost", f.clock.Now()))
+	f.write(t, identity.RevokeComputer("c1", "lost", f.clock.Now()))
 	wants(t, peer(good.DER), identity.ErrUnauthorised, "revoked")
 	wants(t, peer(good.DER), identity.ErrUnauthorised, "lost")
 

@@ -5,7 +5,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"fmt"
 
 	"thatch/node/store/batch"
 	"thatch/node/store/sqlite"
@@ -61,18 +60,4 @@ func AtLeast(ctx context.Context, index uint64) context.Context {
 func wantedIndex(ctx context.Context) uint64 {
 	index, _ := ctx.Value(indexKey{}).(uint64)
 	return index
-}
-
-// WriteAll writes batches one after the other and returns the answers of those that were written. It stops at the
-// first error; conflicts are in the answers.
-func WriteAll(ctx context.Context, w Writer, batches []Batch) ([]Applied, error) {
-	answers := make([]Applied, 0, len(batches))
-	for i, b := range batches {
-		applied, err := w.Write(ctx, b)
-		if err != nil {
-			return answers, fmt.Errorf("%s, batch %d of %d: %w", b.Reason, i+1, len(batches), err)
-		}
-		answers = append(answers, applied)
-	}
-	return answers, nil
 }

@@ -297,11 +297,3 @@ func TestReopenedFileStandsWhereItStood(t *testing.T) {
 		t.Errorf("reopened at %d", db.Applied())
 	}
 }
-
-func TestWriteAllStopsAtTheFirstError(t *testing.T) {
-	db := storetest.Open(t)
-	answers, err := store.WriteAll(t.Context(), db, []store.Batch{batch(set("a", "1")), batch(), batch(set("b", "1"))})
-	if err == nil || len(answers) != 1 || !strings.Contains(err.Error(), "batch 2 of 3") || setting(t, db, "b") != "none" {
-		t.Errorf("%d answers, %v", len(answers), err)
-	}
-}

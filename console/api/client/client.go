@@ -69,9 +69,6 @@ type Request struct {
 	ID     string // under which a retry is recognised; "": it is not
 }
 
-// Where names the node, for messages.
-func (c *Client) Where() string { return c.where }
-
 // Path makes a path of segments, escaping each.
 func Path(segments ...string) string {
 	var path strings.Builder
