@@ -135,7 +135,7 @@ func (c *Client) Close() { c.plain.CloseIdleConnections() }
 
 // Enrol makes the agent a computer of the site.
 func (c *Client) Enrol(ctx context.Context, request EnrolRequest) (EnrolResponse, error) {
-	return call[EnrolResponse](ctx, c, PathEnrol, request)
+	return callWith[EnrolResponse](ctx, c, PathEnrol, request.Token, request)
 }
 
 // Renew asks for a new certificate.
@@ -159,6 +159,11 @@ func (c *Client) Assignments(ctx context.Context, request AssignmentsRequest) (A
 }
 
 func call[Answer any](ctx context.Context, c *Client, path string, request any) (Answer, error) {
+	return callWith[Answer](ctx, c, path, "", request)
+}
+
+// callWith calls as the bearer of a token, "" none.
+func callWith[Answer any](ctx context.Context, c *Client, path, token string, request any) (Answer, error) {
 	var answer Answer
 	body, err := json.Marshal(request)
 	if err != nil {
@@ -174,6 +179,9 @@ func call[Answer any](ctx context.Context, c *Client, path string, request any) 
 		return answer, fmt.Errorf("%s: %w", path, err)
 	}
 	req.Header.Set("Content-Type", "application/json")
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
 	response, err := c.http.Do(req)
 	if err != nil {
 		return answer, fmt.Errorf("call the node: %w", err)

@@ -30,7 +30,7 @@ const (
 
 // EnrolRequest is made once, with a token (see Token).
 type EnrolRequest struct {
-	Token     string   `json:"token"`
+	Token     string   `json:"-"`          // goes before the request, as its bearer (see Token)
 	CSR       []byte   `json:"csr"`        // DER; the agent made the key itself
 	Name      string   `json:"name"`       // computer name
 	MachineID string   `json:"machine_id"` // of the installed system (MachineGuid, machine-id): tells a clone from a reinstallation

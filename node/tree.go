@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"thatch/node/bulletins/staging"
 	"thatch/node/computers"
 	"thatch/node/replicas"
 	"thatch/node/settings"
@@ -14,7 +15,7 @@ func (n *Node) openSites() {
 	n.Sites = sites.New(sites.Config{
 		Site: n.site.ID, Version: n.cfg.Version, Authority: n.Identity.Authority(), Reader: n.db, Writer: n.writer, Signer: n.Identity,
 		Now: n.cfg.Now, Log: n.cfg.Log,
-		Forget: replicas.Forgotten, Also: n.quarantineAlarms,
+		Forget: replicas.Forgotten, ForgetKey: replicas.ForgetKey, Also: n.alsoAlarms,
 	})
 	n.Identity.Trust(n.Sites)
 }
@@ -29,6 +30,9 @@ func (n *Node) quarantineAlarms(ctx context.Context) ([]sites.Alarm, error) {
 	var found []sites.Alarm
 	for i := range list {
 		q := &list[i]
+		if !q.Alarming(n.cfg.Now()) {
+			continue
+		}
 		subject := q.Neighbour + " " + string(q.Type)
 		if counts[subject]++; counts[subject] > 1 {
 			continue
@@ -40,6 +44,24 @@ func (n *Node) quarantineAlarms(ctx context.Context) ([]sites.Alarm, error) {
 		})
 	}
 	return found, nil
+}
+
+// alsoAlarms are those that follow from what other rooms hold.
+func (n *Node) alsoAlarms(ctx context.Context) ([]sites.Alarm, error) {
+	found, err := n.quarantineAlarms(ctx)
+	if err != nil {
+		return nil, err
+	}
+	count, first, err := staging.Mistrusted(ctx, n.db, n.site.ID)
+	if err == nil && count > 0 {
+		found = append(found, sites.Alarm{
+			Kind: sites.Untrusted,
+			Text: fmt.Sprintf("payloads of %d packages that the sites above took are refused here, because this site does not trust who signed them; the first is %s: %s",
+				count, first.Package, first.Detail),
+			Advice: "compare what both sites trust (thatch settings list: staging.trusted, staging.roots), set it here, and stage again: thatch packages list has them all",
+		})
+	}
+	return found, err
 }
 
 // StandardSchedules are the site's two schedules of replication by the names under which rules refer to them.

@@ -3,6 +3,7 @@ package replication
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"thatch/node/replicas"
 	"thatch/node/replicas/dataset"
@@ -20,7 +21,8 @@ func (r *run) tellAside(ctx context.Context) {
 	for _, q := range aside[:min(len(aside), maxAside)] {
 		r.result.Aside = append(r.result.Aside, q.Key)
 	}
-	subject := from.ID + " " + string(r.params.Type)
+	subject, now := from.ID+" "+string(r.params.Type), r.now()
+	aside = slices.DeleteFunc(aside, func(q replicas.Quarantined) bool { return !q.Alarming(now) })
 	if len(aside) == 0 {
 		err = r.node.Sites.Clear(ctx, sites.Quarantine, subject)
 	} else {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"thatch/catalog/document"
 	"thatch/node/replicas"
@@ -277,12 +278,27 @@ func (r *run) tryAside(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the managed languages: %w", err)
 	}
+	aside, err := r.node.Replicas.QuarantineOf(ctx, neighbour, r.params.Type)
+	if err != nil {
+		return err
+	}
 	for len(due) > 0 {
 		some := due[:min(len(due), someDocuments)]
 		got, err := r.bodies(ctx, languages, some)
 		if err != nil {
 			return err
 		}
+		// What the parent names no more under what it was called, nobody sends: it was not what it said it was.
+		gone := []dataset.Key{}
+		for _, q := range aside {
+			if slices.Contains(some, q.Digest) && !slices.ContainsFunc(got, func(e dataset.Entry) bool { return e.Digest == q.Digest && e.Key() == q.Key }) {
+				gone = append(gone, q.Key)
+			}
+		}
+		if err := r.node.Replicas.Release(ctx, neighbour, gone); err != nil {
+			return err
+		}
+		got = slices.DeleteFunc(got, func(e dataset.Entry) bool { return e.Damaged() }) // there, and still not whole
 		outcome, err := r.node.Replicas.Repair(ctx, neighbour, r.params.Type, got)
 		if err != nil {
 			return err

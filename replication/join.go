@@ -57,7 +57,7 @@ func join(ctx context.Context, n *node.Node, attempt sites.Attempt) (sites.Paren
 	if q.Proof, err = n.Identity.Vouch(wire.PurposeJoin, q.Proved()); err != nil {
 		return sites.Parent{}, err
 	}
-	answer, err := wire.CallOnce[wire.JoinResponse](ctx, attempt.URL, config, wire.PathJoin, q)
+	answer, err := wire.CallOnce[wire.JoinResponse](ctx, attempt.URL, config, wire.PathJoin, q.Token, q)
 	if err != nil {
 		return sites.Parent{}, err
 	}
@@ -93,7 +93,7 @@ func tellLeave(ctx context.Context, n *node.Node, parent sites.Parent) error {
 	}
 	err = errors.New("no address of it is known")
 	for _, address := range parent.URLs {
-		_, err = wire.CallOnce[wire.LeaveResponse](ctx, address, config, wire.PathLeave, wire.LeaveRequest{})
+		_, err = wire.CallOnce[wire.LeaveResponse](ctx, address, config, wire.PathLeave, "", wire.LeaveRequest{})
 		if code := wire.CodeOf(err); err == nil || code == wire.CodeUnknown || code == wire.CodeRevoked {
 			return nil
 		}
@@ -119,7 +119,10 @@ func KeepJoined(ctx context.Context, n *node.Node, address, token string) {
 		case err == nil || ctx.Err() != nil:
 			return
 		case final(err):
-			n.Log().Error("the site cannot join the parent that its configuration names", "parent", address, "error", err)
+			n.Log().Error("the site cannot join the parent that its configuration names; join it with a good token: thatch child join", "parent", address, "error", err)
+			if err := n.Sites.RaiseNotJoined(ctx, address, err.Error()); err != nil {
+				n.Log().Error("an alarm could not be raised", "alarm", sites.NotJoined, "error", err)
+			}
 			return
 		}
 		n.Log().Warn("the site could not join the parent that its configuration names; it tries again", "parent", address, "error", err)

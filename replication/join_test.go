@@ -3,7 +3,9 @@ package replication_test
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"crypto/tls"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -341,7 +343,7 @@ func leaveAs(t *testing.T, child, parent *node.Node) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = wire.CallOnce[wire.LeaveResponse](t.Context(), replicationtest.URL(parent), config, wire.PathLeave, wire.LeaveRequest{})
+	_, err = wire.CallOnce[wire.LeaveResponse](t.Context(), replicationtest.URL(parent), config, wire.PathLeave, "", wire.LeaveRequest{})
 	return err
 }
 
@@ -430,7 +432,7 @@ func forge(t *testing.T, n, parent *node.Node, change func(q *wire.JoinRequest))
 		}
 	}
 	config := n.Identity.JoinTLS(federation.Fingerprint(parent.Identity.Authority()), func(string, []byte) {})
-	_, err = wire.CallOnce[wire.JoinResponse](t.Context(), replicationtest.URL(parent), config, wire.PathJoin, q)
+	_, err = wire.CallOnce[wire.JoinResponse](t.Context(), replicationtest.URL(parent), config, wire.PathJoin, q.Token, q)
 	return err
 }
 
@@ -573,6 +575,19 @@ func TestKeepJoined(t *testing.T) {
 	if _, err := paris.Sites.Parent(t.Context()); !errors.Is(err, store.ErrNotFound) || ctx.Err() != nil {
 		t.Error(err)
 	}
+	standing, err := paris.Sites.Standing(t.Context())
+	if err != nil || !slices.ContainsFunc(standing, func(a sites.Alarm) bool {
+		return a.Kind == sites.NotJoined && strings.Contains(a.Text, at) && strings.Contains(a.Text, "by another site") && strings.Contains(a.Advice, "thatch child join")
+	}) {
+		t.Errorf("a token that is no good alarms nobody: %+v, %v", standing, err)
+	}
+	join(t, paris, top)
+	if err := paris.Sites.Judge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if standing, err := paris.Sites.Standing(t.Context()); err != nil || slices.ContainsFunc(standing, func(a sites.Alarm) bool { return a.Kind == sites.NotJoined }) {
+		t.Errorf("joined by hand, and the alarm stands: %+v, %v", standing, err)
+	}
 }
 
 // TestGarbageAtTheDoor: whatever is sent to whatever path, the answer says whose fault it was.
@@ -606,5 +621,58 @@ func TestGarbageAtTheDoor(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestASquattedNameYieldsToItsSite: what a child told of a site that it does not have stands in nobody's way: the site joins
+// with its token, and people hear that one of the two is not what it says.
+func TestASquattedNameYieldsToItsSite(t *testing.T) {
+	top, berlin, paris := replicationtest.Site(t, "Top"), replicationtest.Site(t, "Berlin"), replicationtest.Site(t, "Paris")
+	join(t, berlin, top)
+	public, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := document.NewKey(paris.Site().ID, public, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := []document.Document{key}
+	body, err := federation.Encode(federation.Site{Name: "Paris", Parent: berlin.Site().ID, Authority: berlin.Identity.Authority()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for kind, body := range map[document.Kind][]byte{document.Site: body, document.Health: []byte(`{}`)} {
+		doc, err := document.New(kind, paris.Site().ID, nil, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		doc.Sign(paris.Site().ID, private)
+		told = append(told, doc)
+	}
+	for _, doc := range told {
+		if _, err := top.Writer().Write(t.Context(), store.Batch{Actor: "test", Reason: "what Berlin told", Statements: store.Put(doc, "", store.Former{Absent: true})}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	join(t, paris, top)
+	err = top.Reader().View(t.Context(), func(tx *sql.Tx) error {
+		now, err := store.Document(t.Context(), tx, document.SigningKey, paris.Site().ID)
+		if err != nil || now.Digest == key.Digest {
+			t.Errorf("the key of Paris: %v, the squatted one %v", err, now.Digest == key.Digest)
+		}
+		if _, err := store.Document(t.Context(), tx, document.Health, paris.Site().ID); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("what was told of it stays: %v", err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	standing, err := top.Sites.Standing(t.Context())
+	if err != nil || !slices.ContainsFunc(standing, func(a sites.Alarm) bool {
+		return a.Kind == sites.Claimed && a.Subject == paris.Site().ID && strings.Contains(a.Text, "child Berlin")
+	}) {
+		t.Errorf("%+v, %v", standing, err)
 	}
 }

@@ -222,7 +222,7 @@ func (l *Link) current() (*session, error) {
 	case l.state.Parent == "":
 		return nil, store.Invalid("this site has no parent; it joins one with: thatch child join")
 	}
-	return nil, fmt.Errorf("there is no connection to the parent: %s", cmp.Or(l.state.Error, "none was made yet"))
+	return nil, wire.NoLink("there is no connection to the parent: %s; this site tries again by itself", cmp.Or(l.state.Error, "none was made yet"))
 }
 
 // Client is that of the connection with the parent, or why there is none.

@@ -38,6 +38,7 @@ import (
 	"thatch/node/policies/windows"
 	"thatch/node/sites"
 	"thatch/node/store"
+	"thatch/replication"
 	"thatch/replication/replicationtest"
 	"thatch/replication/wire"
 	"thatch/schedule"
@@ -410,7 +411,20 @@ func TestPoliciesWaitForWindows(t *testing.T) {
 // below or beside it, although their site knows those keys.
 func TestAgentsKnowTheKeysOfThoseAbove(t *testing.T) {
 	top, berlin, mitte := threeLevels(t)
-	for s, want := range map[*replicationtest.Linked][]*replicationtest.Linked{top: {top}, berlin: {berlin, top}, mitte: {mitte, berlin, top}} {
+	top.Put(t, document.Severity, "ours", `{}`)
+	mitte.Eventually(t, "what the top made is here", func() error { return mitte.HoldsID(document.Severity, "ours") })
+	agentsKnow(t, map[*replicationtest.Linked][]*replicationtest.Linked{top: {top}, berlin: {berlin, top}, mitte: {mitte, berlin, top}})
+	// A site that leaves keeps what came from above, and its agents the keys to judge it by; of Berlin it holds nothing.
+	if err := replication.Leave(t.Context(), mitte.Node, false); err != nil {
+		t.Fatal(err)
+	}
+	agentsKnow(t, map[*replicationtest.Linked][]*replicationtest.Linked{mitte: {mitte, top}, berlin: {berlin, top}})
+}
+
+// agentsKnow wants agents that enrol at some sites to get the keys of others.
+func agentsKnow(t *testing.T, at map[*replicationtest.Linked][]*replicationtest.Linked) {
+	t.Helper()
+	for s, want := range at {
 		s.Eventually(t, "keys", func() error {
 			if n := s.Count(t, document.SigningKey); n != 3 {
 				return fmt.Errorf("%s knows %d keys", s.Site().Name, n)

@@ -11,6 +11,7 @@ import (
 	"thatch/node/replicas/dataset"
 	"thatch/node/store"
 	"thatch/node/tasks"
+	"thatch/replication/timing"
 	"thatch/replication/wire"
 )
 
@@ -30,6 +31,9 @@ type Params struct {
 
 // mends says whether a verification repairs what it finds: one of a rule does, one by hand when asked to.
 func (p Params) mends() bool { return p.Repair || p.Order == "" && !p.Asked }
+
+// byHand says whether a person asked for the run, here or at the parent: windows do not hold it up.
+func (p Params) byHand() bool { return p.Asked || p.Order != "" }
 
 func (l *Link) kind() tasks.Kind {
 	return tasks.Kind{
@@ -114,6 +118,13 @@ func (s *session) failure(run string) error {
 func (s *session) run(ctx context.Context, job *tasks.Job, p Params) (result wire.RunResult, err error) {
 	r := &run{session: s, job: job, params: p, began: s.client.Bytes()}
 	r.result.Type, r.result.Started = p.Type, s.now().UTC()
+	if p.byHand() {
+		ctx = wire.ByHand(ctx)
+		if open, change := timing.Window(s.said().Limits, s.now()); !open && p.Type != dataset.Languages {
+			r.result.OutsideWindow = true
+			job.Log("The windows of the link are closed until %s; this run goes on because a person asked for it.", s.now().Add(change).UTC().Format(time.RFC3339))
+		}
+	}
 	defer func() {
 		r.result.Bytes = s.client.Bytes() - r.began
 		r.result.Seconds = s.now().Sub(r.result.Started).Seconds()

@@ -179,8 +179,12 @@ func (s *session) pullDue(ctx context.Context, p *timing.Plan, first bool) (time
 	said := s.said()
 	p.Take(said, first)
 	open, until := p.Window(said.Limits)
+	waits := ""
 	for _, t := range types {
 		due := p.Due(t)
+		if due.Now && !open && t != dataset.Languages {
+			waits = timing.Closed(s.now(), until)
+		}
 		if !due.Now || !open && t != dataset.Languages {
 			continue
 		}
@@ -194,6 +198,9 @@ func (s *session) pullDue(ctx context.Context, p *timing.Plan, first bool) (time
 				s.log.Warn("the language alert could not be sent and is tried again", "error", err)
 			}
 			p.Later(t, alertAgain)
+		case wire.CodeOf(err) == wire.CodeClosed: // by the parent's clock
+			waits = err.Error()
+			p.Later(t, min(wire.After(err), closedAgain))
 		case wire.CodeOf(err) == wire.CodeNoRule:
 			p.Done(t, due)
 		case wire.CodeOf(err) == wire.CodeRevoked, wire.CodeOf(err) == wire.CodeUnknown:
@@ -206,8 +213,14 @@ func (s *session) pullDue(ctx context.Context, p *timing.Plan, first bool) (time
 			p.Done(t, due)
 		}
 	}
+	if waits != "" {
+		s.set(func(state *State) { state.Waits = waits })
+	}
 	return min(until, p.Next()), nil
 }
+
+// closedAgain is when a parent is asked again whose windows are closed by its own clock and not by this one.
+const closedAgain = time.Minute
 
 const alertAgain = 2 * time.Second
 

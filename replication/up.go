@@ -106,6 +106,12 @@ func (s *session) pushType(ctx context.Context, t dataset.Type, complete bool) (
 		if len(page.Entries) == 0 && !page.Complete && !page.More && page.Tail.Index-cursor.Mark.Index < farBehind {
 			return sent, nil // nothing to tell: the parent's cursor is moved when there is
 		}
+		if t != dataset.Languages { // sites and keys that came since this page's documents did go before them
+			n, err := s.pushType(ctx, dataset.Languages, false)
+			if sent += n; err != nil {
+				return sent, err
+			}
+		}
 		answer, err := s.pushPage(ctx, scope, page)
 		if err != nil {
 			delete(s.uplink, t)

@@ -31,9 +31,10 @@ type verification struct {
 	except    []dataset.Key
 	here      map[int]dataset.Bucket
 	there     map[int]dataset.Bucket
-	damaged   bool         // the parent asked for good copies
-	keeps     bool         // a rule that is off sends nothing and removes nothing
-	kept      map[int]bool // buckets that differ only by what is kept so
+	damaged   bool                 // the parent asked for good copies
+	keeps     bool                 // a rule that is off sends nothing and removes nothing
+	kept      map[int]bool         // buckets that differ only by what is kept so
+	above     map[dataset.Key]bool // damaged at the parent, and left so
 }
 
 // verify compares some percent of the buckets, mends what differs, and says what it found.
@@ -174,7 +175,7 @@ func (v *verification) compareSome(ctx context.Context, which []int) (differing 
 	}
 	v.out.Sequence = answer.Sequence
 	scope.Except = v.except
-	if err := v.offer(ctx, answer.Damaged); err != nil {
+	if err := v.damagedAbove(ctx, answer.Damaged); err != nil {
 		return nil, err
 	}
 	sum, err := v.node.Sender.Buckets(ctx, scope, which)
@@ -286,10 +287,13 @@ func (v *verification) mendBuckets(ctx context.Context, scope dataset.Scope, buc
 		v.kept[buckets[0]] = len(wrong)+len(damaged) == 0
 		extra = nil
 	}
-	if err := v.offer(ctx, damagedIn(there)); err != nil {
+	if err := v.damagedAbove(ctx, damagedIn(there)); err != nil {
 		return err
 	}
 	for i := range wrong {
+		if v.params.mends() && slices.ContainsFunc(damaged, func(d dataset.Damaged) bool { return d.Key == wrong[i].Key() }) {
+			continue // mendDamaged says so
+		}
 		v.note("%s %q differs from the parent's, is missing or damaged here", wrong[i].Kind, wrong[i].ID)
 	}
 	for _, key := range extra {
@@ -416,9 +420,26 @@ func (v *verification) mendDamaged(ctx context.Context, languages []string, dama
 	}
 	docs := make([]document.Document, 0, len(got))
 	for i := range got {
-		docs = append(docs, got[i].Document())
+		if got[i].Body != nil {
+			docs = append(docs, got[i].Document())
+		}
 	}
 	return v.node.Replicas.Mend(ctx, v.neighbour, docs)
+}
+
+// damagedAbove has the parent mended where this verification mends, and says what is damaged there where it does not.
+func (v *verification) damagedAbove(ctx context.Context, damaged []dataset.Damaged) error {
+	for _, d := range damaged {
+		if v.above == nil {
+			v.above = map[dataset.Key]bool{}
+		}
+		if !v.above[d.Key] && !v.params.mends() {
+			v.above[d.Key] = true
+			v.out.Different++
+			v.note("%s %q is damaged at the parent", d.Kind, d.ID)
+		}
+	}
+	return v.offer(ctx, damaged)
 }
 
 // offer gives the parent what it lacks: documents whose bodies are damaged there and good here. The parent asked for them

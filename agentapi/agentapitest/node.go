@@ -220,7 +220,10 @@ func (n *Node) call(w http.ResponseWriter, r *http.Request) {
 	var answer any
 	switch r.URL.Path {
 	case agentapi.PathEnrol:
-		answer, err = decodeThen(raw, n.enrol)
+		answer, err = decodeThen(raw, func(q agentapi.EnrolRequest) (*agentapi.EnrolResponse, error) {
+			q.Token = strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+			return n.enrol(q)
+		})
 	case agentapi.PathRenew:
 		answer, err = decodeThen(raw, n.renew)
 	case agentapi.PathRules:

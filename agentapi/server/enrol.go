@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -9,20 +10,53 @@ import (
 	"thatch/agentapi"
 	"thatch/node/computers"
 	"thatch/node/identity"
+	"thatch/node/places"
 	"thatch/node/store"
 )
 
 // enrolTries is how often an enrolment is tried when others took its place at the same moment.
 const enrolTries = 4
 
-// enrol makes whoever has a token a computer: token, row and certificate are one group of statements.
-func (s *server) enrol(r *http.Request, q agentapi.EnrolRequest) (*agentapi.EnrolResponse, error) {
-	token, err := agentapi.ParseToken(q.Token)
+// invited lets whoever brings an enrolment token in, before anything is read of what it sends.
+func (s *server) invited(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		token, err := s.tokenOf(r)
+		if err == nil {
+			_, err = s.admitted(r.Context(), token)
+		}
+		if err != nil {
+			places.Unread(w)
+			s.fail(w, r, err)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (s *server) tokenOf(r *http.Request) (agentapi.Token, error) {
+	token, err := agentapi.ParseToken(places.Bearer(r))
 	if err != nil {
-		return nil, &agentapi.Error{Code: agentapi.CodeTokenUnknown, Text: err.Error()}
+		return token, &agentapi.Error{Code: agentapi.CodeTokenUnknown, Text: err.Error()}
 	}
 	if token.Fingerprint != agentapi.Fingerprint(s.node.Identity.Authority()) {
-		return nil, &agentapi.Error{Code: agentapi.CodeTokenUnknown, Text: "the token is one of another site"}
+		return token, &agentapi.Error{Code: agentapi.CodeTokenUnknown, Text: "the token is one of another site"}
+	}
+	return token, nil
+}
+
+func (s *server) admitted(ctx context.Context, token agentapi.Token) (identity.Enrolment, error) {
+	admitted, err := s.node.Identity.Enrol(ctx, token.String())
+	if !errors.Is(err, identity.ErrTokenUsed) && !errors.Is(err, identity.ErrTokenEnded) && errors.Is(err, identity.ErrUnauthorised) {
+		err = &agentapi.Error{Code: agentapi.CodeTokenUnknown, Text: err.Error()}
+	}
+	return admitted, err
+}
+
+// enrol makes whoever has a token a computer: token, row and certificate are one group of statements.
+func (s *server) enrol(r *http.Request, q agentapi.EnrolRequest) (*agentapi.EnrolResponse, error) {
+	token, err := s.tokenOf(r)
+	if err != nil {
+		return nil, err
 	}
 	for try := 1; ; try++ {
 		answer, err := s.enrolOnce(r, q, token)
@@ -38,11 +72,8 @@ func (s *server) enrol(r *http.Request, q agentapi.EnrolRequest) (*agentapi.Enro
 
 func (s *server) enrolOnce(r *http.Request, q agentapi.EnrolRequest, token agentapi.Token) (*agentapi.EnrolResponse, error) {
 	ctx := r.Context()
-	admitted, err := s.node.Identity.Enrol(ctx, token.String())
+	admitted, err := s.admitted(ctx, token)
 	if err != nil {
-		if !errors.Is(err, identity.ErrTokenUsed) && !errors.Is(err, identity.ErrTokenEnded) && errors.Is(err, identity.ErrUnauthorised) {
-			return nil, &agentapi.Error{Code: agentapi.CodeTokenUnknown, Text: err.Error()}
-		}
 		return nil, err
 	}
 	newcomer := computers.Newcomer{

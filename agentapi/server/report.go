@@ -6,6 +6,7 @@ import (
 
 	"thatch/agentapi"
 	"thatch/node/computers"
+	"thatch/node/places"
 	"thatch/node/policies"
 	"thatch/node/settings"
 )
@@ -39,7 +40,7 @@ func (s *server) report(r *http.Request, who caller, q agentapi.ReportRequest) (
 // checkIn spreads the computers over a tenth of the interval, each always at the same place.
 func checkIn(id string, seconds int) int {
 	tenth := time.Duration(seconds) * time.Second / 10
-	return seconds - seconds/20 + int(spread(id, tenth)/time.Second)
+	return seconds - seconds/20 + int(places.Spread(id, tenth)/time.Second)
 }
 
 func reportOf(q agentapi.ReportRequest, cursor computers.Cursor) computers.Report {

@@ -8,11 +8,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/fnv"
-	"io"
 	"log/slog"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"thatch/agentapi"
@@ -45,6 +44,7 @@ type server struct {
 	payloads           chan struct{}
 	ownCalls, ownSends *places.Places // and one computer takes none from the others
 	pages              *pages
+	idle               sync.Map // see made: until when, by the site's id
 }
 
 // New makes the handler of everything below /agent/v1/.
@@ -54,7 +54,7 @@ func New(n *node.Node) http.Handler {
 		ownCalls: places.New(0, maxOwnCalls), ownSends: places.New(0, maxOwnSends), pages: newPages(),
 	}
 	mux := http.NewServeMux()
-	mux.Handle("POST "+agentapi.PathEnrol, s.limited(s.enrolments, handle(s, maxEnrolment, s.enrol)))
+	mux.Handle("POST "+agentapi.PathEnrol, s.invited(s.limited(s.enrolments, handle(s, maxEnrolment, s.enrol))))
 	mux.Handle("POST "+agentapi.PathRenew, s.limited(s.calls, s.known(maxSmall, handlePeer(s, s.renew))))
 	mux.Handle("POST "+agentapi.PathRules, s.limited(s.calls, s.known(maxSmall, handlePeer(s, s.rules))))
 	mux.Handle("POST "+agentapi.PathReport, s.limited(s.calls, s.known(agentapi.MaxRequest, handlePeer(s, s.report))))
@@ -66,43 +66,62 @@ func New(n *node.Node) http.Handler {
 	return mux
 }
 
-// keys are the signing keys whose documents agents of this site accept: its own and those of the sites above. What a site
-// below signed is nothing to them.
+// keys are the signing keys whose documents agents of this site accept: its own, those of the sites above, and those of
+// former ones of which something is held still. What a site below signed is nothing to them.
 func (s *server) keys(ctx context.Context) ([]document.Document, error) {
-	above, err := s.node.Sites.Ancestors(ctx)
+	tree, err := s.node.Sites.Tree(ctx)
 	if err != nil {
 		return nil, err
 	}
 	all, err := s.node.Identity.Keys(ctx)
-	return slices.DeleteFunc(all, func(key document.Document) bool {
-		return key.ID != s.node.Site().ID && !slices.Contains(above, key.ID)
-	}), err
+	if err != nil {
+		return nil, err
+	}
+	above, below := append(tree.Above(tree.Self), tree.Self), tree.Below(tree.Self)
+	kept := all[:0]
+	for _, key := range all {
+		wanted := slices.Contains(above, key.ID)
+		if !wanted && !slices.Contains(below, key.ID) {
+			if wanted, err = s.made(ctx, key.ID); err != nil {
+				return nil, err
+			}
+		}
+		if wanted {
+			kept = append(kept, key)
+		}
+	}
+	return kept, nil
+}
+
+// idleFor is how long a site that made nothing of what is held here is taken to have made nothing.
+const idleFor = time.Minute
+
+// made says whether something is held that a site made which is neither above nor below any more. That is looked for in all
+// documents, so what was found not to be is not looked for again at once.
+func (s *server) made(ctx context.Context, site string) (bool, error) {
+	now := s.node.Now()
+	if until, ok := s.idle.Load(site); ok && now.Before(until.(time.Time)) {
+		return false, nil
+	}
+	made, err := s.node.Sites.MadeHere(ctx, site)
+	if err == nil && !made {
+		s.idle.Store(site, now.Add(idleFor))
+	}
+	return made, err
 }
 
 // limited lets as many requests in as the channel holds; the others are told to come again, each at another time.
-func (s *server) limited(places chan struct{}, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		select {
-		case places <- struct{}{}:
-			defer func() { <-places }()
-			next.ServeHTTP(w, r)
-		default:
-			refuse(w, http.StatusServiceUnavailable, busy(r.RemoteAddr))
-		}
-	})
+func (s *server) limited(of chan struct{}, next http.Handler) http.Handler {
+	return places.Limited(of, func(w http.ResponseWriter, r *http.Request) {
+		places.Unread(w)
+		refuse(w, http.StatusServiceUnavailable, busy(r.RemoteAddr))
+	}, next)
 }
 
 // busy is the answer to a request that cannot be taken now.
 func busy(key string) *agentapi.Error {
-	after := busyLeast + spread(key, busySpread)
+	after := busyLeast + places.Spread(key, busySpread)
 	return &agentapi.Error{Code: agentapi.CodeBusy, Text: "the node has as much to do as it takes on at once", After: int(after / time.Second)}
-}
-
-// spread is a time from 0 up to, not including, most that follows from the key.
-func spread(key string, most time.Duration) time.Duration {
-	hash := fnv.New64a()
-	_, _ = hash.Write([]byte(key)) // a hash takes everything
-	return time.Duration(hash.Sum64() % uint64(max(most, 1)))
 }
 
 // caller is the computer that calls.
@@ -132,13 +151,16 @@ func (s *server) computer(of *places.Places, next peerHandler) http.Handler {
 		peer, err := s.node.Identity.Peer(r.Context(), r.TLS)
 		switch {
 		case err != nil:
+			places.Unread(w)
 			s.fail(w, r, s.notPeer(r.TLS, err))
 			return
 		case peer.Kind != identity.KindComputer:
+			places.Unread(w)
 			refuse(w, http.StatusForbidden, &agentapi.Error{Code: agentapi.CodeInvalid, Text: "this path is for computers, not for a " + peer.Kind})
 			return
 		}
 		if !of.Take(peer.ID) {
+			places.Unread(w)
 			answer := busy(r.RemoteAddr)
 			answer.Text = fmt.Sprintf("this computer has %d requests of this kind under way, which is its share", of.Each())
 			refuse(w, http.StatusTooManyRequests, answer)
@@ -170,24 +192,13 @@ func (s *server) notPeer(state *tls.ConnectionState, err error) error {
 	return err
 }
 
-// How long a request may take to arrive: readTime, and a second for every readRate bytes that it may have.
-const (
-	readTime = 30 * time.Second
-	readRate = 64 << 10
-)
-
 func read(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
-	// Whoever sends nothing gives its place back: half a minute, and more for what may be large.
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(readTime + time.Duration(limit/readRate)*time.Second)) // where there is no connection, nothing waits
-	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
-	var large *http.MaxBytesError
+	body, err := places.Read(w, r, limit)
 	switch {
-	case errors.As(err, &large):
-		return nil, &agentapi.Error{Code: agentapi.CodeTooLarge, Text: fmt.Sprintf("the request has more than %d bytes, which is the most that %s takes", limit, r.URL.Path)}
+	case errors.Is(err, places.ErrTooLarge):
+		return nil, &agentapi.Error{Code: agentapi.CodeTooLarge, Text: err.Error()}
 	case err != nil:
-		return nil, &agentapi.Error{Code: agentapi.CodeInvalid, Text: "the request could not be read: " + err.Error()}
+		return nil, &agentapi.Error{Code: agentapi.CodeInvalid, Text: err.Error()}
 	}
 	return body, nil
 }

@@ -61,7 +61,16 @@ func TestTreeOverTheCommandLine(t *testing.T) {
 	}
 	run(berlin, 0, "this site is a child of Top", "child", "join", "--parent", at, "--token", "@"+file)
 	run(berlin, 4, "leave it first", "child", "join", "--parent", at, "--token", made.Token)
-	run(berlin, 0, "Top", "child", "status")
+	run(berlin, 0, "Standard data", "child", "status")
+	if said := run(berlin, 0, "Top", "child", "status"); strings.Contains(said, "position") || strings.Contains(said, "{") {
+		t.Errorf("the status for people: %s", said)
+	}
+	run(berlin, 0, `"cursors"`, "child", "status", "--json")
+	run(top, 2, `--child "Berlin"`, "replication", "verify")
+	run(top, 3, "not found", "replication", "digest", "--child", "Nowhere")
+	run(top, 3, `"code":"not_found","error":"child \"Nowhere\": not found","exit":3`, "replication", "digest", "--child", "Nowhere", "--json")
+	run(top, 3, `"code":"not_found"`, "children", "show", "Nowhere", "--json")
+	run(top, 2, `"code":"invalid"`, "children", "show", "--json")
 	run(top, 0, "Berlin", "children", "list")
 	run(top, 0, "Berlin", "children", "tokens", "list")
 	run(top, 4, "shut that one out", "children", "tokens", "revoke", made.ID)

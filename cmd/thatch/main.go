@@ -3,7 +3,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -27,7 +26,7 @@ func main() {
 	app := cli.New(buildVersion())
 	err := rootCommand(app).ExecuteContext(ctx)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "thatch:", err)
+		app.Tell(err, os.Args[1:])
 	}
 	os.Exit(cli.ExitCode(err))
 }

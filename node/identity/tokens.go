@@ -213,7 +213,7 @@ func (id *Identity) write(ctx context.Context, reason string, statements ...stor
 		Reason: reason, Topics: []string{"identity"}, Statements: statements,
 	})
 	if err == nil && applied.Repeated {
-		return fmt.Errorf("%s: this request was carried out before, and its answer cannot be given again: %w", reason, store.ErrConflict)
+		return store.Conflicting("%s: this request was carried out before, and its answer cannot be given again", reason)
 	}
 	return errors.Join(err, applied.Err())
 }

@@ -242,6 +242,40 @@ func TestSwitchesOfThisSiteAndTheOneAbove(t *testing.T) {
 	}
 }
 
+// TestAnOwnSwitchOutlivesUnselection: a policy that a region paused or switched off does not come alive because a rule above
+// selects it no more, and then again.
+func TestAnOwnSwitchOutlivesUnselection(t *testing.T) {
+	s := newSite(t)
+	parent := s.under(t, "head")
+	o := parent.orders(t, "March")
+	local := parent.says(t, o.policy.ID, federation.State{Enabled: true, Local: true})
+	gone := []dataset.Entry{o.policy, local}
+	for i := range gone {
+		gone[i].Removed, gone[i].Body = true, nil
+	}
+	for name, c := range map[string]struct {
+		do             func() error
+		paused, enable bool
+	}{
+		"paused":       {func() error { return s.Pause(t.Context(), "March", 0, true) }, true, true},
+		"off as well":  {func() error { return s.Enable(t.Context(), "March", 0, false) }, false, false},
+		"as it always": {func() error { return nil }, false, true},
+	} {
+		parent.sends(t, dataset.Policies, local, o.policy)
+		if err := errors.Join(s.Pause(t.Context(), "March", 0, false), s.Enable(t.Context(), "March", 0, true), c.do()); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		for range 2 { // and again, though nobody touched it between
+			parent.sends(t, dataset.Policies, gone...)
+			parent.sends(t, dataset.Policies, local, o.policy)
+			if d := s.show(t, "March"); d.Here.Paused != c.paused || d.Here.Enabled != c.enable {
+				t.Errorf("%s: %+v", name, d.Here)
+			}
+		}
+	}
+	parent.sends(t, dataset.Policies, gone...)
+}
+
 func TestPoliciesOfOneName(t *testing.T) {
 	s := newSite(t)
 	parent := s.under(t, "head")

@@ -212,7 +212,7 @@ func (in *intake) permit(e *dataset.Entry) error {
 	case e.Removed:
 		return nil // judged by who made what is here
 	case e.Kind == document.SigningKey && e.ID == e.Origin && e.Origin != in.site:
-		return nil // a key alone claims nothing, and must be known before what it signs
+		return nil // it may come before the site that it is of: judged with it
 	case !in.below[e.Origin] && (in.known[e.Origin] || e.Origin == in.site):
 		return fmt.Errorf("%w: %s %.80q is of site %.80q, which is not below site %s", ErrRefused, e.Kind, e.ID, e.Origin, in.from.ID)
 	case dataset.OriginOf(e.ID) != e.Origin:

@@ -107,7 +107,7 @@ func (in *intake) claims(e *dataset.Entry) error {
 			return fmt.Errorf("it is of site %s, which is below this site", e.Origin)
 		}
 	}
-	if in.from.Direction == dataset.Up && !in.below[e.Origin] && e.Kind != document.SigningKey {
+	if in.from.Direction == dataset.Up && !in.below[e.Origin] { // a key pins its site: it comes with the site
 		return fmt.Errorf("site %.80q is not known yet to be below site %s: %w", e.Origin, in.from.ID, document.ErrNoKey)
 	}
 	if e.Origin == in.site {
@@ -160,6 +160,11 @@ const rememberedKeys = "signing-key/"
 func rememberKey(site string) store.Statement {
 	return store.Statement{SQL: `INSERT INTO pin (policy, digest) SELECT ?, digest FROM document WHERE kind = 'signing-key' AND id = ? ORDER BY digest
 ON CONFLICT DO NOTHING`, Args: []any{rememberedKeys + site, site}}
+}
+
+// ForgetKey is the statement after which nothing is remembered of a site's key whose document went.
+func ForgetKey(site string) []store.Statement {
+	return []store.Statement{{SQL: `DELETE FROM pin WHERE policy = ?`, Args: []any{rememberedKeys + site}}}
 }
 
 // rememberedKey is the key of a site whose document went, nil where none was ever known.

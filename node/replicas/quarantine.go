@@ -29,6 +29,14 @@ const (
 // passing says that the same document may be fine the next time.
 func (r Reason) passing() bool { return r == NoKey || r == NotSent || r == BadDigest }
 
+// onTheWay is how long a document may wait for the key of its signer, which comes by another way, before people are to know.
+const onTheWay = time.Minute
+
+// Alarming says whether people are to know of it now.
+func (q *Quarantined) Alarming(now time.Time) bool {
+	return q.Reason != NoKey || now.Sub(q.Since) >= onTheWay
+}
+
 // reasonOf is the reason that an error of a check means.
 func reasonOf(err error) Reason {
 	switch {
@@ -115,16 +123,29 @@ func (r *Room) Retry(ctx context.Context, keys ...dataset.Key) error {
 	return r.write(ctx, "try again what is in quarantine", statements)
 }
 
+// Release takes documents of a neighbour out of quarantine that nobody sends any more.
+func (r *Room) Release(ctx context.Context, from Neighbour, keys []dataset.Key) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	statements := make([]store.Statement, 0, len(keys))
+	for _, k := range keys {
+		statements = append(statements, release(from, k))
+	}
+	return r.write(ctx, "forget what nobody sends any more", statements)
+}
+
 // Due are the digests of documents in quarantine that a run asks for again: those that somebody wanted tried, those that
 // were not sent whole, and those whose signer is known meanwhile. What comes is for Repair.
 func (r *Room) Due(ctx context.Context, from Neighbour, t dataset.Type) (digests []document.Digest, err error) {
 	err = r.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
 		digests = digests[:0]
-		const query = `SELECT digest FROM quarantine q WHERE neighbour = ? AND direction = ? AND type = ? AND (due = 1
-OR reason IN ('bad digest', 'not sent') OR reason = 'no key'
-  AND EXISTS (SELECT 1 FROM document d WHERE d.kind = 'signing-key' AND d.id = q.origin)
-  AND (direction = 'down' OR kind = 'site' OR EXISTS (SELECT 1 FROM document d WHERE d.kind = 'site' AND d.id = q.origin)))
-ORDER BY kind, id`
+		// Upward a site, its key and what it tells are judged together: they may have come apart.
+		const here = `(EXISTS (SELECT 1 FROM document d WHERE d.kind = '%[1]s' AND d.id = q.origin) OR q.direction = 'up' AND EXISTS (
+  SELECT 1 FROM quarantine o WHERE o.neighbour = q.neighbour AND o.direction = 'up' AND o.kind = '%[1]s' AND o.id = q.origin))`
+		query := `SELECT digest FROM quarantine q WHERE neighbour = ? AND direction = ? AND type = ? AND (due = 1
+OR reason IN ('bad digest', 'not sent') OR reason = 'no key' AND ` + fmt.Sprintf(here, "signing-key") + ` AND (direction = 'down' OR ` + fmt.Sprintf(here, "site") + `))
+ORDER BY id, kind`
 		return each(ctx, tx, query, []any{from.ID, string(from.Direction), string(t)}, func(rows *sql.Rows) error {
 			var raw []byte
 			err := rows.Scan(&raw)

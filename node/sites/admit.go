@@ -10,6 +10,7 @@ import (
 	"thatch/catalog/document"
 	"thatch/catalog/federation"
 	"thatch/node/identity"
+	"thatch/node/sites/invites"
 	"thatch/node/sites/rules"
 	"thatch/node/store"
 )
@@ -42,14 +43,20 @@ type Welcome struct {
 // Admit takes a site as a child, once for each token; the same site that asks again with the same token is answered again.
 // An error that is the caller's is a *Refusal.
 func (r *Room) Admit(ctx context.Context, a Asked) (Welcome, error) {
+	if err := r.LetIn(ctx, a.Token, a.Site, a.Authority); err != nil {
+		return Welcome{}, err
+	}
 	if err := r.checkAsked(a); err != nil {
 		return Welcome{}, err
 	}
 	if err := r.Tell(ctx); err != nil { // the child is to hear what is true now
 		return Welcome{}, err
 	}
+	if err := r.unseat(ctx, a); err != nil {
+		return Welcome{}, err
+	}
 	for try := 1; ; try++ {
-		statements, name, err := r.admission(ctx, a)
+		statements, name, err := r.admission(ctx, a, nil)
 		if err != nil {
 			return Welcome{}, err
 		}
@@ -61,7 +68,7 @@ func (r *Room) Admit(ctx context.Context, a Asked) (Welcome, error) {
 		case !errors.Is(err, store.ErrConflict):
 			return Welcome{}, err
 		case try == admitTries:
-			return Welcome{}, &Refusal{Code: CodeBusy, Text: "others changed the same things at the same moment; try again", After: busyFor}
+			return Welcome{}, &Refusal{Code: invites.CodeBusy, Text: "others changed the same things at the same moment; try again", After: busyFor}
 		}
 	}
 }
@@ -70,29 +77,28 @@ func (r *Room) Admit(ctx context.Context, a Asked) (Welcome, error) {
 func (r *Room) checkAsked(a Asked) error {
 	switch {
 	case !federation.IsSiteID(a.Site):
-		return refuse(CodeInvalid, "%.80q is no id of a site", a.Site)
-	case a.Token.Fingerprint != federation.Fingerprint(r.cfg.Authority):
-		return refuse(CodeTokenUnknown, "the child token is one of another site")
+		return invites.Refuse(invites.CodeInvalid, "%.80q is no id of a site", a.Site)
 	case a.Site == r.cfg.Site:
-		return refuse(CodeLoop, "a site cannot be its own parent")
+		return invites.Refuse(invites.CodeLoop, "a site cannot be its own parent")
 	case len(a.Below) > MaxBelow || len(a.Documents) > MaxDocuments:
-		return refuse(CodeInvalid, "%d descendants and %d documents: at most %d and %d are taken", len(a.Below), len(a.Documents), MaxBelow, MaxDocuments)
+		return invites.Refuse(invites.CodeInvalid, "%d descendants and %d documents: at most %d and %d are taken", len(a.Below), len(a.Documents), MaxBelow, MaxDocuments)
 	}
 	if _, err := identity.ParseAuthority(a.Site, a.Authority, r.cfg.Now()); err != nil {
-		return refuse(CodeInvalid, "%v", err)
+		return invites.Refuse(invites.CodeInvalid, "%v", err)
 	}
 	return nil
 }
 
-// admission reads what stands against a site's joining, and makes the statements by which it joins.
-func (r *Room) admission(ctx context.Context, a Asked) (statements []store.Statement, name string, err error) {
+// admission reads what stands against a site's joining, and makes the statements by which it joins. The keys of some sites
+// may be taken as unknown.
+func (r *Room) admission(ctx context.Context, a Asked, unknown []string) (statements []store.Statement, name string, err error) {
 	err = r.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
 		statements = nil
-		token, err := findToken(ctx, tx, a.Token)
+		token, err := invites.Find(ctx, tx, a.Token)
 		if err != nil {
 			return err
 		}
-		again, err := token.check(a, r.cfg.Now())
+		again, err := token.Check(a.Site, a.Authority, r.cfg.Now())
 		if err != nil {
 			return err
 		}
@@ -101,22 +107,22 @@ func (r *Room) admission(ctx context.Context, a Asked) (statements []store.State
 			return err
 		}
 		if again && !former {
-			return refuse(CodeTokenUsed, "this site joined with the token before and was removed since; it needs a new one (thatch children tokens create)")
+			return invites.Refuse(invites.CodeTokenUsed, "this site joined with the token before and was removed since; it needs a new one (thatch children tokens create)")
 		}
 		if err := r.checkLoop(ctx, tx, a); err != nil {
 			return err
 		}
-		documents, site, err := r.checkDocuments(ctx, tx, a)
+		documents, site, err := r.checkDocuments(ctx, tx, a, unknown)
 		if err != nil {
 			return err
 		}
 		name = site.Name
-		statements, err = r.takeChild(ctx, tx, a, name, token.id)
+		statements, err = r.takeChild(ctx, tx, a, name, token.ID)
 		if err != nil {
 			return err
 		}
 		if !again {
-			statements = append(statements, token.use(a, r.cfg.Now()))
+			statements = append(statements, token.Use(a.Site, a.Authority, r.cfg.Now()))
 		}
 		statements = append(statements, documents...)
 		return nil
@@ -135,9 +141,9 @@ func (r *Room) formerChild(ctx context.Context, tx *sql.Tx, a Asked) (bool, erro
 	case err != nil:
 		return false, fmt.Errorf("read child %s: %w", a.Site, err)
 	case fingerprint(authority) != fingerprint(a.Authority):
-		return false, refuse(CodeTaken, "site %s is a child already, by another authority; if it was made anew, remove the former one first: thatch children remove", a.Site)
+		return false, invites.Refuse(invites.CodeTaken, "site %s is a child already, by another authority; if it was made anew, remove the former one first: thatch children remove", a.Site)
 	case revoked != "":
-		return false, refuse(CodeRevoked, "site %s was shut out at %s; remove it first: thatch children remove", a.Site, revoked)
+		return false, invites.Refuse(invites.CodeRevoked, "site %s was shut out at %s; remove it first: thatch children remove", a.Site, revoked)
 	}
 	return true, nil
 }
@@ -149,7 +155,7 @@ func (r *Room) checkLoop(ctx context.Context, tx *sql.Tx, a Asked) error {
 	err := tx.QueryRowContext(ctx, `SELECT since FROM joining`).Scan(&since)
 	switch {
 	case err == nil && r.cfg.Now().Sub(unstamp(since)) < joinTime:
-		return &Refusal{Code: CodeBusy, Text: "this site is joining a parent itself at this moment; try again", After: busyFor}
+		return &Refusal{Code: invites.CodeBusy, Text: "this site is joining a parent itself at this moment; try again", After: busyFor}
 	case err != nil && !errors.Is(err, sql.ErrNoRows):
 		return fmt.Errorf("read whether the site is joining a parent: %w", err)
 	}
@@ -161,20 +167,23 @@ func (r *Room) checkLoop(ctx context.Context, tx *sql.Tx, a Asked) error {
 	for _, id := range above {
 		switch {
 		case id == a.Site:
-			return refuse(CodeLoop, "site %s stands above this site (%s): a site cannot be below itself", tree.Name(a.Site), tree.Name(r.cfg.Site))
+			return invites.Refuse(invites.CodeLoop, "site %s stands above this site (%s): a site cannot be below itself", tree.Name(a.Site), tree.Name(r.cfg.Site))
 		case slices.Contains(a.Below, id):
-			return refuse(CodeLoop, "%s stands below the site that wants to join: a site cannot be below itself", tree.Name(id))
+			return invites.Refuse(invites.CodeLoop, "%s stands below the site that wants to join: a site cannot be below itself", tree.Name(id))
 		}
 	}
 	return nil
 }
 
 // checkDocuments verifies what the site tells of itself, and makes the statements that keep it.
-func (r *Room) checkDocuments(ctx context.Context, tx *sql.Tx, a Asked) ([]store.Statement, federation.Site, error) {
+func (r *Room) checkDocuments(ctx context.Context, tx *sql.Tx, a Asked, unknown []string) ([]store.Statement, federation.Site, error) {
 	var site federation.Site
 	ring, err := keyring(ctx, tx)
 	if err != nil {
 		return nil, site, err
+	}
+	for _, id := range unknown {
+		delete(ring, id)
 	}
 	var statements []store.Statement
 	slices.SortStableFunc(a.Documents, keysFirst)
@@ -182,15 +191,15 @@ func (r *Room) checkDocuments(ctx context.Context, tx *sql.Tx, a Asked) ([]store
 	for i := range a.Documents {
 		doc := &a.Documents[i]
 		if err := checkOwn(doc, a, ring); err != nil {
-			return nil, site, refuse(CodeInvalid, "what site %s tells of itself: %v", a.Site, err)
+			return nil, site, invites.Refuse(invites.CodeInvalid, "what site %s tells of itself: %v", a.Site, err)
 		}
 		if told[doc.Kind] {
-			return nil, site, refuse(CodeInvalid, "site %s sent two documents of kind %s", a.Site, doc.Kind)
+			return nil, site, invites.Refuse(invites.CodeInvalid, "site %s sent two documents of kind %s", a.Site, doc.Kind)
 		}
 		told[doc.Kind] = true
 		if doc.Kind == document.Site {
 			if site, err = federation.Decode[federation.Site](doc.Body); err != nil {
-				return nil, site, refuse(CodeInvalid, "what site %s tells of itself: %v", a.Site, err)
+				return nil, site, invites.Refuse(invites.CodeInvalid, "what site %s tells of itself: %v", a.Site, err)
 			}
 		}
 		put, err := putChanged(ctx, tx, *doc)
@@ -200,10 +209,10 @@ func (r *Room) checkDocuments(ctx context.Context, tx *sql.Tx, a Asked) ([]store
 		statements = append(statements, put...)
 	}
 	if !told[document.SigningKey] || !told[document.Site] {
-		return nil, site, refuse(CodeInvalid, "site %s sent no signing key, or did not tell who it is", a.Site)
+		return nil, site, invites.Refuse(invites.CodeInvalid, "site %s sent no signing key, or did not tell who it is", a.Site)
 	}
 	if fingerprint(site.Authority) != fingerprint(a.Authority) {
-		return nil, site, refuse(CodeInvalid, "site %s shows one authority and tells of another", a.Site)
+		return nil, site, invites.Refuse(invites.CodeInvalid, "site %s shows one authority and tells of another", a.Site)
 	}
 	return statements, site, nil
 }

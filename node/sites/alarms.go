@@ -24,18 +24,22 @@ const (
 	LanguageAbove     = "language-above"     // the parent does not manage a language of this site; likewise
 	Silent            = "silent"             // a child was not heard of for long; subject: its id
 	Ring              = "ring"               // the tree bites its tail
+	Untrusted         = "untrusted"          // payloads that another site of the tree took are refused here: their signers are not trusted
 
 	Diverged   = "diverged"   // a neighbour went back in time; subject: its id and the type
 	Quarantine = "quarantine" // documents were not accepted; subject: the neighbour's id and the type
 	Refused    = "refused"    // a child pushed up what is not its own; subject: its id
 	ShutOut    = "shut-out"   // the parent lets this site in no more; subject: the parent's id
+	NotJoined  = "not-joined" // the parent that the configuration names does not take this site
+	Damaged    = "damaged"    // documents here did not match their digests
+	Claimed    = "claimed"    // a site joined that others had told of by another key; subject: its id
 )
 
 // judged are the kinds that Judge settles.
-var judged = []string{LanguageBelow, LanguageComputers, LanguageAbove, Silent, Ring, Quarantine}
+var judged = []string{LanguageBelow, LanguageComputers, LanguageAbove, Silent, Ring, Quarantine, Untrusted}
 
 // passing are the kinds that tell of something that happened once: they end by themselves after keepPassing.
-var passing = []string{Diverged, Refused}
+var passing = []string{Diverged, Refused, Claimed, Damaged}
 
 const keepPassing = 7 * 24 * time.Hour
 
@@ -99,6 +103,23 @@ func (r *Room) RaiseRefused(ctx context.Context, child Child, why error) error {
 	return errors.Join(err, applied.Err(), r.Raise(ctx, a))
 }
 
+// RaiseDamaged tells that documents of this site do not match their digests.
+func (r *Room) RaiseDamaged(ctx context.Context, kind, id string) error {
+	return r.Raise(ctx, Alarm{
+		Kind:   Damaged,
+		Text:   fmt.Sprintf("documents of this site do not match their digests, such as %s %.200q: its file was altered, or its disk fails", kind, id),
+		Advice: "have them mended from a child's good copies: thatch replication verify --child NAME --repair; then find out what altered the file",
+	})
+}
+
+// RaiseMended tells that damaged documents of this site were mended.
+func (r *Room) RaiseMended(ctx context.Context, child Child, documents int) error {
+	return r.Raise(ctx, Alarm{
+		Kind: Damaged, Text: fmt.Sprintf("%d documents of this site that did not match their digests were mended from good copies of child %s", documents, child.Name),
+		Advice: "find out what altered the site's file: a failing disk, or somebody's hand",
+	})
+}
+
 // RaiseRefusedAbove tells that the parent refused what this site sent up, and keeps why.
 func (r *Room) RaiseRefusedAbove(ctx context.Context, parent Parent, why string) error {
 	return r.Raise(ctx, Alarm{
@@ -155,7 +176,7 @@ func (r *Room) endPassed(ctx context.Context) error {
 	}
 	for _, a := range standing {
 		old := slices.Contains(passing, a.Kind) && r.cfg.Now().Sub(a.Since) > keepPassing
-		if old || a.Kind == ShutOut && a.Subject != parent.ID {
+		if old || a.Kind == ShutOut && a.Subject != parent.ID || a.Kind == NotJoined && parent.ID != "" {
 			if err := r.Clear(ctx, a.Kind, a.Subject); err != nil {
 				return err
 			}
@@ -170,6 +191,16 @@ func (r *Room) RaiseShutOut(ctx context.Context, parent Parent, why string) erro
 		Kind: ShutOut, Subject: parent.ID,
 		Text:   fmt.Sprintf("the parent %s lets this site in no more: %s", parent.Name, why),
 		Advice: "ask the parent's administrator; leave it (thatch child leave --force), or join again with a new token",
+	})
+}
+
+// RaiseNotJoined tells that the site does not become a child of the parent that its configuration names, so that nobody
+// need look into the log for it.
+func (r *Room) RaiseNotJoined(ctx context.Context, address, why string) error {
+	return r.Raise(ctx, Alarm{
+		Kind:   NotJoined,
+		Text:   fmt.Sprintf("this site does not become a child of the parent at %s, which its configuration names: %s", address, why),
+		Advice: "have a token made there (thatch children tokens create --name NAME), then join with it: thatch child join --parent URL --token TOKEN",
 	})
 }
 
@@ -355,6 +386,6 @@ func (r *Room) CheckDrop(ctx context.Context, tags []string) error {
 		lines = append(lines, tag+" ("+strings.Join(sites, ", ")+")")
 	}
 	slices.Sort(lines)
-	return fmt.Errorf("sites below manage %s, and would receive nothing in it any more; drop it all the same with --force: %w",
-		strings.Join(lines, " and "), store.ErrConflict)
+	return store.Conflicting("sites below manage %s, and would receive nothing in it any more; drop it all the same with --force",
+		strings.Join(lines, " and "))
 }

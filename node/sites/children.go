@@ -9,8 +9,8 @@ import (
 	"slices"
 	"time"
 
-	"thatch/catalog/document"
 	"thatch/node/identity"
+	"thatch/node/sites/invites"
 	"thatch/node/sites/rules"
 	"thatch/node/store"
 	"thatch/node/store/rows"
@@ -74,7 +74,7 @@ func (r *Room) Child(ctx context.Context, which string) (Child, error) {
 	case len(found) == 0:
 		return Child{}, store.NotFound("child", which)
 	case len(found) > 1 && found[0].ID != which:
-		return Child{}, fmt.Errorf("%d children are called %q; say which by its id: %w", len(found), which, store.ErrConflict)
+		return Child{}, store.Conflicting("%d children are called %q; say which by its id", len(found), which)
 	}
 	return found[0], nil
 }
@@ -87,14 +87,22 @@ func (r *Room) ChildAuthority(ctx context.Context, site string) (authority []byt
 	})
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return nil, refuse(CodeUnknown, "site %s is no child of this site: it never joined, or it left or was removed since", site)
+		return nil, invites.Refuse(invites.CodeUnknown, "site %s is no child of this site: it never joined, or it left or was removed since", site)
 	case err != nil:
 		return nil, fmt.Errorf("read child %s: %w", site, err)
 	case revoked != "":
-		return nil, refuse(CodeRevoked, "site %s was shut out at %s (%s); an administrator of the parent can remove it, then it may join again with a new token",
-			site, revoked, reason)
+		return nil, invites.Refuse(invites.CodeRevoked, "site %s was shut out at %s%s; an administrator of the parent can remove it, then it may join again with a new token",
+			site, revoked, because(reason))
 	}
 	return authority, nil
+}
+
+// because is a reason in brackets, where there is one.
+func because(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return " (" + reason + ")"
 }
 
 const (
@@ -166,9 +174,6 @@ func (r *Room) Revoke(ctx context.Context, which, reason string) (Child, error) 
 	})
 }
 
-// upward are the kinds that tell of a site and go when it goes. Its signing key stays: what it made may be held still.
-var upward = []document.Kind{document.Site, document.LanguageAlert, document.Health, document.RollUp, document.Machines, document.Computer}
-
 // Remove ends a child: it is shut out, and what it and its descendants told of themselves is forgotten. It may join again
 // with a new token.
 func (r *Room) Remove(ctx context.Context, which, why string) error {
@@ -218,21 +223,5 @@ func (r *Room) forget(ctx context.Context, tx *sql.Tx, child string, batch *stor
 	for _, site := range tree.Below(child) {
 		gone[site] = true
 	}
-	for _, kind := range upward {
-		heads, err := store.Heads(ctx, tx, kind, "", maxUpward)
-		if err != nil {
-			return err
-		}
-		for i := range heads {
-			if !gone[heads[i].Origin] {
-				continue
-			}
-			if err := batch.Add(store.Remove(kind, heads[i].ID, store.Former{Digest: heads[i].Digest})...); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return r.forgetTold(ctx, tx, gone, batch)
 }
-
-const maxUpward = 10_000_000

@@ -58,11 +58,11 @@ func (r *Room) BeginJoin(ctx context.Context, address string, move bool) (Attemp
 	former, err := r.Parent(ctx)
 	switch {
 	case err == nil && !move:
-		return Attempt{}, fmt.Errorf("the site has a parent, %s; leave it first (thatch child leave), or move: thatch child move: %w", former.Name, store.ErrConflict)
+		return Attempt{}, store.Conflicting("the site has a parent, %s; leave it first (thatch child leave), or move: thatch child move", former.Name)
 	case err != nil && !errors.Is(err, store.ErrNotFound):
 		return Attempt{}, err
 	case err != nil && move:
-		return Attempt{}, fmt.Errorf("the site has no parent to move from; join one: thatch child join: %w", store.ErrConflict)
+		return Attempt{}, store.Conflicting("the site has no parent to move from; join one: thatch child join")
 	}
 	if err := r.Tell(ctx); err != nil { // the parent is to hear what is true now
 		return Attempt{}, err
@@ -75,7 +75,7 @@ func (r *Room) BeginJoin(ctx context.Context, address string, move bool) (Attemp
 		Args: []any{a.ID, address, stamp(now), stamp(now.Add(-joinTime))}, Want: 1,
 	})
 	if errors.Is(err, store.ErrConflict) {
-		return a, fmt.Errorf("this site is joining a parent already; wait until that ends: %w", store.ErrConflict)
+		return a, store.Conflicting("this site is joining a parent already; wait until that ends")
 	}
 	if err == nil {
 		a.Asked, err = r.asked(ctx)
@@ -196,7 +196,7 @@ func (r *Room) checkWelcome(ctx context.Context, tx *sql.Tx, w Welcome) error {
 	below := append([]string{r.cfg.Site}, tree.Below(r.cfg.Site)...)
 	for _, id := range append([]string{w.Site}, w.Above...) {
 		if slices.Contains(below, id) {
-			return fmt.Errorf("site %s, at or above the parent, is this site or stands below it: a site cannot be below itself: %w", tree.Name(id), store.ErrConflict)
+			return store.Conflicting("site %s, at or above the parent, is this site or stands below it: a site cannot be below itself", tree.Name(id))
 		}
 	}
 	return nil

@@ -10,8 +10,10 @@ import (
 	"time"
 
 	"thatch/catalog/document"
+	"thatch/catalog/federation"
 	"thatch/node/sites/alarms"
 	"thatch/node/sites/history"
+	"thatch/node/sites/invites"
 	"thatch/node/sites/rules"
 	"thatch/node/store"
 )
@@ -40,11 +42,13 @@ type Config struct {
 	Log       *slog.Logger
 	// Also finds alarms of other rooms, of the kind Quarantine, whenever alarms are judged; may be nil.
 	Also func(ctx context.Context) ([]Alarm, error)
-	// Forget makes the statements that end what is kept of a neighbour elsewhere, such as how far it is; may be nil.
-	Forget func(site string) []store.Statement
+	// Forget makes the statements that end what is kept of a neighbour elsewhere, such as how far it is; ForgetKey those that
+	// end what is remembered of the signing key of a site whose document goes. Both may be nil.
+	Forget, ForgetKey func(site string) []store.Statement
 }
 
 const (
+	maxName    = federation.MaxName
 	admitTries = 5
 	busyFor    = 3 * time.Second
 	joinTime   = 10 * time.Minute // an attempt to join that is older was broken off
@@ -55,6 +59,7 @@ type Room struct {
 	*ruleRoom
 	*alarmRoom
 	*historyRoom
+	*inviteRoom
 	cfg  Config
 	seen contacts
 }
@@ -64,6 +69,7 @@ type (
 	ruleRoom    = rules.Room
 	alarmRoom   = alarms.Room
 	historyRoom = history.Room
+	inviteRoom  = invites.Room
 )
 
 // New makes the room.
@@ -72,6 +78,7 @@ func New(cfg Config) *Room {
 		ruleRoom:    rules.New(cfg.Reader, cfg.Writer, Topic, store.TopicDocuments),
 		alarmRoom:   alarms.New(cfg.Reader, cfg.Writer, cfg.Now, cfg.Log),
 		historyRoom: history.New(cfg.Reader, cfg.Writer, cfg.Now, TopicLink),
+		inviteRoom:  invites.New(cfg.Authority, cfg.Reader, cfg.Writer, cfg.Now, Topic),
 		cfg:         cfg, seen: contacts{at: map[string]time.Time{}},
 	}
 }

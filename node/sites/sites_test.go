@@ -372,14 +372,14 @@ func TestChildren(t *testing.T) {
 	if err := authority("a-1"); !errors.Is(err, identity.ErrUnauthorised) || !strings.Contains(err.Error(), "(why)") {
 		t.Errorf("revoked: %v", err)
 	}
-	// What a child and those below it told goes with it, their keys and others' documents stay.
+	// What a child and those below it told goes with it, with the keys that it vouched for; others' documents stay.
 	put(t, n, document.RollUp, "below:kb", "below", []byte(`{}`), "")
 	put(t, n, document.RollUp, "a-1:kb", "a-1", []byte(`{}`), "")
 	put(t, n, document.SigningKey, "below", "below", []byte(`{}`), "")
 	if err := n.Sites.Remove(t.Context(), "b-1", "remove child"); err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]bool{"roll-up below:kb": false, "roll-up a-1:kb": true, "signing-key below": true, "site below": false, "site a-1": true, "language-alert b-1": false} {
+	for name, want := range map[string]bool{"roll-up below:kb": false, "roll-up a-1:kb": true, "signing-key below": false, "site below": false, "site a-1": true, "language-alert b-1": false} {
 		kind, id, _ := strings.Cut(name, " ")
 		err := n.Reader().View(t.Context(), func(tx *sql.Tx) error {
 			_, err := store.Document(t.Context(), tx, document.Kind(kind), id)
@@ -606,5 +606,55 @@ func TestHistory(t *testing.T) {
 	}
 	if _, total, _ = n.Sites.Runs(t.Context(), store.Query{}); total != 1 {
 		t.Errorf("%d runs are kept for ever", total)
+	}
+}
+
+// TestStrangersMoveNothing: a site whose token is no good is refused before this site tells of itself or writes anything.
+func TestStrangersMoveNothing(t *testing.T) {
+	n := nodetest.New(t)
+	a := sites.Asked{Token: federation.NewToken([federation.SecretSize]byte{1}, n.Identity.Authority()), Site: "stranger"}
+	if _, err := n.Sites.Admit(t.Context(), a); !errors.Is(err, identity.ErrUnauthorised) {
+		t.Fatal(err)
+	}
+	err := n.Reader().View(t.Context(), func(tx *sql.Tx) error {
+		_, err := store.Document(t.Context(), tx, document.Site, n.Site().ID)
+		return err
+	})
+	if !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("the site told of itself for a stranger: %v", err)
+	}
+}
+
+// TestHistoryIsBoundedByCount: a child may tell of as many runs as it likes; the last of them are kept, and those of others.
+func TestHistoryIsBoundedByCount(t *testing.T) {
+	clock := nodetest.NewClock()
+	n := nodetest.NewWith(t, node.Config{Dir: t.TempDir(), Now: clock.Now})
+	ran := func(neighbour string, i int) {
+		t.Helper()
+		at := clock.Now().Add(time.Duration(i) * time.Second)
+		run := sites.LinkRun{ID: fmt.Sprintf("%s/%d", neighbour, i), Neighbour: neighbour, Direction: "down", Type: "data", State: "done", Started: at, Ended: at}
+		if err := n.Sites.Ran(t.Context(), run); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ran("quiet", 0)
+	var fill []store.Statement
+	for i := range 1005 {
+		fill = append(fill, store.Statement{
+			SQL:  `INSERT INTO link_run (id, neighbour, direction, type, mode, state, started, ended, result, error) VALUES (?, 'loud', 'down', 'data', '', 'done', ?, '', '', '')`,
+			Args: []any{fmt.Sprintf("loud/%d", i), clock.Now().Add(time.Duration(i) * time.Second).UTC().Format("2006-01-02T15:04:05.000Z")},
+		})
+	}
+	write(t, n, fill...)
+	ran("loud", 2000)
+	for neighbour, want := range map[string]int{"quiet": 1, "loud": 1000} {
+		_, total, err := n.Sites.Runs(t.Context(), store.Query{Filter: map[string]string{"neighbour": neighbour}})
+		if err != nil || total != want {
+			t.Errorf("%s: %d runs are kept, want %d: %v", neighbour, total, want, err)
+		}
+	}
+	large := sites.LinkRun{ID: "x", Neighbour: "loud", Type: "data", Result: json.RawMessage(`"` + strings.Repeat("x", 1<<20) + `"`)}
+	if err := n.Sites.Ran(t.Context(), large); !errors.Is(err, store.ErrInvalid) {
+		t.Errorf("a result of a megabyte: %v", err)
 	}
 }

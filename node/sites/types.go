@@ -6,6 +6,7 @@ import (
 
 	"thatch/node/sites/alarms"
 	"thatch/node/sites/history"
+	"thatch/node/sites/invites"
 	"thatch/node/sites/rules"
 	"thatch/schedule"
 )
@@ -42,25 +43,14 @@ type Child struct {
 	Version   int       `json:"version"`
 }
 
-// Token lets one site become a child.
-type Token struct {
-	ID      string    `json:"id"`
-	Name    string    `json:"name"` // what it is for
-	Expires time.Time `json:"expires"`
-	Created time.Time `json:"created"`
-	By      string    `json:"by"`
-	Revoked bool      `json:"revoked"`
-	Used    time.Time `json:"used,omitzero"`
-	Child   string    `json:"child,omitempty"` // id of the site that used it
-	Token   string    `json:"token,omitempty"` // only in the answer that made it
-}
-
 // What is kept in rooms of their own, with the names under which this room's callers know it.
 type (
 	Rule    = rules.Rule
 	Mode    = rules.Mode
 	Alarm   = alarms.Alarm
 	LinkRun = history.Run
+	Token   = invites.Token
+	Refusal = invites.Refusal
 )
 
 // See node/sites/rules.
@@ -76,4 +66,5 @@ var (
 	RuleColumns  = rules.Columns
 	AlarmColumns = alarms.Columns
 	RunColumns   = history.Columns
+	TokenColumns = invites.Columns
 )

@@ -161,6 +161,14 @@ CREATE INDEX journal_settings ON journal (idx, pos) WHERE kind IN ('assignment',
 
 ALTER TABLE policy ADD COLUMN settings TEXT NOT NULL DEFAULT '';
 
+-- The site's own switch of a policy from above that is not for it any more: it is in force again when the policy is.
+CREATE TABLE policy_switch (
+  policy     TEXT PRIMARY KEY,
+  enabled    INTEGER NOT NULL,
+  paused     INTEGER NOT NULL,
+  gone       TEXT NOT NULL             -- when the policy went
+) WITHOUT ROWID;
+
 CREATE TABLE policy_state (
   policy     TEXT PRIMARY KEY,
   enabled    INTEGER NOT NULL,

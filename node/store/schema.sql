@@ -352,6 +352,14 @@ CREATE TABLE policy (
   settings   TEXT NOT NULL DEFAULT ''  -- how far the sender's settings stood: JSON, '' it sends none, or the policy is our own
 ) WITHOUT ROWID;
 
+-- The site's own switch of a policy from above that is not for it any more: it is in force again when the policy is.
+CREATE TABLE policy_switch (
+  policy     TEXT PRIMARY KEY,
+  enabled    INTEGER NOT NULL,
+  paused     INTEGER NOT NULL,
+  gone       TEXT NOT NULL             -- when the policy went
+) WITHOUT ROWID;
+
 -- What the site that made a policy says of it: an index over the documents of kind policy-state.
 CREATE TABLE policy_state (
   policy     TEXT PRIMARY KEY,

@@ -42,7 +42,7 @@ func (r *Room) begin(ctx context.Context, run Run, key string) error {
 		if id := r.busy(ctx, key); id != "" {
 			other = "run " + id
 		}
-		return fmt.Errorf("%s of %s goes on; wait for it, or cancel it: %w", other, run.Task, store.ErrConflict)
+		return store.Conflicting("%s of %s goes on; wait for it, or cancel it", other, run.Task)
 	}
 	return err
 }

@@ -231,7 +231,7 @@ func (r *Room) Cancel(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	return fmt.Errorf("run %s of %s is not going on, it is %s: %w", id, run.Task, run.State, store.ErrConflict)
+	return store.Conflicting("run %s of %s is not going on, it is %s", id, run.Task, run.State)
 }
 
 func (r *Room) alive(id string) *live {

@@ -102,14 +102,33 @@ func (r *Rounds) Start(ctx context.Context, p Params) (run string, err error) {
 			return "", err
 		}
 		p.Child = child.ID
+		if err := r.parent.Reach(child); err != nil {
+			return "", err
+		}
 	case !p.Children:
 		if _, err := r.node.Sites.Parent(ctx); errors.Is(err, store.ErrNotFound) {
-			return "", store.Invalid("this site has no parent to replicate from; at a parent say which child (--child NAME), or --children for all of them")
+			return "", r.atTheTop(ctx)
 		} else if err != nil {
+			return "", err
+		}
+		if _, err := r.link.Client(); err != nil {
+			r.link.Hurry()
 			return "", err
 		}
 	}
 	return r.node.Tasks.Run(ctx, TaskKind, p)
+}
+
+// atTheTop says what to do at a site that has no parent.
+func (r *Rounds) atTheTop(ctx context.Context) error {
+	children, err := r.children(ctx, Params{})
+	if err != nil {
+		return err
+	}
+	if len(children) == 0 {
+		return store.Invalid("this site has neither a parent nor children: there is nobody to replicate or to compare with")
+	}
+	return store.Invalid("this site has no parent, so say which child is meant: --child %q, or --children for all of its %d children", children[0].Name, len(children))
 }
 
 func (p *Params) check() error {

@@ -5,17 +5,43 @@ import (
 
 	"thatch/catalog/federation"
 	"thatch/node/identity"
+	"thatch/node/places"
 	"thatch/node/sites"
 	"thatch/node/store"
 	"thatch/replication/wire"
 )
 
+// invited lets whoever brings a child token in, before anything is read of what it sends.
+func (s *server) invited(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		token, err := tokenOf(r)
+		if err == nil {
+			err = s.node.Sites.Invited(r.Context(), token)
+		}
+		if err != nil {
+			places.Unread(w)
+			s.fail(w, r, err)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func tokenOf(r *http.Request) (federation.Token, error) {
+	token, err := federation.ParseToken(places.Bearer(r))
+	if err != nil {
+		return token, wire.Refuse(wire.CodeTokenUnknown, "%v", err)
+	}
+	return token, nil
+}
+
 // join takes a site as a child: whoever brings a child token and proves to be the site that it says.
 func (s *server) join(r *http.Request, q wire.JoinRequest) (*wire.JoinResponse, error) {
-	token, err := federation.ParseToken(q.Token)
+	token, err := tokenOf(r)
 	if err != nil {
-		return nil, wire.Refuse(wire.CodeTokenUnknown, "%v", err)
+		return nil, err
 	}
+	q.Token = token.String()
 	if !federation.IsSiteID(q.Site) {
 		return nil, wire.Refuse(wire.CodeInvalid, "%.80q is no id of a site", q.Site)
 	}

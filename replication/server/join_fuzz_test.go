@@ -19,17 +19,18 @@ func FuzzJoin(f *testing.F) {
 	n := nodetest.New(f)
 	door := server.New(n)
 	token := replicationtest.Token(f, n)
-	good := wire.JoinRequest{Token: token, Site: "site-1", Authority: n.Identity.Authority(), Proof: []byte{1}, Below: []string{"x"}}
+	good := wire.JoinRequest{Site: "site-1", Authority: n.Identity.Authority(), Proof: []byte{1}, Below: []string{"x"}}
 	raw, err := json.Marshal(good)
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add(string(raw))
-	f.Add(`{"token":"` + token + `","site":"` + n.Site().ID + `"}`)
+	f.Add(`{"site":"` + n.Site().ID + `"}`)
 	f.Add(`{"documents":[{}]}`)
 	f.Add("null")
 	f.Fuzz(func(t *testing.T, body string) {
 		r := httptest.NewRequest(http.MethodPost, wire.PathJoin, strings.NewReader(body))
+		r.Header.Set("Authorization", "Bearer "+token)
 		answer := httptest.NewRecorder()
 		door.ServeHTTP(answer, r)
 		var said wire.Error

@@ -85,6 +85,13 @@ func (s *server) ran(r *http.Request, child sites.Child, q wire.RanRequest) (*st
 	if q.Type == "" {
 		return &struct{}{}, nil
 	}
+	types := dataset.Types(dataset.Down)
+	if q.Up {
+		types = dataset.Types(dataset.Up)
+	}
+	if !slices.Contains(types, q.Type) {
+		return nil, wire.Refuse(wire.CodeInvalid, "there are no runs of type %.40q", q.Type)
+	}
 	entry, err := q.History(child.ID, s.node.Now())
 	if err != nil {
 		return nil, err

@@ -43,9 +43,21 @@ func (s *Parent) Run(ctx context.Context, child sites.Child, o wire.RunOrder) (*
 	s.orders.add(order)
 	if !s.streams.tell(child.ID, wire.Event{Run: &o}) {
 		s.orders.drop(o.ID)
-		return nil, fmt.Errorf("child %s is not connected: it opens the connection itself, and does so as soon as it can; %w", child.Name, store.ErrInvalid)
+		return nil, notConnected(child)
 	}
 	return order, nil
+}
+
+// Reach is nil where a child is connected, so that it can be asked for a run.
+func (s *Parent) Reach(child sites.Child) error {
+	if s.streams.connected(child.ID) {
+		return nil
+	}
+	return notConnected(child)
+}
+
+func notConnected(child sites.Child) error {
+	return wire.NoLink("child %s is not connected: it opens the connection itself, and does so as soon as it can", child.Name)
 }
 
 // Cancel ends a run that a child was asked for.

@@ -93,7 +93,7 @@ func code(err error) error {
 // page answers with what is newer than a cursor.
 func (s *server) page(r *http.Request, child sites.Child, q wire.PageRequest) (*wire.Page, error) {
 	ctx := r.Context()
-	scope, err := s.scope(ctx, child, q.Type, q.Languages)
+	scope, err := s.scheduled(r.Context(), child, q.Type, q.Languages)
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +115,7 @@ func (s *server) page(r *http.Request, child sites.Child, q wire.PageRequest) (*
 	if err != nil {
 		return nil, err
 	}
-	s.damaged(refused)
+	s.damaged(ctx, refused)
 	page.Entries = slices.DeleteFunc(page.Entries, func(e dataset.Entry) bool { return overtaken(&e, docs, refused) })
 	if page.Settings, err = s.settings(ctx, child, q.Type); err != nil {
 		return nil, err
@@ -156,7 +156,7 @@ var headLimits = dataset.Limits{Documents: 400, Bytes: 640 << 10, Entries: 50_00
 
 // complete answers with a page of heads of all there is.
 func (s *server) complete(r *http.Request, child sites.Child, q wire.CompleteRequest) (*wire.Page, error) {
-	scope, err := s.scope(r.Context(), child, q.Type, q.Languages)
+	scope, err := s.scheduled(r.Context(), child, q.Type, q.Languages)
 	if err != nil {
 		return nil, err
 	}
@@ -189,8 +189,11 @@ func (s *server) bodiesOf(r *http.Request, child sites.Child, scope dataset.Scop
 	if err != nil {
 		return nil, err
 	}
-	s.damaged(refused)
+	s.damaged(r.Context(), refused)
 	page := &wire.Page{Header: wire.Header{Type: q.Type}}
+	for _, d := range refused { // held in name alone: a child that waits for it goes on doing so
+		page.Entries = append(page.Entries, dataset.Entry{Head: document.Head{Kind: d.Kind, ID: d.ID, Digest: d.Digest}})
+	}
 	for _, doc := range docs {
 		body := doc.Body
 		if body == nil {
@@ -204,10 +207,20 @@ func (s *server) bodiesOf(r *http.Request, child sites.Child, scope dataset.Scop
 	return page, nil
 }
 
-// damaged tells of documents of this site that fail their own digest.
-func (s *server) damaged(refused []dataset.Refusal) {
+// damaged tells of documents of this site that fail their own digest: in the log, and by an alarm.
+func (s *server) damaged(ctx context.Context, refused []dataset.Refusal) {
+	if len(refused) == 0 {
+		return
+	}
 	for _, r := range refused {
 		s.log.Error("a document of this site does not match its digest: it is not sent, and asked for below", "kind", r.Kind, "id", r.ID, "error", r.Err)
+	}
+	s.alarmDamaged(ctx, refused[0].Key)
+}
+
+func (s *server) alarmDamaged(ctx context.Context, first dataset.Key) {
+	if err := s.node.Sites.RaiseDamaged(ctx, string(first.Kind), first.ID); err != nil {
+		s.log.Error("the alarm about damaged documents cannot be kept", "error", err)
 	}
 }
 

@@ -39,6 +39,11 @@ func (s *server) payload(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer s.payloads.GiveBack(child.ID)
+	if err := s.closed(r.Context(), child, dataset.Data); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	w = s.slowed(w, r, child)
 	sum := strings.ToLower(r.PathValue("sha256"))
 	doc, err := s.payloadFor(r.Context(), child, sum, r.URL.Query().Get("document"))
 	if err != nil {
@@ -102,7 +107,7 @@ func (s *server) payloadFor(ctx context.Context, child sites.Child, sum, named s
 		if err != nil {
 			return document.Document{}, err
 		}
-		s.damaged(damaged)
+		s.damaged(ctx, damaged)
 		if len(docs) == 1 && names(&docs[0], sum) {
 			return docs[0], nil
 		}

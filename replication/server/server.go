@@ -9,8 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/fnv"
-	"io"
 	"log/slog"
 	"net/http"
 	"runtime"
@@ -46,6 +44,7 @@ type server struct {
 	pages                          chan struct{} // being made: each costs memory and a processor
 	streams                        streams
 	orders                         orders
+	paces                          paces
 }
 
 // Parent is a node's half of the wire towards the children of its site: the handler of everything below
@@ -66,7 +65,7 @@ func New(n *node.Node) *Parent {
 		pages: make(chan struct{}, 2*runtime.GOMAXPROCS(0)),
 	}
 	mux := http.NewServeMux()
-	mux.Handle("POST "+wire.PathJoin, limited(s.joins, s.answer(wire.MaxJoin, handle(s.join))))
+	mux.Handle("POST "+wire.PathJoin, s.invited(limited(s.joins, s.answer(wire.MaxJoin, handle(s.join)))))
 	mux.Handle("POST "+wire.PathLeave, limited(s.calls, s.child(maxSmall, handleChild(s.leave))))
 	s.routes(mux)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
@@ -84,10 +83,10 @@ func (s *server) routes(mux *http.ServeMux) {
 	small(wire.PathRan, handleChild(s.ran))
 	small(wire.PathPage, s.few(handleChild(s.page)))
 	small(wire.PathComplete, s.few(handleChild(s.complete)))
-	small(wire.PathBodies, s.few(handleChild(s.bodies(s.scope))))
+	small(wire.PathBodies, s.few(handleChild(s.bodies(s.scheduled))))
 	small(wire.PathUrgent, s.few(handleChild(s.urgent)))
-	small(wire.PathBuckets, s.few(handleChild(s.buckets(s.scope))))
-	small(wire.PathBucketHead, s.few(handleChild(s.bucketHeads(s.scope))))
+	small(wire.PathBuckets, s.few(handleChild(s.buckets(s.scheduled))))
+	small(wire.PathBucketHead, s.few(handleChild(s.bucketHeads(s.scheduled))))
 	small(wire.PathUpBuckets, s.few(handleChild(s.buckets(s.upScope))))
 	small(wire.PathUpBucketHead, s.few(handleChild(s.bucketHeads(s.upScope))))
 	small(wire.PathUpBodies, s.few(handleChild(s.bodies(s.upScope))))
@@ -134,22 +133,15 @@ func handlePage[A any](do func(r *http.Request, child sites.Child, page *wire.Pa
 }
 
 // limited lets as many requests in as the channel holds; the others are told to come again, each at another time.
-func limited(places chan struct{}, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		select {
-		case places <- struct{}{}:
-			defer func() { <-places }()
-			next.ServeHTTP(w, r)
-		default:
-			refuse(w, busy(r.RemoteAddr, "the node has as much to do as it takes on at once"))
-		}
-	})
+func limited(of chan struct{}, next http.Handler) http.Handler {
+	return places.Limited(of, func(w http.ResponseWriter, r *http.Request) {
+		places.Unread(w)
+		refuse(w, busy(r.RemoteAddr, "the node has as much to do as it takes on at once"))
+	}, next)
 }
 
 func busy(key, text string) *wire.Error {
-	hash := fnv.New64a()
-	_, _ = hash.Write([]byte(key)) // a hash takes everything
-	after := busyLeast + time.Duration(hash.Sum64()%uint64(busySpread))
+	after := busyLeast + places.Spread(key, busySpread)
 	return &wire.Error{Code: wire.CodeBusy, Text: text, After: int(after / time.Second)}
 }
 
@@ -175,12 +167,20 @@ func handleChild[Q, A any](do func(r *http.Request, child sites.Child, q Q) (A, 
 	}
 }
 
+// unreadable is the answer to a request whose body could not be read.
+func unreadable(err error) error {
+	if errors.Is(err, places.ErrTooLarge) {
+		return wire.Refuse(wire.CodeTooLarge, "%v", err)
+	}
+	return wire.Refuse(wire.CodeInvalid, "%v", err)
+}
+
 // answer reads the body up to a limit and writes what the handler answers.
 func (s *server) answer(limit int64, do handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := read(w, r, limit)
+		body, err := places.Read(w, r, limit)
 		if err != nil {
-			s.fail(w, r, err)
+			s.fail(w, r, unreadable(err))
 			return
 		}
 		answer, err := do(r, body)
@@ -205,16 +205,18 @@ func (s *server) child(limit int64, do childHandler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		child, err := s.admit(r.Context(), r.TLS)
 		if err != nil {
+			places.Unread(w)
 			s.fail(w, r, err)
 			return
 		}
 		if !s.ownCalls.Take(child.ID) {
+			places.Unread(w)
 			refuse(w, busy(r.RemoteAddr, "this child has as many calls under way as are its share"))
 			return
 		}
 		defer s.ownCalls.GiveBack(child.ID)
-		ctx := store.WithCaller(r.Context(), &store.Caller{Actor: actor(child.ID)})
-		s.answer(limit, func(r *http.Request, body []byte) (any, error) { return do(r, child, body) }).ServeHTTP(w, r.WithContext(ctx))
+		ctx := wire.KeepByHand(store.WithCaller(r.Context(), &store.Caller{Actor: actor(child.ID)}), r)
+		s.answer(limit, func(r *http.Request, body []byte) (any, error) { return do(r, child, body) }).ServeHTTP(s.slowed(w, r, child), r.WithContext(ctx))
 	})
 }
 
@@ -241,27 +243,6 @@ func (s *server) admit(ctx context.Context, state *tls.ConnectionState) (sites.C
 		s.node.Sites.Seen(child.ID)
 	}
 	return child, err
-}
-
-// How long a request may take to arrive: readTime, and a second for every readRate bytes that it may have.
-const (
-	readTime = 30 * time.Second
-	readRate = 64 << 10
-)
-
-func read(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(readTime + time.Duration(limit/readRate)*time.Second)) // where there is no connection, nothing waits
-	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
-	var large *http.MaxBytesError
-	switch {
-	case errors.As(err, &large):
-		return nil, wire.Refuse(wire.CodeTooLarge, "the request has more than %d bytes, which is the most that %s takes", limit, r.URL.Path)
-	case err != nil:
-		return nil, wire.Refuse(wire.CodeInvalid, "the request could not be read: %v", err)
-	}
-	return body, nil
 }
 
 // fail answers with what an error means to a child. What is the node's own fault is logged here and not told.

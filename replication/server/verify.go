@@ -30,6 +30,9 @@ func (s *server) buckets(of scoping) func(*http.Request, sites.Child, wire.Bucke
 		for _, d := range sum.Damaged {
 			s.log.Error("a document of this site does not match its digest; a good copy is asked for below", "kind", d.Kind, "id", d.ID, "child", child.Name)
 		}
+		if len(sum.Damaged) > 0 {
+			s.alarmDamaged(r.Context(), sum.Damaged[0].Key)
+		}
 		answer.Sequence, answer.Buckets, answer.Damaged = sum.Tail, sum.Buckets, sum.Damaged
 		return answer, nil
 	}
@@ -70,6 +73,11 @@ func (s *server) mend(r *http.Request, child sites.Child, page *wire.Page) (*wir
 			return nil, wire.Refuse(wire.CodeRefused, "%v", err)
 		}
 	}
-	s.log.Info("damaged documents were mended by a child's good copies", "child", child.Name, "documents", mended)
+	if mended > 0 {
+		s.log.Info("damaged documents were mended by a child's good copies", "child", child.Name, "documents", mended)
+		if err := s.node.Sites.RaiseMended(r.Context(), child, mended); err != nil {
+			s.log.Error("the alarm about damaged documents cannot be kept", "error", err)
+		}
+	}
 	return &wire.UpResponse{Mended: mended}, nil
 }

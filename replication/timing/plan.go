@@ -2,6 +2,7 @@
 package timing
 
 import (
+	"fmt"
 	"time"
 
 	"thatch/node/replicas/dataset"
@@ -21,6 +22,12 @@ const (
 
 // verifyEvery is how often, at most, runs that come at once verify what their rule asks for.
 const verifyEvery = time.Hour
+
+// Closed says for people that a link's windows are closed, and open again after a while.
+func Closed(now time.Time, change time.Duration) string {
+	return fmt.Sprintf("the windows of the link are closed until %s: what schedules send waits until then; a person may have it sent now with: thatch replication run",
+		now.Add(change).UTC().Format(time.RFC3339))
+}
 
 // Due is a run of a type to be made now.
 type Due struct {
@@ -169,10 +176,15 @@ func (p *Plan) Next() time.Duration {
 
 // Window says whether the link may be used now, and when that changes.
 func (p *Plan) Window(limits sites.Limits) (open bool, change time.Duration) {
+	return Window(limits, p.now())
+}
+
+// Window says whether a link may be used at a moment, and in how long that changes. A window that never opens again is
+// FarOff.
+func Window(limits sites.Limits, now time.Time) (open bool, change time.Duration) {
 	if len(limits.Windows) == 0 {
 		return true, FarOff
 	}
-	now := p.now()
 	if until, open := limits.Windows.Open(now, time.UTC); open {
 		return true, until.Sub(now)
 	}

@@ -157,6 +157,7 @@ func (c *Client) send(ctx context.Context, method, path, accept string, body []b
 	if accept != "" {
 		req.Header.Set("Accept", accept)
 	}
+	markByHand(req)
 	c.bytes.Add(int64(len(body)))
 	response, err := c.http.Do(req)
 	if err != nil {

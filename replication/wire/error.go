@@ -25,6 +25,7 @@ const (
 	CodeInvalid      = "invalid"       // the request makes no sense
 	CodeTooLarge     = "too_large"     //
 	CodeBusy         = "busy"          // come again after Error.After
+	CodeClosed       = "closed"        // the windows of the link are closed; Error.After says when they open
 	CodeNotHeld      = "not_held"      // the payload is not here yet; Error.After says when to ask again
 	CodeTokenUnknown = "token_unknown" // never made here, revoked, or of another site
 	CodeTokenUsed    = "token_used"    // by another site
@@ -51,6 +52,17 @@ func (e *Error) Error() string {
 func Refuse(code, format string, args ...any) *Error {
 	return &Error{Code: code, Text: fmt.Sprintf(format, args...)}
 }
+
+// ErrNoLink is wrapped by errors that say that there is no connection with the neighbour that is to do something.
+var ErrNoLink = errors.New("there is no connection")
+
+type noLink string
+
+func (n noLink) Error() string { return string(n) }
+func (noLink) Unwrap() error   { return ErrNoLink }
+
+// NoLink makes an error that wraps ErrNoLink and says in its own words with whom there is no connection.
+func NoLink(format string, args ...any) error { return noLink(fmt.Sprintf(format, args...)) }
 
 // CodeOf is the code of an answer that err wraps, "" where there is none.
 func CodeOf(err error) string {
@@ -98,7 +110,7 @@ func Status(code string) int {
 		return http.StatusForbidden
 	case CodeNotAlerted, CodeNoRule, CodeOld, CodeEpoch, CodeDiverged, CodeAudience, CodeLoop:
 		return http.StatusConflict
-	case CodeBusy, CodeBehind:
+	case CodeBusy, CodeBehind, CodeClosed:
 		return http.StatusServiceUnavailable
 	case CodeTooLarge:
 		return http.StatusRequestEntityTooLarge

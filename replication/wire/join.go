@@ -28,7 +28,7 @@ const PurposeJoin = "join"
 // JoinRequest asks to become a child. It is the one call without a certificate: the token lets the caller in, and the proof
 // shows that it is the site that it says.
 type JoinRequest struct {
-	Token     string              `json:"token"`
+	Token     string              `json:"-"`         // goes before the request, as its bearer (RFC 6750)
 	Site      string              `json:"site"`      // id
 	Authority []byte              `json:"authority"` // certificate, DER
 	Proof     []byte              `json:"proof"`     // signature of Proved by the authority's key
@@ -62,8 +62,8 @@ type LeaveRequest struct{}
 // LeaveResponse says that the parent has forgotten it.
 type LeaveResponse struct{}
 
-// CallOnce posts one message over a connection of its own, as joining and leaving do.
-func CallOnce[Answer any](ctx context.Context, address string, config *tls.Config, path string, request any) (Answer, error) {
+// CallOnce posts one message over a connection of its own, as joining and leaving do, with a token ("" none).
+func CallOnce[Answer any](ctx context.Context, address string, config *tls.Config, path, token string, request any) (Answer, error) {
 	var answer Answer
 	base, err := ParseAddress(address)
 	if err != nil {
@@ -84,6 +84,9 @@ func CallOnce[Answer any](ctx context.Context, address string, config *tls.Confi
 		return answer, fmt.Errorf("%s: %w", path, err)
 	}
 	r.Header.Set("Content-Type", "application/json")
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
 	response, err := client.Do(r)
 	if err != nil {
 		return answer, fmt.Errorf("call the parent at %s: %w", base.Host, err)

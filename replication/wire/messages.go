@@ -192,22 +192,29 @@ type RanRequest struct {
 
 // RunResult is what a run did.
 type RunResult struct {
-	Type       dataset.Type   `json:"type,omitempty"`
-	Complete   bool           `json:"complete"`
-	Why        string         `json:"why,omitempty"` // of a complete run that nobody asked for
-	Started    time.Time      `json:"started"`
-	Seconds    float64        `json:"seconds"`
-	Pages      int            `json:"pages"`
-	Documents  int            `json:"documents"`
-	Removed    int            `json:"removed"`
-	Bytes      int64          `json:"bytes"`      // on the wire, framing included, TLS not
-	BodyBytes  int64          `json:"body_bytes"` // of bodies, as they are
+	Type     dataset.Type `json:"type,omitempty"`
+	Complete bool         `json:"complete"`
+	Why      string       `json:"why,omitempty"` // of a complete run that nobody asked for
+	Started  time.Time    `json:"started"`
+	Seconds  float64      `json:"seconds"`
+	// OutsideWindow says that the link's windows were closed when it began, and that a person wanted it all the same.
+	OutsideWindow bool `json:"outside_window,omitempty"`
+	Moved
 	HandedOver int            `json:"handed_over"`
 	Yielded    []dataset.Key  `json:"yielded,omitempty"`
 	Refused    []Refusal      `json:"refused,omitempty"` // into quarantine, by this run
 	Aside      []dataset.Key  `json:"aside,omitempty"`   // in quarantine after it
 	Sequence   store.Sequence `json:"sequence"`
 	Verified   *Verified      `json:"verified,omitempty"`
+}
+
+// Moved is what went over the link.
+type Moved struct {
+	Pages     int   `json:"pages"`
+	Documents int   `json:"documents"`
+	Removed   int   `json:"removed"`
+	Bytes     int64 `json:"bytes"`      // on the wire, framing included, TLS not
+	BodyBytes int64 `json:"body_bytes"` // of bodies, as they are
 }
 
 // Verified is the outcome of a verification.

@@ -2,13 +2,16 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"thatch/console/api/client"
+	"thatch/node/store"
 )
 
 // Exit codes.
@@ -80,6 +83,10 @@ func ExitCode(err error) int {
 		return answerCode(answer.Code)
 	case errors.Is(err, client.ErrNoNode), errors.Is(err, context.DeadlineExceeded):
 		return ExitUnavailable
+	case errors.Is(err, store.ErrNotFound): // of what is read without a node
+		return ExitNotFound
+	case errors.Is(err, store.ErrConflict):
+		return ExitConflict
 	}
 	for _, begin := range cobraUsage {
 		if strings.HasPrefix(err.Error(), begin) {
@@ -87,6 +94,36 @@ func ExitCode(err error) int {
 		}
 	}
 	return ExitFailed
+}
+
+// codeNames are the words of exit codes, as answers of /api/v1 have them.
+var codeNames = map[int]string{
+	ExitFailed: "failed", ExitUsage: "invalid", ExitNotFound: "not_found", ExitConflict: "conflict", ExitUnavailable: "unavailable",
+}
+
+// Failure is what is said of an error with --json.
+type Failure struct {
+	Code string `json:"code"` // as in answers of /api/v1
+	Text string `json:"error"`
+	Exit int    `json:"exit"`
+}
+
+// Tell says on the standard error why the command ended, for people or as JSON. Arguments are those of the process: where
+// they make no sense it is not known what was asked for.
+func (a *App) Tell(err error, arguments []string) {
+	if !a.JSON && !slices.Contains(arguments, "--json") {
+		fmt.Fprintln(a.Err, "thatch:", err)
+		return
+	}
+	exit := ExitCode(err)
+	said := Failure{Code: codeNames[exit], Text: err.Error(), Exit: exit}
+	var answer *client.Error
+	if errors.As(err, &answer) && answer.Code != "" {
+		said.Code = answer.Code
+	}
+	enc := json.NewEncoder(a.Err)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(said) // nobody reads it: nobody to tell
 }
 
 func answerCode(code string) int {

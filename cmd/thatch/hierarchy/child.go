@@ -17,6 +17,7 @@ import (
 	"thatch/console/api/client"
 	routes "thatch/console/api/hierarchy"
 	"thatch/node/sites"
+	"thatch/replication"
 )
 
 func childCommand(a *cli.App) *cobra.Command {
@@ -144,7 +145,24 @@ func childStatus(a *cli.App) *cobra.Command {
 	return &cobra.Command{
 		Use: "status", Short: "Show the parent, and what it replicates to this site", Args: cobra.NoArgs,
 		Example: "  thatch child status\n  thatch child status --json",
-		RunE:    func(cmd *cobra.Command, _ []string) error { return a.Show(cmd.Context(), "/parent") },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if a.JSON {
+				return a.Show(cmd.Context(), "/parent")
+			}
+			c, err := a.Client()
+			if err != nil {
+				return err
+			}
+			var parent routes.ParentStatus
+			if err := c.Get(cmd.Context(), "/parent", nil, &parent); err != nil {
+				return err
+			}
+			var link replication.State
+			if err := c.Get(cmd.Context(), "/replication/link", nil, &link); err != nil {
+				return err
+			}
+			return printParent(a.Out, parent, link)
+		},
 	}
 }
 

@@ -148,7 +148,24 @@ func printRuns(w io.Writer, raw json.RawMessage) error {
 			})
 		}
 	}
-	return cli.Table(w, []string{"SITE", "TYPE", "MODE", "DOCUMENTS", "REMOVED", "BYTES", "TOOK", "REFUSED"}, rows)
+	if err := cli.Table(w, []string{"SITE", "TYPE", "MODE", "DOCUMENTS", "REMOVED", "BYTES", "TOOK", "REFUSED"}, rows); err != nil {
+		return err
+	}
+	return printOutside(w, result)
+}
+
+// printOutside says which runs went on although the link's windows were closed.
+func printOutside(w io.Writer, result round.Result) error {
+	for _, link := range result.Links {
+		for _, r := range link.Runs {
+			if r.OutsideWindow {
+				if _, err := fmt.Fprintf(w, "%s: %s went over the link outside its windows, because a person asked for it\n", link.Site, r.Type); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
 }
 
 func printVerified(w io.Writer, result round.Result) error {
@@ -182,6 +199,9 @@ func printVerified(w io.Writer, result round.Result) error {
 				}
 			}
 		}
+	}
+	if err := printOutside(w, result); err != nil {
+		return err
 	}
 	if result.DigestHere != "" {
 		_, err = fmt.Fprintf(w, "digest here  %s\ndigest there %s\n", result.DigestHere, result.DigestThere)

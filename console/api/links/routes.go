@@ -4,6 +4,8 @@ package links
 
 import (
 	"context"
+	"errors"
+	"net/http"
 
 	"thatch/console/api"
 	"thatch/node"
@@ -14,6 +16,7 @@ import (
 	"thatch/node/store"
 	"thatch/replication"
 	"thatch/replication/round"
+	"thatch/replication/wire"
 )
 
 // Again names documents in quarantine that are to be tried again; none: all.
@@ -44,6 +47,9 @@ func Routes(n *node.Node, link *replication.Link, rounds *round.Rounds) []api.Ro
 			Summary: "Replicate now, and verify: from the parent, or by asking children",
 			Do: api.Do(func(c *api.Call, in round.Params) (api.Run, error) {
 				run, err := rounds.Start(c.Context(), in)
+				if errors.Is(err, wire.ErrNoLink) {
+					err = &api.Error{Status: http.StatusServiceUnavailable, Code: "unavailable", Text: err.Error()}
+				}
 				return api.Run{Run: run}, err
 			}),
 		},

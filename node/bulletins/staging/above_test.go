@@ -252,10 +252,24 @@ func TestOwnTrustBelow(t *testing.T) {
 	if got := b.run(t); len(got.Failed) != 1 || got.Failed[0].Reason != staging.Untrusted {
 		t.Fatalf("staged: %+v", got)
 	}
+	mistrusted := func() int {
+		t.Helper()
+		n, first, err := staging.Mistrusted(t.Context(), b.db, "below")
+		if err != nil || n > 0 && (first.Package != p.ID || !strings.Contains(first.Detail, "Stranger")) {
+			t.Fatalf("%d, %+v, %v", n, first, err)
+		}
+		return n
+	}
+	if n := mistrusted(); n != 1 {
+		t.Errorf("%d packages whose payloads another site took are not trusted here", n)
+	}
 	b.settings.Trust.Fingerprints = []string{authenticode.Fingerprint(signer.Cert)}
 	b.stage(t, "B1")
 	b.run(t)
 	b.want(t, "U1", staging.Ready, "")
+	if n := mistrusted(); n != 0 {
+		t.Errorf("trusted now, and %d are not", n)
+	}
 }
 
 // TestWhatPoliciesNeed fetches what policies pin that are on, in managed languages; what no policy pins any more is pruned.

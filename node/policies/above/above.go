@@ -21,13 +21,19 @@ import (
 type Hook struct{ Now func() time.Time }
 
 const (
-	// The switch that this site has for itself stays as it is; a new policy is on here, and not paused.
+	// The switch that this site has for itself stays as it is, also where the policy was away meanwhile; a new policy is on
+	// here, and not paused.
 	receivedPolicy = `INSERT INTO policy (id, name, enabled, paused, version, created, created_by, changed, idx)
-VALUES (?1, ?2, 1, 0, 1, ?3, ?4, ?3, ?5)
+VALUES (?1, ?2, coalesce((SELECT enabled FROM policy_switch WHERE policy = ?1), 1),
+  coalesce((SELECT paused FROM policy_switch WHERE policy = ?1), 0), 1, ?3, ?4, ?3, ?5)
 ON CONFLICT (id) DO UPDATE SET name = excluded.name, version = policy.version + 1, changed = excluded.changed, idx = excluded.idx`
 
 	receivedState = `INSERT INTO policy_state (policy, enabled, paused, local) VALUES (?, ?, ?, ?)
 ON CONFLICT (policy) DO UPDATE SET enabled = excluded.enabled, paused = excluded.paused, local = excluded.local`
+
+	keepSwitch = `INSERT INTO policy_switch (policy, enabled, paused, gone)
+SELECT id, enabled, paused, ?2 FROM policy WHERE id = ?1 AND (NOT enabled OR paused) ORDER BY id
+ON CONFLICT (policy) DO UPDATE SET enabled = excluded.enabled, paused = excluded.paused, gone = excluded.gone`
 
 	touch = `UPDATE policy SET version = version + 1, changed = ?, idx = ? WHERE id = ?`
 )
@@ -54,9 +60,10 @@ func (h Hook) Received(_ context.Context, doc document.Document) ([]store.Statem
 		if err != nil {
 			return nil, err
 		}
-		return []store.Statement{{
-			SQL: receivedPolicy, Args: []any{doc.ID, body.Name, stamp(h.Now()), "site " + doc.Origin, store.Index{}},
-		}}, nil
+		return []store.Statement{
+			{SQL: receivedPolicy, Args: []any{doc.ID, body.Name, stamp(h.Now()), "site " + doc.Origin, store.Index{}}},
+			{SQL: `DELETE FROM policy_switch WHERE policy = ?`, Args: []any{doc.ID}},
+		}, nil
 	case document.PolicyState:
 		if err := madeThere(doc); err != nil {
 			return nil, err
@@ -86,11 +93,18 @@ func (h Hook) touch(id string) store.Statement {
 	return store.Statement{SQL: touch, Args: []any{stamp(h.Now()), store.Index{}, id}}
 }
 
-// Gone implements replicas.Hook. A policy of which nothing is said is off.
+// keepGone is how long the site's own switch of a policy that went is remembered.
+const keepGone = 2 * 365 * 24 * time.Hour
+
+// Gone implements replicas.Hook. A policy of which nothing is said is off. One that goes may come again, when a rule
+// selects it once more: what this site said of it for itself is remembered.
 func (h Hook) Gone(_ context.Context, kind document.Kind, id string) ([]store.Statement, error) {
 	switch kind {
 	case document.Policy:
-		return Deleted(id), nil
+		return append([]store.Statement{
+			{SQL: keepSwitch, Args: []any{id, stamp(h.Now())}},
+			{SQL: `DELETE FROM policy_switch WHERE gone < ?`, Args: []any{stamp(h.Now().Add(-keepGone))}},
+		}, Deleted(id)...), nil
 	case document.PolicyState:
 		return []store.Statement{NoState(id), h.touch(id)}, nil
 	}

@@ -98,12 +98,25 @@ func (r *Room) LastRuns(ctx context.Context) ([]Run, error) {
 
 const maxError = 1000 // bytes
 
-// keepRuns is how long the history of links is kept.
-const keepRuns = 100 * 24 * time.Hour
+// How long the history of links is kept, and how many runs of it with each neighbour, direction and type: a child tells of its
+// runs itself, as often as it likes.
+const (
+	keepRuns = 100 * 24 * time.Hour
+	mostRuns = 1000
+)
+
+// maxResult bounds what is kept of a run's result, in bytes.
+const maxResult = 512 << 10
+
+const older = `DELETE FROM link_run WHERE neighbour = ?1 AND direction = ?2 AND type = ?3 AND started < (
+	SELECT started FROM link_run WHERE neighbour = ?1 AND direction = ?2 AND type = ?3 ORDER BY started DESC LIMIT 1 OFFSET ?4)`
 
 // Ran adds a run to the history. One with an id that is there takes its place.
 func (r *Room) Ran(ctx context.Context, run Run) error {
 	result := string(run.Result)
+	if len(result) > maxResult {
+		return store.Invalid("the result of run %.80q has %d bytes, at most %d are kept", run.ID, len(result), maxResult)
+	}
 	applied, err := r.writer.Write(ctx, store.Batch{
 		Actor: "task sites", Reason: "keep a run of a link", Topics: []string{r.topic}, Statements: []store.Statement{
 			{
@@ -115,6 +128,7 @@ func (r *Room) Ran(ctx context.Context, run Run) error {
 				},
 			},
 			{SQL: `DELETE FROM link_run WHERE started < ?`, Args: []any{stamp(r.now().Add(-keepRuns))}},
+			{SQL: older, Args: []any{run.Neighbour, run.Direction, run.Type, mostRuns - 1}},
 		},
 	})
 	if err = errors.Join(err, applied.Err()); err != nil {

@@ -207,7 +207,7 @@ func pickRule(all []Rule, which string) (Rule, error) {
 	case 1:
 		return named[0], nil
 	}
-	return Rule{}, fmt.Errorf("%d replication rules are called %q; say which by its id: %w", len(named), which, store.ErrConflict)
+	return Rule{}, store.Conflicting("%d replication rules are called %q; say which by its id", len(named), which)
 }
 
 // RulesOf are the rules about a child, those that are off among them.
@@ -225,7 +225,7 @@ func (r *Room) CreateRule(ctx context.Context, rule Rule) (Rule, error) {
 		}
 		for _, other := range all {
 			if strings.EqualFold(other.Name, rule.Name) {
-				return rule, rule, fmt.Errorf("there is a replication rule called %q: %w", other.Name, store.ErrConflict)
+				return rule, rule, store.Conflicting("there is a replication rule called %q", other.Name)
 			}
 		}
 		return Rule{}, rule, nil
@@ -241,7 +241,7 @@ func (r *Room) ChangeRule(ctx context.Context, which string, to Rule, version in
 			return now, now, err
 		}
 		if version >= 0 && version != now.Version {
-			return now, now, fmt.Errorf("replication rule %s was changed meanwhile: %w", now.Name, store.ErrConflict)
+			return now, now, store.Conflicting("replication rule %s was changed meanwhile", now.Name)
 		}
 		if to.Type != "" && to.Type != now.Type {
 			return now, now, store.Invalid("a rule's type stays as it is: delete replication rule %s and make another", now.Name)
@@ -250,7 +250,7 @@ func (r *Room) ChangeRule(ctx context.Context, which string, to Rule, version in
 		next.ID, next.Type, next.Version = now.ID, now.Type, now.Version+1
 		for _, other := range all {
 			if other.ID != now.ID && strings.EqualFold(other.Name, next.Name) {
-				return now, now, fmt.Errorf("there is another replication rule called %q: %w", other.Name, store.ErrConflict)
+				return now, now, store.Conflicting("there is another replication rule called %q", other.Name)
 			}
 		}
 		return now, next, next.complete(ctx, tx)
@@ -398,7 +398,7 @@ func (r *Rule) completeChildren(ctx context.Context, tx *sql.Tx) error {
 		case len(list) == 0:
 			return store.NotFound("child", which)
 		case len(list) > 1 && list[0] != which:
-			return fmt.Errorf("%d children are called %q; say which by its id: %w", len(list), which, store.ErrConflict)
+			return store.Conflicting("%d children are called %q; say which by its id", len(list), which)
 		}
 		found = append(found, list[0])
 	}

@@ -1,4 +1,4 @@
-package sites
+package invites
 
 import (
 	"fmt"
@@ -29,7 +29,8 @@ type Refusal struct {
 	After time.Duration // when to come again, 0: it makes no sense
 }
 
-func refuse(code, format string, args ...any) *Refusal {
+// Refuse makes a Refusal.
+func Refuse(code, format string, args ...any) *Refusal {
 	return &Refusal{Code: code, Text: fmt.Sprintf(format, args...)}
 }
 

@@ -1,0 +1,114 @@
+package replication_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"thatch/catalog/document"
+	"thatch/node/replicas"
+	"thatch/node/replicas/dataset"
+	"thatch/node/sites"
+	"thatch/node/tasks"
+	"thatch/replication"
+	"thatch/replication/replicationtest"
+	"thatch/replication/wire"
+)
+
+// made has a child make a run that a person asks for.
+func made(t *testing.T, child *replicationtest.Linked, p replication.Params) (result wire.RunResult) {
+	t.Helper()
+	var id string
+	child.Eventually(t, "a run of its own", func() (err error) {
+		id, err = child.Link.Start(t.Context(), p)
+		return err
+	})
+	run, err := child.Tasks.Wait(t.Context(), id)
+	if err != nil || run.State != tasks.Done {
+		t.Fatalf("run %+v, %v", run, err)
+	}
+	if err := json.Unmarshal(run.Result, &result); err != nil {
+		t.Fatal(err)
+	}
+	return result
+}
+
+// alarmSays wants an alarm of a kind that stands and says something.
+func alarmSays(t *testing.T, s *replicationtest.Linked, kind, says string) {
+	t.Helper()
+	standing, err := s.Sites.Standing(t.Context())
+	if err != nil || !slices.ContainsFunc(standing, func(a sites.Alarm) bool { return a.Kind == kind && strings.Contains(a.Text, says) }) {
+		t.Errorf("no alarm %q says %q: %+v, %v", kind, says, standing, err)
+	}
+}
+
+// TestDamageAtTheParentIsTold: a verification that is not to repair leaves a damaged document at the parent as it is, and
+// says so; one that is has it mended; either way the parent's people hear of it.
+func TestDamageAtTheParentIsTold(t *testing.T) {
+	parent, child := pair(t, replicationtest.Config{}, replicationtest.Config{}, 10)
+	const altered = `UPDATE revision SET body = CAST('{"note":"bulletiN 7"}' AS BLOB) WHERE kind = 'bulletin' AND id = 'b-7'`
+	behind(t, parent, altered)
+	for range 2 {
+		v := made(t, child, replication.Params{Type: dataset.Data, Verify: 100}).Verified
+		if v.Equal || v.MendedAbove != 0 || v.Repaired != 0 || v.Different != 1 || !slices.Equal(v.Lines, []string{`bulletin "b-7" is damaged at the parent`}) {
+			t.Errorf("without repair: %+v", v)
+		}
+	}
+	alarmSays(t, parent, sites.Damaged, `bulletin "b-7"`)
+	v := made(t, child, replication.Params{Type: dataset.Data, Verify: 100, Repair: true}).Verified
+	if v.MendedAbove != 1 {
+		t.Errorf("with repair: %+v", v)
+	}
+	alarmSays(t, parent, sites.Damaged, "mended from good copies of child North")
+	if v := made(t, child, replication.Params{Type: dataset.Data, Verify: 100}).Verified; !v.Equal {
+		t.Errorf("afterwards: %+v", v)
+	}
+	// Damage here is told once.
+	behind(t, child, altered)
+	v = made(t, child, replication.Params{Type: dataset.Data, Verify: 100, Repair: true}).Verified
+	if len(v.Lines) != 1 || v.Repaired != 1 {
+		t.Errorf("damaged at the child: %+v", v)
+	}
+}
+
+// TestALiarLeavesQuarantineOnRequest: a document that was not what it said it was is asked for again when a person wants
+// that, and forgotten when nobody sends it.
+func TestALiarLeavesQuarantineOnRequest(t *testing.T) {
+	parent, child := pair(t, replicationtest.Config{}, replicationtest.Config{}, 1)
+	doc := parent.Put(t, document.Bulletin, "b-true", `{"note":"true"}`)
+	child.Eventually(t, "it is here", func() error { return child.Holds(document.Bulletin, 2) })
+	lie := dataset.Entry{Head: doc.Head, Body: doc.Body, Size: len(doc.Body)}
+	lie.ID = "b-false"
+	from := replicas.Neighbour{ID: parent.Site().ID, Direction: dataset.Down}
+	if o, err := child.Replicas.Repair(t.Context(), from, dataset.Data, []dataset.Entry{lie}); err != nil || len(o.Quarantined) != 1 {
+		t.Fatalf("%+v, %v", o, err)
+	}
+	if err := child.Replicas.Retry(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	child.Eventually(t, "nobody sends it", func() error {
+		made(t, child, replication.Params{Type: dataset.Data})
+		left, err := child.Replicas.Quarantine(t.Context())
+		if err == nil && len(left) > 0 {
+			err = fmt.Errorf("left: %+v", left)
+		}
+		return err
+	})
+	if err := child.Holds(document.Bulletin, 2); err != nil {
+		t.Error(err)
+	}
+	// One that is damaged at the parent is sent by somebody, and waited for.
+	behind(t, parent, `UPDATE revision SET body = CAST('{"note":"trUe"}' AS BLOB) WHERE kind = 'bulletin' AND id = 'b-true'`)
+	lie.ID, lie.Body = "b-true", nil
+	behind(t, child, `DELETE FROM document WHERE kind = 'bulletin' AND id = 'b-true'`)
+	behind(t, child, `DELETE FROM revision WHERE kind = 'bulletin' AND id = 'b-true'`)
+	if o, err := child.Replicas.Repair(t.Context(), from, dataset.Data, []dataset.Entry{lie}); err != nil || len(o.Quarantined) != 1 {
+		t.Fatalf("%+v, %v", o, err)
+	}
+	made(t, child, replication.Params{Type: dataset.Data})
+	if left, err := child.Replicas.Quarantine(t.Context()); err != nil || len(left) != 1 {
+		t.Errorf("left: %+v, %v", left, err)
+	}
+}
