@@ -112,7 +112,7 @@ func soon(t *testing.T, what string, c <-chan struct{}) {
 	t.Helper()
 	select {
 	case <-c:
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatal(what)
 	}
 }
@@ -157,7 +157,7 @@ func TestOrdersWaitForARunThatGoesOn(t *testing.T) {
 		return nil
 	})
 	close(line.release)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	for i, o := range orders {
 		if err := parent.Parent.Wait(ctx, o); err != nil {
@@ -186,7 +186,7 @@ func TestACancelledOrderMakesNoMoreRuns(t *testing.T) {
 	if !parent.Parent.Cancel(o) {
 		t.Error("the child holds no stream")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	if err := parent.Parent.Wait(ctx, o); err != nil {
 		t.Fatal(err)
