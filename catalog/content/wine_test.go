@@ -24,7 +24,7 @@ func TestUnderWine(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, pkg := range []string{"catalog/content", "catalog/content/authenticode"} {
-		run := c.Command(t.Context(), winetest.BuildTest(t, pkg), "-test.short", "-test.timeout", "150s")
+		run := c.Command(t.Context(), winetest.BuildTest(t, pkg), "-test.short", "-test.timeout", "5m")
 		run.Dir = filepath.Join(root, filepath.FromSlash(pkg)) // where its testdata is
 		out, err := run.CombinedOutput()
 		if errors.Is(err, exec.ErrWaitDelay) { // Wine's own processes keep the pipe
