@@ -57,7 +57,7 @@ func join(ctx context.Context, n *node.Node, attempt sites.Attempt) (sites.Paren
 	if q.Proof, err = n.Identity.Vouch(wire.PurposeJoin, q.Proved()); err != nil {
 		return sites.Parent{}, err
 	}
-	answer, err := wire.CallOnce[wire.JoinResponse](ctx, attempt.URL, config, wire.PathJoin, q.Token, q)
+	answer, err := wire.CallOnce[wire.JoinResponse](ctx, wire.Door{Address: attempt.URL, TLS: config, Token: q.Token}, wire.PathJoin, q)
 	if err != nil {
 		return sites.Parent{}, err
 	}
@@ -93,7 +93,7 @@ func tellLeave(ctx context.Context, n *node.Node, parent sites.Parent) error {
 	}
 	err = errors.New("no address of it is known")
 	for _, address := range parent.URLs {
-		_, err = wire.CallOnce[wire.LeaveResponse](ctx, address, config, wire.PathLeave, "", wire.LeaveRequest{})
+		_, err = wire.CallOnce[wire.LeaveResponse](ctx, wire.Door{Address: address, TLS: config}, wire.PathLeave, wire.LeaveRequest{})
 		if code := wire.CodeOf(err); err == nil || code == wire.CodeUnknown || code == wire.CodeRevoked {
 			return nil
 		}

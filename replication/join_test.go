@@ -343,7 +343,7 @@ func leaveAs(t *testing.T, child, parent *node.Node) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = wire.CallOnce[wire.LeaveResponse](t.Context(), replicationtest.URL(parent), config, wire.PathLeave, "", wire.LeaveRequest{})
+	_, err = wire.CallOnce[wire.LeaveResponse](t.Context(), wire.Door{Address: replicationtest.URL(parent), TLS: config}, wire.PathLeave, wire.LeaveRequest{})
 	return err
 }
 
@@ -432,7 +432,7 @@ func forge(t *testing.T, n, parent *node.Node, change func(q *wire.JoinRequest))
 		}
 	}
 	config := n.Identity.JoinTLS(federation.Fingerprint(parent.Identity.Authority()), func(string, []byte) {})
-	_, err = wire.CallOnce[wire.JoinResponse](t.Context(), replicationtest.URL(parent), config, wire.PathJoin, q.Token, q)
+	_, err = wire.CallOnce[wire.JoinResponse](t.Context(), wire.Door{Address: replicationtest.URL(parent), TLS: config, Token: q.Token}, wire.PathJoin, q)
 	return err
 }
 

@@ -13,6 +13,7 @@ import (
 	"thatch/node/sites/invites"
 	"thatch/node/sites/rules"
 	"thatch/node/store"
+	"thatch/node/store/rows"
 )
 
 // Limits of what a site may say that wants to join.
@@ -154,7 +155,7 @@ func (r *Room) checkLoop(ctx context.Context, tx *sql.Tx, a Asked) error {
 	var since string
 	err := tx.QueryRowContext(ctx, `SELECT since FROM joining`).Scan(&since)
 	switch {
-	case err == nil && r.cfg.Now().Sub(unstamp(since)) < joinTime:
+	case err == nil && r.cfg.Now().Sub(rows.Unstamp(since)) < joinTime:
 		return &Refusal{Code: invites.CodeBusy, Text: "this site is joining a parent itself at this moment; try again", After: busyFor}
 	case err != nil && !errors.Is(err, sql.ErrNoRows):
 		return fmt.Errorf("read whether the site is joining a parent: %w", err)
@@ -288,12 +289,12 @@ func (r *Room) takeChild(ctx context.Context, tx *sql.Tx, a Asked, name, token s
 	if err := tx.QueryRowContext(ctx, `SELECT coalesce((SELECT version FROM parent), 0)`).Scan(&parent); err != nil {
 		return nil, fmt.Errorf("read the parent: %w", err)
 	}
-	now := stamp(r.cfg.Now())
+	now := rows.Stamp(r.cfg.Now())
 	statements := []store.Statement{
 		{
 			SQL: `UPDATE site SET name = name WHERE coalesce((SELECT version FROM parent), 0) = ?
 				AND NOT EXISTS (SELECT 1 FROM joining WHERE since > ?)`,
-			Args: []any{parent, stamp(r.cfg.Now().Add(-joinTime))}, Want: 1,
+			Args: []any{parent, rows.Stamp(r.cfg.Now().Add(-joinTime))}, Want: 1,
 		},
 		{
 			SQL: `INSERT INTO child (id, name, authority, token, joined, seen, link, version, idx)

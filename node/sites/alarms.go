@@ -15,6 +15,7 @@ import (
 	"thatch/node/identity"
 	"thatch/node/sites/alarms"
 	"thatch/node/store"
+	"thatch/node/store/sqlite"
 )
 
 // The kinds of alarms. Those that Judge finds by itself come first; the others are raised and cleared by whoever sees them.
@@ -86,7 +87,7 @@ func (r *Room) RaiseDiverged(ctx context.Context, child Child, of string) error 
 func (r *Room) RaiseRefused(ctx context.Context, child Child, why error) error {
 	a := Alarm{
 		Kind: Refused, Subject: child.ID,
-		Text:   clip(fmt.Sprintf("child %s sent up what it must not: %v", child.Name, why), maxAlarmText),
+		Text:   alarms.Clip(fmt.Sprintf("child %s sent up what it must not: %v", child.Name, why), maxAlarmText),
 		Advice: "find out what happened there; shut the site out if it is not what it was: thatch children revoke " + child.Name,
 	}
 	standing, err := r.Standing(ctx)
@@ -96,7 +97,7 @@ func (r *Room) RaiseRefused(ctx context.Context, child Child, why error) error {
 	if slices.ContainsFunc(standing, func(s Alarm) bool { return s.Kind == a.Kind && s.Subject == a.Subject && s.Text == a.Text }) {
 		return nil
 	}
-	entry := identity.AuditEntry(r.cfg.Now(), "site "+child.ID, "refused: "+clip(why.Error(), maxAlarmText))
+	entry := identity.AuditEntry(r.cfg.Now(), "site "+child.ID, "refused: "+alarms.Clip(why.Error(), maxAlarmText))
 	applied, err := r.cfg.Writer.Write(ctx, store.Batch{
 		Actor: "task sites", Reason: "refuse what a child sent up", Topics: []string{alarms.Topic}, Statements: []store.Statement{entry},
 	})
@@ -138,7 +139,7 @@ func (r *Room) Judge(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		managed, err := ids(ctx, tx, `SELECT tag FROM language`)
+		managed, err := sqlite.Texts(ctx, tx, `SELECT tag FROM language`)
 		if err != nil {
 			return err
 		}

@@ -36,8 +36,8 @@ func (r *Room) scanChild(scan func(...any) error) (c Child, err error) {
 	if err != nil {
 		return c, err
 	}
-	c.Joined, c.Revoked = unstamp(joined), unstamp(revoked)
-	c.Seen = r.LastContact(c.ID, unstamp(seen))
+	c.Joined, c.Revoked = rows.Unstamp(joined), rows.Unstamp(revoked)
+	c.Seen = r.LastContact(c.ID, rows.Unstamp(seen))
 	if err := json.Unmarshal([]byte(limits), &c.Limits); err != nil {
 		return c, fmt.Errorf("limits of child %s: %w", c.ID, err)
 	}
@@ -170,7 +170,7 @@ func (r *Room) Revoke(ctx context.Context, which, reason string) (Child, error) 
 	c.Version++
 	return c, r.write(ctx, "revoke child "+c.Name+": "+reason, store.Statement{
 		SQL:  bumpChild + `revoked = ?, reason = ?,` + changeChild,
-		Args: []any{stamp(c.Revoked), reason, store.Index{}, c.ID, c.Version - 1}, Want: 1,
+		Args: []any{rows.Stamp(c.Revoked), reason, store.Index{}, c.ID, c.Version - 1}, Want: 1,
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"thatch/node/store"
+	"thatch/node/store/rows"
 )
 
 // contacts are the times at which neighbours were last heard of, by their ids.
@@ -51,7 +52,7 @@ func (r *Room) keepContacts(ctx context.Context) error {
 	for i := range children {
 		c := &children[i]
 		if c.Seen.Sub(recorded[c.ID]) >= coarse {
-			statements = append(statements, store.Statement{SQL: `UPDATE child SET seen = ? WHERE id = ?`, Args: []any{stamp(c.Seen), c.ID}})
+			statements = append(statements, store.Statement{SQL: `UPDATE child SET seen = ? WHERE id = ?`, Args: []any{rows.Stamp(c.Seen), c.ID}})
 		}
 	}
 	if len(statements) == 0 {
@@ -79,7 +80,7 @@ func (r *Room) recordedContacts(ctx context.Context) (map[string]time.Time, erro
 			if err := list.Scan(&id, &seen); err != nil {
 				return err
 			}
-			recorded[id] = unstamp(seen)
+			recorded[id] = rows.Unstamp(seen)
 		}
 		return list.Err()
 	})

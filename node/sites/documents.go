@@ -10,7 +10,9 @@ import (
 
 	"thatch/catalog/document"
 	"thatch/catalog/federation"
+	"thatch/node/sites/alarms"
 	"thatch/node/store"
+	"thatch/node/store/sqlite"
 )
 
 // Tell writes what this site tells of itself, its document and its language alert, where that changed.
@@ -64,7 +66,7 @@ func (r *Room) siteStatements(ctx context.Context, tx *sql.Tx, parent string) ([
 		return nil, fmt.Errorf("read the site's name: %w", err)
 	}
 	body, err := federation.Encode(federation.Site{
-		Name: name, Parent: parent, Authority: r.cfg.Authority, Version: clip(r.cfg.Version, federation.MaxVersion),
+		Name: name, Parent: parent, Authority: r.cfg.Authority, Version: alarms.Clip(r.cfg.Version, federation.MaxVersion),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("what this site tells of itself: %w", err)
@@ -74,7 +76,7 @@ func (r *Room) siteStatements(ctx context.Context, tx *sql.Tx, parent string) ([
 
 // alertStatements put the site's language alert where it would change.
 func (r *Room) alertStatements(ctx context.Context, tx *sql.Tx) ([]store.Statement, error) {
-	managed, err := ids(ctx, tx, `SELECT tag FROM language ORDER BY tag`)
+	managed, err := sqlite.Texts(ctx, tx, `SELECT tag FROM language ORDER BY tag`)
 	if err != nil {
 		return nil, fmt.Errorf("read the managed languages: %w", err)
 	}
@@ -124,13 +126,6 @@ func (r *Room) own(ctx context.Context, tx *sql.Tx, kind document.Kind, body []b
 	}
 	r.cfg.Signer.Sign(&doc)
 	return putChanged(ctx, tx, doc)
-}
-
-func clip(text string, most int) string {
-	if len(text) > most {
-		return strings.ToValidUTF8(text[:most], "")
-	}
-	return text
 }
 
 // How long changes are gathered before the site tells of them: those of the tree and its languages, and those of its

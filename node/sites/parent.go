@@ -16,6 +16,7 @@ import (
 	"thatch/catalog/federation"
 	"thatch/node/identity"
 	"thatch/node/store"
+	"thatch/node/store/rows"
 )
 
 // MaxURLs is how many addresses of a parent are kept.
@@ -38,7 +39,7 @@ func (r *Room) Parent(ctx context.Context) (Parent, error) {
 	if err != nil {
 		return p, fmt.Errorf("read the parent: %w", err)
 	}
-	p.Joined, p.Told = unstamp(joined), unstamp(told)
+	p.Joined, p.Told = rows.Unstamp(joined), rows.Unstamp(told)
 	if link != "" {
 		p.Link = json.RawMessage(link)
 	}
@@ -72,7 +73,7 @@ func (r *Room) BeginJoin(ctx context.Context, address string, move bool) (Attemp
 	err = r.write(ctx, "begin to join the parent at "+address, store.Statement{
 		SQL: `INSERT INTO joining (one, attempt, url, since) VALUES (1, ?, ?, ?) ON CONFLICT (one) DO UPDATE
 			SET attempt = excluded.attempt, url = excluded.url, since = excluded.since WHERE joining.since <= ?`,
-		Args: []any{a.ID, address, stamp(now), stamp(now.Add(-joinTime))}, Want: 1,
+		Args: []any{a.ID, address, rows.Stamp(now), rows.Stamp(now.Add(-joinTime))}, Want: 1,
 	})
 	if errors.Is(err, store.ErrConflict) {
 		return a, store.Conflicting("this site is joining a parent already; wait until that ends")
@@ -160,7 +161,7 @@ func (r *Room) joined(ctx context.Context, tx *sql.Tx, a Attempt, w Welcome) (st
 			SQL: `INSERT INTO parent (one, id, name, urls, authority, joined, link, told, version) VALUES (1, ?, ?, ?, ?, ?, '', '', 1)
 				ON CONFLICT (one) DO UPDATE SET id = excluded.id, name = excluded.name, urls = excluded.urls, authority = excluded.authority,
 				joined = excluded.joined, link = '', told = '', version = version + 1`,
-			Args: []any{w.Site, w.Name, string(urls), w.Authority, stamp(r.cfg.Now())}, Want: 1,
+			Args: []any{w.Site, w.Name, string(urls), w.Authority, rows.Stamp(r.cfg.Now())}, Want: 1,
 		},
 	}
 	if r.cfg.Forget != nil {
@@ -305,7 +306,7 @@ func (r *Room) KeepLink(ctx context.Context, parent string, link json.RawMessage
 	applied, err := r.cfg.Writer.Write(ctx, store.Batch{
 		Actor: "task sites", Reason: "keep what the parent says of the link", Topics: []string{TopicLink},
 		Statements: []store.Statement{{
-			SQL: `UPDATE parent SET link = ?, told = ? WHERE id = ?`, Args: []any{string(link), stamp(r.cfg.Now()), parent}, Want: 1,
+			SQL: `UPDATE parent SET link = ?, told = ? WHERE id = ?`, Args: []any{string(link), rows.Stamp(r.cfg.Now()), parent}, Want: 1,
 		}},
 	})
 	if err = errors.Join(err, applied.Err()); err != nil {

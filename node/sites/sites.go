@@ -93,19 +93,3 @@ func (r *Room) write(ctx context.Context, reason string, statements ...store.Sta
 	}
 	return nil
 }
-
-// stamp writes a time so that text order is time order.
-func stamp(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.UTC().Format("2006-01-02T15:04:05.000Z")
-}
-
-func unstamp(text string) time.Time {
-	t, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		return time.Time{}
-	}
-	return t
-}

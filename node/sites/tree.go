@@ -10,6 +10,7 @@ import (
 	"thatch/catalog/document"
 	"thatch/catalog/federation"
 	"thatch/node/store"
+	"thatch/node/store/sqlite"
 )
 
 // maxSites bounds the tree.
@@ -47,7 +48,7 @@ func (r *Room) tree(ctx context.Context, tx *sql.Tx) (*Tree, error) {
 		return nil, err
 	}
 	t := federation.NewTree(r.cfg.Site, sites, parent)
-	shut, err := ids(ctx, tx, `SELECT id FROM child WHERE revoked <> ''`)
+	shut, err := sqlite.Texts(ctx, tx, `SELECT id FROM child WHERE revoked <> ''`)
 	if err != nil {
 		return nil, fmt.Errorf("read which children are shut out: %w", err)
 	}
@@ -60,7 +61,7 @@ func (r *Room) tree(ctx context.Context, tx *sql.Tx) (*Tree, error) {
 
 // takeNeighbours has the site's own tables overrule what sites say: a child that left may not have heard of it yet.
 func (r *Room) takeNeighbours(ctx context.Context, tx *sql.Tx, parent map[string]string) error {
-	children, err := ids(ctx, tx, `SELECT id FROM child`)
+	children, err := sqlite.Texts(ctx, tx, `SELECT id FROM child`)
 	if err != nil {
 		return fmt.Errorf("read the children: %w", err)
 	}
@@ -79,23 +80,6 @@ func (r *Room) takeNeighbours(ctx context.Context, tx *sql.Tx, parent map[string
 	}
 	parent[r.cfg.Site] = above
 	return nil
-}
-
-func ids(ctx context.Context, tx *sql.Tx, query string, args ...any) ([]string, error) {
-	rows, err := tx.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var list []string
-	for rows.Next() {
-		var id string
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		list = append(list, id)
-	}
-	return list, rows.Err()
 }
 
 // DescendantsOf are the ids of all sites below one, without itself.

@@ -62,16 +62,23 @@ type LeaveRequest struct{}
 // LeaveResponse says that the parent has forgotten it.
 type LeaveResponse struct{}
 
-// CallOnce posts one message over a connection of its own, as joining and leaving do, with a token ("" none).
-func CallOnce[Answer any](ctx context.Context, address string, config *tls.Config, path, token string, request any) (Answer, error) {
+// Door is where a message goes that is posted over a connection of its own.
+type Door struct {
+	Address string
+	TLS     *tls.Config
+	Token   string // goes before the message; "" none
+}
+
+// CallOnce posts one message over a connection of its own, as joining and leaving do.
+func CallOnce[Answer any](ctx context.Context, to Door, path string, request any) (Answer, error) {
 	var answer Answer
-	base, err := ParseAddress(address)
+	base, err := ParseAddress(to.Address)
 	if err != nil {
 		return answer, err
 	}
 	transport := &http.Transport{
 		Proxy: http.ProxyFromEnvironment, DialContext: (&net.Dialer{Timeout: dialTimeout}).DialContext,
-		TLSClientConfig: config, TLSHandshakeTimeout: dialTimeout, DisableKeepAlives: true,
+		TLSClientConfig: to.TLS, TLSHandshakeTimeout: dialTimeout, DisableKeepAlives: true,
 	}
 	refuse := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	client := &http.Client{Transport: transport, CheckRedirect: refuse, Timeout: callTimeout}
@@ -84,8 +91,8 @@ func CallOnce[Answer any](ctx context.Context, address string, config *tls.Confi
 		return answer, fmt.Errorf("%s: %w", path, err)
 	}
 	r.Header.Set("Content-Type", "application/json")
-	if token != "" {
-		r.Header.Set("Authorization", "Bearer "+token)
+	if to.Token != "" {
+		r.Header.Set("Authorization", "Bearer "+to.Token)
 	}
 	response, err := client.Do(r)
 	if err != nil {

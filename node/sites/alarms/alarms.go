@@ -60,7 +60,7 @@ var Columns = columns.Known()
 func scan(row *sql.Rows) (a Alarm, err error) {
 	var since, cleared string
 	err = row.Scan(&a.Kind, &a.Subject, &a.Text, &a.Advice, &since, &cleared)
-	a.Since, a.Cleared = unstamp(since), unstamp(cleared)
+	a.Since, a.Cleared = rows.Unstamp(since), rows.Unstamp(cleared)
 	return a, err
 }
 
@@ -129,7 +129,7 @@ func (r *Room) standing(ctx context.Context) (map[[2]string]Alarm, error) {
 }
 
 func (r *Room) raise(standing map[[2]string]Alarm, a Alarm) []store.Statement {
-	a.Text, a.Advice = clip(a.Text, maxAlarmText), clip(a.Advice, maxAlarmText)
+	a.Text, a.Advice = Clip(a.Text, maxAlarmText), Clip(a.Advice, maxAlarmText)
 	former, stands := standing[[2]string{a.Kind, a.Subject}]
 	if stands && former.Text == a.Text && former.Advice == a.Advice {
 		return nil
@@ -140,14 +140,14 @@ func (r *Room) raise(standing map[[2]string]Alarm, a Alarm) []store.Statement {
 	return []store.Statement{{
 		SQL: `INSERT INTO alarm (kind, subject, text, advice, since) VALUES (?, ?, ?, ?, ?) ON CONFLICT (kind, subject) DO UPDATE
 			SET text = excluded.text, advice = excluded.advice, since = iif(cleared = '', since, excluded.since), cleared = ''`,
-		Args: []any{a.Kind, a.Subject, a.Text, a.Advice, stamp(r.now())},
+		Args: []any{a.Kind, a.Subject, a.Text, a.Advice, rows.Stamp(r.now())},
 	}}
 }
 
 func (r *Room) clear(kind, subject string) []store.Statement {
 	return []store.Statement{{
 		SQL:  `UPDATE alarm SET cleared = ? WHERE kind = ? AND subject = ? AND cleared = ''`,
-		Args: []any{stamp(r.now()), kind, subject},
+		Args: []any{rows.Stamp(r.now()), kind, subject},
 	}}
 }
 
@@ -156,7 +156,7 @@ func (r *Room) writeAlarms(ctx context.Context, statements []store.Statement) er
 		return nil
 	}
 	statements = append(statements, store.Statement{
-		SQL: `DELETE FROM alarm WHERE cleared <> '' AND cleared < ?`, Args: []any{stamp(r.now().Add(-keepCleared))},
+		SQL: `DELETE FROM alarm WHERE cleared <> '' AND cleared < ?`, Args: []any{rows.Stamp(r.now().Add(-keepCleared))},
 	})
 	applied, err := r.writer.Write(ctx, store.Batch{
 		Actor: "task sites", Reason: "keep the alarms", Topics: []string{Topic}, Statements: statements,
@@ -167,18 +167,8 @@ func (r *Room) writeAlarms(ctx context.Context, statements []store.Statement) er
 	return nil
 }
 
-// stamp writes a time so that text order is time order.
-func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
-
-func unstamp(text string) time.Time {
-	t, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		return time.Time{}
-	}
-	return t
-}
-
-func clip(text string, most int) string {
+// Clip cuts a text at a number of bytes.
+func Clip(text string, most int) string {
 	if len(text) > most {
 		return strings.ToValidUTF8(text[:most], "")
 	}

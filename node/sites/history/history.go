@@ -44,7 +44,7 @@ var Columns = columns.Known()
 func scan(row *sql.Rows) (run Run, err error) {
 	var started, ended, result string
 	err = row.Scan(&run.ID, &run.Neighbour, &run.Direction, &run.Type, &run.Mode, &run.State, &started, &ended, &result, &run.Error)
-	run.Started, run.Ended = unstamp(started), unstamp(ended)
+	run.Started, run.Ended = rows.Unstamp(started), rows.Unstamp(ended)
 	if result != "" {
 		run.Result = json.RawMessage(result)
 	}
@@ -123,11 +123,11 @@ func (r *Room) Ran(ctx context.Context, run Run) error {
 				SQL: `INSERT INTO link_run (id, neighbour, direction, type, mode, state, started, ended, result, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 					ON CONFLICT (id) DO UPDATE SET state = excluded.state, ended = excluded.ended, result = excluded.result, error = excluded.error`,
 				Args: []any{
-					run.ID, run.Neighbour, run.Direction, run.Type, run.Mode, run.State, stamp(run.Started), stamp(run.Ended), result,
+					run.ID, run.Neighbour, run.Direction, run.Type, run.Mode, run.State, rows.Stamp(run.Started), rows.Stamp(run.Ended), result,
 					strings.ToValidUTF8(run.Error[:min(len(run.Error), maxError)], ""),
 				},
 			},
-			{SQL: `DELETE FROM link_run WHERE started < ?`, Args: []any{stamp(r.now().Add(-keepRuns))}},
+			{SQL: `DELETE FROM link_run WHERE started < ?`, Args: []any{rows.Stamp(r.now().Add(-keepRuns))}},
 			{SQL: older, Args: []any{run.Neighbour, run.Direction, run.Type, mostRuns - 1}},
 		},
 	})
@@ -135,15 +135,4 @@ func (r *Room) Ran(ctx context.Context, run Run) error {
 		return fmt.Errorf("keep a run of a link: %w", err)
 	}
 	return nil
-}
-
-// stamp writes a time so that text order is time order.
-func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
-
-func unstamp(text string) time.Time {
-	t, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		return time.Time{}
-	}
-	return t
 }

@@ -77,7 +77,7 @@ func (r *Room) NewToken(ctx context.Context, t Token) (Token, error) {
 	applied, err := r.writer.Write(ctx, store.Batch{
 		Reason: "create child token " + made.Name, Topics: []string{r.topic}, Statements: []store.Statement{{
 			SQL:  `INSERT INTO child_token (id, name, hash, expires, created, created_by) VALUES (?, ?, ?, ?, ?, ?)`,
-			Args: []any{made.ID, made.Name, token.Hash(), stamp(made.Expires), stamp(made.Created), made.By}, Want: 1,
+			Args: []any{made.ID, made.Name, token.Hash(), rows.Stamp(made.Expires), rows.Stamp(made.Created), made.By}, Want: 1,
 		}},
 	})
 	if err == nil && applied.Repeated {
@@ -94,7 +94,7 @@ func (r *Room) Tokens(ctx context.Context, q store.Query) ([]Token, int, error) 
 	return rows.List(ctx, r.reader, q, columns, func(row *sql.Rows) (t Token, err error) {
 		var expires, created, used string
 		err = row.Scan(&t.ID, &t.Name, &expires, &created, &t.By, &t.Revoked, &used, &t.Child)
-		t.Expires, t.Created, t.Used = unstamp(expires), unstamp(created), unstamp(used)
+		t.Expires, t.Created, t.Used = rows.Unstamp(expires), rows.Unstamp(created), rows.Unstamp(used)
 		return t, err
 	})
 }
@@ -188,7 +188,7 @@ func (h Held) Check(site string, authority []byte, now time.Time) (again bool, e
 		return false, Refuse(CodeTokenUsed, "the child token was used at %s by another site; have a new one made with: thatch children tokens create", h.used)
 	case h.revoked:
 		return false, Refuse(CodeTokenUnknown, "the child token was revoked; have a new one made with: thatch children tokens create")
-	case h.expires <= stamp(now):
+	case h.expires <= rows.Stamp(now):
 		return false, Refuse(CodeTokenExpired, "the child token ended at %s; have a new one made with: thatch children tokens create", h.expires)
 	}
 	return false, nil
@@ -199,7 +199,7 @@ func (h Held) Use(site string, authority []byte, now time.Time) store.Statement 
 	return store.Statement{
 		SQL: `UPDATE child_token SET used = ?1, child = ?2, authority = ?3
 			WHERE id = ?4 AND revoked = 0 AND used = '' AND expires > ?1`,
-		Args: []any{stamp(now), site, identity.Fingerprint(authority), h.ID}, Want: 1,
+		Args: []any{rows.Stamp(now), site, identity.Fingerprint(authority), h.ID}, Want: 1,
 	}
 }
 
@@ -210,15 +210,4 @@ func Confirmed(ctx context.Context, tx *sql.Tx, site string) (yes bool, err erro
 		return false, fmt.Errorf("look whether site %s ever joined: %w", site, err)
 	}
 	return yes, nil
-}
-
-// stamp writes a time so that text order is time order.
-func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
-
-func unstamp(text string) time.Time {
-	t, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		return time.Time{}
-	}
-	return t
 }

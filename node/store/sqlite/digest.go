@@ -20,7 +20,7 @@ type Table struct {
 
 // Tables returns the digests of all tables, by name, at the state of the transaction.
 func Tables(ctx context.Context, tx *sql.Tx) ([]Table, error) {
-	names, err := listTexts(ctx, tx, `SELECT name FROM sqlite_schema WHERE type = 'table'
+	names, err := Texts(ctx, tx, `SELECT name FROM sqlite_schema WHERE type = 'table'
 AND (name NOT LIKE 'sqlite~_%' ESCAPE '~' OR name = 'sqlite_sequence') ORDER BY name`)
 	if err != nil {
 		return nil, err
@@ -38,7 +38,7 @@ AND (name NOT LIKE 'sqlite~_%' ESCAPE '~' OR name = 'sqlite_sequence') ORDER BY 
 
 func digestTable(ctx context.Context, tx *sql.Tx, name string) (Table, error) {
 	// Columns that are no part of the key order after it: a table without one is ordered by all.
-	columns, err := listTexts(ctx, tx, `SELECT name FROM pragma_table_info(?) ORDER BY pk = 0, pk, cid`, name)
+	columns, err := Texts(ctx, tx, `SELECT name FROM pragma_table_info(?) ORDER BY pk = 0, pk, cid`, name)
 	if err != nil {
 		return Table{}, err
 	}
@@ -97,7 +97,8 @@ func hashValue(sum hash.Hash, value any) error {
 	return nil
 }
 
-func listTexts(ctx context.Context, tx *sql.Tx, query string, args ...any) ([]string, error) {
+// Texts reads the one column of a query, which holds texts.
+func Texts(ctx context.Context, tx *sql.Tx, query string, args ...any) ([]string, error) {
 	rows, err := tx.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
