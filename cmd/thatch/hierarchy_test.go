@@ -61,11 +61,14 @@ func TestTreeOverTheCommandLine(t *testing.T) {
 	}
 	run(berlin, 0, "this site is a child of Top", "child", "join", "--parent", at, "--token", "@"+file)
 	run(berlin, 4, "leave it first", "child", "join", "--parent", at, "--token", made.Token)
-	run(berlin, 0, "Standard data", "child", "status")
+	waitFor(t, func() bool {
+		out, _, _ := thatch(t, "child", "status", "--data", berlin)
+		return strings.Contains(out, "Standard data")
+	})
 	if said := run(berlin, 0, "Top", "child", "status"); strings.Contains(said, "position") || strings.Contains(said, "{") {
 		t.Errorf("the status for people: %s", said)
 	}
-	run(berlin, 0, `"cursors"`, "child", "status", "--json")
+	run(berlin, 0, `"alerted": true`, "child", "status", "--json")
 	run(top, 2, `--child "Berlin"`, "replication", "verify")
 	run(top, 3, "not found", "replication", "digest", "--child", "Nowhere")
 	run(top, 3, `"code":"not_found","error":"child \"Nowhere\": not found","exit":3`, "replication", "digest", "--child", "Nowhere", "--json")
@@ -123,6 +126,12 @@ func TestTreeOverTheCommandLine(t *testing.T) {
 	run(berlin, 2, "https://", "child", "address", "http://x")
 	run(berlin, 0, at, "child", "address", strings.TrimPrefix(at, "https://"))
 	run(top, 0, "shut out", "children", "revoke", "Mitte", "--reason", "test")
+	for _, args := range [][]string{{berlin}, {top, "--child", "Mitte"}} { // no connection, at either end
+		waitFor(t, func() bool {
+			_, stderr, code := thatch(t, append([]string{"replication", "run", "--json", "--data"}, args...)...)
+			return code == 5 && strings.Contains(stderr, `"code":"unavailable"`) && strings.Contains(stderr, "connect")
+		})
+	}
 	run(top, 0, "removed", "children", "remove", "Mitte")
 	run(top, 3, "not found", "children", "remove", "Mitte")
 	run(berlin, 0, "no parent now", "child", "leave")
