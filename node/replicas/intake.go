@@ -209,8 +209,8 @@ func (in *intake) permit(e *dataset.Entry) error {
 	switch {
 	case !known || t != in.t:
 		return fmt.Errorf("%w: documents of kind %.60q do not travel upward by %s", ErrRefused, e.Kind, in.t)
-	case e.Removed:
-		return nil // judged by who made what is here
+	case e.Removed, e.Damaged():
+		return nil // judged by who made what is here; what the sender holds in name alone claims nothing
 	case e.Kind == document.SigningKey && e.ID == e.Origin && e.Origin != in.site:
 		return nil // it may come before the site that it is of: judged with it
 	case !in.below[e.Origin] && (in.known[e.Origin] || e.Origin == in.site):

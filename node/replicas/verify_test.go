@@ -227,3 +227,23 @@ func TestBucketsAreEven(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatTheParentLostIsNotRemoved takes the revision of a document out of the parent's file: a complete run names the
+// document all the same, and the child keeps its copy, from which the parent is mended.
+func TestWhatTheParentLostIsNotRemoved(t *testing.T) {
+	top, mid := family(t)
+	for _, id := range []string{"a", "b", "c"} {
+		top.Put(t, document.Update, id, "body of "+id, "")
+	}
+	mid.PullAll(t)
+	top.Write(t, store.Statement{SQL: `DELETE FROM revision WHERE kind = 'update' AND id = 'b'`, Want: 1})
+	mid.Write(t, store.Statement{SQL: `DELETE FROM cursor`})
+	if report := mid.Pull(t, dataset.Data); report.Removed > 0 || report.Complete == nil {
+		t.Errorf("%+v", report)
+	}
+	if held := mid.Holds(t, document.Update); len(held) != 3 {
+		t.Errorf("the child holds %q", held)
+	}
+	mid.Verify(t, dataset.Data, nil)
+	mid.Equal(t)
+}

@@ -184,7 +184,8 @@ func complete(ctx context.Context, tx *sql.Tx, scope Scope, after Key, limits Li
 				return false
 			}
 			page.Next = e.Key()
-			if scope.matters(e.Languages, audience) && scope.by(e.Origin) {
+			// What is damaged is named whatever it was: what is not named is removed.
+			if scope.Audience.holds(audience) && (e.Damaged() || scope.speaks(e.Languages) && scope.by(e.Origin)) {
 				bytes += e.Size
 				page.Entries = append(page.Entries, e)
 			}
@@ -198,24 +199,23 @@ func complete(ctx context.Context, tx *sql.Tx, scope Scope, after Key, limits Li
 	return page, nil
 }
 
-const headColumns = `r.digest, r.kind, r.id, r.languages, r.origin, r.signature, length(r.body), d.idx, d.pos`
+const headColumns = `d.kind, d.id, d.digest, coalesce(r.languages, ''), coalesce(r.origin, ''), coalesce(r.signature, ''), coalesce(length(r.body), 0), d.idx, d.pos`
 
-// heads calls take with the current documents of a kind after an id, until it has enough.
+// heads calls take with the current documents of a kind after an id, until it has enough. One whose revision was lost from the
+// file is damaged (Entry.Damaged).
 func heads(ctx context.Context, tx *sql.Tx, kind document.Kind, after string, take func(e Entry, audience string) bool) error {
-	rows, err := tx.QueryContext(ctx, `SELECT d.kind, d.id, d.audience, `+headColumns+` FROM document d
-JOIN revision r ON r.digest = d.digest WHERE d.kind = ? AND d.id > ? ORDER BY d.id`, string(kind), after)
+	rows, err := tx.QueryContext(ctx, `SELECT d.audience, `+headColumns+` FROM document d
+LEFT JOIN revision r ON r.digest = d.digest WHERE d.kind = ? AND d.id > ? ORDER BY d.id`, string(kind), after)
 	if err != nil {
 		return fmt.Errorf("read the documents of kind %s: %w", kind, err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var e Entry
-		var key Key
 		var audience string
-		if err := scanEntry(rows, &e, &key.Kind, &key.ID, &audience); err != nil {
+		if err := scanEntry(rows, &e, &audience); err != nil {
 			return fmt.Errorf("read the documents of kind %s: %w", kind, err)
 		}
-		e.Kind, e.ID = key.Kind, key.ID
 		if !take(e, audience) {
 			return nil
 		}
@@ -223,15 +223,16 @@ JOIN revision r ON r.digest = d.digest WHERE d.kind = ? AND d.id > ? ORDER BY d.
 	return rows.Err()
 }
 
-// Heads calls take with the current documents of a kind after an id, in their order, until it has enough.
+// Heads calls take with the current documents of a kind after an id, in their order, until it has enough. Those whose
+// revision was lost from the file are left out: nobody knows who made them.
 func Heads(ctx context.Context, tx *sql.Tx, kind document.Kind, after string, take func(e Entry) bool) error {
-	return heads(ctx, tx, kind, after, func(e Entry, _ string) bool { return take(e) })
+	return heads(ctx, tx, kind, after, func(e Entry, _ string) bool { return e.Damaged() || take(e) })
 }
 
 // scanEntry reads some columns, then headColumns.
 func scanEntry(rows *sql.Rows, e *Entry, first ...any) error {
 	var digest, languages sql.RawBytes
-	err := rows.Scan(append(first, &digest, &e.Kind, &e.ID, &languages, &e.Origin, &e.Signature, &e.Size, &e.Changed.Index, &e.Changed.Position)...)
+	err := rows.Scan(append(first, &e.Kind, &e.ID, &digest, &languages, &e.Origin, &e.Signature, &e.Size, &e.Changed.Index, &e.Changed.Position)...)
 	if err != nil {
 		return err
 	}
@@ -277,13 +278,11 @@ func named(ctx context.Context, tx *sql.Tx, kind document.Kind, ids []string, ta
 		for _, id := range some {
 			args = append(args, id)
 		}
-		err := eachRow(ctx, tx, `SELECT d.kind, d.id, d.audience, `+headColumns+` FROM document d JOIN revision r ON r.digest = d.digest
+		err := eachRow(ctx, tx, `SELECT d.audience, `+headColumns+` FROM document d JOIN revision r ON r.digest = d.digest
 WHERE d.kind = ? AND d.id IN (`+marks(len(some))+`)`, args, func(rows *sql.Rows) error {
 			var e Entry
-			var key Key
 			var audience string
-			err := scanEntry(rows, &e, &key.Kind, &key.ID, &audience)
-			e.Kind, e.ID = key.Kind, key.ID
+			err := scanEntry(rows, &e, &audience)
 			if err == nil {
 				take(e, audience)
 			}
