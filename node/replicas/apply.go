@@ -283,7 +283,7 @@ func (w *work) setAside(e *dataset.Entry, problem error) error {
 		reason = NotSent
 	}
 	before, there := w.in.aside[e.Key()]
-	if there && before.Digest == e.Digest && (before.Reason == reason || reason == NotSent) {
+	if there && !before.due && before.Digest == e.Digest && (before.Reason == reason || reason == NotSent) {
 		return nil
 	}
 	q := Quarantined{
@@ -340,9 +340,8 @@ func (w *work) unnamed(ctx context.Context, tx *sql.Tx) ([]dataset.Key, error) {
 		if before || dataset.CompareKinds(kind, w.page.Next.Kind) > 0 {
 			continue
 		}
-		low, high := bounds(w.page, kind)
-		err := each(ctx, tx, `SELECT d.id, coalesce(r.origin, '') FROM document d LEFT JOIN revision r ON r.digest = d.digest
-WHERE d.kind = ? AND d.id > ? AND (? OR d.id <= ?) ORDER BY d.id`, []any{string(kind), low, kind != w.page.Next.Kind, high}, func(rows *sql.Rows) error {
+		query, args := between(w.page, kind)
+		err := each(ctx, tx, query, args, func(rows *sql.Rows) error {
 			key := dataset.Key{Kind: kind}
 			var origin string
 			err := rows.Scan(&key.ID, &origin)
@@ -377,15 +376,18 @@ func (w *work) releaseUnnamed(ctx context.Context, tx *sql.Tx) error {
 		})
 }
 
-// bounds are the ids of a kind between which a complete page says all: exclusive, inclusive.
-func bounds(page *dataset.Page, kind document.Kind) (low, high string) {
+// between reads which documents of a kind are where a complete page says all. An end is named only where there is one, so that
+// no more is read.
+func between(page *dataset.Page, kind document.Kind) (query string, args []any) {
+	query = `SELECT d.id, coalesce(r.origin, '') FROM document d LEFT JOIN revision r ON r.digest = d.digest WHERE d.kind = ?`
+	args = []any{string(kind)}
 	if kind == page.After.Kind {
-		low = page.After.ID
+		query, args = query+` AND d.id > ?`, append(args, page.After.ID)
 	}
 	if kind == page.Next.Kind {
-		high = page.Next.ID
+		query, args = query+` AND d.id <= ?`, append(args, page.Next.ID)
 	}
-	return low, high
+	return query + ` ORDER BY d.id`, args
 }
 
 // theirs says whether a document with an origin came from the sender's side.

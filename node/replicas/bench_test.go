@@ -100,6 +100,27 @@ func BenchmarkDifferential(b *testing.B) {
 	}
 }
 
+// BenchmarkComplete compares everything with a site that holds it all: the cost of a document must not grow with their number.
+func BenchmarkComplete(b *testing.B) {
+	for _, count := range sizes() {
+		b.Run(strconv.Itoa(count), func(b *testing.B) {
+			top := replicastest.New(b, "top", nil, "de")
+			mid := replicastest.New(b, "mid", top, "de")
+			fill(b, top, count, 100)
+			fill(b, mid, count, 100)
+			mid.Pull(b, dataset.Languages)
+			b.ResetTimer()
+			for b.Loop() {
+				mid.Write(b, store.Statement{SQL: `DELETE FROM cursor`})
+				if report := mid.Pull(b, dataset.Data); report.Changed+report.Removed > 0 {
+					b.Fatalf("%+v", report)
+				}
+			}
+			b.ReportMetric(b.Elapsed().Seconds()/float64(b.N)/float64(count)*1e6, "us/document")
+		})
+	}
+}
+
 // stand makes a site hold everything up to here without a run: keys first, and the cursor of the last complete page.
 func stand(b *testing.B, s *replicastest.Site) {
 	b.Helper()

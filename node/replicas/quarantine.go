@@ -64,15 +64,16 @@ type Quarantined struct {
 	Reason    Reason            `json:"reason"`
 	Detail    string            `json:"detail"`
 	Since     time.Time         `json:"since"`
+	due       bool              // somebody wants it tried again
 }
 
-const quarantineColumns = `neighbour, direction, type, kind, id, digest, origin, languages, reason, detail, since`
+const quarantineColumns = `neighbour, direction, type, kind, id, digest, origin, languages, reason, detail, since, due`
 
 func scanQuarantined(rows *sql.Rows) (Quarantined, error) {
 	var q Quarantined
 	var digest []byte
 	var languages, since string
-	err := rows.Scan(&q.Neighbour, &q.Direction, &q.Type, &q.Kind, &q.ID, &digest, &q.Origin, &languages, &q.Reason, &q.Detail, &since)
+	err := rows.Scan(&q.Neighbour, &q.Direction, &q.Type, &q.Kind, &q.ID, &digest, &q.Origin, &languages, &q.Reason, &q.Detail, &since, &q.due)
 	if err != nil {
 		return q, err
 	}
@@ -168,7 +169,7 @@ func setAside(q Quarantined) store.Statement {
 		q.Detail = q.Detail[:most]
 	}
 	return store.Statement{
-		SQL: `INSERT INTO quarantine (` + quarantineColumns + `, due) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)
+		SQL: `INSERT INTO quarantine (` + quarantineColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)
 ON CONFLICT (neighbour, direction, kind, id) DO UPDATE SET type = excluded.type, digest = excluded.digest, origin = excluded.origin,
   languages = excluded.languages, reason = excluded.reason, detail = excluded.detail, since = excluded.since, due = 0`,
 		Args: []any{

@@ -413,3 +413,26 @@ func TestQuarantineForgetsWhatNobodySends(t *testing.T) {
 		t.Errorf("after a complete run that does not name it %d", n)
 	}
 }
+
+// TestWhatIsTriedAgainInVainIsNotAskedForAgain: a document whose fault lasts is fetched once for each time that somebody
+// wants it tried.
+func TestWhatIsTriedAgainInVainIsNotAskedForAgain(t *testing.T) {
+	top, mid := family(t)
+	forged := top.Doc(t, document.Update, "forged", "body")
+	forged.Signature = bytes.Clone(forged.Signature)
+	forged.Signature[3] ^= 1
+	for range 2 {
+		if _, err := mid.Room.Repair(t.Context(), mid.Above(), dataset.Data, entries(forged)); err != nil {
+			t.Fatal(err)
+		}
+		if due, err := mid.Room.Due(t.Context(), mid.Above(), dataset.Data); err != nil || len(due) > 0 {
+			t.Fatalf("asked for again although nobody wants it tried: %v, %v", due, err)
+		}
+		if err := mid.Room.Retry(t.Context(), dataset.Key{Kind: document.Update, ID: "forged"}); err != nil {
+			t.Fatal(err)
+		}
+		if due, err := mid.Room.Due(t.Context(), mid.Above(), dataset.Data); err != nil || len(due) != 1 {
+			t.Fatalf("somebody wants it tried: %v, %v", due, err)
+		}
+	}
+}
