@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -179,13 +180,16 @@ func (s *session) pullDue(ctx context.Context, p *timing.Plan, first bool) (time
 	said := s.said()
 	p.Take(said, first)
 	open, until := p.Window(said.Limits)
-	waits := ""
+	waits, may := "", types
+	if !open {
+		may = []dataset.Type{dataset.Languages}
+	}
 	for _, t := range types {
 		due := p.Due(t)
-		if due.Now && !open && t != dataset.Languages {
+		if due.Now && !slices.Contains(may, t) {
 			waits = timing.Closed(s.now(), until)
 		}
-		if !due.Now || !open && t != dataset.Languages {
+		if !due.Now || !slices.Contains(may, t) {
 			continue
 		}
 		err := s.pullOne(ctx, t, due)
@@ -216,7 +220,7 @@ func (s *session) pullDue(ctx context.Context, p *timing.Plan, first bool) (time
 	if waits != "" {
 		s.set(func(state *State) { state.Waits = waits })
 	}
-	return min(until, p.Next()), nil
+	return min(until, p.Next(may)), nil
 }
 
 // closedAgain is when a parent is asked again whose windows are closed by its own clock and not by this one.

@@ -154,24 +154,32 @@ func (p *Plan) Failed(of dataset.Type, least time.Duration) {
 	p.Later(of, max(wait, least))
 }
 
-// Next is how long nothing is due unless something happens.
-func (p *Plan) Next() time.Duration {
+// Next is how long nothing of some types is due unless something happens.
+func (p *Plan) Next(of []dataset.Type) time.Duration {
 	now, wait := p.now(), FarOff
-	for _, t := range p.types {
-		at := []time.Time{t.again}
-		if t.atOnce && t.verify > 0 {
-			at = append(at, t.verified.Add(verifyEvery))
-		}
-		for _, s := range t.scheduled {
-			at = append(at, s.next)
-		}
-		for _, when := range at {
+	for _, name := range of {
+		for _, when := range p.types[name].times() {
 			if !when.IsZero() {
 				wait = min(wait, max(when.Sub(now), 0))
 			}
 		}
 	}
 	return max(wait, 10*time.Millisecond)
+}
+
+// times are when something of a type is due: what failed waits for its own, whatever else there is.
+func (t *timing) times() []time.Time {
+	if !t.again.IsZero() {
+		return []time.Time{t.again}
+	}
+	var at []time.Time
+	if t.atOnce && t.verify > 0 {
+		at = append(at, t.verified.Add(verifyEvery))
+	}
+	for _, s := range t.scheduled {
+		at = append(at, s.next)
+	}
+	return at
 }
 
 // Window says whether the link may be used now, and when that changes.

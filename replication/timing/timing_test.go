@@ -68,7 +68,7 @@ func TestSchedulesAreKeptOverRelinks(t *testing.T) {
 	if p.Due(dataset.Data).Now {
 		t.Error("it is due twice")
 	}
-	if wait := p.Next(); wait <= 0 || wait > time.Hour {
+	if wait := p.Next(dataset.Types(dataset.Down)); wait <= 0 || wait > time.Hour {
 		t.Errorf("waits %v", wait)
 	}
 	broken := wire.Rule{Type: dataset.Settings, Enabled: true, Schedule: "when the moon is full"}
@@ -89,7 +89,7 @@ func TestFailuresAreTriedAgainSeldomerAndSeldomer(t *testing.T) {
 			t.Fatal("due at once after a failure")
 		}
 		for !p.Due(dataset.Data).Now {
-			c.at = c.at.Add(p.Next())
+			c.at = c.at.Add(p.Next(dataset.Types(dataset.Down)))
 		}
 		waited := c.at.Sub(began)
 		if waited < former || waited > time.Minute {
@@ -110,6 +110,21 @@ func TestFailuresAreTriedAgainSeldomerAndSeldomer(t *testing.T) {
 	}
 }
 
+// TestNobodyLooksAgainInVain: neither what failed nor what must not run now has a worker look every moment.
+func TestNobodyLooksAgainInVain(t *testing.T) {
+	night := wire.Rule{Type: dataset.Data, Enabled: true, Schedule: "0 1 * * *", Verify: 30}
+	p, c := plan(night, wire.Rule{Type: dataset.Settings, Enabled: true, Verify: 100})
+	c.at = time.Date(2026, 3, 5, 1, 0, 0, 0, time.UTC)
+	if wait := p.Next([]dataset.Type{dataset.Languages}); wait != timing.FarOff {
+		t.Errorf("where data must not run, its worker looks again after %v", wait)
+	}
+	p.Failed(dataset.Data, 0)
+	p.Failed(dataset.Settings, 0)
+	if wait := p.Next(dataset.Types(dataset.Down)); wait != time.Second {
+		t.Errorf("what failed is to be tried again in a second, and looked at after %v", wait)
+	}
+}
+
 func TestVerificationOfWhatComesAtOnceIsHourly(t *testing.T) {
 	p, c := plan(wire.Rule{Type: dataset.Data, Enabled: true, Verify: 10}, wire.Rule{Type: dataset.Data, Enabled: true, Verify: 25})
 	d := p.Due(dataset.Data)
@@ -122,7 +137,7 @@ func TestVerificationOfWhatComesAtOnceIsHourly(t *testing.T) {
 		t.Errorf("a moment later: %+v", d)
 	}
 	p.Done(dataset.Data, timing.Due{})
-	c.at = c.at.Add(p.Next())
+	c.at = c.at.Add(p.Next(dataset.Types(dataset.Down)))
 	if d := p.Due(dataset.Data); !d.Now || d.Verify != 25 {
 		t.Errorf("an hour later: %+v", d)
 	}
