@@ -13,11 +13,8 @@ import (
 	"thatch/replication/wire"
 )
 
-// Bounds of one request for bodies.
-const (
-	someDocuments = 500
-	someBytes     = 4 << 20
-)
+// someDocuments are asked for at once, by digest.
+const someDocuments = 500
 
 // peek asks for what is new without a run, and says whether there is anything. The page is kept for the run.
 func (s *session) peek(ctx context.Context, t dataset.Type) (some bool, err error) {
@@ -234,33 +231,46 @@ func (r *run) fillIn(ctx context.Context, neighbour replicas.Neighbour, page *wi
 	if err != nil {
 		return err
 	}
-	for len(lacking) > 0 {
-		n, bytes := 0, 0
-		for n < len(lacking) && n < someDocuments && bytes < someBytes {
-			bytes += page.Entries[at[lacking[n]][0]].Size
-			n++
-		}
-		got, err := r.bodies(ctx, languages, lacking[:n])
-		if err != nil {
-			return err
-		}
+	return r.bodies(ctx, languages, lacking, func(_ []document.Digest, got []dataset.Entry) error {
 		for i := range got {
 			for _, place := range at[got[i].Digest] {
 				page.Entries[place].Body = got[i].Body
 			}
 		}
-		lacking = lacking[n:]
+		return nil
+	})
+}
+
+// bodies asks for documents by digest, and hands them on as they come: nobody knows beforehand how large they are, so the
+// parent says where it stopped.
+func (r *run) bodies(ctx context.Context, languages []string, digests []document.Digest, take func(asked []document.Digest, got []dataset.Entry) error) error {
+	for len(digests) > 0 {
+		some := digests[:min(len(digests), someDocuments)]
+		page, err := r.client.Fetch(ctx, r.path(wire.PathBodies, wire.PathUpBodies), wire.BodiesRequest{Type: r.params.Type, Languages: languages, Digests: some})
+		if err != nil {
+			return err
+		}
+		asked := len(some)
+		if page.More && len(page.Entries) > 0 {
+			asked = answered(some, page.Entries)
+		}
+		if err := take(some[:asked], page.Entries); err != nil {
+			return err
+		}
+		digests = digests[asked:]
 	}
 	return nil
 }
 
-// bodies asks for documents by digest.
-func (r *run) bodies(ctx context.Context, languages []string, digests []document.Digest) ([]dataset.Entry, error) {
-	page, err := r.client.Fetch(ctx, r.path(wire.PathBodies, wire.PathUpBodies), wire.BodiesRequest{Type: r.params.Type, Languages: languages, Digests: digests})
-	if err != nil {
-		return nil, err
+// answered is up to where a page that is not the whole answer brings what was asked for: where it brings something else,
+// as many as came.
+func answered(asked []document.Digest, came []dataset.Entry) int {
+	for n := len(asked); n > 0; n-- {
+		if slices.ContainsFunc(came, func(e dataset.Entry) bool { return e.Digest == asked[n-1] }) {
+			return n
+		}
 	}
-	return page.Entries, nil
+	return min(len(came), len(asked))
 }
 
 // tryAside asks again for documents in quarantine that may be right by now: whose signer has become known, that were not
@@ -282,16 +292,11 @@ func (r *run) tryAside(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for len(due) > 0 {
-		some := due[:min(len(due), someDocuments)]
-		got, err := r.bodies(ctx, languages, some)
-		if err != nil {
-			return err
-		}
+	return r.bodies(ctx, languages, due, func(asked []document.Digest, got []dataset.Entry) error {
 		// What the parent names no more under what it was called, nobody sends: it was not what it said it was.
 		gone := []dataset.Key{}
 		for _, q := range aside {
-			if slices.Contains(some, q.Digest) && !slices.ContainsFunc(got, func(e dataset.Entry) bool { return e.Digest == q.Digest && e.Key() == q.Key }) {
+			if slices.Contains(asked, q.Digest) && !slices.ContainsFunc(got, func(e dataset.Entry) bool { return e.Digest == q.Digest && e.Key() == q.Key }) {
 				gone = append(gone, q.Key)
 			}
 		}
@@ -300,13 +305,11 @@ func (r *run) tryAside(ctx context.Context) error {
 		}
 		got = slices.DeleteFunc(got, func(e dataset.Entry) bool { return e.Damaged() }) // there, and still not whole
 		outcome, err := r.node.Replicas.Repair(ctx, neighbour, r.params.Type, got)
-		if err != nil {
-			return err
+		if err == nil {
+			r.count(&wire.Page{Header: wire.Header{Type: r.params.Type, Tail: r.result.Sequence}, Entries: got}, outcome)
 		}
-		r.count(&wire.Page{Header: wire.Header{Type: r.params.Type, Tail: r.result.Sequence}, Entries: got}, outcome)
-		due = due[len(some):]
-	}
-	return nil
+		return err
+	})
 }
 
 // fetchPins fetches the revisions that policies from above pin and that are not held: earlier ones, and withdrawn ones.
@@ -326,22 +329,13 @@ func (r *run) fetchPins(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the managed languages: %w", err)
 	}
-	for len(lacking) > 0 {
-		some := lacking[:min(len(lacking), someDocuments)]
-		got, err := r.bodies(ctx, languages, some)
-		if err != nil {
-			return err
-		}
+	return r.bodies(ctx, languages, lacking, func(_ []document.Digest, got []dataset.Entry) error {
 		for i := range got {
 			got[i].Held = true
 			r.result.BodyBytes += int64(len(got[i].Body))
 		}
 		outcome, err := r.node.Replicas.Repair(ctx, neighbour, r.params.Type, got)
-		if err != nil {
-			return err
-		}
 		r.result.Documents += outcome.Held
-		lacking = lacking[len(some):]
-	}
-	return nil
+		return err
+	})
 }

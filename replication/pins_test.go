@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"thatch/catalog/document"
 	"thatch/catalog/policy"
+	"thatch/node/bulletins/bulletinstest"
 	"thatch/node/store"
 	"thatch/replication/replicationtest"
 	"thatch/replication/wire"
@@ -90,4 +92,33 @@ func ran(t *testing.T, s *replicationtest.Linked, of string, look func(wire.RunR
 		return look(result)
 	}
 	return fmt.Errorf("no run of %s in %v", of, runs)
+}
+
+// TestPinsThatFillNoOnePage has a policy pin more bytes, of revisions that are not current any more, than a page may have.
+func TestPinsThatFillNoOnePage(t *testing.T) {
+	parent := replicationtest.Start(t, replicationtest.Config{Name: "Top", Languages: []string{"de"}})
+	child := replicationtest.Start(t, replicationtest.Config{Name: "North", Languages: []string{"de"}})
+	ordered := policy.Policy{Name: "October", Plan: policy.Plan{When: policy.StartASAP}}
+	order := "policy:" + parent.Site().ID + ":1"
+	large := strings.Repeat(" ", document.MaxSize-1000)
+	for i := range wire.MaxPage/len(large) + 2 {
+		id := fmt.Sprintf("u-%d", i)
+		earlier := parent.Put(t, document.Update, id, `{"v":1}`+large)
+		bulletinstest.Write(t, parent.Writer(), store.Statement{SQL: `INSERT INTO pin (policy, digest) VALUES (?, ?)`, Args: []any{order, earlier.Digest[:]}})
+		parent.Put(t, document.Update, id, `{"v":2}`)
+		ordered.Updates = append(ordered.Updates, policy.Update{Update: id, Digest: earlier.Digest, Enabled: true})
+	}
+	body, err := json.Marshal(ordered)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parent.Put(t, document.Policy, order, string(body))
+	child.Join(t, parent)
+	child.Eventually(t, "the pinned revisions arrive", func() error {
+		awaited, err := child.Replicas.Awaited(t.Context(), 100)
+		if err == nil && len(awaited) > 0 {
+			err = fmt.Errorf("%d pinned revisions are awaited", len(awaited))
+		}
+		return errors.Join(err, child.Holds(document.Policy, 1))
+	})
 }

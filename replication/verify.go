@@ -20,6 +20,9 @@ import (
 // both ends are seldom at the same place.
 const rounds = 5
 
+// someBytes are pushed at once.
+const someBytes = 4 << 20
+
 // bucketsAtOnce are compared in one request: all, because each request reads the names of all documents once.
 const bucketsAtOnce = dataset.BucketCount
 
@@ -411,20 +414,18 @@ func (v *verification) mendDamaged(ctx context.Context, languages []string, dama
 		v.note("%s %q does not match its digest here", d.Kind, d.ID)
 		digests = append(digests, d.Digest)
 	}
-	if len(digests) == 0 {
-		return 0, nil
-	}
-	got, err := v.bodies(ctx, languages, digests)
-	if err != nil {
-		return 0, err
-	}
-	docs := make([]document.Document, 0, len(got))
-	for i := range got {
-		if got[i].Body != nil {
-			docs = append(docs, got[i].Document())
+	err = v.bodies(ctx, languages, digests, func(_ []document.Digest, got []dataset.Entry) error {
+		docs := make([]document.Document, 0, len(got))
+		for i := range got {
+			if got[i].Body != nil {
+				docs = append(docs, got[i].Document())
+			}
 		}
-	}
-	return v.node.Replicas.Mend(ctx, v.neighbour, docs)
+		n, err := v.node.Replicas.Mend(ctx, v.neighbour, docs)
+		mended += n
+		return err
+	})
+	return mended, err
 }
 
 // damagedAbove has the parent mended where this verification mends, and says what is damaged there where it does not.
@@ -461,15 +462,22 @@ func (v *verification) offer(ctx context.Context, damaged []dataset.Damaged) err
 	if err != nil || len(docs) == 0 {
 		return err
 	}
-	page := &wire.Page{Header: wire.Header{Type: v.params.Type}}
-	for _, doc := range docs {
-		page.Entries = append(page.Entries, dataset.Entry{Head: doc.Head, Body: append([]byte{}, doc.Body...), Size: len(doc.Body)})
+	given, taken := len(docs), 0
+	for len(docs) > 0 {
+		page, bytes := &wire.Page{Header: wire.Header{Type: v.params.Type}}, 0
+		for len(page.Entries) < len(docs) && bytes < someBytes {
+			doc := docs[len(page.Entries)]
+			bytes += len(doc.Body)
+			page.Entries = append(page.Entries, dataset.Entry{Head: doc.Head, Body: append([]byte{}, doc.Body...), Size: len(doc.Body)})
+		}
+		answer, err := v.client.Push(ctx, wire.PathMend, page)
+		if err != nil {
+			return err
+		}
+		taken += answer.Mended
+		docs = docs[len(page.Entries):]
 	}
-	mended, err := v.client.Push(ctx, wire.PathMend, page)
-	if err != nil {
-		return err
-	}
-	v.out.MendedAbove += mended.Mended
-	v.note("the parent was given good copies of %d documents that are damaged there, and took %d", len(docs), mended.Mended)
+	v.out.MendedAbove += taken
+	v.note("the parent was given good copies of %d documents that are damaged there, and took %d", given, taken)
 	return nil
 }

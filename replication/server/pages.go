@@ -170,39 +170,50 @@ func (s *server) complete(r *http.Request, child sites.Child, q wire.CompleteReq
 	return wire.FromDataset(page, nil), nil
 }
 
-// bodies answers with documents by digest: only those that are for the child.
+// Bounds of an answer with bodies: they are read a few at a time until there are enough.
+const (
+	fewBodies = 16
+	someBytes = 4 << 20
+)
+
+// bodies answers with documents by digest: only those that are for the child, in the order in which they were asked for. Where
+// there are more, the child asks again for those after the last one.
 func (s *server) bodies(of scoping) func(*http.Request, sites.Child, wire.BodiesRequest) (*wire.Page, error) {
 	return func(r *http.Request, child sites.Child, q wire.BodiesRequest) (*wire.Page, error) {
 		scope, err := of(r.Context(), child, q.Type, q.Languages)
 		if err != nil {
 			return nil, err
 		}
-		return s.bodiesOf(r, child, scope, q)
+		return s.bodiesOf(r, scope, q)
 	}
 }
 
-func (s *server) bodiesOf(r *http.Request, child sites.Child, scope dataset.Scope, q wire.BodiesRequest) (*wire.Page, error) {
+func (s *server) bodiesOf(r *http.Request, scope dataset.Scope, q wire.BodiesRequest) (*wire.Page, error) {
 	if len(q.Digests) > wire.MaxDigests {
 		return nil, wire.Refuse(wire.CodeTooLarge, "%d digests in one request, at most %d are allowed", len(q.Digests), wire.MaxDigests)
 	}
-	docs, refused, err := s.node.Sender.Bodies(r.Context(), scope, q.Digests)
-	if err != nil {
-		return nil, err
-	}
-	s.damaged(r.Context(), refused)
-	page := &wire.Page{Header: wire.Header{Type: q.Type}}
-	for _, d := range refused { // held in name alone: a child that waits for it goes on doing so
-		page.Entries = append(page.Entries, dataset.Entry{Head: document.Head{Kind: d.Kind, ID: d.ID, Digest: d.Digest}})
-	}
-	for _, doc := range docs {
-		body := doc.Body
-		if body == nil {
-			body = []byte{}
+	page, bytes := &wire.Page{Header: wire.Header{Type: q.Type}}, 0
+	for some := range slices.Chunk(q.Digests, fewBodies) {
+		if bytes >= someBytes {
+			page.More = true
+			break
 		}
-		page.Entries = append(page.Entries, dataset.Entry{Head: doc.Head, Body: body, Size: len(body)})
-	}
-	if missing := len(q.Digests) - len(docs) - len(refused); missing > 0 {
-		s.log.Debug("a child asked for documents that are not for it, or not here any more", "child", child.Name, "number", missing)
+		docs, refused, err := s.node.Sender.Bodies(r.Context(), scope, some)
+		if err != nil {
+			return nil, err
+		}
+		s.damaged(r.Context(), refused)
+		for _, d := range refused { // held in name alone: a child that waits for it goes on doing so
+			page.Entries = append(page.Entries, dataset.Entry{Head: document.Head{Kind: d.Kind, ID: d.ID, Digest: d.Digest}})
+		}
+		for _, doc := range docs {
+			body := doc.Body
+			if body == nil {
+				body = []byte{}
+			}
+			bytes += len(body)
+			page.Entries = append(page.Entries, dataset.Entry{Head: doc.Head, Body: body, Size: len(body)})
+		}
 	}
 	return page, nil
 }
