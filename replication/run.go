@@ -242,7 +242,9 @@ func (r *run) take(ctx context.Context) error {
 
 func (r *run) takeOnce(ctx context.Context) error {
 	if r.params.Complete {
-		return r.complete(ctx, "asked for by a rule or a person")
+		err := r.complete(ctx, "asked for by a rule or a person")
+		r.params.Complete = err != nil // what its verification catches up with afterwards is new
+		return err
 	}
 	err := r.differential(ctx)
 	why, alarm, yes := needsComplete(err)

@@ -3,8 +3,10 @@ package replication_test
 import (
 	"database/sql"
 	"fmt"
+	"net/http"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"thatch/catalog/document"
@@ -13,6 +15,7 @@ import (
 	"thatch/node/replicas/dataset"
 	"thatch/node/store"
 	"thatch/node/store/sqlite"
+	"thatch/node/tasks"
 	"thatch/replication"
 	"thatch/replication/replicationtest"
 	"thatch/replication/wire"
@@ -208,4 +211,30 @@ func digestOf(t *testing.T, s *replicationtest.Linked, kind document.Kind, id st
 		t.Fatal(err)
 	}
 	return digest
+}
+
+// TestACompleteRunIsMadeOnce, although its verification finds what differs and catches up before it says so.
+func TestACompleteRunIsMadeOnce(t *testing.T) {
+	var asked atomic.Int32
+	_, child := pair(t, replicationtest.Config{Before: func(_ http.ResponseWriter, r *http.Request) http.Handler {
+		if r.URL.Path == wire.PathComplete {
+			asked.Add(1)
+		}
+		return nil
+	}}, replicationtest.Config{}, 5)
+	child.Eventually(t, "the first runs", func() error { return ran(t, child, "policies", func(wire.RunResult) error { return nil }) })
+	behind(t, child, `UPDATE revision SET body = CAST('{"note":"bulletiN 3"}' AS BLOB) WHERE kind = 'bulletin' AND id = 'b-3'`)
+	before := asked.Load()
+	id, err := child.Link.Start(t.Context(), replication.Params{Type: dataset.Data, Complete: true, Verify: 100, Repair: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	run, err := child.Tasks.Wait(t.Context(), id)
+	if err != nil || run.State != tasks.Done || !strings.Contains(string(run.Result), `"repaired":1`) {
+		t.Errorf("%+v, %v", run, err)
+	}
+	if n := asked.Load() - before; n != 1 {
+		t.Errorf("a complete run of 5 documents asked for %d pages", n)
+	}
+	equal(t, child)
 }
