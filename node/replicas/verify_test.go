@@ -241,6 +241,17 @@ func TestWhatTheParentLostIsNotRemoved(t *testing.T) {
 	if report := mid.Pull(t, dataset.Data); report.Removed > 0 || report.Complete == nil {
 		t.Errorf("%+v", report)
 	}
+	waits := top.Doc(t, document.Update, "waits", "body")
+	waits.Signature = nil
+	for _, e := range [][]dataset.Entry{entries(waits), {{Head: document.Head{Kind: waits.Kind, ID: waits.ID, Digest: waits.Digest}}}} {
+		if _, err := mid.Room.Repair(t.Context(), mid.Above(), dataset.Data, e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if aside, err := mid.Room.Quarantine(t.Context()); err != nil || len(aside) != 1 {
+		t.Errorf("in quarantine after the parent named it and could not say what it is: %v, %v", aside, err)
+	}
+	mid.Write(t, store.Statement{SQL: `DELETE FROM quarantine`})
 	if held := mid.Holds(t, document.Update); len(held) != 3 {
 		t.Errorf("the child holds %q", held)
 	}
