@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 
 	"thatch/agentapi"
@@ -35,10 +36,10 @@ func (s *server) rules(r *http.Request, who caller, q agentapi.RulesRequest) (js
 	}
 	var page live.Page
 	var months map[uint32]string
-	var at store.Sequence
+	var changed store.Sequence
 	err = s.node.Bulletins.Catalog().Read(r.Context(), func(v *live.View) error {
-		at = v.At
-		if !reset && isBefore(at, cursor) { // a cursor from the future: this node was set back
+		changed = v.Changed
+		if !reset && isBefore(v.At, cursor) { // a cursor from the future: this node was set back
 			reset, cursor = true, computers.Cursor{}
 		}
 		page = v.Since(store.Sequence{Index: cursor.Index, Position: int(cursor.Pos)}, pageUpdates, live.For(platform))
@@ -51,26 +52,38 @@ func (s *server) rules(r *http.Request, who caller, q agentapi.RulesRequest) (js
 	if err != nil {
 		return nil, err
 	}
-	key := pageKey{platform, cursor, at, reset, epoch}
-	if held, ok := s.pages.get(key); ok {
-		return held, nil
-	}
-	answer := &agentapi.RulesResponse{Epoch: epoch, Reset: reset, Removed: page.Removed, More: page.More}
-	if err := s.fill(r.Context(), answer, page, months); err != nil {
-		return nil, err
-	}
-	if !reset && len(answer.Updates)+len(answer.Removed) == 0 {
-		answer.Cursor = cursor.String() // nothing that concerns agents changed: no report need say that it came further
-	}
-	if answer.Keys, err = s.keys(r.Context()); err != nil {
-		return nil, err
-	}
-	raw, err := json.Marshal(answer)
+	keys, err := s.keys(r.Context())
 	if err != nil {
-		return nil, fmt.Errorf("encode rules: %w", err)
+		return nil, err
 	}
-	s.pages.put(key, raw)
-	return raw, nil
+	key := pageKey{platform, cursor, changed, reset, epoch}
+	raw, ok := s.pages.get(key)
+	if !ok {
+		answer := &agentapi.RulesResponse{Epoch: epoch, Reset: reset, Removed: page.Removed, More: page.More}
+		if err := s.fill(r.Context(), answer, page, months); err != nil {
+			return nil, err
+		}
+		if !reset && len(answer.Updates)+len(answer.Removed) == 0 {
+			answer.Cursor = cursor.String() // nothing that concerns agents changed: no report need say that it came further
+		}
+		if raw, err = json.Marshal(answer); err != nil {
+			return nil, fmt.Errorf("encode rules: %w", err)
+		}
+		s.pages.put(key, raw)
+	}
+	return withKeys(raw, keys)
+}
+
+// withKeys adds keys to a page that was encoded without them: they change when sites do, which pages need not notice.
+func withKeys(page json.RawMessage, keys []document.Document) (json.RawMessage, error) {
+	if len(keys) == 0 {
+		return page, nil
+	}
+	text, err := json.Marshal(keys)
+	if err != nil {
+		return nil, fmt.Errorf("encode signing keys: %w", err)
+	}
+	return slices.Concat(json.RawMessage(`{"keys":`), text, json.RawMessage(","), page[1:]), nil
 }
 
 func isBefore(at store.Sequence, cursor computers.Cursor) bool {
@@ -116,7 +129,7 @@ func (s *server) fill(ctx context.Context, answer *agentapi.RulesResponse, page 
 type pageKey struct {
 	platform string
 	cursor   computers.Cursor
-	at       store.Sequence
+	changed  store.Sequence // the catalog
 	reset    bool
 	epoch    string
 }
@@ -124,9 +137,9 @@ type pageKey struct {
 // pages keeps pages encoded, because a thousand new computers ask for the same ones. Those of an earlier state of the
 // catalog are dropped.
 type pages struct {
-	mu   sync.Mutex
-	at   store.Sequence
-	held map[pageKey]json.RawMessage
+	mu      sync.Mutex
+	changed store.Sequence
+	held    map[pageKey]json.RawMessage
 }
 
 func newPages() *pages { return &pages{held: make(map[pageKey]json.RawMessage)} }
@@ -141,9 +154,9 @@ func (p *pages) get(key pageKey) (json.RawMessage, bool) {
 func (p *pages) put(key pageKey, raw json.RawMessage) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.at != key.at || len(p.held) >= keptPages {
+	if p.changed != key.changed || len(p.held) >= keptPages {
 		clear(p.held)
-		p.at = key.at
+		p.changed = key.changed
 	}
 	p.held[key] = raw
 }
