@@ -23,17 +23,7 @@ func tokensCommand(a *cli.App) *cobra.Command {
 		Use: "revoke ID", Short: "End a token of either kind at once", Args: cli.Args("ID"),
 		Example: "  thatch tokens revoke 0d9f2f0c-6c1c-4c53-9a6c-0f8e9d7b6a55",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.Client()
-			if err != nil {
-				return err
-			}
-			if err := c.Delete(cmd.Context(), client.Path("tokens", args[0])); err != nil {
-				return err
-			}
-			return a.Print(map[string]string{"revoked": args[0]}, func(w io.Writer) error {
-				_, err := fmt.Fprintln(w, "revoked")
-				return err
-			})
+			return a.Delete(cmd.Context(), client.Path("tokens", args[0]), "revoked", args[0])
 		},
 	})
 	return cmd

@@ -155,3 +155,15 @@ func (a *App) ShowAs(ctx context.Context, path string, text func(w io.Writer, ra
 	}
 	return a.Print(raw, func(w io.Writer) error { return text(w, raw) })
 }
+
+// Delete takes away what is at a path of the API, and says in a word what became of what is called so: "deleted".
+func (a *App) Delete(ctx context.Context, path, word, name string) error {
+	c, err := a.Client()
+	if err != nil {
+		return err
+	}
+	if err := c.Delete(ctx, path); err != nil {
+		return err
+	}
+	return a.Done(word, name, word)
+}

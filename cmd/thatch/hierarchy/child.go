@@ -215,17 +215,7 @@ func removeCommand(a *cli.App) *cobra.Command {
 			"It may join again with a new token.",
 		Example: "  thatch children remove Berlin",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.Client()
-			if err != nil {
-				return err
-			}
-			if err := c.Delete(cmd.Context(), client.Path("children", args[0])); err != nil {
-				return err
-			}
-			return a.Print(map[string]string{"removed": args[0]}, func(w io.Writer) error {
-				_, err := fmt.Fprintln(w, "removed")
-				return err
-			})
+			return a.Delete(cmd.Context(), client.Path("children", args[0]), "removed", args[0])
 		},
 	}
 }
@@ -296,17 +286,7 @@ func childTokens(a *cli.App) *cobra.Command {
 		Use: "revoke ID", Short: "Revoke a child token that nobody used", Args: cli.Args("ID"),
 		Example: "  thatch children tokens revoke 0d9f2f0c-6c1c-4c53-9a6c-0f8e9d7b6a55",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.Client()
-			if err != nil {
-				return err
-			}
-			if err := c.Delete(cmd.Context(), client.Path("child-tokens", args[0])); err != nil {
-				return err
-			}
-			return a.Print(map[string]string{"revoked": args[0]}, func(w io.Writer) error {
-				_, err := fmt.Fprintln(w, "revoked")
-				return err
-			})
+			return a.Delete(cmd.Context(), client.Path("child-tokens", args[0]), "revoked", args[0])
 		},
 	})
 	return cmd

@@ -193,17 +193,7 @@ func deleteRule(a *cli.App) *cobra.Command {
 		Long:    "Delete a rule. What no other rule sends to a child is removed there; switch the rule off to leave it there.",
 		Example: "  thatch replication rules delete Servers",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.Client()
-			if err != nil {
-				return err
-			}
-			if err := c.Delete(cmd.Context(), client.Path("replication", "rules", args[0])); err != nil {
-				return err
-			}
-			return a.Print(map[string]string{"deleted": args[0]}, func(w io.Writer) error {
-				_, err := fmt.Fprintln(w, "deleted")
-				return err
-			})
+			return a.Delete(cmd.Context(), client.Path("replication", "rules", args[0]), "deleted", args[0])
 		},
 	}
 }
