@@ -215,7 +215,33 @@ func (d *demo) compliance(ctx context.Context) error {
 	if err := d.show(ctx, "compliance", "tree", "sites"); err != nil {
 		return err
 	}
+	if err := d.oneByOne(ctx); err != nil {
+		return err
+	}
 	return d.show(ctx, "hierarchy")
+}
+
+// oneByOne has a site tell of its computers one by one, which each site decides for itself.
+func (d *demo) oneByOne(ctx context.Context) error {
+	d.note("A site below tells sums. Berlin decides that the sites above may know its computers one by one:")
+	if err := d.showAt(ctx, d.at("Berlin"), "settings", "set", "health.computers", "true"); err != nil {
+		return err
+	}
+	err := within(ctx, tellTime, "Berlin's computers are known at the top", func() error {
+		var here, there struct{ Total int }
+		if err := d.ask(ctx, d.at("Berlin"), &here, "computers", "list"); err != nil {
+			return err
+		}
+		err := d.ask(ctx, d.top(), &there, "compliance", "tree", "computers", "--of", "Berlin", "--own")
+		if err == nil && here.Total != there.Total {
+			err = fmt.Errorf("it has %d, %d are known", here.Total, there.Total)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return d.show(ctx, "compliance", "tree", "computers")
 }
 
 // toldAtTop waits until the top has heard from all sites that their computers are compliant.

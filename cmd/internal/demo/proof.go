@@ -93,7 +93,8 @@ func (d *demo) alter(ctx context.Context) error {
 	if err := d.start(ctx, berlin); err != nil {
 		return err
 	}
-	d.note("\nThe node is started again, and the parent asks it to compare everything with what it should hold:")
+	d.note("\nThe node is started again, and the parent asks it to compare everything with what it should hold, and what it told\n" +
+		"with what the parent holds of that:")
 	if err := d.linked(ctx, berlin); err != nil {
 		return err
 	}
