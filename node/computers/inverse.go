@@ -86,18 +86,6 @@ func (c *Column) Lacking() *roaring.Bitmap {
 	return c.Lacking()
 }
 
-// Within is what some computers alone say.
-func (c *Column) Within(set *roaring.Bitmap) *Column {
-	some := &Column{
-		Applicable: roaring.And(c.Applicable, set), Installed: roaring.And(c.Installed, set),
-		Unknown: roaring.And(c.Unknown, set), Failed: roaring.And(c.Failed, set),
-	}
-	if c.Said != nil {
-		some.Said = &Said{Open: roaring.And(c.Said.Open, set)}
-	}
-	return some
-}
-
 func (c *Column) each() [3]*roaring.Bitmap {
 	return [3]*roaring.Bitmap{c.Applicable, c.Installed, c.Unknown}
 }

@@ -10,7 +10,7 @@ import (
 
 	"thatch/catalog/federation"
 	"thatch/node/bulletins/live"
-	"thatch/node/computers/compliance"
+	"thatch/node/computers/compliance/heads"
 	"thatch/node/sites"
 	"thatch/node/store"
 )
@@ -24,20 +24,20 @@ type Of struct {
 // Figures are counts of computers. Updates that others replace are left out.
 type Figures struct {
 	Sites int `json:"sites"` // that have something to tell
-	compliance.Told
+	heads.Told
 	// AsOf is when the oldest of the figures was last known to be true; zero: one of the sites never told.
 	AsOf time.Time `json:"as_of,omitzero"`
 }
 
 // BulletinRow is one bulletin of the tree's report. Where this site has it not, its id stands for its name.
 type BulletinRow struct {
-	compliance.BulletinHead
+	heads.BulletinHead
 	Figures
 }
 
 // UpdateRow is one update of the tree's report. Where this site has it not, its id stands for its name.
 type UpdateRow struct {
-	compliance.UpdateHead
+	heads.UpdateHead
 	Figures
 }
 
@@ -80,18 +80,18 @@ func (f *Figures) add(c federation.Counts, at time.Time) {
 	f.Unknown += c.Unknown
 }
 
-func (f *Figures) finish() { f.Percent = compliance.Percent(f.Installed, f.Missing) }
+func (f *Figures) finish() { f.Percent = heads.Percent(f.Installed, f.Missing) }
 
 func figureColumns[R any](of func(R) *Figures) []store.Column[R] {
-	return append(compliance.ToldColumns(func(r R) *compliance.Told { return &of(r).Told }),
+	return append(heads.ToldColumns(func(r R) *heads.Told { return &of(r).Told }),
 		store.Column[R]{Name: "sites", Kind: store.Number, Value: func(r R) any { return of(r).Sites }},
-		store.Column[R]{Name: "as_of", Kind: store.Time, Value: func(r R) any { return compliance.Stamp(of(r).AsOf) }})
+		store.Column[R]{Name: "as_of", Kind: store.Time, Value: func(r R) any { return heads.Stamp(of(r).AsOf) }})
 }
 
-var bulletinColumns = append(compliance.BulletinHeadColumns(func(r *BulletinRow) *compliance.BulletinHead { return &r.BulletinHead }),
+var bulletinColumns = append(heads.BulletinHeadColumns(func(r *BulletinRow) *heads.BulletinHead { return &r.BulletinHead }),
 	figureColumns(func(r *BulletinRow) *Figures { return &r.Figures })...)
 
-var updateColumns = append(compliance.UpdateHeadColumns(func(r *UpdateRow) *compliance.UpdateHead { return &r.UpdateHead }),
+var updateColumns = append(heads.UpdateHeadColumns(func(r *UpdateRow) *heads.UpdateHead { return &r.UpdateHead }),
 	figureColumns(func(r *UpdateRow) *Figures { return &r.Figures })...)
 
 var siteColumns = append([]store.Column[*SiteRow]{
@@ -107,8 +107,8 @@ var siteColumns = append([]store.Column[*SiteRow]{
 	{Name: "alarms", Kind: store.Number, Value: func(r *SiteRow) any { return r.Alarms }},
 	{Name: "untold", Kind: store.Number, Value: func(r *SiteRow) any { return r.Untold }},
 	{Name: "version", Value: func(r *SiteRow) any { return r.Version }},
-	{Name: "told", Kind: store.Time, Value: func(r *SiteRow) any { return compliance.Stamp(r.Told) }},
-	{Name: "heard", Kind: store.Time, Value: func(r *SiteRow) any { return compliance.Stamp(r.Heard) }},
+	{Name: "told", Kind: store.Time, Value: func(r *SiteRow) any { return heads.Stamp(r.Told) }},
+	{Name: "heard", Kind: store.Time, Value: func(r *SiteRow) any { return heads.Stamp(r.Heard) }},
 }, figureColumns(func(r *SiteRow) *Figures { return &r.Figures })...)
 
 // Columns of the reports, for doors.
@@ -129,12 +129,12 @@ func (r *Room) Bulletins(ctx context.Context, of Of, q store.Query) (page []*Bul
 	if err != nil {
 		return nil, 0, err
 	}
-	return described(ctx, r, rows, q, bulletinColumns)
+	return described(ctx, r, bulletinReport, rows, q)
 }
 
 func (row *BulletinRow) describe(v *live.View) {
 	if b := v.Bulletin(row.ID); b != nil {
-		row.BulletinHead = compliance.HeadOf(v, b)
+		row.BulletinHead = heads.HeadOf(v, b)
 	}
 	row.finish()
 }
@@ -157,7 +157,7 @@ func (r *Room) Updates(ctx context.Context, of Of, q store.Query) (page []*Updat
 	if err != nil {
 		return nil, 0, err
 	}
-	return described(ctx, r, rows, q, updateColumns)
+	return described(ctx, r, updateReport, rows, q)
 }
 
 func (row *UpdateRow) describe(v *live.View) {
@@ -183,21 +183,30 @@ func entry[R any](rows map[string]*R, id string) *R {
 	return rows[id]
 }
 
+// report is how rows of a kind are completed, ordered and picked.
+type report[R any] struct {
+	columns  []store.Column[R]
+	describe func(row R, v *live.View)
+	compare  func(a, b R) int
+}
+
+var (
+	bulletinReport = report[*BulletinRow]{bulletinColumns, (*BulletinRow).describe, (*BulletinRow).compare}
+	updateReport   = report[*UpdateRow]{updateColumns, (*UpdateRow).describe, (*UpdateRow).compare}
+)
+
 // described gives rows what the catalog knows of them, and picks the page of them that is asked for.
-func described[R interface {
-	describe(v *live.View)
-	compare(other R) int
-}](ctx context.Context, r *Room, rows map[string]R, q store.Query, columns []store.Column[R]) (page []R, total int, err error) {
+func described[R any](ctx context.Context, r *Room, of report[R], rows map[string]R, q store.Query) (page []R, total int, err error) {
 	err = r.cfg.Catalog.Read(ctx, func(v *live.View) error {
 		for _, row := range rows {
-			row.describe(v)
+			of.describe(row, v)
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, 0, err
 	}
-	return store.Select(q, slices.SortedFunc(maps.Values(rows), R.compare), columns)
+	return store.Select(q, slices.SortedFunc(maps.Values(rows), of.compare), of.columns)
 }
 
 // each calls add with every roll-up of some sites, and since when it may be old.

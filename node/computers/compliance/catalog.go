@@ -9,6 +9,7 @@ import (
 	"thatch/catalog"
 	"thatch/node/bulletins/live"
 	"thatch/node/computers"
+	"thatch/node/computers/compliance/heads"
 	"thatch/node/store"
 )
 
@@ -117,7 +118,7 @@ func (m *builder) bulletin(b *live.Bulletin) {
 		exploited[c.ID] = c.Exploited
 		m.cve(c, b)
 	}
-	row := BulletinRow{BulletinHead: HeadOf(m.view, b)}
+	row := BulletinRow{BulletinHead: heads.HeadOf(m.view, b)}
 	var members, present []Update
 	item := &bulletinItem{}
 	row.Superseded = true
@@ -165,7 +166,7 @@ func (m *builder) update(b *live.Bulletin, u *live.Update, exploited map[string]
 	}
 	m.all = append(m.all, counted)
 	m.updates = append(m.updates, &updateItem{UpdateRow{
-		UpdateHead: UpdateHead{
+		UpdateHead: heads.UpdateHead{
 			ID: u.ID, Update: u.Name, KB: u.KB, Bulletin: b.Name, Product: u.Product.Name, Severity: u.Severity, Month: b.Month,
 		},
 		Number: u.Number, Exploited: counted.Exploited, Superseded: counted.Superseded, NoRule: u.NoRule,

@@ -13,6 +13,8 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/RoaringBitmap/roaring/v2"
+
 	"thatch/catalog"
 	"thatch/catalog/document"
 	"thatch/catalog/rule"
@@ -25,6 +27,7 @@ import (
 )
 
 type site struct {
+	aside *roaring.Bitmap // computers that naive leaves out; nil: none
 	*compliance.Room
 	bulletins *bulletins.Bulletins
 	computers *computers.Room
@@ -196,7 +199,7 @@ func (s *site) naive(all bool, in func(sampleUpdate) bool) compliance.Counts {
 		}
 	}
 	for _, m := range s.machines {
-		if m.retired {
+		if m.retired || s.aside != nil && s.aside.Contains(m.Number) {
 			continue
 		}
 		var applicable, lacking, missing, unknown, failed, pending, scheduled bool

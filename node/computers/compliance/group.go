@@ -9,6 +9,7 @@ import (
 
 	"thatch/catalog/federation"
 	"thatch/node/computers"
+	"thatch/node/computers/compliance/heads"
 )
 
 // group is some updates counted together: of a bulletin, a CVE, a month, or one alone. Whatever has the same updates
@@ -77,8 +78,8 @@ func (g *group) count(v computers.View) {
 		counts, every = g.recount(v.Column)
 	}
 	g.moved = g.moved || !g.counted || figures(counts) != figures(g.counts)
-	counts.Percent = Percent(counts.Installed, counts.Missing)
-	g.counts, g.every, g.percent = counts, every, Percent(counts.Installed, every)
+	counts.Percent = heads.Percent(counts.Installed, counts.Missing)
+	g.counts, g.every, g.percent = counts, every, heads.Percent(counts.Installed, every)
 	g.queued, g.counted, g.stale, g.touched = false, true, false, nil
 }
 
@@ -102,12 +103,24 @@ func (g *group) without(v computers.View, aside *roaring.Bitmap) federation.Coun
 	}
 	less, _ := g.recount(func(update uint32) *computers.Column {
 		if c := v.Column(update); c != nil {
-			return c.Within(aside)
+			return within(c, aside)
 		}
 		return nil
 	})
 	counts.Take(figures(less))
 	return counts
+}
+
+// within is what some computers alone say of an update.
+func within(c *computers.Column, set *roaring.Bitmap) *computers.Column {
+	some := &computers.Column{
+		Applicable: roaring.And(c.Applicable, set), Installed: roaring.And(c.Installed, set),
+		Unknown: roaring.And(c.Unknown, set), Failed: roaring.And(c.Failed, set),
+	}
+	if c.Said != nil {
+		some.Said = &computers.Said{Open: roaring.And(c.Said.Open, set)}
+	}
+	return some
 }
 
 // recount counts with bitmaps.

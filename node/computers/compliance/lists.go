@@ -11,6 +11,7 @@ import (
 	"thatch/catalog"
 	"thatch/node/bulletins/live"
 	"thatch/node/computers"
+	"thatch/node/computers/compliance/heads"
 	"thatch/node/store"
 )
 
@@ -34,7 +35,7 @@ func New(c *computers.Room, catalog *live.Catalog) *Room {
 
 // BulletinRow is one bulletin of the report.
 type BulletinRow struct {
-	BulletinHead
+	heads.BulletinHead
 	Superseded bool `json:"superseded"` // all its updates are
 	Updates    int  `json:"updates"`
 	NoRule     int  `json:"no_rule"` // updates of which no computer can tell
@@ -43,7 +44,7 @@ type BulletinRow struct {
 
 // UpdateRow is one update of the report.
 type UpdateRow struct {
-	UpdateHead
+	heads.UpdateHead
 	Number     uint32 `json:"number"`
 	Exploited  bool   `json:"exploited"`
 	Superseded bool   `json:"superseded"`
@@ -91,17 +92,17 @@ type ComputerRow struct {
 }
 
 func countColumns[R any](of func(R) *Counts) []store.Column[R] {
-	return append(ToldColumns(func(r R) *Told { return &of(r).Told }),
+	return append(heads.ToldColumns(func(r R) *heads.Told { return &of(r).Told }),
 		store.Column[R]{Name: "pending", Kind: store.Number, Value: func(r R) any { return of(r).Pending }})
 }
 
-var bulletinColumns = slices.Concat(BulletinHeadColumns(func(r *BulletinRow) *BulletinHead { return &r.BulletinHead }), []store.Column[*BulletinRow]{
+var bulletinColumns = slices.Concat(heads.BulletinHeadColumns(func(r *BulletinRow) *heads.BulletinHead { return &r.BulletinHead }), []store.Column[*BulletinRow]{
 	{Name: "superseded", Kind: store.Flag, Value: func(r *BulletinRow) any { return r.Superseded }},
 	{Name: "updates", Kind: store.Number, Value: func(r *BulletinRow) any { return r.Updates }},
 	{Name: "no_rule", Kind: store.Number, Value: func(r *BulletinRow) any { return r.NoRule }},
 }, countColumns(func(r *BulletinRow) *Counts { return &r.Counts }))
 
-var updateColumns = slices.Concat(UpdateHeadColumns(func(r *UpdateRow) *UpdateHead { return &r.UpdateHead }), []store.Column[*UpdateRow]{
+var updateColumns = slices.Concat(heads.UpdateHeadColumns(func(r *UpdateRow) *heads.UpdateHead { return &r.UpdateHead }), []store.Column[*UpdateRow]{
 	{Name: "number", Kind: store.Number, Value: func(r *UpdateRow) any { return int(r.Number) }},
 	{Name: "exploited", Kind: store.Flag, Value: func(r *UpdateRow) any { return r.Exploited }},
 	{Name: "superseded", Kind: store.Flag, Value: func(r *UpdateRow) any { return r.Superseded }},
@@ -134,8 +135,8 @@ var computerColumns = []store.Column[*ComputerRow]{
 	{Name: "platform", Value: func(r *ComputerRow) any { return r.Platform }},
 	{Name: "product", Value: func(r *ComputerRow) any { return r.Product }, Search: true},
 	{Name: "languages", Value: func(r *ComputerRow) any { return r.Languages }},
-	{Name: "last_seen", Kind: store.Time, Value: func(r *ComputerRow) any { return Stamp(r.LastSeen) }},
-	{Name: "reported", Kind: store.Time, Value: func(r *ComputerRow) any { return Stamp(r.Reported) }},
+	{Name: "last_seen", Kind: store.Time, Value: func(r *ComputerRow) any { return heads.Stamp(r.LastSeen) }},
+	{Name: "reported", Kind: store.Time, Value: func(r *ComputerRow) any { return heads.Stamp(r.Reported) }},
 	{Name: "retired", Kind: store.Flag, Value: func(r *ComputerRow) any { return !r.Retired.IsZero() }},
 	{Name: "doubt", Kind: store.Flag, Value: func(r *ComputerRow) any { return r.Doubt != "" }},
 	{Name: "simulated", Kind: store.Flag, Value: func(r *ComputerRow) any { return r.Simulated }},
@@ -148,7 +149,7 @@ var computerColumns = []store.Column[*ComputerRow]{
 	{Name: "unknown", Kind: store.Number, Value: func(r *ComputerRow) any { return r.Unknown }},
 	{Name: "pending", Kind: store.Number, Value: func(r *ComputerRow) any { return r.Pending }},
 	{Name: "failed", Kind: store.Number, Value: func(r *ComputerRow) any { return r.Failed }},
-	{Name: "percent", Kind: store.Number, Value: func(r *ComputerRow) any { return orMinus(r.Percent) }},
+	{Name: "percent", Kind: store.Number, Value: func(r *ComputerRow) any { return heads.OrMinus(r.Percent) }},
 }
 
 // Columns of the reports, for doors.

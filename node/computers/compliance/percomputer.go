@@ -8,6 +8,7 @@ import (
 
 	"thatch/catalog"
 	"thatch/node/computers"
+	"thatch/node/computers/compliance/heads"
 )
 
 // perComputer is the other direction: of every computer, how many updates are what. What a computer says anew is taken
@@ -298,8 +299,8 @@ func (p *perComputer) put(m *computers.Member) {
 		s.Pending = p.behind(m)
 	}
 	item.row = rowOf(m, s)
-	item.both[0].missing, item.both[0].percent = s.Missing, Percent(s.Installed, s.Missing)
-	item.both[1].missing, item.both[1].percent = every, Percent(s.Installed, every)
+	item.both[0].missing, item.both[0].percent = s.Missing, heads.Percent(s.Installed, s.Missing)
+	item.both[1].missing, item.both[1].percent = every, heads.Percent(s.Installed, every)
 	item.counting(p.every)
 }
 

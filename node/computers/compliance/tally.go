@@ -7,6 +7,7 @@ import (
 
 	"thatch/catalog"
 	"thatch/node/computers"
+	"thatch/node/computers/compliance/heads"
 )
 
 // Update is what compliance asks of an update of the catalog. Detectors and withdrawn updates are not counted.
@@ -24,17 +25,8 @@ type Update struct {
 // missing. Pending are those that have not evaluated the newest revision; they are counted beside what they said of an
 // earlier one. Scheduled: a policy orders one of them, it is not installed yet, and no install of it failed.
 type Counts struct {
-	Told
+	heads.Told
 	Pending int `json:"pending"`
-}
-
-// Percent is installed of installed and missing.
-func Percent(installed, missing int) *float64 {
-	if installed+missing == 0 {
-		return nil
-	}
-	value := float64(installed*1000/(installed+missing)) / 10
-	return &value
 }
 
 // waiting are the cursors of all computers that are not retired, by platform: how many have not come to a sequence is a

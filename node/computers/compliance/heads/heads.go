@@ -1,4 +1,6 @@
-package compliance
+// Package heads is what all reports of compliance have in common, of one site or of a tree: what they say of a bulletin and of
+// an update, and the counts that sites tell each other.
+package heads
 
 import (
 	"time"
@@ -8,7 +10,8 @@ import (
 	"thatch/node/store"
 )
 
-// Told are the Counts that other sites are told too: pending changes with everything that comes into the catalog.
+// Told are numbers of computers that other sites are told too. What is pending is not among them: it changes with everything
+// that comes into the catalog.
 type Told struct {
 	Applicable int `json:"applicable"`
 	Installed  int `json:"installed"`
@@ -18,6 +21,15 @@ type Told struct {
 	Unknown    int `json:"unknown"`
 	// Percent is installed of installed and missing, 0 to 100 in tenths; nil where neither is.
 	Percent *float64 `json:"percent"`
+}
+
+// Percent is installed of installed and missing.
+func Percent(installed, missing int) *float64 {
+	if installed+missing == 0 {
+		return nil
+	}
+	value := float64(installed*1000/(installed+missing)) / 10
+	return &value
 }
 
 // ToldColumns are the columns of reports whose rows count so.
@@ -32,12 +44,12 @@ func ToldColumns[R any](of func(R) *Told) []store.Column[R] {
 		number("failed", func(t *Told) int { return t.Failed }),
 		number("scheduled", func(t *Told) int { return t.Scheduled }),
 		number("unknown", func(t *Told) int { return t.Unknown }),
-		{Name: "percent", Kind: store.Number, Value: func(r R) any { return orMinus(of(r).Percent) }},
+		{Name: "percent", Kind: store.Number, Value: func(r R) any { return OrMinus(of(r).Percent) }},
 	}
 }
 
-// orMinus sorts what has no percentage before all that have one.
-func orMinus(percent *float64) float64 {
+// OrMinus sorts what has no percentage before all that have one.
+func OrMinus(percent *float64) float64 {
 	if percent == nil {
 		return -1
 	}
