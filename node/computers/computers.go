@@ -16,6 +16,7 @@ import (
 	"thatch/catalog/rule"
 	"thatch/node/computers/reasons"
 	"thatch/node/store"
+	"thatch/node/store/rows"
 )
 
 // Topic is watched for changes of this room's tables.
@@ -109,24 +110,8 @@ func scanComputer(row scanner, more ...any) (Computer, error) {
 	if languages != "" {
 		c.Languages = strings.Split(languages, ",")
 	}
-	c.Enrolled, c.LastSeen, c.Retired = parseTime(enrolled), parseTime(seen), parseTime(retired)
+	c.Enrolled, c.LastSeen, c.Retired = rows.Unstamp(enrolled), rows.Unstamp(seen), rows.Unstamp(retired)
 	return c, nil
-}
-
-// timeText is how times stand in tables; the zero time is empty.
-func timeText(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.UTC().Format(time.RFC3339Nano)
-}
-
-func parseTime(text string) time.Time {
-	t, err := time.Parse(time.RFC3339Nano, text)
-	if err != nil {
-		return time.Time{}
-	}
-	return t
 }
 
 // Get reads one computer by its id. The error wraps store.ErrNotFound when there is none.
@@ -160,7 +145,7 @@ func (r *Room) Retire(ctx context.Context, actor, id string, version int64, more
 	statements := append([]store.Statement{
 		{
 			SQL:  `UPDATE computer SET retired = ?, version = version + 1, idx = ? WHERE id = ? AND version = ?`,
-			Args: []any{timeText(now), store.Index{}, id, cmp.Or(version, c.Version)}, Want: 1,
+			Args: []any{rows.Stamp(now), store.Index{}, id, cmp.Or(version, c.Version)}, Want: 1,
 		},
 		{SQL: `DELETE FROM computer_sets WHERE number = ?`, Args: []any{int64(c.Number)}},
 		{SQL: `DELETE FROM computer_state WHERE number = ?`, Args: []any{int64(c.Number)}},

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+
+	"thatch/node/store/rows"
 )
 
 // Detail is everything the room holds of one computer.
@@ -55,24 +57,24 @@ func (d *Detail) readFacts(l *loader) error {
 }
 
 func (d *Detail) readStates(l *loader) error {
-	return l.rows(func(rows *sql.Rows) error {
+	return l.rows(func(row *sql.Rows) error {
 		var s State
 		var starts, applied, at string
-		if err := rows.Scan(&s.Number, &s.Policy, &s.Status, &s.Text, &starts, &applied, &at); err != nil {
+		if err := row.Scan(&s.Number, &s.Policy, &s.Status, &s.Text, &starts, &applied, &at); err != nil {
 			return err
 		}
-		s.Starts, s.LastApplied, s.At = parseTime(starts), parseTime(applied), parseTime(at)
+		s.Starts, s.LastApplied, s.At = rows.Unstamp(starts), rows.Unstamp(applied), rows.Unstamp(at)
 		d.States[s.Number] = s
 		return nil
 	}, `SELECT upd, policy, status, text, starts, last_applied, at FROM computer_state WHERE number = ?`, d.Number)
 }
 
 func (d *Detail) readAttempts(l *loader) error {
-	return l.rows(func(rows *sql.Rows) error {
+	return l.rows(func(row *sql.Rows) error {
 		var a Attempt
 		var started, ended string
-		err := rows.Scan(&a.ID, &a.Number, &a.Policy, &a.Package, &started, &ended, &a.Code, &a.Success, &a.Restart, &a.Remained, &a.Text)
-		a.Started, a.Ended = parseTime(started), parseTime(ended)
+		err := row.Scan(&a.ID, &a.Number, &a.Policy, &a.Package, &started, &ended, &a.Code, &a.Success, &a.Restart, &a.Remained, &a.Text)
+		a.Started, a.Ended = rows.Unstamp(started), rows.Unstamp(ended)
 		d.Attempts = append(d.Attempts, a)
 		return err
 	}, `SELECT id, upd, policy, package, started, ended, code, success, restart, remained, text

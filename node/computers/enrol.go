@@ -12,6 +12,7 @@ import (
 
 	"thatch/node/computers/reasons"
 	"thatch/node/store"
+	"thatch/node/store/rows"
 )
 
 // Newcomer is a machine that asks to become a computer of the site.
@@ -191,7 +192,7 @@ func newStatements(n Newcomer, p Place, serial string, now time.Time) []store.St
 			VALUES ((SELECT COALESCE(MAX(number), 0) + 1 FROM computer), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?)`,
 		Args: []any{
 			p.Computer, n.Name, n.Platform, joinTags(n.Languages), n.MachineID, n.Hardware, n.Group, n.Simulated, serial,
-			timeText(now), timeText(now),
+			rows.Stamp(now), rows.Stamp(now),
 			store.Index{},
 		}, Want: 1,
 	}}
@@ -216,7 +217,7 @@ func againStatements(n Newcomer, p Place, serial string, now time.Time) []store.
 				WHERE number = ? AND version = ? AND retired = ''`,
 			Args: []any{
 				n.Name, joinTags(n.Languages), n.MachineID, n.Hardware, serial, n.Group, n.Group,
-				timeText(now), timeText(now),
+				rows.Stamp(now), rows.Stamp(now),
 				store.Index{},
 				p.number, p.version,
 			}, Want: 1,

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"thatch/catalog/rule"
+	"thatch/node/store/rows"
 )
 
 // Member is a computer as memory holds it, with what targets and lists ask of it. It is never changed, only replaced.
@@ -212,19 +213,19 @@ func (l *loader) facts() error {
 // sets takes reports. While memory holds the report before, the difference is enough; else the sets are read.
 func (l *loader) sets() error {
 	var behind []uint32
-	err := l.rows(func(rows *sql.Rows) error {
+	err := l.rows(func(row *sql.Rows) error {
 		var number uint32
 		var next Member
 		var at string
 		var delta, whole []byte
-		if err := rows.Scan(&number, &next.Counter, &next.Cursor.Index, &next.Cursor.Pos, &at, &delta, &whole); err != nil {
+		if err := row.Scan(&number, &next.Counter, &next.Cursor.Index, &next.Cursor.Pos, &at, &delta, &whole); err != nil {
 			return err
 		}
 		former := l.memory.members[number]
 		if former == nil || !former.Retired.IsZero() {
 			return nil
 		}
-		next.Computer, next.Facts, next.Reported = former.Computer, former.Facts, parseTime(at)
+		next.Computer, next.Facts, next.Reported = former.Computer, former.Facts, rows.Unstamp(at)
 		l.memory.put(&next)
 		switch {
 		case l.whole:

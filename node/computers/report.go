@@ -14,6 +14,7 @@ import (
 	"thatch/node/computers/gather"
 	"thatch/node/computers/reasons"
 	"thatch/node/store"
+	"thatch/node/store/rows"
 )
 
 // Limits of one report, beside those of sets.
@@ -191,7 +192,7 @@ func (rep *Report) statements(now standing, digest []byte, at time.Time) ([]stor
 			WHERE counter = excluded.counter - 1`,
 		Args: []any{
 			int64(now.number), int64(now.counter + 1), int64(rep.Base), digest, int64(rep.Cursor.Index), int64(rep.Cursor.Pos),
-			timeText(rep.At), sets, delta, reasons,
+			rows.Stamp(rep.At), sets, delta, reasons,
 			store.Index{},
 			int64(now.number),
 		}, Want: 1,
@@ -234,7 +235,7 @@ func (rep *Report) factStatements(number uint32, at time.Time) ([]store.Statemen
 		{
 			SQL: `INSERT INTO computer_facts (number, body, at, idx) VALUES (?, ?, ?, ?)
 				ON CONFLICT (number) DO UPDATE SET body = excluded.body, at = excluded.at, idx = excluded.idx`,
-			Args: []any{int64(number), body, timeText(at), store.Index{}}, Want: 1,
+			Args: []any{int64(number), body, rows.Stamp(at), store.Index{}}, Want: 1,
 		},
 		{
 			SQL:  `UPDATE computer SET name = ?, languages = ?, idx = ? WHERE number = ?`,
@@ -259,8 +260,8 @@ func (rep *Report) stateStatements(number uint32, at time.Time) ([]store.Stateme
 					text = excluded.text, starts = excluded.starts, at = excluded.at, idx = excluded.idx,
 					last_applied = CASE excluded.last_applied WHEN '' THEN last_applied ELSE excluded.last_applied END`,
 			Args: []any{
-				int64(number), int64(s.Number), s.Policy, string(s.Status), reasons.Clip(s.Text, MaxReason), timeText(s.Starts),
-				timeText(s.LastApplied), timeText(at),
+				int64(number), int64(s.Number), s.Policy, string(s.Status), reasons.Clip(s.Text, MaxReason), rows.Stamp(s.Starts),
+				rows.Stamp(s.LastApplied), rows.Stamp(at),
 				store.Index{},
 			}, Want: 1,
 		})
@@ -285,7 +286,7 @@ func (rep *Report) attemptStatements(number uint32, _ time.Time) ([]store.Statem
 					(number, id, upd, policy, package, started, ended, code, success, restart, remained, text)
 				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (number, id) DO NOTHING`,
 			Args: []any{
-				int64(number), a.ID, int64(a.Number), a.Policy, a.Package, timeText(a.Started), timeText(a.Ended), int64(a.Code),
+				int64(number), a.ID, int64(a.Number), a.Policy, a.Package, rows.Stamp(a.Started), rows.Stamp(a.Ended), int64(a.Code),
 				a.Success, a.Restart, a.Remained, reasons.Clip(a.Text, MaxReason),
 			},
 		})

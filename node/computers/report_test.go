@@ -202,6 +202,29 @@ func TestFactsNameTheComputer(t *testing.T) {
 	f.sameMemory(t)
 }
 
+// Attempts are ordered by their texts in the table: one at a full second is before one half a second later.
+func TestAttemptsOfOneSecondAreInTheirOrder(t *testing.T) {
+	f := newFixture(t)
+	c := f.enrol(t, newcomer("pc"))
+	full := f.clock.now().Truncate(time.Second)
+	f.report(t, c.ID, Report{Attempts: []Attempt{
+		{ID: "c", Number: 1, Started: full},
+		{ID: "b", Number: 1, Started: full.Add(500 * time.Millisecond)},
+		{ID: "a", Number: 1, Started: full.Add(time.Second)},
+	}})
+	d, err := f.Detail(t.Context(), c.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var order string
+	for _, a := range d.Attempts {
+		order += a.ID
+	}
+	if order != "abc" {
+		t.Errorf("attempts are in the order %s, want abc, newest first", order)
+	}
+}
+
 func TestStatesAndAttempts(t *testing.T) {
 	f := newFixture(t)
 	ctx := t.Context()

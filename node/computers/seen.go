@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"thatch/node/store"
+	"thatch/node/store/rows"
 )
 
 // SeenStep is how far a computer's last-seen time in the database may lie behind the one in memory.
@@ -75,7 +76,7 @@ func (r *Room) WriteSeen(ctx context.Context) error {
 	for numbers := range slices.Chunk(slices.Sorted(maps.Keys(due)), 1000) {
 		batch := store.Batch{Actor: "agents", Reason: "last-seen times", At: r.now()}
 		for _, number := range numbers {
-			at := timeText(due[number])
+			at := rows.Stamp(due[number])
 			batch.Statements = append(batch.Statements, store.Statement{
 				SQL: `UPDATE computer SET last_seen = ? WHERE number = ? AND last_seen < ?`, Args: []any{at, int64(number), at},
 			})

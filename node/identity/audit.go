@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"thatch/node/store"
+	"thatch/node/store/rows"
 )
 
 // maxDetail is how much of a request the audit log keeps, in bytes.
@@ -45,7 +46,7 @@ func AuditEntry(at time.Time, actor, action string) store.Statement {
 func record(at time.Time, actor, action, request, detail string) store.Statement {
 	return store.Statement{
 		SQL:  `INSERT INTO audit (idx, pos, at, actor, action, request, detail) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-		Args: []any{store.Index{}, store.Position(0), stamp(at), actor, action, request, detail},
+		Args: []any{store.Index{}, store.Position(0), rows.Stamp(at), actor, action, request, detail},
 	}
 }
 

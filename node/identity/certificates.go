@@ -12,6 +12,7 @@ import (
 
 	"thatch/catalog/document"
 	"thatch/node/store"
+	"thatch/node/store/rows"
 )
 
 // Issued is a certificate made for a computer. It is good from the moment that the statements of Record are applied.
@@ -33,7 +34,7 @@ func (id *Identity) Issue(csr []byte, computer string) (Issued, error) {
 	serial := serialText(cert.SerialNumber)
 	return Issued{DER: cert.Raw, Serial: serial, NotAfter: cert.NotAfter, Record: []store.Statement{{
 		SQL:  `INSERT INTO certificate (serial, computer, not_after, issued) VALUES (?, ?, ?, ?)`,
-		Args: []any{serial, computer, stamp(cert.NotAfter), stamp(now)}, Want: 1,
+		Args: []any{serial, computer, rows.Stamp(cert.NotAfter), rows.Stamp(now)}, Want: 1,
 	}}}, nil
 }
 
@@ -56,7 +57,7 @@ type TooSoonError struct {
 
 func (e *TooSoonError) Error() string {
 	return fmt.Sprintf("the certificate of computer %s may be renewed from %s on; to have another key before, enrol again with a token",
-		e.Computer, stamp(e.When))
+		e.Computer, rows.Stamp(e.When))
 }
 
 // Renew makes a new certificate for the computer that calls, from the middle of the life of the one that it calls with.
@@ -84,9 +85,9 @@ func (id *Identity) Renew(ctx context.Context, p Peer, csr []byte) (Issued, erro
 	issued.Record = slices.Concat([]store.Statement{{
 		SQL: `UPDATE certificate SET reason = 'renewed' WHERE serial = ? AND revoked = ''
 AND (SELECT max(issued) FROM certificate WHERE computer = ? AND revoked = '') = ?`,
-		Args: []any{p.Serial, p.ID, stamp(last)}, Want: 1,
+		Args: []any{p.Serial, p.ID, rows.Stamp(last)}, Want: 1,
 	}, {
-		SQL: `DELETE FROM certificate WHERE computer = ? AND not_after < ?`, Args: []any{p.ID, stamp(now)},
+		SQL: `DELETE FROM certificate WHERE computer = ? AND not_after < ?`, Args: []any{p.ID, rows.Stamp(now)},
 	}, {
 		SQL: `DELETE FROM certificate WHERE serial IN (SELECT serial FROM certificate
 WHERE computer = ? AND revoked = '' AND serial <> ? ORDER BY issued DESC, serial LIMIT -1 OFFSET ?)`,
@@ -104,20 +105,20 @@ func (id *Identity) lastIssued(ctx context.Context, computer string) (time.Time,
 	if err != nil {
 		return time.Time{}, fmt.Errorf("look up the certificates of computer %s: %w", computer, err)
 	}
-	return unstamp(last.String), nil
+	return rows.Unstamp(last.String), nil
 }
 
 // RevokeComputer returns the statement that ends every certificate of a computer.
 func RevokeComputer(computer, reason string, at time.Time) store.Statement {
 	return store.Statement{
 		SQL:  `UPDATE certificate SET revoked = ?, reason = ? WHERE computer = ? AND revoked = ''`,
-		Args: []any{stamp(at), reason, computer},
+		Args: []any{rows.Stamp(at), reason, computer},
 	}
 }
 
 // DropEnded returns the statement that forgets certificates that ended: they are refused by their date.
 func DropEnded(before time.Time) store.Statement {
-	return store.Statement{SQL: `DELETE FROM certificate WHERE not_after < ?`, Args: []any{stamp(before)}}
+	return store.Statement{SQL: `DELETE FROM certificate WHERE not_after < ?`, Args: []any{rows.Stamp(before)}}
 }
 
 // Peer is who stands at the other end of a TLS connection.
@@ -141,7 +142,7 @@ func (id *Identity) Peer(ctx context.Context, state *tls.ConnectionState) (Peer,
 		return Peer{}, err
 	}
 	if !p.NotAfter.After(id.cfg.Now()) { // the connection may be older than the end
-		return Peer{}, Unauthorised("the certificate of %s %s ended at %s: enrol again", p.Kind, p.ID, stamp(p.NotAfter))
+		return Peer{}, Unauthorised("the certificate of %s %s ended at %s: enrol again", p.Kind, p.ID, rows.Stamp(p.NotAfter))
 	}
 	if p.Kind == KindNode {
 		return p, nil

@@ -63,7 +63,7 @@ func (id *Identity) Audit(ctx context.Context, q store.Query) ([]Entry, int, err
 		func(row *sql.Rows) (e Entry, err error) {
 			var at string
 			err = row.Scan(&e.Index, &at, &e.Actor, &e.Action, &e.Request, &e.Detail)
-			e.At = unstamp(at)
+			e.At = rows.Unstamp(at)
 			return e, err
 		})
 }
@@ -74,7 +74,7 @@ func (id *Identity) EnrolmentTokens(ctx context.Context, q store.Query) ([]Enrol
 		func(row *sql.Rows) (t EnrolmentToken, err error) {
 			var expires, created string
 			err = row.Scan(&t.ID, &t.Name, &t.Group, &t.Limit, &t.Used, &expires, &created, &t.By, &t.Revoked)
-			t.Expires, t.Created = unstamp(expires), unstamp(created)
+			t.Expires, t.Created = rows.Unstamp(expires), rows.Unstamp(created)
 			return t, err
 		})
 }
@@ -85,7 +85,7 @@ func (id *Identity) APITokens(ctx context.Context, q store.Query) ([]APIToken, i
 		func(row *sql.Rows) (t APIToken, err error) {
 			var expires, created string
 			err = row.Scan(&t.ID, &t.Name, &t.Scope, &expires, &created, &t.By, &t.Revoked)
-			t.Expires, t.Created = unstamp(expires), unstamp(created)
+			t.Expires, t.Created = rows.Unstamp(expires), rows.Unstamp(created)
 			return t, err
 		})
 }
@@ -98,7 +98,7 @@ func (id *Identity) Prune(ctx context.Context, before time.Time) error {
 	applied, err := id.cfg.Writer.Write(ctx, store.Batch{
 		Actor: "task housekeeping", Reason: "forget what is old", Topics: []string{"identity"},
 		Statements: []store.Statement{
-			{SQL: `DELETE FROM audit WHERE at < ?`, Args: []any{stamp(before)}},
+			{SQL: `DELETE FROM audit WHERE at < ?`, Args: []any{rows.Stamp(before)}},
 			DropEnded(id.cfg.Now().Add(-keepEnded)),
 		},
 	})

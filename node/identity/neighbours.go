@@ -18,6 +18,7 @@ import (
 
 	"thatch/catalog/federation"
 	"thatch/node/store"
+	"thatch/node/store/rows"
 )
 
 // LinkProtocol is offered (ALPN) beside those of HTTP by a node that calls a node of its parent. The listener takes any
@@ -187,7 +188,7 @@ func ParseAuthority(site string, der []byte, now time.Time) (*x509.Certificate, 
 	case len(cert.UnhandledCriticalExtensions) > 0:
 		err = errors.New("it has extensions that are not understood")
 	case now.Before(cert.NotBefore) || now.After(cert.NotAfter):
-		err = fmt.Errorf("it is good from %s to %s, and it is %s here", stamp(cert.NotBefore), stamp(cert.NotAfter), stamp(now))
+		err = fmt.Errorf("it is good from %s to %s, and it is %s here", rows.Stamp(cert.NotBefore), rows.Stamp(cert.NotAfter), rows.Stamp(now))
 	default:
 		err = cert.CheckSignatureFrom(cert)
 	}

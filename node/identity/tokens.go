@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"thatch/node/store"
+	"thatch/node/store/rows"
 )
 
 const (
@@ -97,7 +98,7 @@ func (id *Identity) NewEnrolmentToken(ctx context.Context, t EnrolmentToken) (En
 	return t, id.write(ctx, "create enrolment token "+t.Name, store.Statement{
 		SQL: `INSERT INTO enrolment_token (id, name, hash, computer_group, use_limit, used, expires, created, created_by)
 			VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?)`,
-		Args: []any{t.ID, t.Name, hash, t.Group, t.Limit, stamp(t.Expires), stamp(t.Created), t.By}, Want: 1,
+		Args: []any{t.ID, t.Name, hash, t.Group, t.Limit, rows.Stamp(t.Expires), rows.Stamp(t.Created), t.By}, Want: 1,
 	})
 }
 
@@ -124,7 +125,7 @@ func (id *Identity) Enrol(ctx context.Context, text string) (Enrolment, error) {
 		return tx.QueryRowContext(ctx, `SELECT id, computer_group, use_limit, used, expires, revoked FROM enrolment_token WHERE hash = ?`,
 			hashSecret(secret)).Scan(&e.Token, &e.Group, &limit, &used, &expires, &revoked)
 	})
-	now := stamp(id.cfg.Now())
+	now := rows.Stamp(id.cfg.Now())
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return e, Unauthorised("the enrolment token is not known here; make one with: thatch tokens create")
@@ -161,7 +162,7 @@ func (id *Identity) NewAPIToken(ctx context.Context, t APIToken) (APIToken, erro
 	t.Created, t.By, t.Expires = id.cfg.Now().UTC(), store.ActorOf(ctx), t.Expires.UTC()
 	return t, id.write(ctx, "create API token "+t.Name+" with scope "+string(t.Scope), store.Statement{
 		SQL:  `INSERT INTO api_token (id, name, hash, scope, expires, created, created_by) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-		Args: []any{t.ID, t.Name, hash, string(t.Scope), stamp(t.Expires), stamp(t.Created), t.By}, Want: 1,
+		Args: []any{t.ID, t.Name, hash, string(t.Scope), rows.Stamp(t.Expires), rows.Stamp(t.Created), t.By}, Want: 1,
 	})
 }
 
@@ -188,7 +189,7 @@ func (id *Identity) Operator(ctx context.Context, text string) (Operator, error)
 		return Operator{}, fmt.Errorf("look up an API token: %w", err)
 	case revoked:
 		return Operator{}, Unauthorised("the API token %q was revoked", o.Name)
-	case expires <= stamp(id.cfg.Now()):
+	case expires <= rows.Stamp(id.cfg.Now()):
 		return Operator{}, Unauthorised("the API token %q ended at %s", o.Name, expires)
 	}
 	o.Scope = Scope(scope)
@@ -216,15 +217,4 @@ func (id *Identity) write(ctx context.Context, reason string, statements ...stor
 		return store.Conflicting("%s: this request was carried out before, and its answer cannot be given again", reason)
 	}
 	return errors.Join(err, applied.Err())
-}
-
-// stamp writes a time so that text order is time order.
-func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
-
-func unstamp(text string) time.Time {
-	t, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		return time.Time{}
-	}
-	return t
 }

@@ -15,6 +15,7 @@ import (
 	"thatch/node/policies/above"
 	"thatch/node/policies/contents"
 	"thatch/node/store"
+	"thatch/node/store/rows"
 )
 
 // Edit changes parts of a policy; nil leaves a part as it is. Enable, Disable and the keys of Commands name updates by
@@ -90,7 +91,7 @@ func (r *Room) at(ctx context.Context, name string, version int64) (*order, int6
 func (r *Room) touch(id string, version int64, column string, value any) store.Statement {
 	return store.Statement{
 		SQL:  `UPDATE policy SET ` + column + ` = ?, version = version + 1, changed = ?, idx = ? WHERE id = ? AND version = ?`,
-		Args: []any{value, stamp(r.cfg.Now()), store.Index{}, id, version}, Want: 1,
+		Args: []any{value, rows.Stamp(r.cfg.Now()), store.Index{}, id, version}, Want: 1,
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"thatch/catalog/policy"
 	"thatch/node/policies/contents"
 	"thatch/node/store"
+	"thatch/node/store/rows"
 )
 
 // Draft is what a person orders.
@@ -80,7 +81,7 @@ func (r *Room) Create(ctx context.Context, d Draft) (Created, error) {
 	if err != nil {
 		return Created{}, err
 	}
-	now := stamp(r.cfg.Now())
+	now := rows.Stamp(r.cfg.Now())
 	statements := append([]store.Statement{alone}, store.Put(doc, "", store.Former{Absent: true})...)
 	statements = append(statements, store.Statement{
 		SQL: `INSERT INTO policy (id, name, enabled, paused, version, created, created_by, changed, idx)

@@ -11,6 +11,7 @@ import (
 	"thatch/node/computers"
 	"thatch/node/policies/pinned"
 	"thatch/node/store"
+	"thatch/node/store/rows"
 )
 
 // Progress is how far a policy is. Targeted computers are done, failed, or waiting.
@@ -64,9 +65,9 @@ var columns = []store.Column[*PolicyRow]{
 	{Name: "done", Kind: store.Number, Value: func(p *PolicyRow) any { return p.Done }},
 	{Name: "waiting", Kind: store.Number, Value: func(p *PolicyRow) any { return p.Waiting }},
 	{Name: "failed", Kind: store.Number, Value: func(p *PolicyRow) any { return p.Failed }},
-	{Name: "created", Kind: store.Time, Value: func(p *PolicyRow) any { return stamp(p.Created) }},
+	{Name: "created", Kind: store.Time, Value: func(p *PolicyRow) any { return rows.Stamp(p.Created) }},
 	{Name: "created_by", Value: func(p *PolicyRow) any { return p.By }},
-	{Name: "changed", Kind: store.Time, Value: func(p *PolicyRow) any { return stamp(p.Changed) }},
+	{Name: "changed", Kind: store.Time, Value: func(p *PolicyRow) any { return rows.Stamp(p.Changed) }},
 }
 
 // Columns names what the list of policies can be filtered and sorted by.

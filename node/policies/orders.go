@@ -14,6 +14,7 @@ import (
 	"thatch/node/policies/pinned"
 	"thatch/node/policies/windows"
 	"thatch/node/store"
+	"thatch/node/store/rows"
 )
 
 // orders is what is ordered at the site, in memory. It is never changed, only replaced.
@@ -169,7 +170,7 @@ func (m mark) managed() []string {
 }
 
 func (o *orders) readRows(ctx context.Context, tx *sql.Tx) error {
-	rows, err := tx.QueryContext(ctx, `SELECT p.id, p.name, p.enabled, p.paused, p.settings,
+	found, err := tx.QueryContext(ctx, `SELECT p.id, p.name, p.enabled, p.paused, p.settings,
 			coalesce(s.enabled, 0), coalesce(s.paused, 0), coalesce(s.local, 0), p.version, p.created, p.created_by, p.changed,
 			coalesce((SELECT group_concat(bulletin, char(10)) FROM (
 				SELECT bulletin FROM policy_bulletin b WHERE b.policy = p.id ORDER BY bulletin)), '')
@@ -177,23 +178,23 @@ func (o *orders) readRows(ctx context.Context, tx *sql.Tx) error {
 	if err != nil {
 		return err
 	}
-	defer rows.Close()
-	for rows.Next() {
+	defer found.Close()
+	for found.Next() {
 		p := &order{}
 		p.Above = &Switch{}
 		var created, changed, from string
-		err := rows.Scan(&p.ID, &p.Name, &p.Here.Enabled, &p.Here.Paused, &p.stated, &p.Above.Enabled, &p.Above.Paused, &p.Local,
+		err := found.Scan(&p.ID, &p.Name, &p.Here.Enabled, &p.Here.Paused, &p.stated, &p.Above.Enabled, &p.Above.Paused, &p.Local,
 			&p.Version, &created, &p.By, &changed, &from)
 		if err != nil {
 			return err
 		}
-		p.Created, p.Changed, p.Bulletins = unstamp(created), unstamp(changed), []string{}
+		p.Created, p.Changed, p.Bulletins = rows.Unstamp(created), rows.Unstamp(changed), []string{}
 		if from != "" {
 			p.Bulletins = strings.Split(from, "\n")
 		}
 		o.policies, o.byID[p.ID] = append(o.policies, p), p
 	}
-	return rows.Err()
+	return found.Err()
 }
 
 // named fills in the names of the sites that made policies.

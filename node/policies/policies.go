@@ -80,13 +80,3 @@ func (row *Row) settle(own bool) {
 func planOf(p policy.Plan) schedule.Plan {
 	return schedule.Plan{When: schedule.When(p.When), At: p.At, Spread: p.SpreadMinutes}
 }
-
-func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
-
-func unstamp(text string) time.Time {
-	t, err := time.Parse(time.RFC3339Nano, text)
-	if err != nil {
-		return time.Time{}
-	}
-	return t
-}

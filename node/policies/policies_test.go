@@ -622,3 +622,24 @@ func TestLargePolicies(t *testing.T) {
 		}
 	}
 }
+
+// Policies of one second are listed in the order in which they were made.
+func TestListByTimeWithinASecond(t *testing.T) {
+	s := newSite(t)
+	s.wait(time.Second - time.Duration(s.now().Nanosecond()))
+	for _, name := range []string{"c", "b", "a"} {
+		s.create(t, policies.Draft{Name: name, Bulletins: []string{"KB1"}})
+		s.wait(500 * time.Millisecond)
+	}
+	list, _, err := s.List(t.Context(), store.Query{Sort: "created"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var order string
+	for _, p := range list {
+		order += p.Name
+	}
+	if order != "cba" {
+		t.Errorf("by when they were made they are %s, want cba", order)
+	}
+}

@@ -14,9 +14,9 @@ import (
 	"thatch/catalog/federation"
 	"thatch/node/computers"
 	"thatch/node/computers/compliance"
-	"thatch/node/computers/compliance/heads"
 	"thatch/node/settings"
 	"thatch/node/store"
+	"thatch/node/store/rows"
 )
 
 // Bounds of what is told of single computers.
@@ -258,7 +258,7 @@ var computerColumns = []store.Column[single]{
 	{Name: "missing", Kind: store.Number, Value: func(s single) any { return s.of.Missing }},
 	{Name: "failed", Kind: store.Number, Value: func(s single) any { return s.of.Failed }},
 	{Name: "unknown", Kind: store.Number, Value: func(s single) any { return s.of.Unknown }},
-	{Name: "as_of", Kind: store.Time, Value: func(s single) any { return heads.Stamp(s.at.asOf) }},
+	{Name: "as_of", Kind: store.Time, Value: func(s single) any { return rows.Stamp(s.at.asOf) }},
 }
 
 // ComputerColumns are those of Computers, for doors.

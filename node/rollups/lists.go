@@ -13,6 +13,7 @@ import (
 	"thatch/node/computers/compliance/heads"
 	"thatch/node/sites"
 	"thatch/node/store"
+	"thatch/node/store/rows"
 )
 
 // Of says which sites figures are of.
@@ -85,7 +86,7 @@ func (f *Figures) finish() { f.Percent = heads.Percent(f.Installed, f.Missing) }
 func figureColumns[R any](of func(R) *Figures) []store.Column[R] {
 	return append(heads.ToldColumns(func(r R) *heads.Told { return &of(r).Told }),
 		store.Column[R]{Name: "sites", Kind: store.Number, Value: func(r R) any { return of(r).Sites }},
-		store.Column[R]{Name: "as_of", Kind: store.Time, Value: func(r R) any { return heads.Stamp(of(r).AsOf) }})
+		store.Column[R]{Name: "as_of", Kind: store.Time, Value: func(r R) any { return rows.Stamp(of(r).AsOf) }})
 }
 
 var bulletinColumns = append(heads.BulletinHeadColumns(func(r *BulletinRow) *heads.BulletinHead { return &r.BulletinHead }),
@@ -107,8 +108,8 @@ var siteColumns = append([]store.Column[*SiteRow]{
 	{Name: "alarms", Kind: store.Number, Value: func(r *SiteRow) any { return r.Alarms }},
 	{Name: "untold", Kind: store.Number, Value: func(r *SiteRow) any { return r.Untold }},
 	{Name: "version", Value: func(r *SiteRow) any { return r.Version }},
-	{Name: "told", Kind: store.Time, Value: func(r *SiteRow) any { return heads.Stamp(r.Told) }},
-	{Name: "heard", Kind: store.Time, Value: func(r *SiteRow) any { return heads.Stamp(r.Heard) }},
+	{Name: "told", Kind: store.Time, Value: func(r *SiteRow) any { return rows.Stamp(r.Told) }},
+	{Name: "heard", Kind: store.Time, Value: func(r *SiteRow) any { return rows.Stamp(r.Heard) }},
 }, figureColumns(func(r *SiteRow) *Figures { return &r.Figures })...)
 
 // Columns of the reports, for doors.

@@ -34,7 +34,7 @@ func (r *Room) begin(ctx context.Context, run Run, key string) error {
 	err := r.write(ctx, "start "+run.Task, store.Statement{
 		SQL: `INSERT INTO run (id, task, kind, busy, node, state, actor, params, resumes, started, progress)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '{}') ON CONFLICT DO NOTHING`,
-		Args: []any{run.ID, run.Task, run.Kind, key, r.cfg.Node, string(run.State), run.Actor, string(run.Params), run.Resumes, stamp(run.Started)},
+		Args: []any{run.ID, run.Task, run.Kind, key, r.cfg.Node, string(run.State), run.Actor, string(run.Params), run.Resumes, rows.Stamp(run.Started)},
 		Want: 1,
 	})
 	if errors.Is(err, store.ErrConflict) {
@@ -82,7 +82,7 @@ func (r *Room) record(l *live, run Run) error {
 	}
 	busy, ended := any(nil), ""
 	if run.Ended != nil {
-		ended = stamp(*run.Ended)
+		ended = rows.Stamp(*run.Ended)
 	}
 	update := store.Statement{
 		SQL:  `UPDATE run SET state = ?, progress = ?, result = ?, error = ?, ended = ?, busy = CASE WHEN ? THEN busy ELSE ? END WHERE id = ?`,
@@ -116,7 +116,7 @@ func writeLines(run string, lines []Line) []store.Statement {
 		statements = append(statements, store.Statement{
 			SQL: `INSERT INTO run_line (run, number, at, text) VALUES (?, ?, ?, ?)
 				ON CONFLICT (run, number) DO UPDATE SET at = excluded.at, text = excluded.text`,
-			Args: []any{run, line.Number, stamp(line.At), line.Text},
+			Args: []any{run, line.Number, rows.Stamp(line.At), line.Text},
 		})
 	}
 	return statements
@@ -154,7 +154,7 @@ func (r *Room) settle(ctx context.Context) ([]Run, error) {
 		if run.State == Running {
 			err = r.write(ctx, "find an interrupted run of "+run.Task, store.Statement{
 				SQL:  `UPDATE run SET state = ?, error = 'the node ended before it', ended = ?, busy = NULL WHERE id = ? AND state = ?`,
-				Args: []any{string(Interrupted), stamp(r.cfg.Now()), id, string(Running)}, Want: 1,
+				Args: []any{string(Interrupted), rows.Stamp(r.cfg.Now()), id, string(Running)}, Want: 1,
 			})
 		}
 		if err != nil {
@@ -200,9 +200,9 @@ func scanRun(row *sql.Rows) (Run, error) {
 	if err != nil {
 		return run, err
 	}
-	run.Started = unstamp(started)
+	run.Started = rows.Unstamp(started)
 	if ended != "" {
-		at := unstamp(ended)
+		at := rows.Unstamp(ended)
 		run.Ended = &at
 	}
 	run.Params, run.Result = raw(params), raw(result)
@@ -238,39 +238,28 @@ func (r *Room) Get(ctx context.Context, id string) (Run, error) {
 }
 
 func readLines(ctx context.Context, tx *sql.Tx, run string) ([]Line, error) {
-	rows, err := tx.QueryContext(ctx, `SELECT number, at, text FROM run_line WHERE run = ? ORDER BY number`, run)
+	found, err := tx.QueryContext(ctx, `SELECT number, at, text FROM run_line WHERE run = ? ORDER BY number`, run)
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
+	defer found.Close()
 	var lines []Line
-	for rows.Next() {
+	for found.Next() {
 		var line Line
 		var at string
-		if err := rows.Scan(&line.Number, &at, &line.Text); err != nil {
+		if err := found.Scan(&line.Number, &at, &line.Text); err != nil {
 			return nil, err
 		}
-		line.At = unstamp(at)
+		line.At = rows.Unstamp(at)
 		lines = append(lines, line)
 	}
-	return lines, rows.Err()
+	return lines, found.Err()
 }
 
 // Prune forgets runs that ended before a time.
 func (r *Room) Prune(ctx context.Context, before time.Time) error {
-	at := stamp(before)
+	at := rows.Stamp(before)
 	return r.write(ctx, "forget old runs",
 		store.Statement{SQL: `DELETE FROM run_line WHERE run IN (SELECT id FROM run WHERE ended <> '' AND ended < ?)`, Args: []any{at}},
 		store.Statement{SQL: `DELETE FROM run WHERE ended <> '' AND ended < ?`, Args: []any{at}})
-}
-
-// stamp writes a time so that text order is time order.
-func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
-
-func unstamp(text string) time.Time {
-	t, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		return time.Time{}
-	}
-	return t
 }

@@ -10,8 +10,8 @@ import (
 
 	"thatch/node/bulletins/live"
 	"thatch/node/computers"
-	"thatch/node/computers/compliance/heads"
 	"thatch/node/store"
+	"thatch/node/store/rows"
 )
 
 // UpdateStatus is how one update stands on one computer.
@@ -273,7 +273,7 @@ var onColumns = []store.Column[*OnComputer]{
 	{Name: "computer", Value: func(o *OnComputer) any { return o.Computer }, Search: true},
 	{Name: "group", Value: func(o *OnComputer) any { return o.Group }, Search: true},
 	{Name: "status", Value: func(o *OnComputer) any { return o.Status }},
-	{Name: "last_seen", Kind: store.Time, Value: func(o *OnComputer) any { return heads.Stamp(o.LastSeen) }},
+	{Name: "last_seen", Kind: store.Time, Value: func(o *OnComputer) any { return rows.Stamp(o.LastSeen) }},
 }
 
 // OnColumns names what the computers of an update can be filtered and sorted by.

@@ -13,6 +13,7 @@ import (
 	"thatch/node/computers"
 	"thatch/node/computers/compliance/heads"
 	"thatch/node/store"
+	"thatch/node/store/rows"
 )
 
 // Room counts. It keeps what it counted and counts again only what changed. It is safe for use by several goroutines.
@@ -135,8 +136,8 @@ var computerColumns = []store.Column[*ComputerRow]{
 	{Name: "platform", Value: func(r *ComputerRow) any { return r.Platform }},
 	{Name: "product", Value: func(r *ComputerRow) any { return r.Product }, Search: true},
 	{Name: "languages", Value: func(r *ComputerRow) any { return r.Languages }},
-	{Name: "last_seen", Kind: store.Time, Value: func(r *ComputerRow) any { return heads.Stamp(r.LastSeen) }},
-	{Name: "reported", Kind: store.Time, Value: func(r *ComputerRow) any { return heads.Stamp(r.Reported) }},
+	{Name: "last_seen", Kind: store.Time, Value: func(r *ComputerRow) any { return rows.Stamp(r.LastSeen) }},
+	{Name: "reported", Kind: store.Time, Value: func(r *ComputerRow) any { return rows.Stamp(r.Reported) }},
 	{Name: "retired", Kind: store.Flag, Value: func(r *ComputerRow) any { return !r.Retired.IsZero() }},
 	{Name: "doubt", Kind: store.Flag, Value: func(r *ComputerRow) any { return r.Doubt != "" }},
 	{Name: "simulated", Kind: store.Flag, Value: func(r *ComputerRow) any { return r.Simulated }},

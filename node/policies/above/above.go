@@ -15,6 +15,7 @@ import (
 	"thatch/node/policies/windows"
 	"thatch/node/replicas/dataset"
 	"thatch/node/store"
+	"thatch/node/store/rows"
 )
 
 // Hook implements replicas.Hook, replicas.Pinning and replicas.Stating for the kinds policy, policy-state and window.
@@ -61,7 +62,7 @@ func (h Hook) Received(_ context.Context, doc document.Document) ([]store.Statem
 			return nil, err
 		}
 		return []store.Statement{
-			{SQL: receivedPolicy, Args: []any{doc.ID, body.Name, stamp(h.Now()), "site " + doc.Origin, store.Index{}}},
+			{SQL: receivedPolicy, Args: []any{doc.ID, body.Name, rows.Stamp(h.Now()), "site " + doc.Origin, store.Index{}}},
 			{SQL: `DELETE FROM policy_switch WHERE policy = ?`, Args: []any{doc.ID}},
 		}, nil
 	case document.PolicyState:
@@ -90,7 +91,7 @@ func madeThere(doc document.Document) error {
 }
 
 func (h Hook) touch(id string) store.Statement {
-	return store.Statement{SQL: touch, Args: []any{stamp(h.Now()), store.Index{}, id}}
+	return store.Statement{SQL: touch, Args: []any{rows.Stamp(h.Now()), store.Index{}, id}}
 }
 
 // keepGone is how long the site's own switch of a policy that went is remembered.
@@ -102,8 +103,8 @@ func (h Hook) Gone(_ context.Context, kind document.Kind, id string) ([]store.St
 	switch kind {
 	case document.Policy:
 		return append([]store.Statement{
-			{SQL: keepSwitch, Args: []any{id, stamp(h.Now())}},
-			{SQL: `DELETE FROM policy_switch WHERE gone < ?`, Args: []any{stamp(h.Now().Add(-keepGone))}},
+			{SQL: keepSwitch, Args: []any{id, rows.Stamp(h.Now())}},
+			{SQL: `DELETE FROM policy_switch WHERE gone < ?`, Args: []any{rows.Stamp(h.Now().Add(-keepGone))}},
 		}, Deleted(id)...), nil
 	case document.PolicyState:
 		return []store.Statement{NoState(id), h.touch(id)}, nil
@@ -154,5 +155,3 @@ func (h Hook) Stated(site string, settings dataset.Stand, policies []string) ([]
 	}
 	return statements, nil
 }
-
-func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }

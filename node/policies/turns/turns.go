@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"thatch/node/store"
+	"thatch/node/store/rows"
 )
 
 // A turn lets one computer install while the policy limits how many may at once. A computer asks for it by asking what
@@ -52,7 +53,7 @@ func (t *Turns) Of(ctx context.Context, policy string, computer uint32) (Turn, e
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return Turn{}, fmt.Errorf("read the turns of policy %s: %w", policy, err)
 	}
-	return Turn{unstamp(from), unstamp(to)}, nil
+	return Turn{rows.Unstamp(from), rows.Unstamp(to)}, nil
 }
 
 // Held lists the policies in which a computer has a turn.
@@ -81,7 +82,7 @@ func (t *Turns) Held(ctx context.Context, computer uint32) (held []string, err e
 // Count is how many computers have their turn in a policy now.
 func (t *Turns) Count(ctx context.Context, policy string) (taken int, err error) {
 	err = t.Reader.View(ctx, func(tx *sql.Tx) error {
-		return tx.QueryRowContext(ctx, `SELECT count(*) FROM policy_turn WHERE policy = ? AND until > ?`, policy, stamp(t.Now())).
+		return tx.QueryRowContext(ctx, `SELECT count(*) FROM policy_turn WHERE policy = ? AND until > ?`, policy, rows.Stamp(t.Now())).
 			Scan(&taken)
 	})
 	if err != nil {
@@ -95,14 +96,14 @@ func (t *Turns) Count(ctx context.Context, policy string) (taken int, err error)
 func (t *Turns) Take(ctx context.Context, policy string, computer uint32, limit int) (bool, error) {
 	now := t.Now()
 	err := t.write(ctx, "take a turn",
-		store.Statement{SQL: `DELETE FROM policy_turn WHERE policy = ? AND until <= ?`, Args: []any{policy, stamp(now.Add(-pause))}},
+		store.Statement{SQL: `DELETE FROM policy_turn WHERE policy = ? AND until <= ?`, Args: []any{policy, rows.Stamp(now.Add(-pause))}},
 		store.Statement{
 			SQL: `INSERT INTO policy_turn (policy, computer, granted, until)
 				SELECT id, ?, ?, ? FROM policy
 				WHERE id = ? AND (SELECT count(*) FROM policy_turn WHERE policy = ? AND computer <> ? AND until > ?) < ? ORDER BY id
 				ON CONFLICT (policy, computer) DO UPDATE SET granted = excluded.granted, until = excluded.until`,
 			Args: []any{
-				int64(computer), stamp(now), stamp(now.Add(lasts)), policy, policy, int64(computer), stamp(now), int64(limit),
+				int64(computer), rows.Stamp(now), rows.Stamp(now.Add(lasts)), policy, policy, int64(computer), rows.Stamp(now), int64(limit),
 			}, Want: 1,
 		})
 	if errors.Is(err, store.ErrConflict) {
@@ -119,7 +120,7 @@ func (t *Turns) GoOn(ctx context.Context, policy string, computer uint32, turn T
 	}
 	return t.write(ctx, "go on with a turn", store.Statement{
 		SQL:  `UPDATE policy_turn SET until = ? WHERE policy = ? AND computer = ?`,
-		Args: []any{stamp(now.Add(lasts)), policy, int64(computer)},
+		Args: []any{rows.Stamp(now.Add(lasts)), policy, int64(computer)},
 	})
 }
 
@@ -146,15 +147,4 @@ func (t *Turns) write(ctx context.Context, reason string, statements ...store.St
 		return fmt.Errorf("%s: %w", reason, err)
 	}
 	return nil
-}
-
-// stamp writes a time so that text order is time order.
-func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
-
-func unstamp(text string) time.Time {
-	t, err := time.Parse(time.RFC3339Nano, text)
-	if err != nil {
-		return time.Time{}
-	}
-	return t
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -128,4 +129,26 @@ func TestPagesPartition(t *testing.T) {
 			rt.Fatalf("%+v: the pages are not the list", q)
 		}
 	})
+}
+
+// Text order is time order, whatever the fractions and zones, and texts of either precision are read.
+func TestStampsAreOrdered(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		draw := func(name string) time.Time {
+			zone := time.FixedZone("", rapid.IntRange(-12, 14).Draw(t, name+" zone")*3600)
+			return time.UnixMilli(rapid.Int64Range(0, 4e12).Draw(t, name)).In(zone)
+		}
+		a, b := draw("a"), draw("b")
+		if got, want := strings.Compare(rows.Stamp(a), rows.Stamp(b)), a.Compare(b); got != want {
+			t.Fatalf("%s and %s compare as %d, want %d", rows.Stamp(a), rows.Stamp(b), got, want)
+		}
+		for _, text := range []string{rows.Stamp(a), a.Format(time.RFC3339Nano)} {
+			if !rows.Unstamp(text).Equal(a) {
+				t.Fatalf("%s is read as %s", text, rows.Unstamp(text))
+			}
+		}
+	})
+	if text := rows.Stamp(time.Time{}); text != "" || !rows.Unstamp(text).IsZero() {
+		t.Errorf("no time is written %q", text)
+	}
 }

@@ -3,8 +3,6 @@
 package heads
 
 import (
-	"time"
-
 	"thatch/catalog"
 	"thatch/node/bulletins/live"
 	"thatch/node/store"
@@ -54,14 +52,6 @@ func OrMinus(percent *float64) float64 {
 		return -1
 	}
 	return *percent
-}
-
-// Stamp writes a time so that text order is time order; never is empty.
-func Stamp(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.UTC().Format("2006-01-02T15:04:05.000Z")
 }
 
 // BulletinHead is what reports say of a bulletin beside their counts.
