@@ -131,7 +131,7 @@ func (o *Options) complete() error {
 		o.MaxSize = DefaultMaxSize
 	}
 	if o.Stall <= 0 {
-		o.Stall = time.Minute
+		o.Stall = DefaultStall
 	}
 	if o.Backoff <= 0 {
 		o.Backoff = time.Second

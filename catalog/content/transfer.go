@@ -11,8 +11,6 @@ import (
 	"time"
 )
 
-var errStalled = errors.New("nothing came for too long")
-
 // transfer moves the bytes of one download.
 type transfer struct {
 	store    *Store
@@ -81,15 +79,14 @@ func retryable(err error) bool {
 
 // attempt asks for what is missing and writes what comes.
 func (t *transfer) attempt(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	stall := time.AfterFunc(t.store.opts.Stall, func() { cancel(errStalled) })
-	defer stall.Stop()
+	ctx, stall := NewStall(ctx, t.store.opts.Stall)
+	defer stall.End()
 	response, err := t.ask(ctx)
 	if err != nil {
-		return stalled(ctx, err)
+		return stall.Err(err)
 	}
-	defer response.Body.Close()
+	body := stall.Body(response.Body)
+	defer body.Close()
 	total, err := t.begin(response)
 	if err != nil {
 		return err
@@ -98,20 +95,13 @@ func (t *transfer) attempt(ctx context.Context) error {
 	if response.StatusCode == http.StatusRequestedRangeNotSatisfiable {
 		return nil // all of it was here already
 	}
-	if err := t.receive(ctx, response.Body, total, stall); err != nil {
-		return stalled(ctx, err)
+	if err := t.receive(ctx, body, total); err != nil {
+		return err
 	}
 	if total > 0 && t.draft.size < total {
 		return fmt.Errorf("the connection was cut at byte %d of %d", t.draft.size, total)
 	}
 	return nil
-}
-
-func stalled(ctx context.Context, err error) error {
-	if errors.Is(context.Cause(ctx), errStalled) {
-		return errStalled
-	}
-	return err
 }
 
 func (t *transfer) ask(ctx context.Context) (*http.Response, error) {
@@ -196,12 +186,10 @@ func (t *transfer) checkTotal(total int64) error {
 	return lasting{fmt.Errorf("%w: %s has %d bytes, want %d", ErrSize, t.req.URL, total, t.req.Size)}
 }
 
-func (t *transfer) receive(ctx context.Context, body io.Reader, total int64, stall *time.Timer) error {
+func (t *transfer) receive(ctx context.Context, body io.Reader, total int64) error {
 	buffer := make([]byte, chunk)
 	for {
-		stall.Reset(t.store.opts.Stall)
 		n, err := body.Read(buffer)
-		stall.Stop()
 		if n > 0 {
 			if err := t.keep(ctx, buffer[:n]); err != nil {
 				return err

@@ -18,6 +18,8 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/gzip"
+
+	"thatch/catalog/content"
 )
 
 // ErrTooLarge says that a vendor file has more bytes, decompressed, than its reader allows.
@@ -118,14 +120,9 @@ func (f Fetch) url(ctx context.Context, from string) (Item, error) {
 	item := Item{Name: name, Path: parsed.Redacted(), Size: -1, Open: func(ctx context.Context) (io.ReadCloser, error) {
 		return f.Get(ctx, from)
 	}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodHead, from, nil)
+	answer, err := f.ask(ctx, http.MethodHead, from)
 	if err != nil {
-		return Item{}, fmt.Errorf("vendor location %s: %w", item.Path, err)
-	}
-	f.accept(req)
-	answer, err := f.client().Do(req)
-	if err != nil {
-		return Item{}, fmt.Errorf("vendor location: %w", err)
+		return Item{}, err
 	}
 	answer.Body.Close()
 	if answer.StatusCode == http.StatusOK { // a server that does not know HEAD may well know GET
@@ -137,10 +134,28 @@ func (f Fetch) url(ctx context.Context, from string) (Item, error) {
 	return item, nil
 }
 
-func (f Fetch) accept(req *http.Request) {
+// ask sends a request. Where the server sends nothing for a minute, before the answer or in the midst of its body, that is
+// content.ErrStalled: an import would wait for ever.
+func (f Fetch) ask(ctx context.Context, method, location string) (*http.Response, error) {
+	ctx, stall := content.NewStall(ctx, content.DefaultStall)
+	req, err := http.NewRequestWithContext(ctx, method, location, nil)
+	if err != nil {
+		stall.End()
+		return nil, fmt.Errorf("vendor location: %w", err)
+	}
 	if f.Accept != "" {
 		req.Header.Set("Accept", f.Accept)
 	}
+	answer, err := f.client().Do(req)
+	if err != nil {
+		defer stall.End()
+		if cut := stall.Err(err); errors.Is(cut, content.ErrStalled) {
+			return nil, fmt.Errorf("vendor location %s: %w", req.URL.Redacted(), cut)
+		}
+		return nil, fmt.Errorf("vendor location: %w", err)
+	}
+	answer.Body = stall.Body(answer.Body)
+	return answer, nil
 }
 
 func (f Fetch) client() *http.Client {
@@ -152,18 +167,14 @@ func (f Fetch) client() *http.Client {
 
 // Get opens an http(s) location. Any status but 200 is an error that names the location and the status.
 func (f Fetch) Get(ctx context.Context, location string) (io.ReadCloser, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, location, nil)
+	answer, err := f.ask(ctx, http.MethodGet, location)
 	if err != nil {
-		return nil, fmt.Errorf("vendor location: %w", err)
-	}
-	f.accept(req)
-	answer, err := f.client().Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("vendor location: %w", err)
+		return nil, err
 	}
 	if answer.StatusCode != http.StatusOK {
 		answer.Body.Close()
-		return nil, fmt.Errorf("vendor location %s: the server answered %s", req.URL.Redacted(), answer.Status)
+		asked, _ := url.Parse(location) // it was asked
+		return nil, fmt.Errorf("vendor location %s: the server answered %s", asked.Redacted(), answer.Status)
 	}
 	return answer.Body, nil
 }

@@ -14,7 +14,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"thatch/catalog/content"
 	"thatch/catalog/importer"
 )
 
@@ -205,6 +208,58 @@ func TestHTTP(t *testing.T) {
 	if _, err := (importer.Fetch{}).Get(t.Context(), server.URL+"/strong.xml"); err == nil || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("%v", err)
 	}
+}
+
+// silent is a server that says nothing more once part of a body was sent, or nothing at all, for as long as somebody waits.
+type silent struct{ head, body string }
+
+func (s silent) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method == s.head {
+		<-r.Context().Done()
+		return nil, r.Context().Err()
+	}
+	body := io.NopCloser(io.MultiReader(strings.NewReader(s.body), untilDone{r.Context()}))
+	return &http.Response{StatusCode: http.StatusOK, Status: "200 OK", Header: http.Header{}, Body: body, Request: r}, nil
+}
+
+type untilDone struct{ context.Context }
+
+func (u untilDone) Read([]byte) (int, error) {
+	<-u.Done()
+	return 0, u.Err()
+}
+
+// A server that falls silent holds no import: not before its answer, and not in the midst of a file. However long reading
+// takes beside that is not its fault.
+func TestSilentServer(t *testing.T) {
+	const location = "http://vendor.example/a.xml"
+	synctest.Test(t, func(t *testing.T) {
+		for _, method := range []string{http.MethodHead, http.MethodGet} {
+			fetch, began := importer.Fetch{Client: &http.Client{Transport: silent{head: method}}}, time.Now()
+			items, err := fetch.List(t.Context(), location, isXML)
+			if method == http.MethodGet && err == nil {
+				_, err = items[0].Open(t.Context())
+			}
+			if !errors.Is(err, content.ErrStalled) || !strings.Contains(err.Error(), location) || time.Since(began) != time.Minute {
+				t.Errorf("%s: %v after %v", method, err, time.Since(began))
+			}
+		}
+		fetch := importer.Fetch{Client: &http.Client{Transport: silent{body: "<part/>"}}}
+		stream, err := fetch.Get(t.Context(), location)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer stream.Close()
+		part := make([]byte, len("<part/>"))
+		time.Sleep(time.Hour) // the reader's, on the test's own clock
+		if _, err := io.ReadFull(stream, part); err != nil {
+			t.Fatalf("a slow reader: %v", err)
+		}
+		began := time.Now()
+		if _, err := io.ReadAll(stream); !errors.Is(err, content.ErrStalled) || time.Since(began) != time.Minute {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+	})
 }
 
 func TestIsURL(t *testing.T) {
