@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"thatch/catalog/document"
 	"thatch/catalog/rule"
@@ -214,6 +215,14 @@ type StagedFile struct {
 	SHA256 string  `json:"sha256"`
 	Size   int64   `json:"size"`
 	Signer *Signer `json:"signer,omitempty"` // nil: the format carries no signature
+}
+
+// UnmarshalJSON implements json.Unmarshaler. Digests are compared as texts, and other sites may write them in capitals.
+func (f *StagedFile) UnmarshalJSON(raw []byte) error {
+	type plain StagedFile
+	err := json.Unmarshal(raw, (*plain)(f))
+	f.SHA256 = strings.ToLower(f.SHA256)
+	return err
 }
 
 // Signer is the Authenticode signer of a file.

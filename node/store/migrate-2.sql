@@ -175,3 +175,19 @@ CREATE TABLE policy_state (
   paused     INTEGER NOT NULL,
   local      INTEGER NOT NULL
 ) WITHOUT ROWID;
+
+CREATE TABLE staging_failure_next (
+  package    TEXT NOT NULL,
+  digest     BLOB NOT NULL,
+  reason     TEXT NOT NULL,
+  detail     TEXT NOT NULL,
+  at         TEXT NOT NULL,
+  PRIMARY KEY (package, digest)
+) WITHOUT ROWID;
+
+INSERT INTO staging_failure_next (package, digest, reason, detail, at)
+SELECT package, digest, reason, detail, at FROM staging_failure ORDER BY package;
+
+DROP TABLE staging_failure;
+
+ALTER TABLE staging_failure_next RENAME TO staging_failure;

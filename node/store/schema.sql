@@ -310,13 +310,15 @@ CREATE TABLE staged (
   actor      TEXT NOT NULL
 ) WITHOUT ROWID;
 
--- Packages that could not be staged as they are: void when the package's digest changes, removed by a retry.
+-- Packages that could not be staged as they are: void when the package's digest changes, removed by a retry. Policies may
+-- pin several revisions of one.
 CREATE TABLE staging_failure (
-  package    TEXT PRIMARY KEY,         -- document id
+  package    TEXT NOT NULL,            -- document id
   digest     BLOB NOT NULL,            -- of the package document that was tried
   reason     TEXT NOT NULL,            -- see staging.Reason
   detail     TEXT NOT NULL,
-  at         TEXT NOT NULL
+  at         TEXT NOT NULL,
+  PRIMARY KEY (package, digest)
 ) WITHOUT ROWID;
 
 -- Which node holds which payload file, whole and verified.

@@ -347,6 +347,70 @@ func TestWhatPoliciesNeed(t *testing.T) {
 	want("off unknown")
 }
 
+// TestRefusedRevisions asks for no revision again that was refused, though policies pin two of one package.
+func TestRefusedRevisions(t *testing.T) {
+	b, a := newBelow(t)
+	root := authenticodetest.Authority(t, "Root")
+	b.settings = staging.Settings{Trust: authenticode.Trust{Roots: authenticodetest.Authority(t, "Other").PEM()}}
+	for _, revision := range []string{"one", "two"} {
+		body := authenticodetest.Signer(t, root, "Stranger").Sign(t, authenticodetest.Program(revision))
+		p := pack(t, "P1", "U1", nil, catalog.File{Name: revision + ".exe", SHA1: strings.Repeat("0", 40)})
+		bulletinstest.Save(t, b.room, "sdp", "catalog", bulletin(t, "B1"), update(t, "U1", "B1"), p)
+		s := sha256.Sum256(body)
+		sum := hex.EncodeToString(s[:])
+		b.vendor.set("p/"+sum, body)
+		payload := bulletinstest.Doc(t, document.Payload, p.ID, nil, catalog.Payload{
+			Package: p.ID, PackageDigest: p.Digest, Files: []catalog.StagedFile{{Name: revision + ".exe", SHA256: sum, Size: int64(len(body))}},
+		})
+		bulletinstest.Signer{}.Sign(&payload)
+		bulletinstest.Write(t, b.db, store.Hold(payload), store.Pin("policy-1", p.Digest, true), store.Pin("policy-1", payload.Digest, true))
+	}
+	if got := b.run(t); len(got.Failed) != 2 || got.Failed[0].Reason != staging.Untrusted || got.Failed[1].Reason != staging.Untrusted {
+		t.Fatalf("%+v", got)
+	}
+	asked := len(a.asked)
+	for range 2 {
+		b.below(t, a, b.content) // a start of the node
+		b.wantOutstanding(t, false)
+		if got := b.run(t); len(got.Failed) != 0 || len(a.asked) != asked {
+			t.Errorf("again: %+v, asked %q", got, a.asked)
+		}
+	}
+	b.stage(t, "B1") // forgives both
+	if got := b.run(t); len(got.Failed) != 2 {
+		t.Errorf("after staging again: %+v", got)
+	}
+}
+
+// TestDigestsInCapitals keeps what a site above, or a hand, wrote in capitals: it is the same file.
+func TestDigestsInCapitals(t *testing.T) {
+	b, _ := newBelow(t)
+	hand, err := b.content.Put(t.Context(), "", strings.NewReader("added by hand"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := pack(t, "P1", "U1", nil, catalog.File{Name: "a.msi", SHA1: strings.Repeat("0", 40)})
+	bulletinstest.Save(t, b.room, "sdp", "catalog", bulletin(t, "B1"), update(t, "U1", "B1"), p, update(t, "U2", "B1"),
+		pack(t, "P2", "U2", nil, catalog.File{Name: "hand.msi", SHA256: strings.ToUpper(hand.SHA256)}))
+	body := []byte("staged above")
+	s := sha256.Sum256(body)
+	sum := hex.EncodeToString(s[:])
+	b.vendor.set("p/"+sum, body)
+	payload := bulletinstest.Doc(t, document.Payload, p.ID, nil, catalog.Payload{
+		Package: p.ID, PackageDigest: p.Digest, Files: []catalog.StagedFile{{Name: "a.msi", SHA256: strings.ToUpper(sum), Size: int64(len(body))}},
+	})
+	bulletinstest.Signer{}.Sign(&payload)
+	bulletinstest.Write(t, b.db, store.Put(payload, "", store.Former{})...)
+	b.stage(t, "B1")
+	if got := b.run(t); got.Staged != 1 { // the other would have to be staged above
+		t.Fatalf("%+v", got)
+	}
+	if pruned, err := b.Prune(t.Context(), b.content, time.Now().Add(time.Hour)); err != nil || pruned.Payloads != 0 {
+		t.Errorf("%+v, %v: they are needed", pruned, err)
+	}
+	b.want(t, "U1", staging.Ready, "")
+}
+
 // TestFromADiskFirst asks nobody for what is here already, and believes nothing that is damaged.
 func TestFromADiskFirst(t *testing.T) {
 	b, a := newBelow(t)

@@ -245,12 +245,15 @@ func (s *Stager) holds(sha256 string, size int64) store.Statement {
 }
 
 // recordFailure keeps why a package is not here. That the vendor does not answer is kept too, for people, and tried
-// again by the next run.
+// again by the next run. What is kept of former revisions goes, but for those that policies pin.
 func (s *Stager) recordFailure(ctx context.Context, id string, digest document.Digest, f *failed) error {
 	s.cfg.Log.Warn("a package could not be staged", "package", id, "reason", string(f.reason), "error", f.err)
 	return s.writeOne(ctx, "record that a package cannot be staged", []store.Statement{{
+		SQL:  `DELETE FROM staging_failure WHERE package = ? AND digest <> ? AND NOT EXISTS (SELECT 1 FROM pin WHERE pin.digest = staging_failure.digest)`,
+		Args: []any{id, digest[:]},
+	}, {
 		SQL: `INSERT INTO staging_failure (package, digest, reason, detail, at) VALUES (?, ?, ?, ?, ?)
-ON CONFLICT (package) DO UPDATE SET digest = excluded.digest, reason = excluded.reason, detail = excluded.detail, at = excluded.at`,
+ON CONFLICT (package, digest) DO UPDATE SET reason = excluded.reason, detail = excluded.detail, at = excluded.at`,
 		Args: []any{id, digest[:], string(f.reason), f.Error(), s.cfg.Now().UTC().Format(time.RFC3339)},
 	}})
 }

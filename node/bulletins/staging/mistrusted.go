@@ -18,9 +18,9 @@ type Mistrust struct {
 // Mistrusted counts the packages whose payloads a site above staged, and whose signers this site does not trust: that is
 // each site's own to say. The first is one of them.
 func Mistrusted(ctx context.Context, reader store.Reader, site string) (count int, first Mistrust, err error) {
-	const query = `SELECT f.package, f.detail, count(*) OVER () FROM staging_failure f
+	const query = `SELECT f.package, max(f.detail), count(*) OVER () FROM staging_failure f
 JOIN document d ON d.kind = 'payload' AND d.id = f.package JOIN revision r ON r.digest = d.digest
-WHERE f.reason = ? AND r.origin <> ? ORDER BY f.package LIMIT 1`
+WHERE f.reason = ? AND r.origin <> ? GROUP BY f.package ORDER BY f.package LIMIT 1`
 	err = reader.View(ctx, func(tx *sql.Tx) error {
 		err := tx.QueryRowContext(ctx, query, string(Untrusted), site).Scan(&first.Package, &first.Detail, &count)
 		if errors.Is(err, sql.ErrNoRows) {

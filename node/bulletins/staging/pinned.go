@@ -132,8 +132,8 @@ func (s *Stager) lacking(ctx context.Context) ([]pinnedFile, error) {
 	var found []pinnedFile
 	seen := map[string]bool{}
 	for _, one := range all {
-		failure, failed := state.failures[one.pack]
-		refused := failed && failure.Digest == one.pinned && failure.Reason.refusal()
+		failure, failed := state.failures[tried{one.pack, one.pinned}]
+		refused := failed && failure.Reason.refusal()
 		if one.awaited && !refused && !seen[one.SHA256] && !state.Held(one.SHA256) {
 			seen[one.SHA256] = true
 			found = append(found, one)

@@ -3,6 +3,7 @@ package staging
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"thatch/catalog"
@@ -44,7 +45,7 @@ func (s *Stager) needed(ctx context.Context) (map[string]bool, error) {
 		for _, p := range v.Packages() {
 			for _, f := range p.Files {
 				if f.URL == "" && f.SHA256 != "" {
-					needed[f.SHA256] = true
+					needed[strings.ToLower(f.SHA256)] = true
 				}
 			}
 			u, payload := v.UpdateByID(p.Update), v.AnyPayload(p.ID)

@@ -63,18 +63,24 @@ type Failure struct {
 	At     time.Time
 }
 
+// tried is a revision of a package.
+type tried struct {
+	pack   string
+	digest document.Digest
+}
+
 // State is what the site knows of staging beside its documents.
 type State struct {
 	Languages []string // managed
 	Staged    map[string]Staged
-	failures  map[string]Failure
+	failures  map[tried]Failure
 	held      map[[32]byte]bool
 	transit   *transit.Files // of this node; nil: not asked for
 }
 
 // Load reads the state.
 func Load(ctx context.Context, reader store.Reader) (*State, error) {
-	s := &State{Staged: map[string]Staged{}, failures: map[string]Failure{}, held: map[[32]byte]bool{}}
+	s := &State{Staged: map[string]Staged{}, failures: map[tried]Failure{}, held: map[[32]byte]bool{}}
 	err := reader.View(ctx, func(tx *sql.Tx) error {
 		for _, part := range []struct {
 			query string
@@ -138,7 +144,7 @@ func (s *State) takeFailure(rows *sql.Rows) error {
 	}
 	copy(f.Digest[:], digest)
 	f.At, _ = time.Parse(time.RFC3339, at)
-	s.failures[id] = f
+	s.failures[tried{id, f.Digest}] = f
 	return nil
 }
 
@@ -186,8 +192,7 @@ type UpdateStatus struct {
 func (s *State) Package(v *live.View, p *live.Package, staged bool) PackageStatus {
 	head := document.Head{Languages: p.Languages}
 	ps := PackageStatus{Package: p, Payload: v.PayloadOf(p), Matters: head.Matters(s.Languages)}
-	failure, failed := s.failures[p.ID]
-	failed = failed && failure.Digest == p.Digest
+	failure, failed := s.failures[tried{p.ID, p.Digest}]
 	switch {
 	case ps.Payload != nil && s.holdsAll(ps.Payload):
 		ps.Status = Ready
