@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"thatch/catalog/document"
 	"thatch/node"
 	"thatch/node/replicas/dataset"
 	"thatch/node/sites"
@@ -52,8 +53,9 @@ type State struct {
 	Connected bool               `json:"connected"`
 	Since     time.Time          `json:"since,omitzero"` // connected, or not
 	Error     string             `json:"error,omitempty"`
-	Waits     string             `json:"waits,omitempty"` // what data replication waits for
-	Link      *wire.LinkResponse `json:"link,omitempty"`  // as the parent said it last
+	Waits     string             `json:"waits,omitempty"`    // what data replication waits for
+	Withheld  []document.Kind    `json:"withheld,omitempty"` // kinds that do not go up: the parent does not know them
+	Link      *wire.LinkResponse `json:"link,omitempty"`     // as the parent said it last
 }
 
 // New makes the link of a node. It registers the kind of task that runs are.

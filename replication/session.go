@@ -84,7 +84,7 @@ func (s *session) callLink(ctx context.Context) error {
 	}
 	site := s.node.Site()
 	answer, err := wire.Call[wire.LinkResponse](ctx, s.client, wire.PathLink, wire.LinkRequest{
-		Name: site.Name, Version: s.node.Version(), Epoch: site.Epoch, Languages: languages, At: s.now().UTC(),
+		Name: site.Name, Version: s.node.Version(), Epoch: site.Epoch, Languages: languages, Kinds: withheld(wire.LinkResponse{}, dataset.Types(dataset.Up)...), At: s.now().UTC(),
 	})
 	if err != nil {
 		return err
@@ -96,7 +96,11 @@ func (s *session) callLink(ctx context.Context) error {
 	s.link = answer
 	s.linkMu.Unlock()
 	s.pace.Set(answer.Limits.Rate)
-	s.set(func(state *State) { state.Link = &answer })
+	kept := withheld(answer, dataset.Types(dataset.Up)...)
+	s.set(func(state *State) { state.Link, state.Withheld = &answer, kept })
+	if len(kept) > 0 {
+		s.log.Warn("the parent's version does not know some kinds of documents; they go up when it does", "kinds", kept)
+	}
 	raw, err := json.Marshal(answer)
 	if err != nil {
 		return fmt.Errorf("keep what the parent says of the link: %w", err)
@@ -165,6 +169,7 @@ func (s *session) work(ctx context.Context) error {
 				return err
 			}
 			plan.Grown()
+			poke(s.pushes)         // it may know more kinds now
 			s.node.Staging.Again() // what the rules refused may be sent now
 		case <-s.tails:
 			plan.Grown()

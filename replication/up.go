@@ -74,10 +74,25 @@ func (s *session) alertAnew(ctx context.Context) error {
 	return err
 }
 
+// upScope is what of a type goes up to this parent: without kinds that it does not know.
+func (s *session) upScope(ctx context.Context, t dataset.Type) (dataset.Scope, error) {
+	scope, err := scopes.Up(ctx, s.node.Sites, t)
+	scope.Audience.Withheld = withheld(s.said(), t)
+	return scope, err
+}
+
+// withheld are kinds of some types that would go up and that the parent does not know.
+func withheld(said wire.LinkResponse, of ...dataset.Type) (kinds []document.Kind) {
+	for _, t := range of {
+		kinds = append(kinds, dataset.Kinds(t, dataset.Up)...)
+	}
+	return slices.DeleteFunc(kinds, func(k document.Kind) bool { return slices.Contains(said.Kinds, k) })
+}
+
 // pushType sends up one type: what is newer than the parent's cursor, or everything where that is asked for or the parent's
 // cursor does not fit. It counts the documents that went.
 func (s *session) pushType(ctx context.Context, t dataset.Type, complete bool) (sent int, err error) {
-	scope, err := scopes.Up(ctx, s.node.Sites, t)
+	scope, err := s.upScope(ctx, t)
 	if err != nil {
 		return 0, err
 	}

@@ -59,6 +59,9 @@ func (s *session) takeUrgent(ctx context.Context) error {
 		return err
 	}
 	s.log.Info("took over what is urgent", "changed", outcome.Changed, "removed", outcome.Removed)
+	if page.More && outcome.Changed+outcome.Removed > 0 {
+		poke(s.urgents)
+	}
 	return s.settle(ctx)
 }
 

@@ -219,7 +219,7 @@ func (r *run) path(down, up string) string {
 // scope is what of the run's type came from above, or goes up.
 func (r *run) scope(ctx context.Context) (dataset.Scope, error) {
 	if r.params.Up {
-		return scopes.Up(ctx, r.node.Sites, r.params.Type)
+		return r.upScope(ctx, r.params.Type)
 	}
 	languages, err := r.node.Languages(ctx)
 	if err != nil {

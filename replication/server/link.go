@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"time"
@@ -13,6 +14,9 @@ import (
 
 // skew is how far a child's clock may be off before both sides are told.
 const skew = 5 * time.Minute
+
+// maxKinds are looked at of those that a child says that it has.
+const maxKinds = 100
 
 // link tells a child how it stands with this site.
 func (s *server) link(r *http.Request, child sites.Child, q wire.LinkRequest) (*wire.LinkResponse, error) {
@@ -43,6 +47,11 @@ func (s *server) link(r *http.Request, child sites.Child, q wire.LinkRequest) (*
 		}
 		if !cursor.Zero() {
 			answer.Cursors[t] = &cursor
+		}
+	}
+	for _, kind := range q.Kinds[:min(len(q.Kinds), maxKinds)] {
+		if !slices.Contains(answer.Kinds, kind) {
+			s.log.Info("a child of a newer version has documents that this one does not know; they are not sent", "child", child.Name, "kind", fmt.Sprintf("%.40q", kind))
 		}
 	}
 	alarms, err := s.node.Sites.AlarmsAbout(ctx, child.ID)

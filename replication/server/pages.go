@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"slices"
 
@@ -235,6 +236,9 @@ func (s *server) alarmDamaged(ctx context.Context, first dataset.Key) {
 	}
 }
 
+// maxUrgent bounds an answer with what is urgent, so that it fits a page and one batch of the child's; there are more then.
+const maxUrgent = 1000
+
 // urgent answers with what is in force at once: states of policies that the child does not have, and policies that are not
 // for it any more.
 func (s *server) urgent(r *http.Request, child sites.Child, q wire.UrgentRequest) (*wire.Page, error) {
@@ -243,10 +247,42 @@ func (s *server) urgent(r *http.Request, child sites.Child, q wire.UrgentRequest
 	if err != nil {
 		return nil, err
 	}
-	answer := &wire.Page{Header: wire.Header{Type: dataset.Policies}}
-	meant := map[string]bool{}
-	var digests []document.Digest
+	left := make(map[string]bool, len(q.Held)) // held there, and not named here
+	for _, id := range q.Held {
+		left[id] = true
+	}
+	digests, err := s.states(ctx, scope, q, left)
+	if err != nil {
+		return nil, err
+	}
+	answer := &wire.Page{Header: wire.Header{Type: dataset.Policies, More: len(digests) > maxUrgent}}
+	docs, _, err := s.node.Sender.Bodies(ctx, scope, digests[:min(len(digests), maxUrgent)])
+	if err != nil {
+		return nil, err
+	}
+	for _, doc := range docs {
+		answer.Entries = append(answer.Entries, dataset.Entry{Head: doc.Head, Body: append([]byte{}, doc.Body...), Size: len(doc.Body)})
+	}
+	for _, id := range q.Held {
+		if !left[id] || scope.Audience.KeepOthers {
+			continue
+		}
+		if answer.More = answer.More || len(answer.Entries) >= maxUrgent; answer.More {
+			break
+		}
+		answer.Entries = append(answer.Entries, dataset.Entry{Head: document.Head{Kind: document.Policy, ID: id}, Removed: true})
+		if _, known := q.Known[id]; known {
+			answer.Entries = append(answer.Entries, dataset.Entry{Head: document.Head{Kind: document.PolicyState, ID: id}, Removed: true})
+		}
+	}
+	answer.Settings, err = s.settings(ctx, child, dataset.Policies)
+	return answer, err
+}
+
+// states finds the states of policies that a child holds otherwise, and strikes from left the policies that are for it.
+func (s *server) states(ctx context.Context, scope dataset.Scope, q wire.UrgentRequest, left map[string]bool) (digests []document.Digest, err error) {
 	var from dataset.Cursor
+	held := maps.Clone(left)
 	for after := (dataset.Key{}); ; {
 		page, err := s.node.Sender.Complete(ctx, scope, from, after, headLimits)
 		if err != nil {
@@ -255,30 +291,14 @@ func (s *server) urgent(r *http.Request, child sites.Child, q wire.UrgentRequest
 		for i := range page.Entries {
 			switch e := &page.Entries[i]; {
 			case e.Kind == document.Policy:
-				meant[e.ID] = true
-			case e.Kind == document.PolicyState && q.Known[e.ID] != e.Digest && slices.Contains(q.Held, e.ID):
+				delete(left, e.ID)
+			case e.Kind == document.PolicyState && held[e.ID] && q.Known[e.ID] != e.Digest:
 				digests = append(digests, e.Digest)
 			}
 		}
 		if !page.More {
-			break
+			return digests, nil
 		}
 		from, after = page.From, page.Next
 	}
-	docs, _, err := s.node.Sender.Bodies(ctx, scope, digests)
-	if err != nil {
-		return nil, err
-	}
-	for _, doc := range docs {
-		answer.Entries = append(answer.Entries, dataset.Entry{Head: doc.Head, Body: append([]byte{}, doc.Body...), Size: len(doc.Body)})
-	}
-	for _, id := range q.Held {
-		if !meant[id] && !scope.Audience.KeepOthers {
-			for _, kind := range []document.Kind{document.Policy, document.PolicyState} {
-				answer.Entries = append(answer.Entries, dataset.Entry{Head: document.Head{Kind: kind, ID: id}, Removed: true})
-			}
-		}
-	}
-	answer.Settings, err = s.settings(ctx, child, dataset.Policies)
-	return answer, err
 }

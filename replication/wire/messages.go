@@ -39,13 +39,12 @@ const (
 
 // LinkRequest tells the parent who calls, at the beginning of each connection and whenever that changes.
 type LinkRequest struct {
-	Name      string            `json:"name"`
-	Version   string            `json:"version"` // of the program
-	Epoch     string            `json:"epoch"`
-	Languages []string          `json:"languages"` // managed now
-	Kinds     []document.Kind   `json:"kinds"`     // upward kinds that the child has documents of
-	Digests   map[string]string `json:"digests,omitempty"`
-	At        time.Time         `json:"at"` // the child's clock: a wrong one is told
+	Name      string          `json:"name"`
+	Version   string          `json:"version"` // of the program
+	Epoch     string          `json:"epoch"`
+	Languages []string        `json:"languages"` // managed now
+	Kinds     []document.Kind `json:"kinds"`     // upward kinds that the child knows
+	At        time.Time       `json:"at"`        // the child's clock: a wrong one is told
 }
 
 // LinkResponse is what the parent says of the link.
@@ -105,7 +104,6 @@ type RunOrder struct {
 	Complete bool         `json:"complete,omitempty"`
 	Verify   int          `json:"verify"` // percent; -1 as the rule says
 	Repair   bool         `json:"repair,omitempty"`
-	Rule     string       `json:"rule,omitempty"`
 }
 
 // PageRequest asks for what is newer than a cursor.

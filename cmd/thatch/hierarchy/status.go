@@ -34,6 +34,9 @@ func printParent(w io.Writer, parent routes.ParentStatus, link replication.State
 		}
 	}
 	more("waits", link.Waits)
+	for _, kind := range link.Withheld {
+		more("not sent up", fmt.Sprintf("documents of kind %s: the parent's version does not know them", kind))
+	}
 	more("languages there", strings.Join(told.Languages, ", "))
 	more("limits", limits(told.Limits))
 	more("payloads", parent.Payloads)

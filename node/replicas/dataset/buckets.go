@@ -159,7 +159,7 @@ func (m *measure) wants(k Key) (bucket int, wanted bool) {
 
 // list finds the documents that the buckets hold, as far as that can be told without their revisions.
 func (m *measure) list(ctx context.Context, tx *sql.Tx) (err error) {
-	if m.kinds, err = AllKinds(ctx, tx, m.scope.Type, m.scope.Direction); err != nil {
+	if m.kinds, err = m.scope.kinds(ctx, tx); err != nil {
 		return err
 	}
 	for _, kind := range m.kinds {

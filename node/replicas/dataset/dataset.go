@@ -41,11 +41,13 @@ type Audience struct {
 	Rules []string `json:"rules,omitempty"` // ids of the rules that select documents, sorted
 	// KeepOthers says that a rule of the type is off, which sends nothing and removes nothing.
 	KeepOthers bool `json:"keep_others,omitempty"`
+	// Withheld are kinds that the neighbour does not know; sorted.
+	Withheld []document.Kind `json:"withheld,omitempty"`
 }
 
 // Equal says whether two audiences are the same.
 func (a Audience) Equal(b Audience) bool {
-	return a.All == b.All && a.KeepOthers == b.KeepOthers && slices.Equal(a.Rules, b.Rules)
+	return a.All == b.All && a.KeepOthers == b.KeepOthers && slices.Equal(a.Rules, b.Rules) && slices.Equal(a.Withheld, b.Withheld)
 }
 
 // holds says whether a document with an audience of its own (rule ids, sorted, joined by commas) is in this one.

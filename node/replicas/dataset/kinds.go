@@ -109,6 +109,12 @@ func Yields(kind document.Kind) bool {
 	return down == Data || kind == document.Assignment
 }
 
+// kinds are AllKinds of the scope without those that its neighbour does not know.
+func (s *Scope) kinds(ctx context.Context, tx *sql.Tx) ([]document.Kind, error) {
+	kinds, err := AllKinds(ctx, tx, s.Type, s.Direction)
+	return slices.DeleteFunc(kinds, func(k document.Kind) bool { return slices.Contains(s.Audience.Withheld, k) }), err
+}
+
 // AllKinds are Kinds, and downward those that this version does not know and that came by the type.
 func AllKinds(ctx context.Context, tx *sql.Tx, t Type, d Direction) ([]document.Kind, error) {
 	kinds := Kinds(t, d)

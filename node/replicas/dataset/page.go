@@ -26,7 +26,7 @@ type candidate struct {
 func differential(ctx context.Context, tx *sql.Tx, scope Scope, from Cursor, limits Limits) (Page, error) {
 	page := Page{Type: scope.Type, From: from}
 	w := &walk{scope: &scope, from: from, kinds: map[document.Kind]bool{}, limits: limits, end: start(scope, from)}
-	kinds, err := AllKinds(ctx, tx, scope.Type, scope.Direction)
+	kinds, err := scope.kinds(ctx, tx)
 	if err != nil {
 		return page, err
 	}
@@ -163,7 +163,7 @@ func (w *walk) entries() []Entry {
 // complete reads one page of all documents in scope.
 func complete(ctx context.Context, tx *sql.Tx, scope Scope, after Key, limits Limits) (Page, error) {
 	page := Page{Type: scope.Type, Complete: true, After: after, Next: last}
-	kinds, err := AllKinds(ctx, tx, scope.Type, scope.Direction)
+	kinds, err := scope.kinds(ctx, tx)
 	if err != nil {
 		return page, err
 	}

@@ -187,7 +187,7 @@ func (s *Sender) Settings(ctx context.Context) (stand Stand, err error) {
 func (s *Sender) Bodies(ctx context.Context, scope Scope, digests []document.Digest) (docs []document.Document, refused []Refusal, err error) {
 	err = s.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
 		docs, refused = docs[:0], refused[:0]
-		kinds, err := AllKinds(ctx, tx, scope.Type, scope.Direction)
+		kinds, err := scope.kinds(ctx, tx)
 		if err != nil {
 			return err
 		}
