@@ -68,6 +68,9 @@ func (o *orders) find(name string) (*order, error) {
 
 // load returns what is ordered now, or at least at the index of the context.
 func (r *Room) load(ctx context.Context) (*orders, error) {
+	if err := store.Await(ctx, r.cfg.Reader); err != nil {
+		return nil, fmt.Errorf("read what is ordered: %w", err)
+	}
 	r.loading.Lock()
 	defer r.loading.Unlock()
 	var found *orders

@@ -1,6 +1,7 @@
 package policies_test
 
 import (
+	"context"
 	"crypto/ed25519"
 	"database/sql"
 	"errors"
@@ -620,6 +621,57 @@ func TestLargePolicies(t *testing.T) {
 		if !c.fits && !errors.Is(err, store.ErrInvalid) {
 			t.Errorf("%s: %v, want ErrInvalid", name, err)
 		}
+	}
+}
+
+// waitsSeen tells when a read begins that waits for an index.
+type waitsSeen struct {
+	store.Reader
+	who  context.Context
+	seen chan struct{}
+	once sync.Once
+}
+
+func (w *waitsSeen) View(ctx context.Context, read func(*sql.Tx) error) error {
+	if ctx == w.who {
+		w.once.Do(func() { close(w.seen) })
+	}
+	return w.Reader.View(ctx, read)
+}
+
+// Whoever waits for what is not applied yet holds up nobody else.
+func TestWhoWaitsHoldsUpNobody(t *testing.T) {
+	s := newSite(t)
+	s.create(t, policies.Draft{Name: "March", Bulletins: []string{"KB1"}})
+	ahead, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ahead = store.AtLeast(ahead, s.db.Applied()+1000)
+	reader := &waitsSeen{Reader: s.db, who: ahead, seen: make(chan struct{})}
+	room := policies.New(policies.Config{
+		Author: authoring.Author{Site: bulletinstest.Site, Writer: s.writer, Signer: bulletinstest.Signer{}, Now: s.now},
+		Reader: reader, Bulletins: s.bulletins, Computers: s.computers,
+	})
+	waited, answered := make(chan error, 1), make(chan error, 1)
+	go func() {
+		_, _, err := room.List(ahead, store.Query{})
+		waited <- err
+	}()
+	<-reader.seen
+	go func() {
+		_, _, err := room.List(t.Context(), store.Query{})
+		answered <- err
+	}()
+	select {
+	case err := <-answered:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("who asks for nothing that is to come waits as well")
+	}
+	cancel()
+	if err := <-waited; !errors.Is(err, context.Canceled) {
+		t.Errorf("who waited: %v", err)
 	}
 }
 

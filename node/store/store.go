@@ -57,6 +57,14 @@ func AtLeast(ctx context.Context, index uint64) context.Context {
 	return context.WithValue(ctx, indexKey{}, index)
 }
 
+// Await returns when the index of the context is applied: for those who would else wait while they hold a lock.
+func Await(ctx context.Context, reader Reader) error {
+	if wantedIndex(ctx) == 0 {
+		return nil
+	}
+	return reader.View(ctx, func(*sql.Tx) error { return nil })
+}
+
 func wantedIndex(ctx context.Context) uint64 {
 	index, _ := ctx.Value(indexKey{}).(uint64)
 	return index
