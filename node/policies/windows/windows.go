@@ -116,6 +116,7 @@ func (r *Room) rows(ctx context.Context, all ...*Window) (rows []*Row, err error
 	for _, w := range all {
 		rows, origins = append(rows, r.row(w)), append(origins, w.Doc.Origin)
 	}
+	r.count(rows, all)
 	err = r.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
 		names, err := store.SiteNames(ctx, tx, origins...)
 		for _, row := range rows {
@@ -232,14 +233,27 @@ func (r *Room) row(w *Window) *Row {
 	if start, _ := w.Body.Next(now, zone); !start.IsZero() {
 		row.Opens = &start
 	}
+	return row
+}
+
+// count counts for how many computers windows are, in one pass over all of them.
+func (r *Room) count(rows []*Row, all []*Window) {
+	if len(all) == 0 {
+		return
+	}
 	r.cfg.Computers.Look(func(v computers.View) {
 		for _, m := range v.Members() {
-			if m.Retired.IsZero() && w.For(pinned.Computer(m, false)) {
-				row.Count++
+			if !m.Retired.IsZero() {
+				continue
+			}
+			c := pinned.Computer(m, false)
+			for i, w := range all {
+				if w.For(c) {
+					rows[i].Count++
+				}
 			}
 		}
 	})
-	return row
 }
 
 // describe says in words when a window is open.
