@@ -39,7 +39,7 @@ func (n *Node) contentKinds() []tasks.Kind {
 				job.Log("payload %s was altered on disk; it is in quarantine, and fetched again where it is needed", sum)
 			}
 			if err == nil && len(done.Altered) > 0 {
-				err = fmt.Errorf("%d of %d payloads were altered on disk", len(done.Altered), done.Payloads)
+				err = fmt.Errorf("%d of %d payloads were altered on disk", len(done.Altered), len(done.Altered)+done.Payloads)
 			}
 			return done, err
 		}},

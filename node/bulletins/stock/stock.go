@@ -106,8 +106,8 @@ type Progress func(done, of int64, name string)
 
 // Verified is the outcome of a check.
 type Verified struct {
-	Payloads int      `json:"payloads"`
-	Bytes    int64    `json:"bytes"`
+	Payloads int      `json:"payloads"` // that are as they were
+	Bytes    int64    `json:"bytes"`    // of those
 	Altered  []string `json:"altered"` // SHA-256 of files that were altered on disk, and are in quarantine now
 }
 
@@ -122,19 +122,20 @@ func (s *Stock) Verify(ctx context.Context, progress Progress) (Verified, error)
 	for _, info := range held {
 		of += info.Size
 	}
+	var read int64
 	for _, info := range held {
-		progress(done.Bytes, of, info.SHA256)
+		progress(read, of, info.SHA256)
 		err := s.content.Check(ctx, info.SHA256, nil)
 		switch {
+		case err == nil:
+			done.Payloads++
+			done.Bytes += info.Size
 		case errors.Is(err, content.ErrAltered):
 			done.Altered = append(done.Altered, info.SHA256)
-		case errors.Is(err, content.ErrNotHeld):
-			continue // removed meanwhile
-		case err != nil:
+		case !errors.Is(err, content.ErrNotHeld): // else it was removed meanwhile
 			return done, err
 		}
-		done.Payloads++
-		done.Bytes += info.Size
+		read += info.Size
 	}
 	return done, nil
 }
@@ -278,11 +279,17 @@ func (s *Stock) Export(ctx context.Context, folder string, languages []string, p
 	for _, info := range held {
 		of += info.Size
 	}
+	var passed int64
 	for _, info := range held {
-		progress(done.Bytes, of, known[info.SHA256].Name)
+		progress(passed, of, known[info.SHA256].Name)
+		passed += info.Size
 		path := filepath.Join(folder, info.SHA256)
 		if there, err := os.Stat(path); err != nil || there.Size() != info.Size {
-			if err := s.content.CopyTo(ctx, info.SHA256, path); err != nil && !errors.Is(err, content.ErrNotHeld) {
+			err := s.content.CopyTo(ctx, info.SHA256, path)
+			if errors.Is(err, content.ErrNotHeld) {
+				continue // removed meanwhile
+			}
+			if err != nil {
 				return done, fmt.Errorf("export %s: %w", strings.TrimSpace(known[info.SHA256].Name), err)
 			}
 		}

@@ -136,6 +136,32 @@ func TestImportRefuses(t *testing.T) {
 	}
 }
 
+// TestExportOfWhatVanishes counts no file that went while others were copied.
+func TestExportOfWhatVanishes(t *testing.T) {
+	b := newBench(t)
+	for _, text := range []string{"one", "two", "three"} {
+		if _, err := b.content.Put(t.Context(), "", bytes.NewReader([]byte(text))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.staging.Stage(t.Context(), "B"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.staging.Run(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	done, err := b.Export(t.Context(), t.TempDir(), nil, func(bytes, of int64, name string) {
+		if name == "two" {
+			if err := b.content.Remove(sum("two")); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	if err != nil || done.Files != 2 || done.Bytes != int64(len("one")+len("three")) {
+		t.Errorf("%+v, %v", done, err)
+	}
+}
+
 // TestVerify finds one altered byte, and only that file.
 func TestVerify(t *testing.T) {
 	b := newBench(t)
@@ -149,7 +175,7 @@ func TestVerify(t *testing.T) {
 	}
 	write(t, filepath.Join(b.dir, "payloads", sum("one")[:2], sum("one")), "onE")
 	got, err := b.Verify(t.Context(), nobody)
-	if err != nil || got.Payloads != 2 || len(got.Altered) != 1 || got.Altered[0] != sum("one") || b.content.Has(sum("one")) || !b.content.Has(sum("two")) {
+	if err != nil || got.Payloads != 1 || got.Bytes != 3 || len(got.Altered) != 1 || got.Altered[0] != sum("one") || b.content.Has(sum("one")) || !b.content.Has(sum("two")) {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
