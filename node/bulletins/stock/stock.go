@@ -108,7 +108,7 @@ type Progress func(done, of int64, name string)
 type Verified struct {
 	Payloads int      `json:"payloads"` // that are as they were
 	Bytes    int64    `json:"bytes"`    // of those
-	Altered  []string `json:"altered"` // SHA-256 of files that were altered on disk, and are in quarantine now
+	Altered  []string `json:"altered"`  // SHA-256 of files that were altered on disk, and are in quarantine now
 }
 
 // Verify reads every payload file whole and holds it against its digest.
