@@ -152,3 +152,24 @@ func TestEveryCommandSaysThatNoNodeAnswers(t *testing.T) {
 		t.Errorf("only %d examples were run", tried)
 	}
 }
+
+// Every list says by which columns it is filtered and sorted.
+func TestListsNameTheirColumns(t *testing.T) {
+	lists := 0
+	var walk func(cmd *cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		if cmd.Flags().Lookup("filter") != nil && cmd.Flags().Lookup("sort") != nil {
+			lists++
+			if !strings.Contains(cmd.Long, "Columns to filter and sort by: ") {
+				t.Errorf("%s --help does not name the columns", cmd.CommandPath())
+			}
+		}
+		for _, sub := range cmd.Commands() {
+			walk(sub)
+		}
+	}
+	walk(rootCommand(cli.New("test")))
+	if lists < 20 {
+		t.Errorf("only %d lists were found", lists)
+	}
+}

@@ -269,6 +269,7 @@ func severitiesCommand(a *cli.App) *cobra.Command {
 	}
 	cmd.AddCommand(a.List(cli.Listing{
 		Use: "list", Short: "List the custom severities, most severe first", Example: "  thatch severities list",
+		Long: "Columns to filter and sort by: id, severity, order, bulletins, origin, site.",
 		Path: "/severities", Heads: []string{"SEVERITY", "ORDER", "BULLETINS", "SITE", "ID"},
 		Keys: []string{"severity", "order", "bulletins", "site", "id"},
 	}), severitiesCreate(a), severitiesChange(a, "rename SEVERITY NAME", "Rename a custom severity", "thatch severities rename \"This week\" Urgent", true),

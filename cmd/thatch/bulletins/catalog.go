@@ -209,6 +209,7 @@ func catalogSourcesSet(a *cli.App) *cobra.Command {
 func catalogRuns(a *cli.App) *cobra.Command {
 	return a.List(cli.Listing{
 		Use: "runs", Short: "List imports, newest first",
+		Long:    "Columns to filter and sort by: id, task, kind, state, actor, started, ended.",
 		Example: "  thatch catalog runs\n  thatch catalog runs --filter state=failed",
 		Path:    "/catalog/runs",
 		Heads:   []string{"RUN", "TASK", "STATE", "STARTED", "ENDED", "READ", "CHANGED", "ERROR"},

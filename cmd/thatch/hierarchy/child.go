@@ -279,6 +279,7 @@ func childTokens(a *cli.App) *cobra.Command {
 	_ = create.MarkFlagRequired("name") // the flag is there
 	cmd.AddCommand(create, a.List(cli.Listing{
 		Use: "list", Short: "List child tokens, without their secrets",
+		Long:    "Columns to filter and sort by: id, name, expires, created, by, revoked, used, child.",
 		Example: "  thatch children tokens list --filter revoked=no",
 		Path:    "/child-tokens", Heads: []string{"ID", "NAME", "EXPIRES", "USED", "CHILD", "REVOKED", "BY"},
 		Keys: []string{"id", "name", "expires", "used", "child", "revoked", "by"},
