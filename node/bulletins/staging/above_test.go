@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -29,7 +30,8 @@ type above struct {
 	v     *vendor
 	later *staging.Later // nil: the link stands
 	left  bool           // it is the parent no more
-	asked []string       // names of files
+	mu    sync.Mutex
+	asked []string // names of files
 }
 
 func (a *above) Parent(context.Context) (string, error) {
@@ -43,7 +45,9 @@ func (a *above) Request(_ context.Context, payload document.Digest, f catalog.St
 	if payload == (document.Digest{}) {
 		return content.Request{}, errors.New("no document names the file")
 	}
+	a.mu.Lock()
 	a.asked = append(a.asked, f.Name)
+	a.mu.Unlock()
 	if a.later != nil {
 		return content.Request{}, a.later
 	}
