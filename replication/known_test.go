@@ -1,10 +1,14 @@
 package replication_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -104,4 +108,42 @@ func TestAParentThatKnowsNothing(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestNothingIsAskedForThatDidNotChange: one more bulletin has its child ask for data, and for nothing else.
+func TestNothingIsAskedForThatDidNotChange(t *testing.T) {
+	var mu sync.Mutex
+	asked := map[string]int{}
+	parent, child := pair(t, replicationtest.Config{Around: func(door http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == wire.PathPage {
+				body, err := io.ReadAll(r.Body)
+				var q wire.PageRequest
+				if err = errors.Join(err, json.Unmarshal(body, &q)); err != nil {
+					t.Error(err)
+				}
+				mu.Lock()
+				asked[string(q.Type)]++
+				mu.Unlock()
+				r.Body = io.NopCloser(bytes.NewReader(body))
+			}
+			door.ServeHTTP(w, r)
+		})
+	}}, replicationtest.Config{}, 3)
+	equal(t, child) // joining is over
+	for n := 0; ; n++ {
+		mu.Lock()
+		clear(asked)
+		mu.Unlock()
+		more(t, parent, child, n)
+		mu.Lock()
+		alone := len(asked) == 1 && asked["data"] > 0
+		mu.Unlock()
+		if alone {
+			return
+		}
+		if n == 20 { // what joining left to do takes a round or two
+			t.Fatalf("asked for %v", asked)
+		}
+	}
 }

@@ -25,7 +25,7 @@ type session struct {
 
 	link    wire.LinkResponse
 	linkMu  sync.RWMutex
-	tails   chan struct{} // the parent's journal has grown
+	tails   growth        // of the parent's journal
 	urgents chan struct{} // something is to be known at once
 	relink  chan struct{} // call link again
 	pushes  chan struct{} // something may go up
@@ -45,7 +45,7 @@ func (l *Link) open(ctx context.Context, parent sites.Parent, address string) (*
 		return nil, err
 	}
 	s := &session{
-		Link: l, parent: parent, pace: timing.NewPace(l.now), tails: make(chan struct{}, 1), urgents: make(chan struct{}, 1),
+		Link: l, parent: parent, pace: timing.NewPace(l.now), tails: growth{C: make(chan struct{}, 1)}, urgents: make(chan struct{}, 1),
 		relink: make(chan struct{}, 1), pushes: make(chan struct{}, 1),
 		uplink: map[dataset.Type]dataset.Cursor{}, failures: map[string]error{},
 	}
@@ -115,11 +115,36 @@ func (s *session) said() wire.LinkResponse {
 	return s.link
 }
 
+// growth is by documents of which types the parent's journal has grown.
+type growth struct {
+	C     chan struct{}
+	mu    sync.Mutex
+	types []dataset.Type
+}
+
+// add has the worker look for documents of some types, or of any where none is named.
+func (g *growth) add(types ...dataset.Type) {
+	if len(types) == 0 {
+		types = dataset.Types(dataset.Down)
+	}
+	g.mu.Lock()
+	g.types = append(g.types, types...)
+	g.mu.Unlock()
+	poke(g.C)
+}
+
+func (g *growth) take() (types []dataset.Type) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	types, g.types = g.types, nil
+	return types
+}
+
 // listen holds the stream.
 func (s *session) listen(ctx context.Context) error {
 	return s.client.Listen(ctx, func(e wire.Event) error {
 		if e.Tail != nil {
-			poke(s.tails)
+			s.tails.add(e.Types...)
 		}
 		if e.Link {
 			poke(s.relink)
@@ -171,8 +196,8 @@ func (s *session) work(ctx context.Context) error {
 			plan.Grown()
 			poke(s.pushes)         // it may know more kinds now
 			s.node.Staging.Again() // what the rules refused may be sent now
-		case <-s.tails:
-			plan.Grown()
+		case <-s.tails.C:
+			plan.Grown(s.tails.take()...)
 		case <-s.asked:
 		case <-timer.C:
 		}

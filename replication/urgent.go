@@ -69,7 +69,7 @@ func (s *session) takeUrgent(ctx context.Context) error {
 func (s *session) settle(ctx context.Context) error {
 	behind, err := s.node.Policies.SettingsBehind(ctx)
 	if behind {
-		poke(s.tails)
+		s.tails.add()
 	}
 	return err
 }

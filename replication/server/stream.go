@@ -5,10 +5,12 @@ import (
 	"database/sql"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
 	"thatch/catalog/document"
+	"thatch/node/replicas/dataset"
 	"thatch/node/sites"
 	"thatch/node/store"
 	"thatch/replication/wire"
@@ -77,6 +79,7 @@ func (s *server) stream(w http.ResponseWriter, r *http.Request, child sites.Chil
 	defer tree.Close()
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	out := &events{w: w, control: http.NewResponseController(w), last: s.tail(ctx)}
+	out.all = out.last.Index
 	err := out.say(wire.Event{Tail: &out.last})
 	alive := time.NewTicker(wire.Alive)
 	defer alive.Stop()
@@ -121,6 +124,7 @@ type events struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
 	last    store.Sequence // of the journal, that the child was told of
+	all     uint64         // batch at which it was told of any type
 }
 
 func (e *events) say(event wire.Event) error {
@@ -138,18 +142,25 @@ func (e *events) say(event wire.Event) error {
 // lookBack is how many entries of the journal are looked through for what is urgent; beyond, it is as if there were some.
 const lookBack = 2000
 
-// grown tells that the journal has grown, and whether something of it is urgent.
+// grown tells that the journal has grown by something that goes down, by what, and whether something of it is urgent. A child
+// looks for nothing else, so each lookBack batches it is told of any.
 func (e *events) grown(ctx context.Context, s *server) error {
 	tail := s.tail(ctx)
 	if tail == e.last {
 		return nil
 	}
-	urgent, err := s.urgentSince(ctx, e.last)
+	types, urgent, err := s.since(ctx, e.last)
 	if err != nil {
 		return err
 	}
 	e.last = tail
-	return e.say(wire.Event{Tail: &tail, Urgent: urgent})
+	switch {
+	case tail.Index-e.all >= lookBack:
+		types, e.all = nil, tail.Index
+	case types != nil && len(types) == 0:
+		return nil
+	}
+	return e.say(wire.Event{Tail: &tail, Types: types, Urgent: urgent})
 }
 
 func (s *server) tail(ctx context.Context) store.Sequence {
@@ -160,16 +171,26 @@ func (s *server) tail(ctx context.Context) store.Sequence {
 	return tail
 }
 
-// urgentSince says whether the journal names, after a place, a state of a policy or one that is taken away.
-func (s *server) urgentSince(ctx context.Context, after store.Sequence) (bool, error) {
-	urgent := false
-	err := s.node.Reader().View(ctx, func(tx *sql.Tx) error {
+// since says of what types the journal names documents after a place that go down, nil for any; and whether a state of a
+// policy is among them, or one that is taken away.
+func (s *server) since(ctx context.Context, after store.Sequence) (types []dataset.Type, urgent bool, err error) {
+	err = s.node.Reader().View(ctx, func(tx *sql.Tx) error {
 		changes, err := store.Journal(ctx, tx, after, lookBack)
-		urgent = len(changes) == lookBack
-		for _, c := range changes {
+		full := len(changes) == lookBack
+		types, urgent = []dataset.Type{}, full
+		for i := range changes {
+			c := &changes[i]
 			urgent = urgent || c.Kind == document.PolicyState || c.Kind == document.Policy && (c.Removed || c.Audience != c.FormerAudience)
+			t, known := dataset.TypeOf(c.Kind, dataset.Down)
+			full = full || !known
+			if t != "" && !slices.Contains(types, t) {
+				types = append(types, t)
+			}
+		}
+		if full {
+			types = nil
 		}
 		return err
 	})
-	return urgent, err
+	return types, urgent, err
 }

@@ -3,6 +3,7 @@ package timing
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"thatch/node/replicas/dataset"
@@ -103,10 +104,11 @@ func (t *timing) add(rule wire.Rule, former *timing, now time.Time) {
 	t.scheduled = append(t.scheduled, s)
 }
 
-// Grown says that the parent's journal has grown, or that its rules may be others.
-func (p *Plan) Grown() {
-	for _, t := range p.types {
-		t.grown = true
+// Grown says that the parent's journal has grown by documents of some types, or where none is named of any, or that its
+// rules may be others.
+func (p *Plan) Grown(types ...dataset.Type) {
+	for of, t := range p.types {
+		t.grown = t.grown || len(types) == 0 || slices.Contains(types, of)
 	}
 }
 

@@ -36,9 +36,18 @@ func TestAtOnceMeansAtTheStartAndWheneverTheJournalGrows(t *testing.T) {
 	if p.Due(dataset.Data).Now {
 		t.Error("nothing grew, and a run is due")
 	}
-	p.Grown()
+	p.Grown(dataset.Settings, dataset.Languages)
+	if p.Due(dataset.Data).Now {
+		t.Error("the journal grew by something else, and a run is due")
+	}
+	p.Grown(dataset.Data)
 	if !p.Due(dataset.Data).Now {
 		t.Error("the journal grew, and no run is due")
+	}
+	p.Done(dataset.Data, d)
+	p.Grown()
+	if !p.Due(dataset.Data).Now {
+		t.Error("the journal grew by anything, and no run is due")
 	}
 	if p.Due(dataset.Policies).Now {
 		t.Error("no rule sends policies, and a run is due")

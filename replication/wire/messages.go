@@ -91,6 +91,7 @@ type Rule struct {
 // Event is one line of the stream: what is set happened. An event without anything is a sign of life.
 type Event struct {
 	Tail   *store.Sequence `json:"tail,omitempty"`   // the journal has grown up to here
+	Types  []dataset.Type  `json:"types,omitempty"`  // by documents of these types alone; empty: by any
 	Link   bool            `json:"link,omitempty"`   // rules, limits or languages of the parent changed: call link again
 	Urgent bool            `json:"urgent,omitempty"` // something is to be known at once: call urgent
 	Run    *RunOrder       `json:"run,omitempty"`

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"thatch/catalog/document"
+	"thatch/node/store"
 )
 
 // Run names documents that two sites both hold: the last of them by the first bytes of its digest, and those before it of
@@ -50,17 +51,14 @@ func (s *Sender) Known(ctx context.Context, scope Scope, held Cursor, entries []
 			return err
 		}
 		step := max(1, (len(gaps)+maxRuns-1)/maxRuns)
-		bytes := 0
-		for i := len(gaps) - 1; i >= 0 && bytes < knownBytes; i -= step {
-			run, some, err := runIn(ctx, tx, &scope, held, gaps[i], knownBytes-bytes)
+		l := likes{scope: &scope, held: start(scope, held), left: knownBytes}
+		for i := len(gaps) - 1; i >= 0 && l.left > 0; i -= step {
+			some, err := l.in(ctx, tx, gaps[i])
 			if err != nil {
 				return err
 			}
 			if len(some) > 0 {
-				runs, docs = append(runs, run), append(docs, some...)
-			}
-			for _, doc := range some {
-				bytes += len(doc.Body)
+				runs, docs = append(runs, Run{Count: len(some), Last: [4]byte(some[0].Digest[:])}), append(docs, some...)
 			}
 		}
 		return nil
@@ -114,32 +112,35 @@ func gapsBetween(ctx context.Context, tx *sql.Tx, entries []Entry) (gaps []gap, 
 const knownQuery = `SELECT d.audience, r.body, ` + headColumns + ` FROM document d JOIN revision r ON r.digest = d.digest
 WHERE d.kind = ? AND d.id > ? AND d.id <= ? ORDER BY d.id DESC LIMIT ?`
 
-// runIn is the last run in a gap of what the receiver holds. What is newer than its cursor ends it, also what is not for it
-// any more: it has something there still.
-func runIn(ctx context.Context, tx *sql.Tx, scope *Scope, held Cursor, g gap, bytes int) (run Run, docs []document.Document, err error) {
-	least := start(*scope, held)
+// likes looks for what is like a page.
+type likes struct {
+	scope *Scope
+	held  store.Sequence // the receiver holds everything up to here
+	left  int            // bytes of bodies
+}
+
+// in is the last run in a gap of what the receiver holds. What is newer than its cursor ends it, also what is not for it any
+// more: it has something there still.
+func (l *likes) in(ctx context.Context, tx *sql.Tx, g gap) (docs []document.Document, err error) {
 	err = knownRows(ctx, tx, g, 2*runLength, func(e *Entry, audience string) bool {
 		doc := e.Document()
 		switch {
 		case e.ID == g.high:
 			return true
-		case e.Changed.Compare(least) > 0:
+		case e.Changed.Compare(l.held) > 0:
 			return len(docs) == 0
-		case !scope.matters(e.Languages, audience) || !scope.by(e.Origin):
+		case !l.scope.matters(e.Languages, audience) || !l.scope.by(e.Origin):
 			return true
 		case doc.VerifyDigest() != nil:
 			return len(docs) == 0
 		}
-		if bytes -= len(e.Body); bytes < 0 {
+		if l.left -= len(e.Body); l.left < 0 {
 			return false
 		}
 		docs = append(docs, doc)
 		return len(docs) < runLength
 	})
-	if len(docs) > 0 {
-		run = Run{Count: len(docs), Last: [4]byte(docs[0].Digest[:])}
-	}
-	return run, docs, err
+	return docs, err
 }
 
 // knownRows calls take with the documents in a gap and at its upper end, the last one first, until it has enough.
