@@ -273,6 +273,15 @@ func answered(asked []document.Digest, came []dataset.Entry) int {
 	return min(len(came), len(asked))
 }
 
+// repair has the room take documents out of their turn. A parent of an earlier version states nothing of settings here: what
+// was stated of the policies before stands then.
+func (r *run) repair(ctx context.Context, from replicas.Neighbour, page *wire.Page) (replicas.Outcome, error) {
+	if page.Settings == (dataset.Stand{}) {
+		return r.node.Replicas.Repair(ctx, from, r.params.Type, page.Entries)
+	}
+	return r.node.Replicas.Stated(ctx, from, page.Dataset())
+}
+
 // tryAside asks again for documents in quarantine that may be right by now: whose signer has become known, that were not
 // sent whole, or that somebody wants tried.
 func (r *run) tryAside(ctx context.Context) error {

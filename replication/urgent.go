@@ -54,7 +54,7 @@ func (s *session) takeUrgent(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	outcome, err := s.node.Replicas.Urgent(ctx, neighbour, page.Dataset())
+	outcome, err := s.node.Replicas.Stated(ctx, neighbour, page.Dataset())
 	if err != nil {
 		return err
 	}

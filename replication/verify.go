@@ -253,7 +253,7 @@ func (v *verification) mend(ctx context.Context, buckets []int) error {
 			if v.params.Up {
 				mend = v.mendAbove
 			}
-			err = mend(ctx, scope, some, page.Entries)
+			err = mend(ctx, scope, some, page)
 		}
 		if err != nil {
 			return fmt.Errorf("mend the buckets %d to %d: %w", some[0], some[len(some)-1], err)
@@ -280,7 +280,8 @@ func (v *verification) some(buckets []int) []int {
 }
 
 // mendBuckets compares the heads of some buckets, and repairs what differs.
-func (v *verification) mendBuckets(ctx context.Context, scope dataset.Scope, buckets []int, there []dataset.Entry) error {
+func (v *verification) mendBuckets(ctx context.Context, scope dataset.Scope, buckets []int, listed *wire.Page) error {
+	there := listed.Entries
 	here, damaged, err := v.node.Sender.BucketHeads(ctx, scope, buckets...)
 	if err != nil {
 		return err
@@ -309,14 +310,14 @@ func (v *verification) mendBuckets(ctx context.Context, scope dataset.Scope, buc
 	if _, err := v.mendDamaged(ctx, scope.Languages, damaged); err != nil {
 		return err
 	}
-	page := &wire.Page{Entries: wrong}
+	page := &wire.Page{Header: wire.Header{Type: v.params.Type, Settings: listed.Settings}, Entries: wrong}
 	if err := v.fillIn(ctx, v.neighbour, page, scope.Languages); err != nil {
 		return err
 	}
 	for _, key := range extra {
 		page.Entries = append(page.Entries, dataset.Entry{Head: document.Head{Kind: key.Kind, ID: key.ID}, Removed: true})
 	}
-	outcome, err := v.node.Replicas.Repair(ctx, v.neighbour, v.params.Type, page.Entries)
+	outcome, err := v.repair(ctx, v.neighbour, page)
 	if err != nil {
 		return err
 	}
@@ -327,7 +328,8 @@ func (v *verification) mendBuckets(ctx context.Context, scope dataset.Scope, buc
 
 // mendAbove does for the parent what mendBuckets does for this site: it is sent what it lacks or holds otherwise, and told
 // what is not here. What is damaged here comes back from there, by digest.
-func (v *verification) mendAbove(ctx context.Context, scope dataset.Scope, buckets []int, there []dataset.Entry) error {
+func (v *verification) mendAbove(ctx context.Context, scope dataset.Scope, buckets []int, listed *wire.Page) error {
+	there := listed.Entries
 	here, damaged, err := v.node.Sender.BucketHeads(ctx, scope, buckets...)
 	if err != nil {
 		return err

@@ -10,7 +10,10 @@ import (
 	"testing"
 
 	"thatch/catalog/document"
+	"thatch/catalog/policy"
 	"thatch/node"
+	"thatch/node/policies"
+	"thatch/node/policies/windows"
 	"thatch/node/replicas"
 	"thatch/node/replicas/dataset"
 	"thatch/node/store"
@@ -19,6 +22,7 @@ import (
 	"thatch/replication"
 	"thatch/replication/replicationtest"
 	"thatch/replication/wire"
+	"thatch/schedule"
 )
 
 // behind changes a site's file behind its back.
@@ -237,4 +241,44 @@ func TestACompleteRunIsMadeOnce(t *testing.T) {
 		t.Errorf("a complete run of 5 documents asked for %d pages", n)
 	}
 	equal(t, child)
+}
+
+// TestAPolicyThatIsMendedIsHeldToItsSettings: a policy that a child lost behind its back and gets from a verification waits for
+// the settings that its parent has, as one does that comes with a run.
+func TestAPolicyThatIsMendedIsHeldToItsSettings(t *testing.T) {
+	top := ordering(t, replicationtest.Config{Name: "Top", Languages: []string{"de"}})
+	child := ordering(t, replicationtest.Config{Name: "North", Languages: []string{"de"}})
+	imports(t, top, "2.0", "first", "de")
+	child.Join(t, top)
+	body := windows.Body{Window: schedule.Window{Name: "always", Repeat: schedule.Daily, Start: "00:00", Minutes: 1440}}
+	if _, err := top.Windows.Create(t.Context(), body); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, child, "2.0", "de")
+	made, err := top.Policies.Create(t.Context(), policies.Draft{Name: "March", Bulletins: []string{"KB2.0"}, Plan: &policy.Plan{When: policy.StartASAP}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	child.Eventually(t, "the policy", func() error { return inForce(child, made.ID, "on") })
+	stated := func() (text string) {
+		err := child.Reader().View(t.Context(), func(tx *sql.Tx) error {
+			return tx.QueryRow(`SELECT settings FROM policy WHERE id = ?`, made.ID).Scan(&text)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	before := stated()
+	if before == "" {
+		t.Fatal("the policy came without a word about settings")
+	}
+	behind(t, child, `DELETE FROM document WHERE kind = 'policy'`)
+	behind(t, child, `DELETE FROM policy`)
+	if v := verified(t, child, dataset.Policies); v.Repaired == 0 || v.Quarantined > 0 {
+		t.Errorf("%+v", v)
+	}
+	if after := stated(); after != before {
+		t.Errorf("it is held to %q, before to %q", after, before)
+	}
 }

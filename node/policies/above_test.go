@@ -380,7 +380,7 @@ func TestPolicyBeforeItsWindows(t *testing.T) {
 		if index > 0 {
 			page.Settings = dataset.Stand{Epoch: epoch, At: store.Sequence{Index: index, Position: 1}}
 		}
-		if _, err := parent.room.Urgent(t.Context(), parent.above(), page); err != nil {
+		if _, err := parent.room.Stated(t.Context(), parent.above(), page); err != nil {
 			t.Fatal(err)
 		}
 	}

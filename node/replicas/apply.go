@@ -49,8 +49,8 @@ func (r *Room) Repair(ctx context.Context, from Neighbour, t dataset.Type, entri
 	return r.take(ctx, &work{room: r, from: from, t: t, came: entries})
 }
 
-// Urgent takes documents out of their turn that are to be known at once, with what their page states of settings.
-func (r *Room) Urgent(ctx context.Context, from Neighbour, page dataset.Page) (Outcome, error) {
+// Stated takes documents out of their turn as Repair does, with what their page states of settings.
+func (r *Room) Stated(ctx context.Context, from Neighbour, page dataset.Page) (Outcome, error) {
 	return r.take(ctx, &work{room: r, from: from, t: page.Type, came: page.Entries, stated: &page.Settings})
 }
 

@@ -49,8 +49,12 @@ func (s *server) bucketHeads(of scoping) func(*http.Request, sites.Child, wire.B
 			return nil, wire.Refuse(wire.CodeInvalid, "the heads of %d buckets were asked for, there are %d", len(q.Buckets), dataset.BucketCount)
 		}
 		scope.Except = append(scope.Except, q.Except...)
-		entries, _, err := s.node.Sender.BucketHeads(r.Context(), scope, q.Buckets...)
-		return &wire.Page{Header: wire.Header{Type: q.Type}, Entries: entries}, err
+		page := &wire.Page{Header: wire.Header{Type: q.Type}}
+		if page.Entries, _, err = s.node.Sender.BucketHeads(r.Context(), scope, q.Buckets...); err != nil {
+			return nil, err
+		}
+		page.Settings, err = s.settings(r.Context(), child, q.Type)
+		return page, err
 	}
 }
 
