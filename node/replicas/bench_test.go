@@ -66,40 +66,6 @@ func fill(b *testing.B, s *replicastest.Site, count, size int) {
 	write(builder.Batches())
 }
 
-// BenchmarkDifferential changes 100 documents at the parent and takes them over: it must not matter how many there are.
-func BenchmarkDifferential(b *testing.B) {
-	for _, count := range sizes() {
-		b.Run(strconv.Itoa(count), func(b *testing.B) {
-			dir := b.TempDir()
-			top := replicastest.Open(b, "top", nil, filepath.Join(dir, "top.db"))
-			defer top.DB.Close()
-			top.Make(b, "e", "de")
-			mid := replicastest.Open(b, "mid", top, filepath.Join(dir, "mid.db"))
-			defer mid.DB.Close()
-			mid.Make(b, "e", "de")
-			fill(b, top, count, 500)
-			fill(b, mid, count, 500)
-			stand(b, mid)
-			random := rand.NewChaCha8([32]byte{2})
-			b.ResetTimer()
-			for b.Loop() {
-				b.StopTimer()
-				var changed []store.Statement
-				for range 100 {
-					id := fmt.Sprintf("msrc:update:%07d", random.Uint64()%uint64(count))
-					doc := top.Doc(b, document.Update, id, string(body(random, 500)))
-					changed = append(changed, store.Put(doc, "", store.Former{})...)
-				}
-				top.Write(b, changed...)
-				b.StartTimer()
-				if report := mid.Pull(b, dataset.Data); report.Complete != nil || report.Changed < 90 {
-					b.Fatalf("%+v", report)
-				}
-			}
-		})
-	}
-}
-
 // BenchmarkComplete compares everything with a site that holds it all: the cost of a document must not grow with their number.
 func BenchmarkComplete(b *testing.B) {
 	for _, count := range sizes() {
@@ -118,24 +84,6 @@ func BenchmarkComplete(b *testing.B) {
 			}
 			b.ReportMetric(b.Elapsed().Seconds()/float64(b.N)/float64(count)*1e6, "us/document")
 		})
-	}
-}
-
-// stand makes a site hold everything up to here without a run: keys first, and the cursor of the last complete page.
-func stand(b *testing.B, s *replicastest.Site) {
-	b.Helper()
-	s.Pull(b, dataset.Languages)
-	there, _ := s.Scopes(b, dataset.Data)
-	last, err := s.Parent.Sender.Complete(context.Background(), there, dataset.Cursor{}, dataset.Key{Kind: "\xfe"}, dataset.Limits{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	last.After = dataset.Key{} // as if nothing had come before
-	last.From.Audience.KeepOthers = true
-	last.Cursor = last.From
-	s.Audience[dataset.Data] = last.From.Audience
-	if _, err := s.Room.Apply(context.Background(), s.Above(), last); err != nil {
-		b.Fatal(err)
 	}
 }
 
