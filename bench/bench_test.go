@@ -145,7 +145,7 @@ func TestFlushes(t *testing.T) {
 func TestFederationRows(t *testing.T) {
 	results, err := parseBench([]byte("BenchmarkMonth/msrc-2  1  3 ns/op  1000 wire-B  800 zstd-B  50000 rsync-B  10 documents  0.25 equal-s  0.5 change-s\n" +
 		"BenchmarkMonth/sdp-2000-2  1  3 ns/op  1000 wire-B  500 zstd-B\n" +
-		"BenchmarkDifferential/10000-2  30  2000000 ns/op\nBenchmarkDifferential/100000-2  30  2200000 ns/op\n"))
+		"BenchmarkDifferential/10000-2  30  2000000 ns/op  1000000 cpu-ns/op\nBenchmarkDifferential/100000-2  30  2200000 ns/op  1100000 cpu-ns/op\n"))
 	if err != nil || len(results) != 4 {
 		t.Fatalf("%d results, %v", len(results), err)
 	}
@@ -154,7 +154,7 @@ func TestFederationRows(t *testing.T) {
 		!strings.Contains(months[0].Note, "real") || !strings.Contains(months[2].Note, "generated, as 2000 SDP packages") || !strings.Contains(months[2].Peer, "no rsync") {
 		t.Errorf("%+v", months)
 	}
-	if differential[1].Note != "1.10 times the first row" {
+	if differential[1].Note != "1.10 ms of processor time, 1.10 times the first row" {
 		t.Errorf("%+v", differential)
 	}
 }
