@@ -216,7 +216,7 @@ func (s *session) pullDue(ctx context.Context, p *timing.Plan, first bool) (time
 	}
 	for _, t := range types {
 		due := p.Due(t)
-		if due.Now && !slices.Contains(may, t) {
+		if (due.Now || p.Postponed(t)) && !slices.Contains(may, t) {
 			waits = timing.Closed(s.now(), until)
 		}
 		if !due.Now || !slices.Contains(may, t) {

@@ -156,6 +156,9 @@ func (p *Plan) Failed(of dataset.Type, least time.Duration) {
 	p.Later(of, max(wait, least))
 }
 
+// Postponed says whether a run of a type is to be tried again.
+func (p *Plan) Postponed(of dataset.Type) bool { return !p.types[of].again.IsZero() }
+
 // Next is how long nothing of some types is due unless something happens.
 func (p *Plan) Next(of []dataset.Type) time.Duration {
 	now, wait := p.now(), FarOff
