@@ -1,4 +1,3 @@
-// Package replication is the child's half of the wire between a site and its parent: joining and leaving it.
 package replication
 
 import (

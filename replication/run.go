@@ -266,7 +266,7 @@ func (s *session) above(ctx context.Context) (replicas.Neighbour, error) {
 	if err != nil {
 		return replicas.Neighbour{}, err
 	}
-	return replicas.Neighbour{ID: s.parent.ID, Direction: dataset.Down, Below: tree.Below(tree.Self)}, nil
+	return replicas.Neighbour{ID: s.parent.ID, Direction: dataset.Down, Below: tree.Below(tree.Self), Joined: s.parent.Joined}, nil
 }
 
 // cursor is how far this site holds what the parent sends of a type.

@@ -101,7 +101,9 @@ func (s *session) callLink(ctx context.Context) error {
 	if len(kept) > 0 {
 		s.log.Warn("the parent's version does not know some kinds of documents; they go up when it does", "kinds", kept)
 	}
-	raw, err := json.Marshal(answer)
+	told := answer
+	told.At = time.Time{} // when it was told is kept beside it
+	raw, err := json.Marshal(told)
 	if err != nil {
 		return fmt.Errorf("keep what the parent says of the link: %w", err)
 	}

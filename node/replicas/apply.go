@@ -12,6 +12,7 @@ import (
 	"thatch/catalog/document"
 	"thatch/node/replicas/dataset"
 	"thatch/node/store"
+	"thatch/node/store/rows"
 )
 
 // Outcome is what taking a page did.
@@ -434,7 +435,7 @@ func (w *work) write(ctx context.Context) error {
 	return nil
 }
 
-// cursor returns the statements that want the cursor and the managed languages as they were when the page was judged,
+// cursor returns the statements that want the cursor, the managed languages and the parent as they were when the page was judged,
 // and those that also move the cursor.
 func (w *work) cursor() (stay, move []store.Statement, err error) {
 	state, running := w.stored.state, ""
@@ -452,11 +453,13 @@ func (w *work) cursor() (stay, move []store.Statement, err error) {
 	}
 	const row = `INSERT INTO cursor (neighbour, direction, type, state, progress, idx) VALUES (?, ?, ?, '', '', ?) ON CONFLICT DO NOTHING`
 	const change = `UPDATE cursor SET state = ?, progress = ?, idx = ? WHERE neighbour = ? AND direction = ? AND type = ?
-AND state = ? AND progress = ? AND (direction = 'up' OR ? = coalesce((SELECT group_concat(tag, ',' ORDER BY tag) FROM language), ''))`
+AND state = ? AND progress = ? AND (direction = 'up' OR ? = coalesce((SELECT group_concat(tag, ',' ORDER BY tag) FROM language), ''))
+AND (? = '' OR EXISTS (SELECT 1 FROM parent WHERE id = ? AND joined = ?))`
 	name := []any{w.from.ID, string(w.from.Direction), string(w.t)}
 	make := func(state, running string) []store.Statement {
 		args := append([]any{state, running, store.Index{}}, name...)
-		args = append(args, w.stored.state, w.stored.running, strings.Join(w.managed, ","))
+		joined := rows.Stamp(w.from.Joined)
+		args = append(args, w.stored.state, w.stored.running, strings.Join(w.managed, ","), joined, w.from.ID, joined)
 		return []store.Statement{
 			{SQL: row, Args: append(slices.Clone(name), store.Index{})},
 			{SQL: change, Args: args, Want: 1},

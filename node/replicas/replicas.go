@@ -80,6 +80,8 @@ type Neighbour struct {
 	// Below are sites whose documents come from below. Down: the descendants of this site; what the parent says of them is
 	// refused. Up: the sender's descendants as far as they are known; those that it tells of by the way are added.
 	Below []string
+	// Joined is when this site joined the parent that is meant: nothing moves its cursor after that parent was left. Zero: whenever.
+	Joined time.Time
 }
 
 // ErrRefused says that a neighbour sent a document that it must not send.

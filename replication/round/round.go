@@ -183,9 +183,6 @@ func (r *Rounds) here(ctx context.Context, job *tasks.Job, p Params) (Link, erro
 	for i, params := range runs {
 		job.Progress(tasks.Progress{Done: int64(i), Total: int64(len(runs)), Unit: "types", Text: string(params.Type)})
 		result, err := r.one(ctx, job, params)
-		if wire.CodeOf(err) == wire.CodeNoRule {
-			continue
-		}
 		link.add(result, params.Up)
 		if err != nil {
 			link.Error = err.Error()
