@@ -48,3 +48,31 @@ func TestAPageOfAFormerParentMovesNoCursor(t *testing.T) {
 		t.Errorf("a former parent has a cursor: %+v, %v", now, err)
 	}
 }
+
+// TestWhatTheParentSaysAgainIsNotWrittenAgain: the same words at another time change nothing at the child.
+func TestWhatTheParentSaysAgainIsNotWrittenAgain(t *testing.T) {
+	parent, child := pair(t, replicationtest.Config{}, replicationtest.Config{}, 1)
+	again := func() {
+		before := child.Link.State().Link.At
+		replicationtest.Token(t, parent.Node) // whatever changes of the tree has children ask again
+		child.Eventually(t, "the child asks again", func() error {
+			if child.Link.State().Link.At.Equal(before) {
+				return errors.New("not yet")
+			}
+			return nil
+		})
+	}
+	child.Eventually(t, "nothing is written", func() error {
+		before, err := child.Sites.Parent(t.Context())
+		if err != nil {
+			return err
+		}
+		again()
+		again() // what was said before this is kept by now
+		after, err := child.Sites.Parent(t.Context())
+		if err == nil && !after.Told.Equal(before.Told) {
+			err = errors.New("written again")
+		}
+		return err
+	})
+}
