@@ -32,6 +32,7 @@ func (n *Node) startRooms(ctx context.Context) {
 	n.always(ctx, "check of documents", n.Check.Documents)
 	n.always(ctx, "policies", n.Policies.SayAll)
 	n.always(ctx, "sites", n.followSites)
+	n.always(ctx, "former parents", n.inherit)
 	n.always(ctx, "roll-ups", n.tellRollUps)
 	n.always(ctx, "languages", func(ctx context.Context) error {
 		return n.followLanguages(ctx, func(ctx context.Context) ([]string, error) { return n.Sites.DescendantsOf(ctx, n.site.ID) })

@@ -3,6 +3,8 @@ package node
 import (
 	"context"
 	"fmt"
+	"slices"
+	"time"
 
 	"thatch/catalog/document"
 	"thatch/catalog/federation"
@@ -12,6 +14,7 @@ import (
 	"thatch/node/replicas"
 	"thatch/node/replicas/dataset"
 	"thatch/node/rollups"
+	"thatch/node/sites"
 	"thatch/node/sites/alarms"
 	"thatch/node/store"
 	"thatch/node/store/local"
@@ -61,6 +64,55 @@ func (n *Node) tellRollUps(ctx context.Context) error {
 	watch := n.db.Watch(computers.Topic, store.TopicDocuments, alarms.Topic, topicSettings)
 	defer watch.Close()
 	return n.RollUps.Run(ctx, watch.C)
+}
+
+// inheritAgain is how long after a failure, or at another node, it is looked again whether there is something to inherit.
+const inheritAgain = time.Hour
+
+// inherit makes the site's own what former parents left of the catalog, where it has no parent: as soon as it left, and
+// once after each start of the node that leads.
+func (n *Node) inherit(ctx context.Context) error {
+	watch := n.db.Watch(sites.Topic)
+	defer watch.Close()
+	again := time.NewTicker(inheritAgain)
+	defer again.Stop()
+	for done := false; ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-watch.C:
+		case <-again.C:
+		}
+		heir, err := n.heir(ctx)
+		done = done && heir
+		if leading, _, _ := n.quorum.Leading(); leading && heir && !done && err == nil {
+			var taken, left int
+			taken, left, err = n.Replicas.Inherit(ctx, n.Identity.Sign)
+			done = err == nil
+			if taken+left > 0 {
+				n.cfg.Log.Info("what former parents left of the catalog is this site's own", "documents", taken, "damaged", left)
+			}
+		}
+		if err != nil && ctx.Err() == nil {
+			n.cfg.Log.Error("what former parents left could not be made this site's own; it is tried again", "error", err)
+		}
+	}
+}
+
+// heir says whether this is a site at the top that knows keys of sites which are not below it: those were above it once.
+func (n *Node) heir(ctx context.Context) (bool, error) {
+	tree, err := n.Sites.Tree(ctx)
+	if err != nil || tree.Parent(tree.Self) != "" {
+		return false, err
+	}
+	keys, err := n.Identity.Keys(ctx)
+	if err != nil {
+		return false, err
+	}
+	below := tree.Below(tree.Self)
+	return slices.ContainsFunc(keys, func(key document.Document) bool {
+		return key.ID != tree.Self && !slices.Contains(below, key.ID)
+	}), nil
 }
 
 // Own is the node's own file.

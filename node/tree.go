@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"thatch/node/bulletins/intake"
 	"thatch/node/bulletins/staging"
 	"thatch/node/computers"
 	"thatch/node/replicas"
@@ -15,7 +16,7 @@ func (n *Node) openSites() {
 	n.Sites = sites.New(sites.Config{
 		Site: n.site.ID, Version: n.cfg.Version, Authority: n.Identity.Authority(), Reader: n.db, Writer: n.writer, Signer: n.Identity,
 		Now: n.cfg.Now, Log: n.cfg.Log,
-		Forget: replicas.Forgotten, ForgetKey: replicas.ForgetKey, Also: n.alsoAlarms,
+		Forget: replicas.Forgotten, ForgetKey: replicas.ForgetKey, Left: intake.Anew, Also: n.alsoAlarms,
 	})
 	n.Identity.Trust(n.Sites)
 }

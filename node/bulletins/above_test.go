@@ -2,12 +2,14 @@ package bulletins_test
 
 import (
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 
 	"thatch/catalog"
 	"thatch/catalog/document"
 	"thatch/node/bulletins/bulletinstest"
+	"thatch/node/bulletins/intake"
 	"thatch/node/store"
 )
 
@@ -117,5 +119,43 @@ func TestHookRefusesWhatNobodyCouldRead(t *testing.T) {
 		if _, err := room.Received(t.Context(), doc); err != nil {
 			t.Errorf("%s of a later version: %v", kind, err)
 		}
+	}
+}
+
+// TestImportsMakeUpForWhatTheSitesAboveTookAway: a vendor file counts as imported only while all that was made of it is held.
+func TestImportsMakeUpForWhatTheSitesAboveTookAway(t *testing.T) {
+	room, db := bulletinstest.Room(t)
+	bulletin := func(id string) document.Document {
+		return bulletinstest.Doc(t, document.Bulletin, id, nil, catalog.Bulletin{Name: id, Source: "x"})
+	}
+	bulletinstest.Save(t, room, "x", "f", bulletin("b1"))
+	bulletinstest.Save(t, room, "x", "g", bulletin("b2"))
+	under(t, db, "above")
+	receive(t, db, bulletin("b1"))
+	known := func() map[string]string {
+		t.Helper()
+		known, err := room.Sink().Known(t.Context(), "x")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return known
+	}
+	whole := map[string]string{"f": "f|1", "g": "g|1"}
+	if got := known(); !maps.Equal(got, whole) {
+		t.Errorf("known %v", got)
+	}
+	bulletinstest.Write(t, db, store.Remove(document.Bulletin, "b1", store.Former{})...)
+	if got := known(); !maps.Equal(got, map[string]string{"f": "f|", "g": "g|1"}) {
+		t.Errorf("after the parent took b1 away: %v", got)
+	}
+	if changed := bulletinstest.Save(t, room, "x", "f", bulletin("b1")); changed != 1 {
+		t.Errorf("%d documents changed", changed)
+	}
+	if got := known(); !maps.Equal(got, whole) {
+		t.Errorf("imported again: %v", got)
+	}
+	bulletinstest.Write(t, db, intake.Anew()...)
+	if got := known(); !maps.Equal(got, map[string]string{"f": "f|", "g": "g|"}) {
+		t.Errorf("to be read anew: %v", got)
 	}
 }

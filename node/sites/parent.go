@@ -251,7 +251,8 @@ func welcomed(ctx context.Context, tx *sql.Tx, w Welcome) ([]store.Statement, er
 	return statements, nil
 }
 
-// Leave ends this site's being a child, at this site. What came from above stays, and is its own from then on (store.Own).
+// Leave ends this site's being a child, at this site. What came from above stays, and is its own to change from then
+// on (store.Own).
 func (r *Room) Leave(ctx context.Context) error {
 	p, err := r.Parent(ctx)
 	if err != nil {
@@ -260,6 +261,9 @@ func (r *Room) Leave(ctx context.Context) error {
 	statements := []store.Statement{{SQL: `DELETE FROM parent WHERE id = ?`, Args: []any{p.ID}, Want: 1}}
 	if r.cfg.Forget != nil {
 		statements = append(statements, r.cfg.Forget(p.ID)...)
+	}
+	if r.cfg.Left != nil {
+		statements = append(statements, r.cfg.Left()...)
 	}
 	err = r.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
 		own, err := r.siteStatements(ctx, tx, "")

@@ -45,6 +45,8 @@ type Config struct {
 	// Forget makes the statements that end what is kept of a neighbour elsewhere, such as how far it is; ForgetKey those that
 	// end what is remembered of the signing key of a site whose document goes. Both may be nil.
 	Forget, ForgetKey func(site string) []store.Statement
+	// Left makes the statements that are written elsewhere when the site has no parent any more; may be nil.
+	Left func() []store.Statement
 }
 
 const (

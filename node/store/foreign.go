@@ -38,6 +38,11 @@ func HasParent(ctx context.Context, tx *sql.Tx) (has bool, err error) {
 	return has, nil
 }
 
+// NoParent returns the statement that makes its group a conflict where the site has a parent by then.
+func NoParent() Statement {
+	return Statement{SQL: `UPDATE site SET id = id WHERE NOT EXISTS (SELECT 1 FROM parent)`, Want: 1}
+}
+
 // Own is nil where a site may change a document: it made it itself, it has no parent, or there is none. Else it is a Foreign.
 func Own(ctx context.Context, tx *sql.Tx, site string, kind document.Kind, id string) error {
 	doc, err := Document(ctx, tx, kind, id)

@@ -55,7 +55,7 @@ func Receive(doc document.Document, held bool, former Former) []Statement {
 		digest, kind, doc.ID, languages, doc.Origin, nonNil(doc.Signature), nonNil(doc.Body),
 	}}
 	if held {
-		revision = Statement{SQL: updateHead, Want: 1, Args: []any{doc.Origin, nonNil(doc.Signature), digest}}
+		revision = Rehead(doc)
 	}
 	current := Statement{SQL: upsertReceived, Want: 1, Args: []any{kind, doc.ID, digest, Index{}, Position(-3)}}
 	switch {
@@ -66,6 +66,12 @@ func Receive(doc document.Document, held bool, former Former) []Statement {
 		current = Statement{SQL: updateReceived, Want: 1, Args: []any{digest, Index{}, Position(-3), kind, doc.ID, former.Digest[:]}}
 	}
 	return []Statement{journal, drop, revision, current}
+}
+
+// Rehead returns the statement that gives a revision, current or not, another maker; that there is none is a conflict. Of a
+// current one that is a change, see Receive.
+func Rehead(doc document.Document) Statement {
+	return Statement{SQL: updateHead, Want: 1, Args: []any{doc.Origin, nonNil(doc.Signature), doc.Digest[:]}}
 }
 
 // Mend returns the statement that puts a good copy of a document in the place of a damaged one with its digest, or of

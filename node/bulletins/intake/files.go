@@ -131,6 +131,12 @@ func (w *work) interrupt() []store.Statement {
 	return all
 }
 
+// Anew are the statements after which every vendor file is read again. An import left alone what came from above, and
+// counted the file as imported all the same; without a parent it is to say again what it said.
+func Anew() []store.Statement {
+	return []store.Statement{{SQL: `UPDATE import_file SET fingerprint = substr(fingerprint, 1, instr(fingerprint, '|')) WHERE fingerprint LIKE '%|_%'`}}
+}
+
 // fingerprints are the statements that bring files to their end.
 func (w *work) fingerprints() []store.Statement {
 	var all []store.Statement

@@ -40,14 +40,28 @@ type Sink struct{ cfg Config }
 // New makes a sink.
 func New(cfg Config) *Sink { return &Sink{cfg} }
 
-// Known implements importer.Sink.
+// Known implements importer.Sink. A file counts as whole only while all that was made of it is here: sites above take away
+// what changed hands, and do not make up for it.
 func (s *Sink) Known(ctx context.Context, source string) (map[string]string, error) {
+	const lacking = `SELECT DISTINCT file FROM import_part WHERE source = ?1 AND key IN (
+  SELECT i.key FROM import_document i WHERE i.source = ?1 AND NOT EXISTS (SELECT 1 FROM document d WHERE d.kind = i.kind AND d.id = i.id))`
 	known := map[string]string{}
 	err := s.view(ctx, func(r reading) error {
-		return r.each(`SELECT name, fingerprint FROM import_file WHERE source = ?`, []any{source}, func(rows *sql.Rows) error {
+		err := r.each(`SELECT name, fingerprint FROM import_file WHERE source = ?`, []any{source}, func(rows *sql.Rows) error {
 			var name, fingerprint string
 			err := rows.Scan(&name, &fingerprint)
 			known[name] = fingerprint
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		return r.each(lacking, []any{source}, func(rows *sql.Rows) error {
+			var name string
+			err := rows.Scan(&name)
+			if fingerprint, whole := known[name]; whole {
+				known[name] = importer.Interrupted(fingerprint)
+			}
 			return err
 		})
 	})
