@@ -32,32 +32,39 @@ const (
 	indexWait    = 5 * time.Second // for the index that a caller wants to see
 )
 
-type server struct {
+// Server answers /api/v1, health and metrics.
+type Server struct {
 	node   *node.Node
 	log    *slog.Logger
 	routes []Route
 	meter  *meter
+	router *mux.Router
+	logs   http.Handler // the router, with every request logged
 }
 
-// New makes the handler of everything an operator's door serves: /api/v1, the status page, health and metrics. More are
-// the routes of nouns that have a package of their own.
-func New(n *node.Node, more ...Route) http.Handler {
-	s := &server{node: n, log: n.Log(), routes: append(Routes(n), more...), meter: newMeter(n)}
+// New makes the handler of everything that tools ask at an operator's door: /api/v1, health and metrics. More are the
+// routes of nouns that have a package of their own.
+func New(n *node.Node, more ...Route) *Server {
+	s := &Server{node: n, log: n.Log(), routes: append(Routes(n), more...), meter: newMeter(n)}
 	router := mux.NewRouter().UseEncodedPath()
+	s.router = router
 	// The path comes before the method: the router takes another path's method for this one's otherwise.
 	for i := range s.routes {
 		route := &s.routes[i]
-		router.Path(Prefix + route.Path).Methods(route.Method).Handler(s.serve(route))
+		router.Path(Prefix + route.Path).Methods(route.Method).Handler(&handler{s, route})
 	}
 	router.Path(Prefix + "/openapi.json").Methods(http.MethodGet).HandlerFunc(s.openapi)
 	router.Path("/healthz").Methods(http.MethodGet).HandlerFunc(s.healthz)
 	router.Path("/readyz").Methods(http.MethodGet).HandlerFunc(s.readyz)
 	router.Path("/metrics").Methods(http.MethodGet).Handler(s.metrics())
-	router.Path("/").Methods(http.MethodGet).HandlerFunc(s.statusPage)
 	router.NotFoundHandler = http.HandlerFunc(s.notFound)
 	router.MethodNotAllowedHandler = http.HandlerFunc(s.notAllowed)
-	return s.logged(router)
+	s.logs = s.logged(router)
+	return s
 }
+
+// ServeHTTP answers a request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.logs.ServeHTTP(w, r) }
 
 // Routes is the whole table.
 func Routes(n *node.Node) []Route {
@@ -72,36 +79,41 @@ func Routes(n *node.Node) []Route {
 	return all
 }
 
-func (s *server) serve(route *Route) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c := &Call{Node: s.node, route: route, r: r}
-		if err := s.admit(c, w); err != nil {
-			s.fail(w, r, err)
-			return
+// handler is a route on its server.
+type handler struct {
+	*Server
+	route *Route
+}
+
+// ServeHTTP answers a call of the route.
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c := &Call{Node: h.node, route: h.route, r: r}
+	if err := h.admit(c, w); err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	if h.route.Do.stream != nil {
+		if err := h.route.Do.stream(c, w); err != nil {
+			h.fail(w, r, err)
 		}
-		if route.Do.stream != nil {
-			if err := route.Do.stream(c, w); err != nil {
-				s.fail(w, r, err)
-			}
-			return
-		}
-		answer, err := route.Do.run(c)
-		if index := c.caller.Index(); index > 0 {
-			w.Header().Set(HeaderIndex, strconv.FormatUint(index, 10))
-		}
-		switch _, none := answer.(None); {
-		case err != nil:
-			s.fail(w, r, err)
-		case none:
-			w.WriteHeader(http.StatusNoContent)
-		default:
-			writeJSON(w, http.StatusOK, answer)
-		}
-	})
+		return
+	}
+	answer, err := h.route.Do.run(c)
+	if index := c.caller.Index(); index > 0 {
+		w.Header().Set(HeaderIndex, strconv.FormatUint(index, 10))
+	}
+	switch _, none := answer.(None); {
+	case err != nil:
+		h.fail(w, r, err)
+	case none:
+		w.WriteHeader(http.StatusNoContent)
+	default:
+		writeJSON(w, http.StatusOK, answer)
+	}
 }
 
 // admit decides who calls, whether they may, and gives the request its context and body.
-func (s *server) admit(c *Call, w http.ResponseWriter) error {
+func (s *Server) admit(c *Call, w http.ResponseWriter) error {
 	who, err := s.operator(c.r)
 	if err != nil {
 		return err
@@ -122,8 +134,12 @@ func (s *server) admit(c *Call, w http.ResponseWriter) error {
 	return s.prepare(c)
 }
 
-// operator tells who calls: whoever came through the door in the data folder, or the bearer of a token.
-func (s *server) operator(r *http.Request) (identity.Operator, error) {
+// operator tells who calls: whom a page has let in, whoever came through the door in the data folder, or the bearer of a
+// token.
+func (s *Server) operator(r *http.Request) (identity.Operator, error) {
+	if who, ok := r.Context().Value(operatorKey{}).(identity.Operator); ok {
+		return who, nil
+	}
 	if who, ok := node.LocalOperator(r.Context()); ok {
 		return who, nil
 	}
@@ -134,7 +150,7 @@ func (s *server) operator(r *http.Request) (identity.Operator, error) {
 	return s.node.Identity.Operator(r.Context(), strings.TrimSpace(token))
 }
 
-func (s *server) prepare(c *Call) error {
+func (s *Server) prepare(c *Call) error {
 	request := c.r.Header.Get(HeaderRequest)
 	if len(request) > maxRequestID {
 		return store.Invalid("%s has more than %d bytes", HeaderRequest, maxRequestID)
@@ -155,7 +171,7 @@ func (s *server) prepare(c *Call) error {
 }
 
 // reach waits until this node's database holds an index, so that the caller reads what it wrote.
-func (s *server) reach(ctx context.Context, index uint64) error {
+func (s *Server) reach(ctx context.Context, index uint64) error {
 	waiting, cancel := context.WithTimeout(store.AtLeast(ctx, index), indexWait)
 	defer cancel()
 	err := s.node.Reader().View(waiting, func(*sql.Tx) error { return nil })
@@ -168,24 +184,24 @@ func (s *server) reach(ctx context.Context, index uint64) error {
 	return err
 }
 
-func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
-	e := asError(err)
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	e := AsError(err)
 	if e.Status >= http.StatusInternalServerError && r.Context().Err() == nil {
 		s.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
 	}
 	writeError(w, e)
 }
 
-func (s *server) notFound(w http.ResponseWriter, r *http.Request) {
+func (s *Server) notFound(w http.ResponseWriter, r *http.Request) {
 	writeError(w, &Error{http.StatusNotFound, "not_found", "there is nothing at " + r.URL.Path + "; the paths are in " + Prefix + "/openapi.json"})
 }
 
-func (s *server) notAllowed(w http.ResponseWriter, r *http.Request) {
+func (s *Server) notAllowed(w http.ResponseWriter, r *http.Request) {
 	writeError(w, &Error{http.StatusMethodNotAllowed, "invalid", r.URL.Path + " does not take " + r.Method})
 }
 
 // logged writes one line per request and counts it.
-func (s *server) logged(next http.Handler) http.Handler {
+func (s *Server) logged(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		counted := &countedWriter{ResponseWriter: w, status: http.StatusOK}

@@ -20,9 +20,9 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Text }
 
-// asError finds the answer that fits an error. Only an Error of this package, and errors that wrap one of the words
+// AsError finds the answer that fits an error. Only an Error of this package, and errors that wrap one of the words
 // of node/store or node/identity, tell their text to the caller as their own fault.
-func asError(err error) *Error {
+func AsError(err error) *Error {
 	var own *Error
 	switch {
 	case errors.As(err, &own):

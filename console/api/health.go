@@ -2,8 +2,6 @@ package api
 
 import (
 	"context"
-	_ "embed"
-	"html/template"
 	"net/http"
 	"strconv"
 	"time"
@@ -20,12 +18,12 @@ import (
 const readyWithin = 2 * time.Second
 
 // healthz says that the process answers.
-func (s *server) healthz(w http.ResponseWriter, _ *http.Request) {
+func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
 }
 
 // readyz says that the node can read its database and write through the site's quorum.
-func (s *server) readyz(w http.ResponseWriter, r *http.Request) {
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), readyWithin)
 	defer cancel()
 	if err := s.node.Ready(ctx); err != nil {
@@ -60,7 +58,7 @@ func (m *meter) observe(method string, status int, took time.Duration) {
 }
 
 // metrics answers operators; everybody where the site's settings say so.
-func (s *server) metrics() http.Handler {
+func (s *Server) metrics() http.Handler {
 	answer := promhttp.HandlerFor(s.meter.registry, promhttp.HandlerOpts{})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		values, err := s.node.Settings.All(r.Context())
@@ -76,34 +74,10 @@ func (s *server) metrics() http.Handler {
 }
 
 // viewer is nil for an operator of the site.
-func (s *server) viewer(r *http.Request) error {
+func (s *Server) viewer(r *http.Request) error {
 	who, err := s.operator(r)
 	if err != nil {
 		return err
 	}
 	return who.Require(identity.Viewer)
-}
-
-//go:embed status.html
-var statusText string
-
-var statusTemplate = template.Must(template.New("status").Parse(statusText))
-
-// statusPage is what a person sees who opens the node's address: the site and where to go on. Strangers see its name
-// alone; what helps to attack a site, such as a version, is for its operators.
-func (s *server) statusPage(w http.ResponseWriter, r *http.Request) {
-	status, err := s.node.Status(r.Context())
-	if err == nil && s.viewer(r) != nil {
-		status = node.Status{Site: status.Site}
-	}
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	if err := statusTemplate.Execute(w, status); err != nil {
-		s.log.Debug("status page", "error", err)
-	}
 }

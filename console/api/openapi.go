@@ -193,6 +193,6 @@ func (b *schemas) fields(t reflect.Type) object {
 	return schema
 }
 
-func (s *server) openapi(w http.ResponseWriter, _ *http.Request) {
+func (s *Server) openapi(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, Document(s.routes, s.node.Version()))
 }

@@ -1,0 +1,83 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"github.com/gorilla/mux"
+
+	"thatch/node/identity"
+)
+
+type operatorKey struct{}
+
+// Request is a call of a route from within the process.
+type Request struct {
+	Method string
+	Path   string // below Prefix, ids as escaped segments
+	Query  url.Values
+	Body   any // encoded as JSON; nil: none
+}
+
+// Ask runs a route for an operator whom the caller has let in, with the checks that every call takes, and returns what
+// the route answers, of the type it was made with, and the index of what it wrote (0: nothing). Pages are made of it: so
+// whatever a page can do, tools can do too.
+func (s *Server) Ask(ctx context.Context, who identity.Operator, q Request) (answer any, index uint64, err error) {
+	var body bytes.Buffer
+	if q.Body != nil {
+		if err := json.NewEncoder(&body).Encode(q.Body); err != nil {
+			return nil, 0, err
+		}
+	}
+	target := url.URL{Path: Prefix + q.Path, RawQuery: q.Query.Encode()}
+	if target.Path, err = url.PathUnescape(Prefix + q.Path); err != nil {
+		return nil, 0, fmt.Errorf("%s: %w", q.Path, err)
+	}
+	target.RawPath = Prefix + q.Path
+	r, err := http.NewRequestWithContext(context.WithValue(ctx, operatorKey{}, who), q.Method, "/", &body)
+	if err != nil {
+		return nil, 0, err
+	}
+	r.URL = &target
+	var match mux.RouteMatch
+	found, ok := http.Handler(nil), false
+	if s.router.Match(r, &match) && match.MatchErr == nil {
+		found = match.Handler
+	}
+	handler, ok := found.(*handler)
+	if !ok || handler.route.Do.run == nil {
+		return nil, 0, fmt.Errorf("there is no route %s %s to be asked", q.Method, q.Path)
+	}
+	c := &Call{Node: s.node, route: handler.route, r: mux.SetURLVars(r, match.Vars)}
+	if err := s.admit(c, nil); err != nil {
+		return nil, 0, err
+	}
+	answer, err = handler.route.Do.run(c)
+	return answer, c.caller.Index(), err
+}
+
+// ServeFor answers a request at a path below Prefix as ServeHTTP does, for an operator whom the caller has let in:
+// streams of events reach pages so.
+func (s *Server) ServeFor(who identity.Operator, path string, w http.ResponseWriter, r *http.Request) {
+	r = r.Clone(context.WithValue(r.Context(), operatorKey{}, who))
+	plain, err := url.PathUnescape(Prefix + path)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	r.URL.Path, r.URL.RawPath = plain, Prefix+path
+	s.ServeHTTP(w, r)
+}
+
+// Handles says whether an address is this package's.
+func Handles(path string) bool {
+	switch path {
+	case "/healthz", "/readyz", "/metrics":
+		return true
+	}
+	return path == Prefix || len(path) > len(Prefix) && path[:len(Prefix)+1] == Prefix+"/"
+}

@@ -1,0 +1,14 @@
+// Package console is the operators' door: the API for tools, and the pages made of it.
+package console
+
+import (
+	"thatch/console/page"
+	"thatch/console/page/catalog"
+)
+
+// Areas are all pages of the console, a room each.
+func Areas() []page.Area {
+	return []page.Area{
+		catalog.Area(),
+	}
+}

@@ -1,0 +1,136 @@
+// What improves the console's pages where scripts run. Every page works without.
+(() => {
+  "use strict";
+  const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+
+  // The reader's time zone, for dates written by the server: shown from the next page on.
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if (zone && !document.cookie.includes("thatch-zone=" + encodeURIComponent(zone)))
+    document.cookie = "thatch-zone=" + encodeURIComponent(zone) + "; path=/; max-age=31536000; samesite=lax; secure";
+
+  // A form whose check boxes share a name sends them as one value, so that addresses stay short.
+  for (const form of all("form[data-join]"))
+    form.addEventListener("formdata", (e) => {
+      const name = form.dataset.join, values = e.formData.getAll(name);
+      e.formData.delete(name);
+      if (values.length) e.formData.set(name, values.join(","));
+    });
+
+  // Empty fields of a filter do not belong into an address.
+  for (const form of all('form[method="get"]'))
+    form.addEventListener("formdata", (e) => {
+      for (const [name, value] of [...e.formData.entries()]) if (value === "") e.formData.delete(name);
+    });
+
+  // Rows that are chosen.
+  for (const form of all("form.rows")) {
+    const boxes = all('input[name="key"]', form), every = form.querySelector("[data-all]");
+    const chosen = form.querySelector("[data-chosen]");
+    const count = () => {
+      const n = boxes.filter((b) => b.checked).length;
+      if (every) { every.checked = n > 0 && n === boxes.length; every.indeterminate = n > 0 && n < boxes.length; }
+      if (chosen) { chosen.hidden = n === 0; chosen.textContent = n; }
+      for (const b of boxes) b.closest("tr").classList.toggle("picked", b.checked);
+    };
+    if (every) every.addEventListener("change", () => { for (const b of boxes) b.checked = every.checked; count(); });
+    let last = null;
+    form.addEventListener("click", (e) => {
+      const at = boxes.indexOf(e.target);
+      if (at < 0) return;
+      if (e.shiftKey && last !== null)
+        for (let i = Math.min(at, last); i <= Math.max(at, last); i++) boxes[i].checked = e.target.checked;
+      last = at;
+      count();
+    });
+    form.addEventListener("change", count);
+    count();
+  }
+
+  // A question before what cannot be taken back.
+  document.addEventListener("click", (e) => {
+    const button = e.target.closest("[data-confirm]");
+    if (button && !window.confirm(button.dataset.confirm)) e.preventDefault();
+  });
+
+  // One open panel at a time; Escape and a click elsewhere close it.
+  const panels = all("details.panel, details.help");
+  document.addEventListener("click", (e) => {
+    for (const p of panels) if (p.open && !p.contains(e.target)) p.open = false;
+  });
+
+  // What changes by itself is fetched again, and put in place only where it differs.
+  const refresh = async (part) => {
+    if (document.hidden || part.contains(document.activeElement) && part.querySelector("input:focus, select:focus, textarea:focus")) return true;
+    const answer = await fetch(location.href, { headers: { "X-Part": part.id } });
+    if (!answer.ok || answer.redirected) return false;
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(part.id);
+    if (!fresh) return false;
+    if (fresh.innerHTML !== part.innerHTML) part.replaceChildren(...fresh.childNodes);
+    if (fresh.dataset.refresh === undefined) { delete part.dataset.refresh; return false; }
+    return true;
+  };
+  for (const part of all("[data-refresh]")) {
+    const seconds = Number(part.dataset.refresh) || 5;
+    const again = async () => {
+      let more = true;
+      try { more = await refresh(part); } catch { /* the node is away: asked again */ }
+      if (more) setTimeout(again, seconds * 1000);
+    };
+    setTimeout(again, seconds * 1000);
+  }
+
+  // A run's progress, as events of the node.
+  for (const part of all("[data-events]")) {
+    const events = new EventSource(part.dataset.events);
+    let waiting = false;
+    events.onmessage = () => {
+      if (waiting) return;
+      waiting = true;
+      setTimeout(async () => { waiting = false; if (!(await refresh(part).catch(() => true))) events.close(); }, 250);
+    };
+    events.onerror = () => { refresh(part).catch(() => {}); if (part.dataset.refresh === undefined) events.close(); };
+  }
+
+  // Keys: / to search, j and k to walk through rows, x to choose, Enter to open, g and a letter to go, ? for help.
+  let row = -1, going = false;
+  const rows = () => all("table.list tbody tr:not(.group)");
+  const walk = (by) => {
+    const list = rows();
+    if (!list.length) return;
+    row = Math.max(0, Math.min(list.length - 1, row + by));
+    for (const tr of list) tr.classList.remove("here");
+    list[row].classList.add("here");
+    const target = list[row].querySelector("a, input");
+    if (target) target.focus({ preventScroll: true });
+    list[row].scrollIntoView({ block: "nearest" });
+  };
+  const places = { h: "/", b: "/bulletins", u: "/updates", p: "/policies", c: "/computers", r: "/reports", s: "/hierarchy", t: "/tasks" };
+  document.addEventListener("keydown", (e) => {
+    if (e.key === "Escape") {
+      for (const p of panels) if (p.open) { p.open = false; p.querySelector("summary").focus(); }
+      return;
+    }
+    if (e.ctrlKey || e.metaKey || e.altKey || e.target.matches('input:not([type="checkbox"]), select, textarea')) return;
+    if (going) {
+      going = false;
+      if (places[e.key] && document.querySelector(`.nav a[href="${places[e.key]}"]`)) location.href = places[e.key];
+      return;
+    }
+    const keyed = document.querySelector(`[data-key="${CSS.escape(e.key)}"]`);
+    if (keyed) { e.preventDefault(); if (keyed.matches("input")) keyed.focus(); else keyed.click(); return; }
+    if (e.key === "g") going = true;
+    else if (e.key === "j") walk(1);
+    else if (e.key === "k") walk(-1);
+    else if (e.key === "x" && row >= 0) rows()[row]?.querySelector('input[name="key"]')?.click();
+    else if (e.key === "?") { const help = document.querySelector("details.help"); if (help) { help.open = !help.open; help.querySelector("summary").focus(); } }
+  });
+
+  // Copying a line to paste elsewhere.
+  for (const button of all("[data-copy]")) {
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+      button.classList.add("done");
+    });
+  }
+})();

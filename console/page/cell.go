@@ -1,0 +1,261 @@
+package page
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"reflect"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"thatch/catalog"
+)
+
+// Kind says how the values of a column are written.
+type Kind int
+
+// The kinds of columns.
+const (
+	Text     Kind = iota
+	Number        // aligned right, with separators
+	Percent       // of 100, with a bar
+	Flag          // yes, or nothing
+	Severity      // a vendor's
+	State         // a word with a colour; translated
+	Bytes         // a size
+	Date          // a day
+	Time          // a moment, to the minute
+	Ago           // a moment, as how long ago
+)
+
+func (k Kind) largestFirst() bool {
+	switch k {
+	case Number, Percent, Flag, Severity, Bytes, Date, Time, Ago:
+		return true
+	}
+	return false
+}
+
+// Class is the style class of the kind.
+func (k Kind) Class() string {
+	switch k {
+	case Number, Percent, Bytes:
+		return "number"
+	case Date, Time, Ago:
+		return "time"
+	case Flag:
+		return "flag"
+	case Severity, State:
+		return "word"
+	}
+	return "text"
+}
+
+// Column is a column of a List.
+type Column struct {
+	Name       string // of the JSON field, and of the API's column
+	Title      string // in English
+	Kind       Kind
+	Link       string   // where its cell leads: "/bulletins/{id}", with the row's JSON fields; "" nowhere
+	Choices    []string // values to choose from in the filter
+	Hidden     bool     // not shown at first
+	Groups     bool     // the list can be grouped by it
+	Unsorted   bool     // the API does not sort by it
+	Unfiltered bool     // the API does not filter by it
+	Wide       bool     // takes the room that is left
+}
+
+// Filterable says whether the column has a filter.
+func (c Column) Filterable() bool { return !c.Unfiltered }
+
+// Cell is one value of a row.
+type Cell struct {
+	Column
+	Text string
+	Href string
+	Tone string // colour of a state
+	Bar  int    // width of the bar of a percentage, 0 to 20; -1 none
+	ISO  string // of a time, for machines
+}
+
+// cell makes the cell of a column in a row.
+func (q *Request) cell(c Column, row reflect.Value) Cell {
+	value := field(row, c.Name)
+	cell := Cell{Column: c, Bar: -1}
+	f := format{q.Words, q.zone, q.Now}
+	switch c.Kind {
+	case Number:
+		cell.Text = f.number(value)
+	case Percent:
+		cell.percent(f, value)
+	case Flag:
+		if value == true {
+			cell.Text = q.T("yes")
+		}
+	case Severity:
+		cell.Text, cell.Tone = q.T(first(text(value), "Unspecified")), severityTone(text(value))
+	case State:
+		if text := text(value); text != "" {
+			cell.Text, cell.Tone = q.T(text), tone(text)
+		}
+	case Bytes:
+		if n, ok := value.(int64); ok && n > 0 {
+			cell.Text = f.Bytes(n)
+		}
+	case Date:
+		cell.Text = f.date(value)
+	case Time:
+		cell.Text = f.when(value)
+	case Ago:
+		cell.Text = f.ago(value)
+		if at, _, ok := moment(value); ok {
+			cell.ISO = at.UTC().Format(time.RFC3339)
+		}
+	default:
+		cell.Text = text(value)
+	}
+	if c.Link != "" && cell.Text != "" {
+		cell.Href = link(c.Link, row)
+	}
+	return cell
+}
+
+// bars is how many steps the bar of a percentage has: its width is a style class, since pages carry no inline styles.
+const bars = 20
+
+func (c *Cell) percent(f format, value any) {
+	c.Text = f.percent(value)
+	share, ok := value.(float64)
+	if p, isPointer := value.(*float64); isPointer && p != nil {
+		share, ok = *p, true
+	}
+	if ok {
+		c.Bar = int(share * bars / 100)
+	}
+}
+
+func severityTone(s string) string {
+	switch catalog.Severity(s) {
+	case catalog.Critical:
+		return "critical"
+	case catalog.Important:
+		return "important"
+	case catalog.Moderate:
+		return "moderate"
+	case catalog.Low:
+		return "low"
+	}
+	return ""
+}
+
+var placeholder = regexp.MustCompile(`\{(\w+)\}`)
+
+// link fills the {fields} of an address with a row's; "" where one of them is empty.
+func link(pattern string, row reflect.Value) string {
+	whole := true
+	filled := placeholder.ReplaceAllStringFunc(pattern, func(name string) string {
+		value := text(field(row, strings.Trim(name, "{}")))
+		whole = whole && value != ""
+		if strings.Contains(pattern, "?") && strings.Index(pattern, name) > strings.Index(pattern, "?") {
+			return url.QueryEscape(value)
+		}
+		return url.PathEscape(value)
+	})
+	if !whole {
+		return ""
+	}
+	return filled
+}
+
+// text writes a value as it stands in a file of comma-separated values.
+func text(value any) string {
+	switch v := value.(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	case []string:
+		return strings.Join(v, ", ")
+	case time.Time:
+		if v.IsZero() {
+			return ""
+		}
+		return v.UTC().Format(time.RFC3339)
+	case *float64:
+		if v == nil {
+			return ""
+		}
+		return fmt.Sprintf("%.1f", *v)
+	case float64:
+		return fmt.Sprint(v)
+	case fmt.Stringer:
+		return v.String()
+	}
+	return fmt.Sprint(value)
+}
+
+var fieldsOf sync.Map // reflect.Type -> map[string][]int
+
+// field is the value of a struct's field by its JSON name, also of those that are embedded; nil where there is none.
+func field(row reflect.Value, name string) any {
+	for row.Kind() == reflect.Pointer || row.Kind() == reflect.Interface {
+		if row.IsNil() {
+			return nil
+		}
+		row = row.Elem()
+	}
+	if row.Kind() != reflect.Struct {
+		return nil
+	}
+	known, ok := fieldsOf.Load(row.Type())
+	if !ok {
+		known = fields(row.Type())
+		fieldsOf.Store(row.Type(), known)
+	}
+	at, ok := known.(map[string][]int)[name]
+	if !ok {
+		return nil
+	}
+	value, err := row.FieldByIndexErr(at)
+	if err != nil {
+		return nil // in an embedded pointer that is nil
+	}
+	if value.Kind() == reflect.String {
+		return value.String() // statuses and severities too
+	}
+	return value.Interface()
+}
+
+func fields(t reflect.Type) map[string][]int {
+	found := map[string][]int{}
+	for _, f := range reflect.VisibleFields(t) {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if f.PkgPath != "" || f.Anonymous && name == "" || name == "-" || name == "" {
+			continue
+		}
+		if former, twice := found[name]; !twice || len(f.Index) < len(former) {
+			found[name] = f.Index
+		}
+	}
+	return found
+}
+
+// listedPage is an api.List of whatever items.
+type listedPage struct {
+	items              reflect.Value
+	total, page, limit int
+}
+
+func listed(answer any) (listedPage, error) {
+	v := reflect.ValueOf(answer)
+	if v.Kind() == reflect.Slice { // a list without pages
+		return listedPage{v, v.Len(), 1, max(v.Len(), 1)}, nil
+	}
+	if v.Kind() != reflect.Struct || !v.FieldByName("Items").IsValid() {
+		return listedPage{}, errors.New("its answer is no list")
+	}
+	number := func(name string) int { return int(v.FieldByName(name).Int()) }
+	return listedPage{v.FieldByName("Items"), number("Total"), number("Page"), max(number("Limit"), 1)}, nil
+}

@@ -1,0 +1,162 @@
+package page
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"thatch/console/page/words"
+)
+
+// format writes values for one reader.
+type format struct {
+	*words.Catalog
+	zone *time.Location
+	now  func() time.Time
+}
+
+func (f format) number(n any) string {
+	switch n := n.(type) {
+	case int:
+		return f.Number(int64(n))
+	case int64:
+		return f.Number(n)
+	case uint64:
+		return f.Number(int64(n))
+	case uint32:
+		return f.Number(int64(n))
+	case float64:
+		return f.Decimal(n, 1)
+	}
+	return fmt.Sprint(n)
+}
+
+// percent writes a share that is given in percent; a nil one says that there is nothing to have a share of.
+func (f format) percent(p any) string {
+	switch p := p.(type) {
+	case *float64:
+		if p == nil {
+			return "–"
+		}
+		return f.share(*p)
+	case float64:
+		return f.share(p)
+	case int:
+		return f.Number(int64(p)) + " %"
+	}
+	return "–"
+}
+
+// share never rounds to 100 what is less, nor to 0 what is more.
+func (f format) share(p float64) string {
+	switch {
+	case p > 99.9 && p < 100:
+		p = 99.9
+	case p > 0 && p < 0.1:
+		p = 0.1
+	}
+	if p == float64(int(p)) {
+		return f.Number(int64(p)) + " %"
+	}
+	return f.Decimal(p, 1) + " %"
+}
+
+// moment reads a time.Time, or a string as RFC 3339 or as a date alone, which has no zone.
+func moment(value any) (at time.Time, dateOnly, ok bool) {
+	switch v := value.(type) {
+	case time.Time:
+		return v, false, !v.IsZero()
+	case *time.Time:
+		if v == nil {
+			return time.Time{}, false, false
+		}
+		return *v, false, !v.IsZero()
+	case string:
+		if at, err := time.Parse(time.RFC3339Nano, v); err == nil {
+			return at, false, true
+		}
+		if at, err := time.Parse(time.DateOnly, v); err == nil {
+			return at, true, true
+		}
+	}
+	return time.Time{}, false, false
+}
+
+// date writes a day.
+func (f format) date(value any) string {
+	at, dateOnly, ok := moment(value)
+	if !ok {
+		if text, is := value.(string); is {
+			return text
+		}
+		return "–"
+	}
+	if !dateOnly {
+		at = at.In(f.zone)
+	}
+	return at.Format(f.layout())
+}
+
+func (f format) layout() string {
+	if f.Language == "de" {
+		return "02.01.2006"
+	}
+	return "2006-01-02"
+}
+
+// when writes a moment to the minute, with the zone's name where the reader's is not known.
+func (f format) when(value any) string {
+	at, dateOnly, ok := moment(value)
+	if !ok || dateOnly {
+		return f.date(value)
+	}
+	text := at.In(f.zone).Format(f.layout() + " 15:04")
+	if f.zone == time.UTC {
+		text += " UTC"
+	}
+	return text
+}
+
+// ago writes how long ago a moment was, or in how long it will be.
+func (f format) ago(value any) string {
+	at, _, ok := moment(value)
+	if !ok {
+		return f.T("never")
+	}
+	d := f.now().Sub(at)
+	if d < 0 {
+		return f.T("in %s", f.span(-d))
+	}
+	if d < 10*time.Second {
+		return f.T("just now")
+	}
+	return f.T("%s ago", f.span(d))
+}
+
+func (f format) span(d time.Duration) string {
+	switch {
+	case d < 2*time.Minute:
+		return f.Count("1 second", "%s seconds", int(d/time.Second))
+	case d < 2*time.Hour:
+		return f.Count("1 minute", "%s minutes", int(d/time.Minute))
+	case d < 48*time.Hour:
+		return f.Count("1 hour", "%s hours", int(d/time.Hour))
+	}
+	return f.Count("1 day", "%s days", int(d/(24*time.Hour)))
+}
+
+// tone says how a state is coloured: good, bad, warn, busy or "".
+func tone(state any) string {
+	switch strings.ToLower(fmt.Sprint(state)) {
+	case "installed", "done", "ok", "ready", "succeeded", "complete", "here", "equal", "on", "active", "staged", "online":
+		return "good"
+	case "failed", "failed to install", "critical", "revoked", "lost", "different", "missing", "error", "alarm":
+		return "bad"
+	case "important", "installation failed - rescheduled", "retry", "waiting", "awaiting", "paused", "unknown", "cannot tell",
+		"not all there", "pending", "quarantined", "cancelled", "stopped":
+		return "warn"
+	case "running", "installation scheduled", "download required", "downloading", "queued", "staging":
+		return "busy"
+	}
+	return ""
+}

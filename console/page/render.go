@@ -1,0 +1,215 @@
+package page
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"thatch/catalog"
+	"thatch/console/api"
+	"thatch/console/page/words"
+)
+
+//go:embed templates/*.html
+var ownTemplates embed.FS
+
+func own() fs.FS {
+	sub, err := fs.Sub(ownTemplates, "templates")
+	if err != nil {
+		panic(err) // embedded
+	}
+	return sub
+}
+
+// templates are all templates of the console, made ready for each language and time zone when they are first needed: so
+// that a template says {{t "..."}} and {{when .Time}} and nothing of who reads it.
+type templates struct {
+	master *template.Template // never executed
+	mu     sync.Mutex
+	ready  map[string]*template.Template // by language and zone
+}
+
+// maxReady bounds how many sets are kept; whoever comes with yet another zone pays for a set of its own.
+const maxReady = 64
+
+func parse(sources []fs.FS) *templates {
+	master := template.New("").Funcs(funcs(words.For("en"), time.UTC, time.Now)).Option("missingkey=error")
+	for _, source := range sources {
+		names, err := fs.Glob(source, "*.html")
+		if err != nil {
+			panic(err)
+		}
+		for _, name := range names {
+			if master.Lookup(name) != nil {
+				panic("two templates called " + name)
+			}
+			text, err := fs.ReadFile(source, name)
+			if err != nil {
+				panic(err)
+			}
+			template.Must(master.New(name).Parse(string(text)))
+		}
+	}
+	return &templates{master: master, ready: map[string]*template.Template{}}
+}
+
+func (t *templates) set(c *words.Catalog, zone *time.Location, now func() time.Time) (*template.Template, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	key := c.Language + " " + zone.String()
+	if set := t.ready[key]; set != nil {
+		return set, nil
+	}
+	set, err := t.master.Clone()
+	if err != nil {
+		return nil, err
+	}
+	set.Funcs(funcs(c, zone, now))
+	if len(t.ready) < maxReady {
+		t.ready[key] = set
+	}
+	return set, nil
+}
+
+// funcs are what templates call. The formats of dates and numbers are the language's.
+func funcs(c *words.Catalog, zone *time.Location, now func() time.Time) template.FuncMap {
+	f := format{c, zone, now}
+	return template.FuncMap{
+		"t":       c.T,
+		"count":   func(one, many string, n int) string { return c.Count(one, many, n) },
+		"number":  func(n any) string { return f.number(n) },
+		"percent": f.percent,
+		"bytes":   c.Bytes,
+		"date":    f.date,
+		"when":    f.when,
+		"ago":     f.ago,
+		"to":      func(segments ...string) string { return To(segments...) },
+		"query":   query,
+		"dict":    dict,
+		"tone":    tone,
+		"severity": func(s catalog.Severity) string {
+			if s == catalog.Unspecified {
+				return c.T("Unspecified")
+			}
+			return c.T(string(s))
+		},
+	}
+}
+
+// frame is what the layout's template is given; a page's own template sees it as its dot, and its data as .Data.
+type frame struct {
+	*Request
+	Site    string
+	Nav     []navEntry
+	Title   string
+	Crumbs  []Link
+	Note    string
+	Wrong   string // why a form was refused
+	Help    Help
+	Data    any
+	Content template.HTML
+	Self    string // the page's address
+	Assets  map[string]string
+}
+
+// Token is the hidden field that every form carries.
+func (f *frame) Token() template.HTML {
+	return template.HTML(`<input type="hidden" name="token" value="` + template.HTMLEscapeString(f.Session.Token) + `">`)
+}
+
+// render writes a page.
+func (c *Console) render(q *Request, w http.ResponseWriter, status int, view *View, wrong error) {
+	f := &frame{
+		Request: q, Site: c.Site(q.R.Context()), Nav: c.navFor(q), Title: view.Title, Crumbs: view.Crumbs, Note: q.note.Text,
+		Data: view.Data, Self: q.R.URL.RequestURI(), Assets: assetNames,
+	}
+	if q.page != nil {
+		f.Help = q.page.Help
+		f.Title = first(view.Title, q.T(q.page.Title))
+	}
+	if wrong != nil {
+		f.Wrong = api.AsError(wrong).Text
+	}
+	c.write(q, w, status, view.Template, "layout.html", f)
+}
+
+// write makes the content, then the layout around it, and answers with both or with neither.
+func (c *Console) write(q *Request, w http.ResponseWriter, status int, name, layout string, f *frame) {
+	out, err := c.page(q, name, layout, f)
+	if err != nil {
+		c.Log.Error("page could not be made", "path", q.R.URL.Path, "template", name, "error", err)
+		http.Error(w, "this page could not be made; the node's log says why", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Language", q.Words.Language)
+	w.WriteHeader(status)
+	_, _ = w.Write(out)
+}
+
+func (c *Console) page(q *Request, name, layout string, f *frame) ([]byte, error) {
+	set, err := c.templates.set(q.Words, q.zone, c.Now)
+	if err != nil {
+		return nil, err
+	}
+	var content, whole bytes.Buffer
+	if err := set.ExecuteTemplate(&content, name, f); err != nil {
+		return nil, err
+	}
+	f.Content = template.HTML(content.String())
+	if err := set.ExecuteTemplate(&whole, layout, f); err != nil {
+		return nil, err
+	}
+	return whole.Bytes(), nil
+}
+
+// Part renders a template with data of its own as its .Data, to be put into another.
+func (q *Request) Part(name string, data any) (HTML, error) {
+	set, err := q.console.templates.set(q.Words, q.zone, q.console.Now)
+	if err != nil {
+		return "", err
+	}
+	var out bytes.Buffer
+	if err := set.ExecuteTemplate(&out, name, &frame{Request: q, Data: data, Self: q.R.URL.RequestURI()}); err != nil {
+		return "", err
+	}
+	return HTML(out.String()), nil
+}
+
+// Open renders a page without a session, such as the one to sign in, in a layout of its own.
+func (c *Console) Open(w http.ResponseWriter, r *http.Request, status int, name, title string, data any) {
+	q := &Request{R: r, console: c, Words: words.For(r.Header.Get("Accept-Language")), zone: zone(Session{}, r)}
+	f := &frame{Request: q, Site: c.Site(r.Context()), Title: q.T(title), Data: data, Assets: assetNames, Self: r.URL.RequestURI()}
+	c.write(q, w, status, name, "open.html", f)
+}
+
+// dict makes a map of names and values in turn, for templates that take several.
+func dict(pairs ...any) (map[string]any, error) {
+	if len(pairs)%2 != 0 {
+		return nil, fmt.Errorf("dict takes names and values in turn")
+	}
+	m := map[string]any{}
+	for i := 0; i < len(pairs); i += 2 {
+		name, ok := pairs[i].(string)
+		if !ok {
+			return nil, fmt.Errorf("dict: %v is no name", pairs[i])
+		}
+		m[name] = pairs[i+1]
+	}
+	return m, nil
+}
+
+// query makes "?name=value&..." of names and values in turn.
+func query(pairs ...string) template.URL {
+	values := url.Values{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		values.Set(pairs[i], pairs[i+1])
+	}
+	return template.URL("?" + values.Encode())
+}
