@@ -99,12 +99,12 @@ func (s *server) enrolOnce(r *http.Request, q agentapi.EnrolRequest, token agent
 		return nil, err
 	}
 	s.log.Info("a computer enrolled", "computer", c.ID, "name", c.Name, "token", admitted.Token, "group", c.Group, "why", place.Why)
-	keys, err := s.keys(ctx)
+	keys, err := s.keys.now(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return &agentapi.EnrolResponse{
-		Computer: c.ID, Certificate: issued.DER, Authority: s.node.Identity.Authority(), Site: s.site(), Keys: keys,
+		Computer: c.ID, Certificate: issued.DER, Authority: s.node.Identity.Authority(), Site: s.site(), Keys: keys.docs,
 	}, nil
 }
 

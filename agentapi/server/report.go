@@ -97,8 +97,12 @@ func (s *server) assignments(r *http.Request, who caller, q agentapi.Assignments
 	for _, p := range assigned.Policies {
 		answer.Policies = append(answer.Policies, policyOf(p))
 	}
-	answer.Keys, err = s.keys(r.Context())
-	return answer, err
+	keys, err := s.keys.now(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	answer.Keys = keys.docs
+	return answer, nil
 }
 
 func policyOf(p policies.AssignedPolicy) agentapi.AssignedPolicy {

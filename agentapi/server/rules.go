@@ -52,7 +52,7 @@ func (s *server) rules(r *http.Request, who caller, q agentapi.RulesRequest) (js
 	if err != nil {
 		return nil, err
 	}
-	keys, err := s.keys(r.Context())
+	keys, err := s.keys.now(r.Context())
 	if err != nil {
 		return nil, err
 	}
@@ -71,19 +71,15 @@ func (s *server) rules(r *http.Request, who caller, q agentapi.RulesRequest) (js
 		}
 		s.pages.put(key, raw)
 	}
-	return withKeys(raw, keys)
+	return withKeys(raw, keys), nil
 }
 
 // withKeys adds keys to a page that was encoded without them: they change when sites do, which pages need not notice.
-func withKeys(page json.RawMessage, keys []document.Document) (json.RawMessage, error) {
-	if len(keys) == 0 {
-		return page, nil
+func withKeys(page json.RawMessage, keys *keys) json.RawMessage {
+	if len(keys.docs) == 0 {
+		return page
 	}
-	text, err := json.Marshal(keys)
-	if err != nil {
-		return nil, fmt.Errorf("encode signing keys: %w", err)
-	}
-	return slices.Concat(json.RawMessage(`{"keys":`), text, json.RawMessage(","), page[1:]), nil
+	return slices.Concat(json.RawMessage(`{"keys":`), keys.text, json.RawMessage(","), page[1:])
 }
 
 func isBefore(at store.Sequence, cursor computers.Cursor) bool {

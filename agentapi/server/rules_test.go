@@ -16,7 +16,7 @@ func TestKeysJoinEncodedPages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys := []document.Document{key}
+	one := []document.Document{key}
 	for _, page := range []agentapi.RulesResponse{
 		{Epoch: "e", Cursor: "5.2"},
 		{Epoch: "e", Cursor: "5.2", More: true, Reset: true, Removed: []uint32{7, 9}, Updates: []agentapi.NumberedUpdate{{Number: 3, Month: "2019-02"}}},
@@ -26,11 +26,12 @@ func TestKeysJoinEncodedPages(t *testing.T) {
 			t.Fatal(err)
 		}
 		kept := string(raw)
-		for _, of := range [][]document.Document{nil, keys} {
-			joined, err := withKeys(raw, of)
+		for _, of := range [][]document.Document{nil, one} {
+			text, err := json.Marshal(of)
 			if err != nil {
 				t.Fatal(err)
 			}
+			joined := withKeys(raw, &keys{docs: of, text: text})
 			page.Keys = of
 			want, err := json.Marshal(page)
 			if err != nil {

@@ -3,19 +3,15 @@
 package server
 
 import (
-	"context"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"slices"
-	"sync"
 	"time"
 
 	"thatch/agentapi"
-	"thatch/catalog/document"
 	"thatch/node"
 	"thatch/node/computers"
 	"thatch/node/identity"
@@ -44,14 +40,14 @@ type server struct {
 	payloads           chan struct{}
 	ownCalls, ownSends *places.Places // and one computer takes none from the others
 	pages              *pages
-	idle               sync.Map // see made: until when, by the site's id
+	keys               *keyring
 }
 
 // New makes the handler of everything below /agent/v1/.
 func New(n *node.Node) http.Handler {
 	s := &server{
 		node: n, log: n.Log(), enrolments: make(chan struct{}, maxEnrolments), calls: make(chan struct{}, maxCalls), payloads: make(chan struct{}, maxPayloads),
-		ownCalls: places.New(0, maxOwnCalls), ownSends: places.New(0, maxOwnSends), pages: newPages(),
+		ownCalls: places.New(0, maxOwnCalls), ownSends: places.New(0, maxOwnSends), pages: newPages(), keys: newKeyring(n),
 	}
 	mux := http.NewServeMux()
 	mux.Handle("POST "+agentapi.PathEnrol, s.invited(s.limited(s.enrolments, handle(s, maxEnrolment, s.enrol))))
@@ -64,50 +60,6 @@ func New(n *node.Node) http.Handler {
 		refuse(w, http.StatusNotFound, &agentapi.Error{Code: agentapi.CodeInvalid, Text: "there is nothing for agents at " + r.Method + " " + r.URL.Path})
 	})
 	return mux
-}
-
-// keys are the signing keys whose documents agents of this site accept: its own, those of the sites above, and those of
-// former ones of which something is held still. What a site below signed is nothing to them.
-func (s *server) keys(ctx context.Context) ([]document.Document, error) {
-	tree, err := s.node.Sites.Tree(ctx)
-	if err != nil {
-		return nil, err
-	}
-	all, err := s.node.Identity.Keys(ctx)
-	if err != nil {
-		return nil, err
-	}
-	above, below := append(tree.Above(tree.Self), tree.Self), tree.Below(tree.Self)
-	kept := all[:0]
-	for _, key := range all {
-		wanted := slices.Contains(above, key.ID)
-		if !wanted && !slices.Contains(below, key.ID) {
-			if wanted, err = s.made(ctx, key.ID); err != nil {
-				return nil, err
-			}
-		}
-		if wanted {
-			kept = append(kept, key)
-		}
-	}
-	return kept, nil
-}
-
-// idleFor is how long a site that made nothing of what is held here is taken to have made nothing.
-const idleFor = time.Minute
-
-// made says whether something is held that a site made which is neither above nor below any more. That is looked for in all
-// documents, so what was found not to be is not looked for again at once.
-func (s *server) made(ctx context.Context, site string) (bool, error) {
-	now := s.node.Now()
-	if until, ok := s.idle.Load(site); ok && now.Before(until.(time.Time)) {
-		return false, nil
-	}
-	made, err := s.node.Sites.MadeHere(ctx, site)
-	if err == nil && !made {
-		s.idle.Store(site, now.Add(idleFor))
-	}
-	return made, err
 }
 
 // limited lets as many requests in as the channel holds; the others are told to come again, each at another time.
