@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"thatch/catalog/document"
+	"thatch/node/operators/password"
 	"thatch/node/store"
 )
 
@@ -24,6 +25,7 @@ type Config struct {
 	Site      string
 	Languages []string
 	Version   string
+	Passwords password.Cost // of operators; the zero one is password.Standard
 	Log       *slog.Logger
 	Now       func() time.Time
 }

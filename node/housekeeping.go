@@ -30,6 +30,9 @@ func (n *Node) housekeeping() tasks.Kind {
 			if err := n.Identity.Prune(ctx, before); err != nil {
 				return nil, err
 			}
+			if err := n.Operators.Prune(ctx); err != nil {
+				return nil, err
+			}
 			if err := n.Tasks.Prune(ctx, before); err != nil {
 				return nil, err
 			}

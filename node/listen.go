@@ -74,14 +74,6 @@ func (d *doors) answer(w http.ResponseWriter, r *http.Request, h http.Handler) {
 	h.ServeHTTP(w, r)
 }
 
-type localKey struct{}
-
-// LocalOperator is the operator of a request that came through the door in the data folder.
-func LocalOperator(ctx context.Context) (identity.Operator, bool) {
-	who, ok := ctx.Value(localKey{}).(identity.Operator)
-	return who, ok
-}
-
 // Address is the HOST:PORT at which the node listens, "" before Run.
 func (n *Node) Address() string {
 	if address := n.shown.address.Load(); address != nil {
@@ -129,7 +121,7 @@ func (n *Node) serve(ctx context.Context, listener net.Listener, local door) err
 	if local.listener != nil {
 		serving++
 		private.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
-			return context.WithValue(ctx, localKey{}, identity.Local)
+			return identity.WithOperator(ctx, identity.Local)
 		}
 		go func() { failed <- private.Serve(local.listener) }()
 	}

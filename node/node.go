@@ -20,6 +20,7 @@ import (
 	"thatch/node/computers"
 	"thatch/node/computers/compliance"
 	"thatch/node/identity"
+	"thatch/node/operators"
 	"thatch/node/policies"
 	"thatch/node/policies/authoring"
 	"thatch/node/policies/windows"
@@ -35,9 +36,15 @@ import (
 	"thatch/node/tasks"
 )
 
+// People are who works at a site, and by what they are known.
+type People struct {
+	Identity  *identity.Identity
+	Operators *operators.Room
+}
+
 // Rooms are the nouns of a site; each owns its tables and verbs.
 type Rooms struct {
-	Identity   *identity.Identity
+	People
 	Sites      *sites.Room
 	Tasks      *tasks.Room
 	Settings   *settings.Room
@@ -155,7 +162,10 @@ func (n *Node) openRooms(ctx context.Context) error {
 	n.openSites()
 	n.Tasks = tasks.New(tasks.Config{Node: n.folder.id, Reader: n.db, Writer: n.writer, Now: n.cfg.Now, Log: n.cfg.Log})
 	n.Tasks.Register(n.housekeeping())
-	n.Settings = settings.New(n.db, n.writer)
+	n.Settings = settings.New(n.db, n.writer, n.Identity)
+	n.Operators = operators.New(operators.Config{
+		Site: n.site.ID, Reader: n.db, Writer: n.writer, Settings: n.Settings, Sealer: n.Identity, Cost: n.cfg.Passwords, Now: n.cfg.Now, Log: n.cfg.Log,
+	})
 	n.Bulletins = bulletins.New(bulletins.Config{
 		Site: n.site.ID, Reader: n.db, Writer: n.writer, Signer: n.Identity, Now: n.cfg.Now, Log: n.cfg.Log,
 	})

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"thatch/node"
+	"thatch/node/identity"
 	"thatch/node/nodetest"
 	"thatch/node/store"
 )
@@ -194,7 +195,7 @@ func TestDoors(t *testing.T) {
 		n := nodetest.NewWith(t, node.Config{Dir: dir})
 		say := func(text string) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				who, isLocal := node.LocalOperator(r.Context())
+				who, isLocal := identity.OperatorOf(r.Context())
 				_, _ = io.WriteString(w, text+" "+who.Name)
 				if !isLocal {
 					t.Error("the local door is not known as such")

@@ -98,7 +98,7 @@ func settingValue(kind string, args []string) (any, error) {
 		return values, nil
 	case len(values) > 1:
 		return nil, cli.Usagef("the setting takes one value; got %d", len(values))
-	case kind == "text":
+	case kind == "text", kind == "secret":
 		return values[0], nil
 	}
 	switch values[0] {

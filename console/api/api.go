@@ -134,20 +134,20 @@ func (s *Server) admit(c *Call, w http.ResponseWriter) error {
 	return s.prepare(c)
 }
 
-// operator tells who calls: whom a page has let in, whoever came through the door in the data folder, or the bearer of a
-// token.
+// operator tells who calls: whom the door that the call came through has let in, or the bearer of a token.
 func (s *Server) operator(r *http.Request) (identity.Operator, error) {
-	if who, ok := r.Context().Value(operatorKey{}).(identity.Operator); ok {
-		return who, nil
-	}
-	if who, ok := node.LocalOperator(r.Context()); ok {
+	if who, ok := identity.OperatorOf(r.Context()); ok {
 		return who, nil
 	}
 	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !ok {
 		return identity.Operator{}, identity.Unauthorised("send a token: Authorization: Bearer ... (make one with: thatch tokens create --api)")
 	}
-	return s.node.Identity.Operator(r.Context(), strings.TrimSpace(token))
+	who, err := s.node.Identity.Operator(r.Context(), strings.TrimSpace(token))
+	if err == nil && who.ID != "" {
+		return s.node.Operators.Owner(r.Context(), who)
+	}
+	return who, err
 }
 
 func (s *Server) prepare(c *Call) error {
@@ -156,7 +156,7 @@ func (s *Server) prepare(c *Call) error {
 		return store.Invalid("%s has more than %d bytes", HeaderRequest, maxRequestID)
 	}
 	c.caller = &store.Caller{Actor: c.Who.Actor(), Request: request, Detail: identity.Redacted(c.body)}
-	ctx := store.WithCaller(c.r.Context(), c.caller)
+	ctx := store.WithCaller(identity.WithOperator(c.r.Context(), c.Who), c.caller)
 	if text := c.r.Header.Get(HeaderIndex); text != "" {
 		index, err := strconv.ParseUint(text, 10, 64)
 		if err != nil {

@@ -13,8 +13,6 @@ import (
 	"thatch/node/identity"
 )
 
-type operatorKey struct{}
-
 // Request is a call of a route from within the process.
 type Request struct {
 	Method string
@@ -38,7 +36,7 @@ func (s *Server) Ask(ctx context.Context, who identity.Operator, q Request) (ans
 		return nil, 0, fmt.Errorf("%s: %w", q.Path, err)
 	}
 	target.RawPath = Prefix + q.Path
-	r, err := http.NewRequestWithContext(context.WithValue(ctx, operatorKey{}, who), q.Method, "/", &body)
+	r, err := http.NewRequestWithContext(identity.WithOperator(ctx, who), q.Method, "/", &body)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -63,7 +61,7 @@ func (s *Server) Ask(ctx context.Context, who identity.Operator, q Request) (ans
 // ServeFor answers a request at a path below Prefix as ServeHTTP does, for an operator whom the caller has let in:
 // streams of events reach pages so.
 func (s *Server) ServeFor(who identity.Operator, path string, w http.ResponseWriter, r *http.Request) {
-	r = r.Clone(context.WithValue(r.Context(), operatorKey{}, who))
+	r = r.Clone(identity.WithOperator(r.Context(), who))
 	plain, err := url.PathUnescape(Prefix + path)
 	if err != nil {
 		s.fail(w, r, err)

@@ -67,7 +67,7 @@ func checkLocations(c *Call, locations ...string) error {
 	for _, from := range locations {
 		switch {
 		case from == "" || importer.IsURL(from):
-		case c.Who != identity.Local:
+		case !c.Who.IsLocal():
 			return store.Invalid("files and folders are read only for whoever comes through the node's data folder (--data on its machine); give an http or https location")
 		case !filepath.IsAbs(from):
 			return store.Invalid("%q is no absolute path, and no http or https location", from)

@@ -108,7 +108,7 @@ func severityRoutes(n *node.Node) []Route {
 
 func addPackage(c *Call, in PackageRequest) (Made, error) {
 	if len(in.Paths) > 0 {
-		if c.Who != identity.Local {
+		if !c.Who.IsLocal() {
 			return Made{}, store.Invalid("files are taken only from the node's own machine, through its data folder (--data); give an address and a digest instead")
 		}
 		for _, path := range in.Paths {

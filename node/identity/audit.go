@@ -30,11 +30,7 @@ func Audited(ctx context.Context, b store.Batch) []store.Statement {
 	if len(b.Statements) == 0 || slices.Contains(unaudited, who) {
 		return nil
 	}
-	detail := ""
-	if c := store.CallerOf(ctx); c != nil {
-		detail = c.Detail
-	}
-	return []store.Statement{record(b.At, b.Actor, b.Reason, b.Request, detail)}
+	return []store.Statement{record(b.At, b.Actor, b.Reason, b.Request, store.DetailOf(ctx))}
 }
 
 // AuditEntry returns the statement that records something in the audit log: for what actors do that Audited leaves out,

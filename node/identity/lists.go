@@ -40,10 +40,10 @@ var (
 		Search: []string{"name", "computer_group", "created_by"}, Order: "created DESC, id",
 	}
 	apiColumns = rows.Columns{
-		From: `id, name, scope, expires, created, created_by, revoked FROM api_token`,
+		From: `id, name, scope, part, operator, expires, created, created_by, revoked FROM api_token`,
 		Names: map[string]string{
 			"id": "id", "name": "name", "scope": "scope", "expires": "expires", "created": "created",
-			"by": "created_by", "revoked": "revoked",
+			"by": "created_by", "revoked": "revoked", "part": "part", "owner": "operator",
 		},
 		Kinds:  map[string]store.Kind{"revoked": store.Flag, "expires": store.Time, "created": store.Time},
 		Search: []string{"name", "created_by"}, Order: "created DESC, id",
@@ -83,8 +83,9 @@ func (id *Identity) EnrolmentTokens(ctx context.Context, q store.Query) ([]Enrol
 func (id *Identity) APITokens(ctx context.Context, q store.Query) ([]APIToken, int, error) {
 	return rows.List(ctx, id.cfg.Reader, q, apiColumns,
 		func(row *sql.Rows) (t APIToken, err error) {
-			var expires, created string
-			err = row.Scan(&t.ID, &t.Name, &t.Scope, &expires, &created, &t.By, &t.Revoked)
+			var part, expires, created string
+			err = row.Scan(&t.ID, &t.Name, &t.Scope, &part, &t.Owner, &expires, &created, &t.By, &t.Revoked)
+			t.Part = ParsePart(part)
 			t.Expires, t.Created = rows.Unstamp(expires), rows.Unstamp(created)
 			return t, err
 		})

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -19,6 +20,11 @@ func Unauthorised(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrUnauthorised, fmt.Sprintf(format, args...))
 }
 
+// Forbidden makes an error that wraps ErrForbidden.
+func Forbidden(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrForbidden, fmt.Sprintf(format, args...))
+}
+
 // Scope is how much a caller of the API may do. Each scope holds those before it.
 type Scope string
 
@@ -32,6 +38,9 @@ const (
 
 var scopes = []Scope{Viewer, Operate, Approver, Administrator}
 
+// Scopes are all of them, from the smallest.
+func Scopes() []Scope { return slices.Clone(scopes) }
+
 // ParseScope reads a scope by its name.
 func ParseScope(text string) (Scope, error) {
 	if s := Scope(text); slices.Contains(scopes, s) {
@@ -40,15 +49,21 @@ func ParseScope(text string) (Scope, error) {
 	return "", store.Invalid("scope %.40q: there are viewer, operator, approver and administrator", text)
 }
 
-// Operator is an admitted caller of the API.
+// Operator is who calls: a person with a session, a person or tool with a token, or whoever may read the data folder.
 type Operator struct {
-	Name  string // of the token, or "local"
-	Token string // id of the token, "" for whoever came through the door in the data folder
-	Scope Scope
+	ID      string // of the operator, "" for tokens of nobody's own and for Local
+	Name    string // of the operator, of the token, or "local"
+	Display string // for people, "" the name
+	Token   string // id of the token, "" without one
+	Scope   Scope
+	Part    Part // of the site; the zero one is the whole
 }
 
 // Local is the operator who may read the data folder of a node.
 var Local = Operator{Name: "local", Scope: Administrator}
+
+// IsLocal says whether it is who may read the data folder.
+func (o Operator) IsLocal() bool { return o.ID == "" && o.Token == "" && o.Name == Local.Name }
 
 // Actor names the operator in batches and in the audit log.
 func (o Operator) Actor() string {
@@ -58,10 +73,36 @@ func (o Operator) Actor() string {
 	return "operator " + o.Name + " (token " + o.Token + ")"
 }
 
+// Holds says whether the operator's scope holds another.
+func (o Operator) Holds(needed Scope) bool {
+	return slices.Index(scopes, o.Scope) >= slices.Index(scopes, needed) && slices.Contains(scopes, needed)
+}
+
 // Require is ErrForbidden when the operator's scope is smaller than the one needed.
 func (o Operator) Require(needed Scope) error {
-	if slices.Index(scopes, o.Scope) >= slices.Index(scopes, needed) && slices.Contains(scopes, needed) {
+	if o.Holds(needed) {
 		return nil
 	}
-	return fmt.Errorf("%w: this takes the scope %s, and %s has %s", ErrForbidden, needed, o.Name, o.Scope)
+	return Forbidden("this takes the scope %s, and %s has %s", needed, o.Name, o.Scope)
+}
+
+// Least is the smaller of two scopes.
+func Least(a, b Scope) Scope {
+	if slices.Index(scopes, a) < slices.Index(scopes, b) {
+		return a
+	}
+	return b
+}
+
+type operatorKey struct{}
+
+// WithOperator returns a context whose work is done for an operator, who is admitted already.
+func WithOperator(ctx context.Context, who Operator) context.Context {
+	return context.WithValue(ctx, operatorKey{}, who)
+}
+
+// OperatorOf is the operator of a context.
+func OperatorOf(ctx context.Context) (Operator, bool) {
+	who, ok := ctx.Value(operatorKey{}).(Operator)
+	return who, ok
 }

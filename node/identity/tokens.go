@@ -48,6 +48,8 @@ type APIToken struct {
 	ID      string    `json:"id"`
 	Name    string    `json:"name"`
 	Scope   Scope     `json:"scope"`
+	Part    Part      `json:"part,omitzero"`   // of the site; absent: the whole
+	Owner   string    `json:"owner,omitempty"` // id of the operator whose own it is
 	Expires time.Time `json:"expires"`
 	Created time.Time `json:"created"`
 	By      string    `json:"by"`
@@ -154,6 +156,9 @@ func (id *Identity) NewAPIToken(ctx context.Context, t APIToken) (APIToken, erro
 	if _, err := ParseScope(string(t.Scope)); err != nil {
 		return t, err
 	}
+	if err := t.Part.Check(); err != nil {
+		return t, err
+	}
 	secret, hash, err := newSecret()
 	if err != nil {
 		return t, err
@@ -161,12 +166,15 @@ func (id *Identity) NewAPIToken(ctx context.Context, t APIToken) (APIToken, erro
 	t.ID, t.Revoked, t.Token = uuid.NewString(), false, apiPrefix+secret
 	t.Created, t.By, t.Expires = id.cfg.Now().UTC(), store.ActorOf(ctx), t.Expires.UTC()
 	return t, id.write(ctx, "create API token "+t.Name+" with scope "+string(t.Scope), store.Statement{
-		SQL:  `INSERT INTO api_token (id, name, hash, scope, expires, created, created_by) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-		Args: []any{t.ID, t.Name, hash, string(t.Scope), rows.Stamp(t.Expires), rows.Stamp(t.Created), t.By}, Want: 1,
+		SQL: `INSERT INTO api_token (id, name, hash, scope, expires, created, created_by, part, operator) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		Args: []any{
+			t.ID, t.Name, hash, string(t.Scope), rows.Stamp(t.Expires), rows.Stamp(t.Created), t.By, t.Part.Text(), t.Owner,
+		}, Want: 1,
 	})
 }
 
-// Operator admits the bearer of an API token.
+// Operator admits the bearer of an API token. One with an ID has the token for their own: what they may do is still to be
+// held against what they may do now.
 func (id *Identity) Operator(ctx context.Context, text string) (Operator, error) {
 	if hash := id.local.Load(); hash != nil && strings.HasPrefix(text, localPrefix) && subtle.ConstantTimeCompare(hashSecret(text), *hash) == 1 {
 		return Local, nil
@@ -176,11 +184,11 @@ func (id *Identity) Operator(ctx context.Context, text string) (Operator, error)
 		return Operator{}, Unauthorised("this is no API token; one begins with %s (make one with: thatch tokens create --api)", apiPrefix)
 	}
 	var o Operator
-	var scope, expires string
+	var scope, part, expires string
 	var revoked bool
 	err := id.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
-		return tx.QueryRowContext(ctx, `SELECT id, name, scope, expires, revoked FROM api_token WHERE hash = ?`,
-			hashSecret(secret)).Scan(&o.Token, &o.Name, &scope, &expires, &revoked)
+		return tx.QueryRowContext(ctx, `SELECT id, name, scope, part, operator, expires, revoked FROM api_token WHERE hash = ?`,
+			hashSecret(secret)).Scan(&o.Token, &o.Name, &scope, &part, &o.ID, &expires, &revoked)
 	})
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
@@ -192,7 +200,7 @@ func (id *Identity) Operator(ctx context.Context, text string) (Operator, error)
 	case expires <= rows.Stamp(id.cfg.Now()):
 		return Operator{}, Unauthorised("the API token %q ended at %s", o.Name, expires)
 	}
-	o.Scope = Scope(scope)
+	o.Scope, o.Part = Scope(scope), ParsePart(part)
 	return o, nil
 }
 
@@ -207,6 +215,11 @@ func (id *Identity) RevokeToken(ctx context.Context, tokenID string) error {
 		}
 	}
 	return store.NotFound("token", tokenID)
+}
+
+// RevokeOwn is the statement that ends the API tokens that are an operator's own.
+func RevokeOwn(operator string) store.Statement {
+	return store.Statement{SQL: `UPDATE api_token SET revoked = 1 WHERE operator = ?`, Args: []any{operator}}
 }
 
 func (id *Identity) write(ctx context.Context, reason string, statements ...store.Statement) error {

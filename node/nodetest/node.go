@@ -7,7 +7,11 @@ import (
 	"testing"
 
 	"thatch/node"
+	"thatch/node/operators/password"
 )
+
+// Cheap is what passwords cost in tests.
+var Cheap = password.Cost{Memory: 8, Passes: 1, Threads: 1}
 
 // New opens a node on a temporary folder, of a site that manages English and German. It does not run yet. It is closed
 // with the test.
@@ -21,6 +25,9 @@ func NewWith(t testing.TB, cfg node.Config) *node.Node {
 	t.Helper()
 	if cfg.Listen == "" {
 		cfg.Listen = "127.0.0.1:0"
+	}
+	if cfg.Passwords == (password.Cost{}) {
+		cfg.Passwords = Cheap
 	}
 	n, err := node.New(context.Background(), cfg)
 	if err != nil {

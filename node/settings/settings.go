@@ -53,6 +53,9 @@ func define[T any](s Setting[T]) Setting[T] {
 }
 
 func kindOf(t reflect.Type) string {
+	if t == reflect.TypeFor[Sealed]() {
+		return secretKind
+	}
 	switch t.Kind() {
 	case reflect.Bool:
 		return "boolean"
@@ -96,7 +99,7 @@ type Entry struct {
 	Value   json.RawMessage `json:"value"`
 	Default json.RawMessage `json:"default"`
 	Set     bool            `json:"set"`  // somebody set it
-	Type    string          `json:"type"` // boolean, text, number, list of texts
+	Type    string          `json:"type"` // boolean, text, number, list of texts, secret
 	Text    string          `json:"text"`
 	Version int             `json:"version"` // 0: never set
 }
@@ -105,11 +108,12 @@ type Entry struct {
 type Room struct {
 	reader store.Reader
 	writer store.Writer
+	sealer Sealer
 }
 
 // New makes the room.
-func New(reader store.Reader, writer store.Writer) *Room {
-	return &Room{reader: reader, writer: writer}
+func New(reader store.Reader, writer store.Writer, sealer Sealer) *Room {
+	return &Room{reader: reader, writer: writer, sealer: sealer}
 }
 
 type row struct {
@@ -172,6 +176,9 @@ func (d definition) entry(found map[string]row) Entry {
 		e.Version = row.version
 		if string(row.value) != "null" {
 			e.Value, e.Set = row.value, true
+			if d.kind == secretKind {
+				e.Value = hidden
+			}
 		}
 	}
 	return e
@@ -206,6 +213,14 @@ func (r *Room) Set(ctx context.Context, name string, value json.RawMessage, vers
 	if string(value) != "null" {
 		if err := definitions[name].check(value); err != nil {
 			return now, store.Invalid("setting %s takes a %s: %v", name, now.Type, err)
+		}
+	}
+	if now.Type == secretKind {
+		ctx = store.Discreet(ctx)
+		if string(value) != "null" {
+			if value, err = r.seal(name, value); err != nil {
+				return now, err
+			}
 		}
 	}
 	if version < 0 {

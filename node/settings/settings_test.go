@@ -1,6 +1,7 @@
 package settings_test
 
 import (
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -9,6 +10,8 @@ import (
 
 	"thatch/catalog/content/authenticode"
 	"thatch/catalog/content/authenticode/authenticodetest"
+	"thatch/node/identity"
+	"thatch/node/identity/identitytest"
 	"thatch/node/nodetest"
 	"thatch/node/settings"
 	"thatch/node/store"
@@ -18,7 +21,8 @@ import (
 func open(t *testing.T) (*settings.Room, *store.DB) {
 	t.Helper()
 	db := storetest.Open(t)
-	return settings.New(db, store.Signed(db, nodetest.NewClock().Now, nil)), db
+	id := identitytest.Open(t, t.TempDir(), db, nodetest.NewClock().Now)
+	return settings.New(db, store.Signed(db, nodetest.NewClock().Now, identity.Audited), id), db
 }
 
 const certificate = `-----BEGIN CERTIFICATE-----
@@ -164,5 +168,74 @@ func TestTypedValues(t *testing.T) {
 	}
 	if settings.Scan.In(v) != settings.Scan.Default || settings.CheckIn.In(v) != settings.CheckIn.Default {
 		t.Error("what cannot be understood or is out of bounds counts")
+	}
+}
+
+// TestSecrets: a secret is kept sealed, and neither lists nor the audit log show it.
+func TestSecrets(t *testing.T) {
+	r, db := open(t)
+	ctx := store.WithCaller(t.Context(), &store.Caller{Actor: "operator anna", Detail: `{"value":"hush"}`})
+	if plain, err := r.Reveal(settings.OIDCSecret, values(t, r)); plain != "" || err != nil {
+		t.Errorf("not set: %q, %v", plain, err)
+	}
+	for _, secret := range []string{"hush", "hush hush"} {
+		entry, err := r.Set(ctx, "oidc.secret", json.RawMessage(`"`+secret+`"`), -1)
+		if err != nil || !entry.Set || strings.Contains(string(entry.Value), "hush") || entry.Type != "secret" {
+			t.Fatalf("%+v, %v", entry, err)
+		}
+		if plain, err := r.Reveal(settings.OIDCSecret, values(t, r)); plain != secret || err != nil {
+			t.Errorf("%q, %v", plain, err)
+		}
+	}
+	err := db.View(t.Context(), func(tx *sql.Tx) error {
+		var everything string
+		err := tx.QueryRowContext(t.Context(), `SELECT (SELECT group_concat(value) FROM setting) || (SELECT group_concat(action || detail) FROM audit)`).Scan(&everything)
+		if strings.Contains(everything, "hush") || !strings.Contains(everything, "set oidc.secret") {
+			t.Errorf("the database tells: %s", everything)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if entry, err := r.Set(ctx, "oidc.secret", nil, -1); err != nil || entry.Set {
+		t.Errorf("taken away: %+v, %v", entry, err)
+	}
+}
+
+func values(t *testing.T, r *settings.Room) settings.Values {
+	t.Helper()
+	all, err := r.All(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func TestProvidersAndRoles(t *testing.T) {
+	r, _ := open(t)
+	for _, c := range []struct{ name, value, text string }{
+		{"oidc.issuer", `"http://idp.example"`, "https"},
+		{"oidc.issuer", `"https://idp.example/?x=1"`, "https"},
+		{"oidc.issuer", `"https://user@idp.example"`, "https"},
+		{"oidc.issuer", `"idp"`, "https"},
+		{"oidc.roles", `["admins"]`, "VALUE=SCOPE"},
+		{"oidc.roles", `["=viewer"]`, "VALUE=SCOPE"},
+		{"oidc.roles", `["admins=king"]`, "scope"},
+		{"operators.idle", `1`, "between"},
+	} {
+		if _, err := r.Set(t.Context(), c.name, json.RawMessage(c.value), -1); !errors.Is(err, store.ErrInvalid) || !strings.Contains(err.Error(), c.text) {
+			t.Errorf("%s %s: %v, want %q", c.name, c.value, err, c.text)
+		}
+	}
+	for name, value := range map[string]string{
+		"oidc.issuer": `"http://127.0.0.1:4711/idp"`, "oidc.roles": `["cn=admins,dc=example=administrator","staff=viewer"]`,
+	} {
+		if _, err := r.Set(t.Context(), name, json.RawMessage(value), -1); err != nil {
+			t.Error(err)
+		}
+	}
+	if roles := settings.Roles(values(t, r)); len(roles) != 2 || roles[0].Value != "cn=admins,dc=example" || roles[0].Scope != identity.Administrator {
+		t.Errorf("%+v", roles)
 	}
 }

@@ -23,8 +23,11 @@ var siteSchema = Schema{Text: schemaText, Version: SchemaVersion, Steps: siteSte
 //go:embed migrate-2.sql
 var toVersion2 string
 
+//go:embed migrate-3.sql
+var toVersion3 string
+
 // siteSteps are the migrations of the site's database. Statements obey Batch.Check.
-var siteSteps = map[int][]string{1: scriptOf(toVersion2)}
+var siteSteps = map[int][]string{1: scriptOf(toVersion2), 2: scriptOf(toVersion3)}
 
 // scriptOf splits a text into its statements, each of which ends with a semicolon at the end of a line.
 func scriptOf(text string) []string {

@@ -99,37 +99,48 @@ func TestMigrationsEndInTheSchema(t *testing.T) {
 	}
 }
 
-// TestSitesOfVersion1 migrates the file of a site as the first version of the program left it.
-func TestSitesOfVersion1(t *testing.T) {
-	dump, err := os.ReadFile("testdata/migrate/site-1.sql")
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(t.TempDir(), "old.db")
-	raw, err := sql.Open("sqlite", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err = raw.Exec(string(dump)); err != nil {
-		t.Fatal(err)
-	}
-	if err := raw.Close(); err != nil {
-		t.Fatal(err)
-	}
-	old, err := store.Open(t.Context(), store.Config{Path: path})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { old.Close() })
-	if err := old.Migrate(t.Context(), old, store.SchemaVersion, time.Unix(0, 0)); err != nil {
-		t.Fatal(err)
-	}
-	if got, want := shape(t, old), shape(t, storetest.Open(t)); got != want {
-		t.Errorf("the migrated file and schema.sql differ: whoever changes schema.sql changes migrate-%d.sql\nmigrated\n%s\nwant\n%s", store.SchemaVersion, got, want)
-	}
-	got := value(t, old, `SELECT group_concat(coalesce(former_languages, '-') || '|' || (digest IS NULL), ' ') FROM (SELECT * FROM journal ORDER BY idx, pos)`)
-	if want := "-|0 de|0 |0 en|1 -|0"; got != want {
-		t.Errorf("the journal: %s, want %s", got, want)
+// TestSitesOfFormerVersions migrates the files of sites as former versions of the program left them.
+func TestSitesOfFormerVersions(t *testing.T) {
+	for file, rows := range map[string]map[string]string{
+		"site-1.sql": {
+			`SELECT group_concat(coalesce(former_languages, '-') || '|' || (digest IS NULL), ' ') FROM (SELECT * FROM journal ORDER BY idx, pos)`: "-|0 de|0 |0 en|1 -|0",
+		},
+		"site-2.sql": {
+			`SELECT id || name || scope || part || operator FROM api_token`: "t1grafanaviewer",
+			`SELECT id || enabled || version || maker FROM policy`:          "s1/p13",
+		},
+	} {
+		dump, err := os.ReadFile("testdata/migrate/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), "old.db")
+		raw, err := sql.Open("sqlite", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = raw.Exec(string(dump)); err != nil {
+			t.Fatal(err)
+		}
+		if err := raw.Close(); err != nil {
+			t.Fatal(err)
+		}
+		old, err := store.Open(t.Context(), store.Config{Path: path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { old.Close() })
+		if err := old.Migrate(t.Context(), old, store.SchemaVersion, time.Unix(0, 0)); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := shape(t, old), shape(t, storetest.Open(t)); got != want {
+			t.Errorf("%s: the migrated file and schema.sql differ: whoever changes schema.sql changes migrate-%d.sql\nmigrated\n%s\nwant\n%s", file, store.SchemaVersion, got, want)
+		}
+		for query, want := range rows {
+			if got := value(t, old, query); got != want {
+				t.Errorf("%s: %s: %s, want %s", file, query, got, want)
+			}
+		}
 	}
 }
 

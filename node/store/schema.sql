@@ -202,7 +202,9 @@ CREATE TABLE api_token (
   expires     TEXT NOT NULL,
   created     TEXT NOT NULL,
   created_by  TEXT NOT NULL,
-  revoked     INTEGER NOT NULL DEFAULT 0
+  revoked     INTEGER NOT NULL DEFAULT 0,
+  part        TEXT NOT NULL DEFAULT '',-- of the site that it is good for: JSON, '' the whole
+  operator    TEXT NOT NULL DEFAULT '' -- id of whose own it is, '' nobody's
 ) WITHOUT ROWID;
 
 CREATE TABLE audit (                   -- changes that people and nodes made, by the index of their batch
@@ -351,7 +353,8 @@ CREATE TABLE policy (
   created_by TEXT NOT NULL,
   changed    TEXT NOT NULL,
   idx        INTEGER NOT NULL,         -- of the last change
-  settings   TEXT NOT NULL DEFAULT ''  -- how far the sender's settings stood: JSON, '' it sends none, or the policy is our own
+  settings   TEXT NOT NULL DEFAULT '', -- how far the sender's settings stood: JSON, '' it sends none, or the policy is our own
+  maker      TEXT NOT NULL DEFAULT ''  -- whose work on it no approver has switched on, '' nobody's
 ) WITHOUT ROWID;
 
 -- The site's own switch of a policy from above that is not for it any more: it is in force again when the policy is.
@@ -517,4 +520,61 @@ CREATE TABLE journal_mark (
   pos        INTEGER NOT NULL,
   digest     BLOB NOT NULL,
   PRIMARY KEY (idx, pos)
+) WITHOUT ROWID;
+
+----------------------------------------------------------------------------------- operators: who works at the console
+
+CREATE TABLE operator (
+  id         TEXT PRIMARY KEY,
+  name       TEXT NOT NULL UNIQUE,     -- to sign in with, lower case
+  display    TEXT NOT NULL,            -- for people, '' the name
+  scope      TEXT NOT NULL,
+  part       TEXT NOT NULL,            -- of the site: JSON, '' the whole
+  password   TEXT NOT NULL,            -- argon2id in PHC form, '' none
+  totp       BLOB,                     -- sealed secret of the second factor, NULL none
+  totp_next  BLOB,                     -- one that is to be confirmed
+  totp_step  INTEGER NOT NULL,         -- time step of the last code that was taken: each is good once
+  recovery   TEXT NOT NULL,            -- JSON list of the hashes of recovery codes that are left
+  issuer     TEXT NOT NULL,            -- OpenID Connect, with subject
+  subject    TEXT NOT NULL,            -- '' none
+  failures   INTEGER NOT NULL,         -- wrong answers since the last right one
+  locked     TEXT NOT NULL,            -- until, '' not
+  disabled   INTEGER NOT NULL,
+  preferences TEXT NOT NULL,           -- JSON
+  signed_in  TEXT NOT NULL,            -- last, '' never
+  created    TEXT NOT NULL,
+  created_by TEXT NOT NULL,
+  version    INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX operator_subject ON operator (issuer, subject) WHERE subject <> '';
+
+CREATE TABLE session (
+  hash       BLOB PRIMARY KEY,         -- SHA-256 of the cookie
+  id         TEXT NOT NULL UNIQUE,     -- for lists
+  operator   TEXT NOT NULL,            -- id
+  created    TEXT NOT NULL,
+  seen       TEXT NOT NULL,            -- coarse
+  origin     TEXT NOT NULL,            -- address that it was opened from
+  agent      TEXT NOT NULL,            -- the browser's name for itself
+  method     TEXT NOT NULL,            -- password, link, oidc
+  pending    INTEGER NOT NULL,         -- good for the second factor alone
+  second     INTEGER NOT NULL          -- a second factor was shown
+) WITHOUT ROWID;
+CREATE INDEX session_operator ON session (operator);
+
+-- Links with which people choose a password: of an operator, or the site's first administrator.
+CREATE TABLE operator_link (
+  hash       BLOB PRIMARY KEY,         -- SHA-256 of the code
+  operator   TEXT NOT NULL UNIQUE,     -- id, '' whoever comes first
+  expires    TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE operator_view (           -- of a list, as an operator saved it
+  operator   TEXT NOT NULL,            -- id
+  id         TEXT NOT NULL,
+  page       TEXT NOT NULL,
+  name       TEXT NOT NULL,
+  query      TEXT NOT NULL,
+  PRIMARY KEY (operator, id),
+  UNIQUE (operator, page, name)
 ) WITHOUT ROWID;

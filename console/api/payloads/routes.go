@@ -67,7 +67,7 @@ func Routes(n *node.Node) []api.Route {
 
 // local starts a task that works on folders of the node's machine.
 func local(c *api.Call, n *node.Node, kind string, in node.Disk) (api.Run, error) {
-	if c.Who != identity.Local {
+	if !c.Who.IsLocal() {
 		return api.Run{}, &api.Error{
 			Status: http.StatusForbidden, Code: "forbidden",
 			Text: "folders of the node's own machine are named only through the door in its data folder (--data)",

@@ -1,0 +1,64 @@
+-- From version 2 of the schema to version 3: operators sign in, for the whole site or a part of it; what some make, others approve.
+-- Statements end with a semicolon at the end of a line.
+
+ALTER TABLE api_token ADD COLUMN part TEXT NOT NULL DEFAULT '';
+
+ALTER TABLE api_token ADD COLUMN operator TEXT NOT NULL DEFAULT '';
+
+ALTER TABLE policy ADD COLUMN maker TEXT NOT NULL DEFAULT '';
+
+CREATE TABLE operator (
+  id         TEXT PRIMARY KEY,
+  name       TEXT NOT NULL UNIQUE,
+  display    TEXT NOT NULL,
+  scope      TEXT NOT NULL,
+  part       TEXT NOT NULL,
+  password   TEXT NOT NULL,
+  totp       BLOB,
+  totp_next  BLOB,
+  totp_step  INTEGER NOT NULL,
+  recovery   TEXT NOT NULL,
+  issuer     TEXT NOT NULL,
+  subject    TEXT NOT NULL,
+  failures   INTEGER NOT NULL,
+  locked     TEXT NOT NULL,
+  disabled   INTEGER NOT NULL,
+  preferences TEXT NOT NULL,
+  signed_in  TEXT NOT NULL,
+  created    TEXT NOT NULL,
+  created_by TEXT NOT NULL,
+  version    INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE UNIQUE INDEX operator_subject ON operator (issuer, subject) WHERE subject <> '';
+
+CREATE TABLE session (
+  hash       BLOB PRIMARY KEY,
+  id         TEXT NOT NULL UNIQUE,
+  operator   TEXT NOT NULL,
+  created    TEXT NOT NULL,
+  seen       TEXT NOT NULL,
+  origin     TEXT NOT NULL,
+  agent      TEXT NOT NULL,
+  method     TEXT NOT NULL,
+  pending    INTEGER NOT NULL,
+  second     INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE INDEX session_operator ON session (operator);
+
+CREATE TABLE operator_link (
+  hash       BLOB PRIMARY KEY,
+  operator   TEXT NOT NULL UNIQUE,
+  expires    TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE operator_view (
+  operator   TEXT NOT NULL,
+  id         TEXT NOT NULL,
+  page       TEXT NOT NULL,
+  name       TEXT NOT NULL,
+  query      TEXT NOT NULL,
+  PRIMARY KEY (operator, id),
+  UNIQUE (operator, page, name)
+) WITHOUT ROWID;
