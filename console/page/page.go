@@ -126,7 +126,9 @@ func New(cfg Config) *Console {
 	for prefix, open := range cfg.Open {
 		c.router.PathPrefix(prefix).Handler(open)
 	}
-	c.router.NotFoundHandler = c.session(func(q *Request, w http.ResponseWriter) { c.fail(q, w, notFound(q.R.URL.Path)) })
+	c.router.NotFoundHandler = c.session(func(q *Request, w http.ResponseWriter) {
+		c.fail(q, w, &api.Error{Status: http.StatusNotFound, Code: "not_found", Text: q.T("There is no page at %s.", q.R.URL.Path)})
+	})
 	return c
 }
 
@@ -268,10 +270,6 @@ func failedTitle(status int) string {
 		return "Not available now"
 	}
 	return "That did not work"
-}
-
-func notFound(path string) error {
-	return &api.Error{Status: http.StatusNotFound, Code: "not_found", Text: "There is no page at " + path + "."}
 }
 
 // first is the first that is not empty.

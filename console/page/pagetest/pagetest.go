@@ -25,6 +25,7 @@ type Browser struct {
 	Node     *node.Node
 	Operator identity.Operator
 	Language string // "" English
+	Zone     string // "" UTC
 	console  *page.Console
 	cookies  []*http.Cookie
 }
@@ -53,7 +54,7 @@ func Open(n *node.Node, a *api.Server, areas ...page.Area) *Browser {
 
 // Session is the browser's, always there.
 func (b *Browser) Session(*http.Request) (page.Session, bool, error) {
-	return page.Session{Operator: b.Operator, Token: Token, Language: b.Language}, b.Operator.Name != "", nil
+	return page.Session{Operator: b.Operator, Token: Token, Language: b.Language, Zone: b.Zone}, b.Operator.Name != "", nil
 }
 
 // SignIn is where strangers are sent.
@@ -83,11 +84,14 @@ func (b *Browser) Post(t testing.TB, address string, form url.Values) Answer {
 	return answer
 }
 
-// Send sends a form as it stands.
-func (b *Browser) Send(t testing.TB, address string, form url.Values) Answer {
+// Send sends a form as it stands, with headers (names and values).
+func (b *Browser) Send(t testing.TB, address string, form url.Values, headers ...[2]string) Answer {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, address, strings.NewReader(form.Encode()))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	for _, header := range headers {
+		r.Header.Set(header[0], header[1])
+	}
 	return b.do(t, r)
 }
 

@@ -142,3 +142,10 @@ func (c *Catalog) Bytes(n int64) string {
 	}
 	return ""
 }
+
+// Each calls a function with every English text and the language's own.
+func (c *Catalog) Each(call func(english, text string)) {
+	for english, text := range c.texts {
+		call(english, text)
+	}
+}
