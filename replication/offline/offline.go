@@ -10,7 +10,9 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 
+	"thatch/catalog/document"
 	"thatch/node"
 	"thatch/node/replicas"
 	"thatch/node/replicas/dataset"
@@ -27,7 +29,8 @@ type Digest struct {
 	Neighbour  string       `json:"neighbour"` // name of the child, or of the parent
 	Languages  []string     `json:"languages"` // of the child
 	Types      []TypeDigest `json:"types"`
-	Digest     string       `json:"digest"` // over all types
+	Digest     string       `json:"digest"` // over all types that go down
+	Up         []TypeDigest `json:"up"`     // of what goes up, or came up
 	Quarantine int          `json:"quarantine"`
 	Damaged    int          `json:"damaged"`
 }
@@ -66,7 +69,7 @@ func open(ctx context.Context, dir string) (*file, error) {
 	return opened, nil
 }
 
-// Child computes at a parent's file what a child should hold, for the languages that its language alert says and the rules
+// Child computes at a parent's file what came up from a child, and what that should hold, for the languages that its language alert says and the rules
 // as they are.
 func Child(ctx context.Context, dir, which string) (d Digest, err error) {
 	f, err := open(ctx, dir)
@@ -87,6 +90,16 @@ func Child(ctx context.Context, dir, which string) (d Digest, err error) {
 		return d, err
 	}
 	d = Digest{Site: f.name, SiteID: f.id, Neighbour: child.Name, Languages: alert.Languages}
+	err = f.addUp(ctx, &d, func(t dataset.Type) (dataset.Scope, error) {
+		scope, err := scopes.FromBelow(ctx, f.sites, child.ID, t)
+		if err == nil {
+			scope.Except, err = f.aside(ctx, replicas.Neighbour{ID: child.ID, Direction: dataset.Up}, t)
+		}
+		return scope, err
+	})
+	if err != nil {
+		return d, err
+	}
 	for _, t := range dataset.Types(dataset.Down) {
 		scope, ruled, err := scopes.Down(ctx, f.sites, child.ID, t, alert.Languages)
 		if err != nil {
@@ -96,7 +109,7 @@ func Child(ctx context.Context, dir, which string) (d Digest, err error) {
 			continue
 		}
 		scope.Except = aside[t]
-		if err := f.add(ctx, &d, scope); err != nil {
+		if err := f.add(ctx, &d, &d.Types, scope); err != nil {
 			return d, err
 		}
 	}
@@ -123,7 +136,30 @@ func (f *file) asideAt(ctx context.Context, child string) (map[dataset.Type][]da
 	return aside, nil
 }
 
-// Parent computes at a child's file what came from above.
+// addUp computes the digests of what goes up, or came up. What a parent has in quarantine of it is known there alone.
+func (f *file) addUp(ctx context.Context, d *Digest, scopeOf func(t dataset.Type) (dataset.Scope, error)) error {
+	for _, t := range dataset.Types(dataset.Up) {
+		scope, err := scopeOf(t)
+		if err == nil {
+			err = f.add(ctx, d, &d.Up, scope)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// aside is what is in quarantine here of what a neighbour sent.
+func (f *file) aside(ctx context.Context, from replicas.Neighbour, t dataset.Type) (keys []dataset.Key, err error) {
+	list, err := f.replicas.QuarantineOf(ctx, from, t)
+	for _, q := range list {
+		keys = append(keys, q.Key)
+	}
+	return keys, err
+}
+
+// Parent computes at a child's file what came from above, and what goes up.
 func Parent(ctx context.Context, dir string) (d Digest, err error) {
 	f, err := open(ctx, dir)
 	if err != nil {
@@ -149,27 +185,28 @@ func Parent(ctx context.Context, dir string) (d Digest, err error) {
 		if err != nil {
 			return d, err
 		}
-		aside, err := f.replicas.QuarantineOf(ctx, replicas.Neighbour{ID: parent.ID, Direction: dataset.Down}, t)
-		if err != nil {
+		if scope.Except, err = f.aside(ctx, replicas.Neighbour{ID: parent.ID, Direction: dataset.Down}, t); err != nil {
 			return d, err
 		}
-		for _, q := range aside {
-			scope.Except = append(scope.Except, q.Key)
-		}
-		if err := f.add(ctx, &d, scope); err != nil {
+		if err := f.add(ctx, &d, &d.Types, scope); err != nil {
 			return d, err
 		}
 	}
-	return d.sum(), nil
+	err = f.addUp(ctx, &d, func(t dataset.Type) (dataset.Scope, error) {
+		scope, err := scopes.Up(ctx, f.sites, t)
+		scope.Audience.Withheld = slices.DeleteFunc(dataset.Kinds(t, dataset.Up), func(k document.Kind) bool { return slices.Contains(link.Kinds, k) })
+		return scope, err
+	})
+	return d.sum(), err
 }
 
 // add computes one type's digest.
-func (f *file) add(ctx context.Context, d *Digest, scope dataset.Scope) error {
+func (f *file) add(ctx context.Context, d *Digest, to *[]TypeDigest, scope dataset.Scope) error {
 	sum, err := f.sender.Buckets(ctx, scope, nil)
 	if err != nil {
 		return err
 	}
-	d.Types = append(d.Types, TypeDigest{
+	*to = append(*to, TypeDigest{
 		Type: scope.Type, Documents: sum.Count, Bytes: sum.Bytes, Digest: sum.Digest().String(), Quarantine: scope.Except, Damaged: sum.Damaged,
 	})
 	d.Quarantine += len(scope.Except)

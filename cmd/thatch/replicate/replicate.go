@@ -222,8 +222,8 @@ func digestCommand(a *cli.App) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "digest", Short: "Compute from a site's file alone the digests that verification compares", Args: cobra.NoArgs,
 		Long: "Read the database in the data folder, whether or not its node runs, and print one digest for each type of documents.\n" +
-			"At the parent, --child names the child whose documents are meant; at a child, --parent means what came from above. Equal\n" +
-			"digests mean equal documents. The exit code is 1 when documents are damaged or in quarantine.",
+			"At the parent, --child names the child whose documents are meant; at a child, --parent means what came from above, and\n" +
+			"what goes up. Equal digests mean equal documents; the last one is over all that goes down. The exit code is 1 when documents are damaged or in quarantine.",
 		Example: "  thatch replication digest --data ./top --child Berlin\n  thatch replication digest --data ./berlin --parent --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if (child == "") == !parent {
@@ -247,16 +247,20 @@ func digestCommand(a *cli.App) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&child, "child", "", "name or id of a child, at its parent")
-	cmd.Flags().BoolVar(&parent, "parent", false, "what came from above, at a child")
+	cmd.Flags().BoolVar(&parent, "parent", false, "what came from above and what goes up, at a child")
 	return cmd
 }
 
 func printDigest(w io.Writer, d offline.Digest) error {
 	rows := make([][]string, 0, len(d.Types))
-	for _, t := range d.Types {
-		rows = append(rows, []string{string(t.Type), cli.Text(t.Documents), cli.Text(t.Bytes), cli.Text(len(t.Quarantine)), cli.Text(len(t.Damaged)), t.Digest})
+	for i, t := range slices.Concat(d.Types, d.Up) {
+		direction := dataset.Down
+		if i >= len(d.Types) {
+			direction = dataset.Up
+		}
+		rows = append(rows, []string{string(t.Type), string(direction), cli.Text(t.Documents), cli.Text(t.Bytes), cli.Text(len(t.Quarantine)), cli.Text(len(t.Damaged)), t.Digest})
 	}
-	if err := cli.Table(w, []string{"TYPE", "DOCUMENTS", "BYTES", "QUARANTINE", "DAMAGED", "DIGEST"}, rows); err != nil {
+	if err := cli.Table(w, []string{"TYPE", "DIRECTION", "DOCUMENTS", "BYTES", "QUARANTINE", "DAMAGED", "DIGEST"}, rows); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintf(w, "%s and %s, languages %s: %s\n", d.Site, d.Neighbour, strings.Join(d.Languages, ","), d.Digest)
