@@ -3,12 +3,13 @@ package console
 
 import (
 	"thatch/console/page"
+	"thatch/console/page/administration"
 	"thatch/console/page/catalog"
 )
 
 // Areas are all pages of the console, a room each.
 func Areas() []page.Area {
 	return []page.Area{
-		catalog.Area(),
+		catalog.Area(), administration.Area(),
 	}
 }

@@ -153,7 +153,7 @@ func tone(state any) string {
 	case "failed", "failed to install", "critical", "revoked", "lost", "different", "missing", "error", "alarm":
 		return "bad"
 	case "important", "installation failed - rescheduled", "retry", "waiting", "awaiting", "paused", "unknown", "cannot tell",
-		"not all there", "pending", "quarantined", "cancelled", "stopped":
+		"not all there", "pending", "quarantined", "cancelled", "interrupted", "stopped":
 		return "warn"
 	case "running", "installation scheduled", "download required", "downloading", "queued", "staging":
 		return "busy"

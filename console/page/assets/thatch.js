@@ -58,14 +58,25 @@
     for (const p of panels) if (p.open && !p.contains(e.target)) p.open = false;
   });
 
-  // What changes by itself is fetched again, and put in place only where it differs.
+  // What changes by itself is fetched again, and put in place only where it differs. Logs stay where they were scrolled to,
+  // at their end or elsewhere, and the focus stays on the button it was on, by their ids.
+  const exchange = (part, fresh) => {
+    const focused = part.contains(document.activeElement) ? document.activeElement.id : "";
+    const logs = all(".log[id]", part).map((log) => [log.id, log.scrollTop, log.scrollTop + log.clientHeight >= log.scrollHeight - 4]);
+    part.replaceChildren(...fresh.childNodes);
+    for (const [id, top, end] of logs) {
+      const log = document.getElementById(id);
+      if (log) log.scrollTop = end ? log.scrollHeight : top;
+    }
+    if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+  };
   const refresh = async (part) => {
     if (document.hidden || part.contains(document.activeElement) && part.querySelector("input:focus, select:focus, textarea:focus")) return true;
     const answer = await fetch(location.href, { headers: { "X-Part": part.id } });
     if (!answer.ok || answer.redirected) return false;
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(part.id);
     if (!fresh) return false;
-    if (fresh.innerHTML !== part.innerHTML) part.replaceChildren(...fresh.childNodes);
+    if (fresh.innerHTML !== part.innerHTML) exchange(part, fresh);
     if (fresh.dataset.refresh === undefined) { delete part.dataset.refresh; return false; }
     return true;
   };
@@ -83,11 +94,11 @@
   for (const part of all("[data-events]")) {
     const events = new EventSource(part.dataset.events);
     let waiting = false;
-    events.onmessage = () => {
+    events.addEventListener("run", () => {
       if (waiting) return;
       waiting = true;
       setTimeout(async () => { waiting = false; if (!(await refresh(part).catch(() => true))) events.close(); }, 250);
-    };
+    });
     events.onerror = () => { refresh(part).catch(() => {}); if (part.dataset.refresh === undefined) events.close(); };
   }
 
