@@ -28,6 +28,7 @@ import (
 	"thatch/node/store/sqlite"
 	"thatch/node/tasks"
 	"thatch/replication"
+	"thatch/replication/joining"
 	"thatch/replication/replicationtest"
 	"thatch/replication/wire"
 )
@@ -352,7 +353,7 @@ func BenchmarkChildren(b *testing.B) {
 	for i, child := range children {
 		working.Go(func() {
 			until(b, child, func() error { // a parent that has enough to do says when to come again
-				_, err := replication.Join(b.Context(), child.Node, os.Getenv("THATCH_BENCH_PARENT"), tokens[i], false)
+				_, err := joining.Join(b.Context(), child.Node, os.Getenv("THATCH_BENCH_PARENT"), tokens[i], false)
 				return err
 			})
 			until(b, child, func() error { return child.Holds(document.Bulletin, want) })

@@ -10,6 +10,7 @@ import (
 	"thatch/node/replicas"
 	"thatch/node/replicas/dataset"
 	"thatch/node/tasks"
+	"thatch/replication/timing"
 	"thatch/replication/wire"
 )
 
@@ -32,7 +33,7 @@ func (s *session) peek(ctx context.Context, t dataset.Type) (some bool, err erro
 		return true, nil
 	case err != nil:
 		return false, err
-	case len(page.Entries) == 0 && !page.More && page.Tail.Index-cursor.Mark.Index < farBehind:
+	case len(page.Entries) == 0 && !page.More && page.Tail.Index-cursor.Mark.Index < timing.FarBehind:
 		// A cursor is moved when that brings something, when looking from it grows long, or when policies wait for it.
 		if t != dataset.Settings {
 			return false, nil
@@ -50,9 +51,6 @@ type looked struct {
 	page  *wire.Page
 	bytes int64
 }
-
-// farBehind is how many batches a recorded cursor may lag behind what was looked at.
-const farBehind = 2000
 
 func (s *session) page(ctx context.Context, t dataset.Type, cursor dataset.Cursor) (*wire.Page, error) {
 	languages, err := s.node.Languages(ctx)

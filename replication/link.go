@@ -181,7 +181,7 @@ func (l *Link) connect(ctx context.Context, parent sites.Parent, failures int, c
 	if err := l.node.Sites.Clear(ctx, sites.ShutOut, parent.ID); err != nil {
 		return false, err
 	}
-	for _, work := range []func(context.Context) error{s.listen, s.work, s.push, s.urgent} {
+	for _, work := range []func(context.Context) error{s.listen, s.work, s.up.Run, s.urgent} {
 		working.Go(func() { cancel(work(ctx)) })
 	}
 	for {

@@ -38,7 +38,7 @@ import (
 	"thatch/node/policies/windows"
 	"thatch/node/sites"
 	"thatch/node/store"
-	"thatch/replication"
+	"thatch/replication/joining"
 	"thatch/replication/replicationtest"
 	"thatch/replication/wire"
 	"thatch/schedule"
@@ -415,7 +415,7 @@ func TestAgentsKnowTheKeysOfThoseAbove(t *testing.T) {
 	mitte.Eventually(t, "what the top made is here", func() error { return mitte.HoldsID(document.Severity, "ours") })
 	agentsKnow(t, map[*replicationtest.Linked][]*replicationtest.Linked{top: {top}, berlin: {berlin, top}, mitte: {mitte, berlin, top}})
 	// A site that leaves keeps what came from above, and its agents the keys to judge it by; of Berlin it holds nothing.
-	if err := replication.Leave(t.Context(), mitte.Node, false); err != nil {
+	if err := joining.Leave(t.Context(), mitte.Node, false); err != nil {
 		t.Fatal(err)
 	}
 	agentsKnow(t, map[*replicationtest.Linked][]*replicationtest.Linked{mitte: {mitte, top}, berlin: {berlin, top}})

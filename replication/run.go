@@ -144,9 +144,8 @@ func (s *session) run(ctx context.Context, job *tasks.Job, p Params) (result wir
 		}
 		s.ended(telling, job.ID, r, state, err)
 	}()
-	if p.Up { // nothing else goes up meanwhile, so that what differs does so for no reason of that kind
-		r.pushing.Lock()
-		defer r.pushing.Unlock()
+	if p.Up {
+		defer r.up.Alone()()
 	}
 	if err := r.bring(ctx); err != nil {
 		return r.result, err
@@ -166,7 +165,7 @@ func (r *run) bring(ctx context.Context) error {
 	if !r.params.Up {
 		return r.take(ctx)
 	}
-	sent, err := r.pushTypes(ctx)
+	sent, err := r.up.Types(ctx)
 	r.result.Documents += sent
 	return err
 }
@@ -229,7 +228,7 @@ func needsComplete(err error) (why string, alarm, yes bool) {
 func (r *run) take(ctx context.Context) error {
 	err := r.takeOnce(ctx)
 	if wire.CodeOf(err) == wire.CodeNotAlerted { // the languages have just changed, or the parent lost the alert: tell, and ask again
-		if err := errors.Join(r.node.Sites.Tell(ctx), r.alertAnew(ctx)); err != nil {
+		if err := errors.Join(r.node.Sites.Tell(ctx), r.up.Alert(ctx)); err != nil {
 			return err
 		}
 		err = r.takeOnce(ctx)

@@ -14,6 +14,7 @@ import (
 	"thatch/node/scopes"
 	"thatch/node/sites"
 	"thatch/replication/timing"
+	"thatch/replication/upward"
 	"thatch/replication/wire"
 )
 
@@ -28,11 +29,9 @@ type session struct {
 	tails   growth        // of the parent's journal
 	urgents chan struct{} // something is to be known at once
 	relink  chan struct{} // call link again
-	pushes  chan struct{} // something may go up
 	pace    *timing.Pace
 	pages   sync.Map // Type -> looked
-	pushing sync.Mutex
-	uplink  map[dataset.Type]dataset.Cursor // what has gone up
+	up      *upward.Pusher
 
 	failed   sync.Mutex
 	failures map[string]error // by run, until whoever waits has taken it
@@ -46,13 +45,15 @@ func (l *Link) open(ctx context.Context, parent sites.Parent, address string) (*
 	}
 	s := &session{
 		Link: l, parent: parent, pace: timing.NewPace(l.now), tails: growth{C: make(chan struct{}, 1)}, urgents: make(chan struct{}, 1),
-		relink: make(chan struct{}, 1), pushes: make(chan struct{}, 1),
-		uplink: map[dataset.Type]dataset.Cursor{}, failures: map[string]error{},
+		relink: make(chan struct{}, 1), failures: map[string]error{},
 	}
 	if s.client, err = wire.NewClient(address, config, s.pace); err != nil {
 		return nil, err
 	}
 	s.client.Know(s.recall)
+	s.up = upward.New(upward.Link{
+		Node: s.node, Log: s.log, Parent: parent, Client: s.client, Said: s.said, Ask: func() { poke(s.relink) },
+	})
 	if err := s.callLink(ctx); err != nil {
 		s.client.Close()
 		return nil, err
@@ -84,7 +85,7 @@ func (s *session) callLink(ctx context.Context) error {
 	}
 	site := s.node.Site()
 	answer, err := wire.Call[wire.LinkResponse](ctx, s.client, wire.PathLink, wire.LinkRequest{
-		Name: site.Name, Version: s.node.Version(), Epoch: site.Epoch, Languages: languages, Kinds: withheld(wire.LinkResponse{}, dataset.Types(dataset.Up)...), At: s.now().UTC(),
+		Name: site.Name, Version: s.node.Version(), Epoch: site.Epoch, Languages: languages, Kinds: upward.Withheld(wire.LinkResponse{}, dataset.Types(dataset.Up)...), At: s.now().UTC(),
 	})
 	if err != nil {
 		return err
@@ -96,7 +97,7 @@ func (s *session) callLink(ctx context.Context) error {
 	s.link = answer
 	s.linkMu.Unlock()
 	s.pace.Set(answer.Limits.Rate)
-	kept := withheld(answer, dataset.Types(dataset.Up)...)
+	kept := upward.Withheld(answer, dataset.Types(dataset.Up)...)
 	s.set(func(state *State) { state.Link, state.Withheld = &answer, kept })
 	if len(kept) > 0 {
 		s.log.Warn("the parent's version does not know some kinds of documents; they go up when it does", "kinds", kept)
@@ -196,7 +197,7 @@ func (s *session) work(ctx context.Context) error {
 				return err
 			}
 			plan.Grown()
-			poke(s.pushes)         // it may know more kinds now
+			s.up.Look()            // it may know more kinds now
 			s.node.Staging.Again() // what the rules refused may be sent now
 		case <-s.tails.C:
 			plan.Grown(s.tails.take()...)
@@ -230,7 +231,7 @@ func (s *session) pullDue(ctx context.Context, p *timing.Plan, first bool) (time
 			return 0, ctx.Err()
 		case wire.CodeOf(err) == wire.CodeNotAlerted:
 			s.set(func(state *State) { state.Waits = err.Error() })
-			if err := s.alertAnew(ctx); err != nil && ctx.Err() == nil {
+			if err := s.up.Alert(ctx); err != nil && ctx.Err() == nil {
 				s.log.Warn("the language alert could not be sent and is tried again", "error", err)
 			}
 			p.Later(t, alertAgain)

@@ -9,7 +9,7 @@ import (
 
 	"thatch/catalog/document"
 	"thatch/node/sites"
-	"thatch/replication"
+	"thatch/replication/joining"
 	"thatch/replication/replicationtest"
 )
 
@@ -67,7 +67,7 @@ func TestLanguagesTravelUp(t *testing.T) {
 	if _, err := top.ChangeLanguages(t.Context(), nil, []string{"it"}, false); err == nil || !strings.Contains(err.Error(), "it (Berlin, Mitte)") {
 		t.Errorf("dropping Italian at the top: %v", err)
 	}
-	_, err = replication.Join(t.Context(), top.Node, replicationtest.URL(mitte.Node), replicationtest.Token(t, mitte.Node), false)
+	_, err = joining.Join(t.Context(), top.Node, replicationtest.URL(mitte.Node), replicationtest.Token(t, mitte.Node), false)
 	if err == nil || !strings.Contains(err.Error(), "cannot be below itself") {
 		t.Errorf("the top below its grandchild: %v", err)
 	}
@@ -112,13 +112,13 @@ func TestAShutOutChild(t *testing.T) {
 	if err := top.Sites.Remove(t.Context(), "Berlin", "remove child"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := replication.Join(t.Context(), berlin.Node, replicationtest.URL(top.Node), replicationtest.Token(t, top.Node), true); err != nil {
+	if _, err := joining.Join(t.Context(), berlin.Node, replicationtest.URL(top.Node), replicationtest.Token(t, top.Node), true); err != nil {
 		t.Fatal(err)
 	}
 	berlin.Eventually(t, "taken again, it catches up", func() error {
 		return errors.Join(berlin.Holds(document.Bulletin, 2), alarmed(t, berlin))
 	})
-	if err := replication.Leave(t.Context(), berlin.Node, false); err != nil {
+	if err := joining.Leave(t.Context(), berlin.Node, false); err != nil {
 		t.Fatal(err)
 	}
 	top.Put(t, document.Bulletin, "b-3", `{}`)

@@ -30,7 +30,7 @@ func (s *session) urgent(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case code == wire.CodeNotAlerted, code == wire.CodeBusy, code == wire.CodeBehind: // the link is fine
-			poke(s.pushes) // the language alert may be on its way up
+			s.up.Look() // the language alert may be on its way up
 			timer.Reset(max(alertAgain, wire.After(err)))
 		case err != nil:
 			return fmt.Errorf("ask for what is urgent: %w", err)

@@ -219,7 +219,7 @@ func (r *run) path(down, up string) string {
 // scope is what of the run's type came from above, or goes up.
 func (r *run) scope(ctx context.Context) (dataset.Scope, error) {
 	if r.params.Up {
-		return r.upScope(ctx, r.params.Type)
+		return r.up.Scope(ctx, r.params.Type)
 	}
 	languages, err := r.node.Languages(ctx)
 	if err != nil {
@@ -359,7 +359,7 @@ func (v *verification) mendAbove(ctx context.Context, scope dataset.Scope, bucke
 	if err != nil {
 		return err
 	}
-	refused, err := v.pushApart(ctx, scope, digests, extra)
+	refused, err := v.up.Apart(ctx, scope, digests, extra)
 	for _, r := range refused {
 		v.note("the parent refused %s %q: %s", r.Kind, r.ID, r.Reason)
 	}

@@ -22,6 +22,7 @@ import (
 	"thatch/node"
 	"thatch/node/store"
 	"thatch/replication"
+	"thatch/replication/joining"
 	"thatch/replication/round"
 	parents "thatch/replication/server"
 	"thatch/replication/wire"
@@ -101,9 +102,9 @@ func runNode(ctx context.Context, a *cli.App, f nodeFlags) error {
 		defer func() { err = errors.Join(err, n.Close()) }()
 		doors := mount(n)
 		if f.parent != "" {
-			joining, stop := context.WithCancel(ctx)
+			waiting, stop := context.WithCancel(ctx)
 			var done sync.WaitGroup
-			done.Go(func() { replication.KeepJoined(joining, n, f.parent, f.token) })
+			done.Go(func() { joining.Keep(waiting, n, f.parent, f.token) })
 			defer done.Wait()
 			defer stop()
 		}

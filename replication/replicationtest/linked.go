@@ -18,6 +18,7 @@ import (
 	"thatch/node/sites"
 	"thatch/node/store"
 	"thatch/replication"
+	"thatch/replication/joining"
 	"thatch/replication/server"
 	"thatch/replication/wire"
 )
@@ -119,7 +120,7 @@ func (s *Linked) Join(t testing.TB, parent *Linked) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := replication.Join(t.Context(), s.Node, parent.URL(), token.Token, false); err != nil {
+	if _, err := joining.Join(t.Context(), s.Node, parent.URL(), token.Token, false); err != nil {
 		t.Fatal(err)
 	}
 }

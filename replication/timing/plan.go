@@ -21,6 +21,10 @@ const (
 	runAtLast = time.Minute
 )
 
+// FarBehind is how many batches a recorded cursor may lag behind what was looked at; then it is moved though there is nothing
+// new.
+const FarBehind = 2000
+
 // verifyEvery is how often, at most, runs that come at once verify what their rule asks for.
 const verifyEvery = time.Hour
 

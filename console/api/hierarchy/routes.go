@@ -19,7 +19,7 @@ import (
 	"thatch/node/sites/hierarchy"
 	"thatch/node/sites/rules"
 	"thatch/node/store"
-	"thatch/replication"
+	"thatch/replication/joining"
 	"thatch/replication/wire"
 )
 
@@ -110,7 +110,7 @@ func parentRoutes(n *node.Node) []api.Route {
 		{
 			Method: "POST", Path: "/parent", Scope: identity.Administrator, Summary: "Join a parent with a child token, or move to another parent",
 			Do: api.Do(func(c *api.Call, in Join) (sites.Parent, error) {
-				p, err := replication.Join(c.Context(), n, in.Parent, in.Token, in.Move)
+				p, err := joining.Join(c.Context(), n, in.Parent, in.Token, in.Move)
 				return p, told(err)
 			}),
 		},
@@ -131,7 +131,7 @@ func parentRoutes(n *node.Node) []api.Route {
 			Method: "DELETE", Path: "/parent", Scope: identity.Administrator, Summary: "Leave the parent",
 			Query: []api.Param{{Name: "force", Type: "boolean", Text: "leave although the parent cannot be told"}},
 			Do: api.Get(func(c *api.Call) (api.None, error) {
-				return api.None{}, told(replication.Leave(c.Context(), n, c.Flag("force")))
+				return api.None{}, told(joining.Leave(c.Context(), n, c.Flag("force")))
 			}),
 		},
 	}

@@ -1,4 +1,6 @@
-package replication
+// Package joining makes a site the child of another one, and ends that. What passes between the two afterwards is package
+// replication.
+package joining
 
 import (
 	"context"
@@ -106,9 +108,9 @@ const (
 	joinMost  = time.Minute
 )
 
-// KeepJoined joins the site where it has no parent, from what its configuration says, and tries again until that works,
+// Keep joins the site where it has no parent, from what its configuration says, and tries again until that works,
 // makes no sense, or ctx ends. A site that has a parent is left as it is.
-func KeepJoined(ctx context.Context, n *node.Node, address, token string) {
+func Keep(ctx context.Context, n *node.Node, address, token string) {
 	for wait := joinFirst; ; wait = min(2*wait, joinMost) {
 		if _, err := n.Sites.Parent(ctx); !errors.Is(err, store.ErrNotFound) {
 			return // it has one, or the node cannot read and says so elsewhere

@@ -1,4 +1,4 @@
-package replication_test
+package joining_test
 
 import (
 	"bytes"
@@ -28,14 +28,14 @@ import (
 	"thatch/node/nodetest"
 	"thatch/node/sites"
 	"thatch/node/store"
-	"thatch/replication"
+	"thatch/replication/joining"
 	"thatch/replication/replicationtest"
 	"thatch/replication/wire"
 )
 
 func join(t *testing.T, child, parent *node.Node) {
 	t.Helper()
-	if _, err := replication.Join(t.Context(), child, replicationtest.URL(parent), replicationtest.Token(t, parent), false); err != nil {
+	if _, err := joining.Join(t.Context(), child, replicationtest.URL(parent), replicationtest.Token(t, parent), false); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -62,7 +62,7 @@ func known(t *testing.T, n *node.Node, of *node.Node) (federation.Site, bool) {
 func TestJoin(t *testing.T) {
 	top, berlin := replicationtest.Site(t, "Top", "en", "de"), replicationtest.Site(t, "Berlin", "de")
 	token := replicationtest.Token(t, top)
-	parent, err := replication.Join(t.Context(), berlin, top.Address(), " "+strings.ToUpper(token)+"\n", false)
+	parent, err := joining.Join(t.Context(), berlin, top.Address(), " "+strings.ToUpper(token)+"\n", false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func TestJoinRefusals(t *testing.T) {
 	at := replicationtest.URL(top)
 	refused := func(what string, n *node.Node, address, token, code, says string) {
 		t.Helper()
-		_, err := replication.Join(t.Context(), n, address, token, false)
+		_, err := joining.Join(t.Context(), n, address, token, false)
 		if err == nil || wire.CodeOf(err) != code || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v (code %q), want %q and %q", what, err, wire.CodeOf(err), code, says)
 		}
@@ -143,16 +143,16 @@ func TestJoinRefusals(t *testing.T) {
 	clock.Move(time.Minute)
 	refused("a token that ended", berlin, at, short.Token, wire.CodeTokenExpired, "ended at")
 
-	if _, err := replication.Join(t.Context(), berlin, at, good, false); err != nil {
+	if _, err := joining.Join(t.Context(), berlin, at, good, false); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := replication.Join(t.Context(), paris, at, good, false); wire.CodeOf(err) != wire.CodeTokenUsed {
+	if _, err := joining.Join(t.Context(), paris, at, good, false); wire.CodeOf(err) != wire.CodeTokenUsed {
 		t.Errorf("a used token: %v", err)
 	}
 	if err := top.Sites.RevokeToken(t.Context(), tokenOf(t, top, berlin)); !errors.Is(err, store.ErrConflict) {
 		t.Errorf("revoking a used token: %v", err)
 	}
-	if _, err := replication.Join(t.Context(), berlin, at, replicationtest.Token(t, top), false); !errors.Is(err, store.ErrConflict) || !strings.Contains(err.Error(), "thatch child leave") {
+	if _, err := joining.Join(t.Context(), berlin, at, replicationtest.Token(t, top), false); !errors.Is(err, store.ErrConflict) || !strings.Contains(err.Error(), "thatch child leave") {
 		t.Errorf("joining twice: %v", err)
 	}
 	for _, bad := range []sites.Token{{Expires: clock.Now().Add(time.Hour)}, {Name: "x", Expires: clock.Now()}, {Name: strings.Repeat("x", 300), Expires: clock.Now().Add(time.Hour)}} {
@@ -202,17 +202,17 @@ func TestALostAnswerIsAskedForAgain(t *testing.T) {
 	var asked atomic.Int32
 	at := through(t, top, func(*http.Request) bool { return asked.Add(1) <= 1 })
 	token := replicationtest.Token(t, top)
-	if _, err := replication.Join(t.Context(), berlin, at, token, false); err == nil || wire.CodeOf(err) != "" {
+	if _, err := joining.Join(t.Context(), berlin, at, token, false); err == nil || wire.CodeOf(err) != "" {
 		t.Fatalf("the answer was to be lost: %v", err)
 	}
 	if _, err := top.Sites.Child(t.Context(), "Berlin"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := replication.Join(t.Context(), paris, at, token, false); wire.CodeOf(err) != wire.CodeTokenUsed {
+	if _, err := joining.Join(t.Context(), paris, at, token, false); wire.CodeOf(err) != wire.CodeTokenUsed {
 		t.Errorf("another site with the same token: %v", err)
 	}
 	clock.Move(2 * time.Hour)
-	parent, err := replication.Join(t.Context(), berlin, at, token, false)
+	parent, err := joining.Join(t.Context(), berlin, at, token, false)
 	if err != nil || parent.ID != top.Site().ID {
 		t.Fatalf("%+v, %v", parent, err)
 	}
@@ -222,10 +222,10 @@ func TestALostAnswerIsAskedForAgain(t *testing.T) {
 	if err := top.Sites.Remove(t.Context(), "Berlin", "remove child"); err != nil {
 		t.Fatal(err)
 	}
-	if err := replication.Leave(t.Context(), berlin, false); err != nil {
+	if err := joining.Leave(t.Context(), berlin, false); err != nil {
 		t.Fatalf("leaving a parent that has forgotten: %v", err)
 	}
-	if _, err := replication.Join(t.Context(), berlin, at, token, false); wire.CodeOf(err) != wire.CodeTokenUsed || !strings.Contains(err.Error(), "needs a new one") {
+	if _, err := joining.Join(t.Context(), berlin, at, token, false); wire.CodeOf(err) != wire.CodeTokenUsed || !strings.Contains(err.Error(), "needs a new one") {
 		t.Errorf("the token of a removed child: %v", err)
 	}
 }
@@ -236,7 +236,7 @@ func TestLoops(t *testing.T) {
 	join(t, c, b)
 	// A knows of B; that C is below B, A learns when documents go up. C knows at once that A is above it.
 	for name, parent := range map[string]*node.Node{"its child": b, "its grandchild": c} {
-		_, err := replication.Join(t.Context(), a, replicationtest.URL(parent), replicationtest.Token(t, parent), false)
+		_, err := joining.Join(t.Context(), a, replicationtest.URL(parent), replicationtest.Token(t, parent), false)
 		if !errors.Is(err, store.ErrConflict) && wire.CodeOf(err) != wire.CodeLoop || !strings.Contains(err.Error(), "cannot be below itself") {
 			t.Errorf("a site joins %s: %v", name, err)
 		}
@@ -260,8 +260,8 @@ func TestTwoJoinEachOtherAtOnce(t *testing.T) {
 		var errs [2]error
 		tokens := [2]string{replicationtest.Token(t, b), replicationtest.Token(t, a)}
 		var both sync.WaitGroup
-		both.Go(func() { _, errs[0] = replication.Join(t.Context(), a, replicationtest.URL(b), tokens[0], false) })
-		both.Go(func() { _, errs[1] = replication.Join(t.Context(), b, replicationtest.URL(a), tokens[1], false) })
+		both.Go(func() { _, errs[0] = joining.Join(t.Context(), a, replicationtest.URL(b), tokens[0], false) })
+		both.Go(func() { _, errs[1] = joining.Join(t.Context(), b, replicationtest.URL(a), tokens[1], false) })
 		both.Wait()
 		if errs[0] == nil && errs[1] == nil {
 			t.Fatal("each is the other's child")
@@ -283,7 +283,7 @@ func TestOneTokenManySites(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range many {
 		n := replicationtest.Site(t, fmt.Sprintf("Site %d", i))
-		all.Go(func() { _, errs[i] = replication.Join(t.Context(), n, replicationtest.URL(top), token, false) })
+		all.Go(func() { _, errs[i] = joining.Join(t.Context(), n, replicationtest.URL(top), token, false) })
 	}
 	all.Wait()
 	joined := 0
@@ -302,11 +302,11 @@ func TestOneTokenManySites(t *testing.T) {
 
 func TestLeave(t *testing.T) {
 	top, berlin := replicationtest.Site(t, "Top"), replicationtest.Site(t, "Berlin")
-	if err := replication.Leave(t.Context(), berlin, false); !errors.Is(err, store.ErrNotFound) {
+	if err := joining.Leave(t.Context(), berlin, false); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("leaving nobody: %v", err)
 	}
 	join(t, berlin, top)
-	if err := replication.Leave(t.Context(), berlin, false); err != nil {
+	if err := joining.Leave(t.Context(), berlin, false); err != nil {
 		t.Fatal(err)
 	}
 	if _, total, _ := top.Sites.Children(t.Context(), store.Query{}); total != 0 {
@@ -324,10 +324,10 @@ func TestLeave(t *testing.T) {
 	if _, err := berlin.Sites.SetAddresses(t.Context(), []string{"https://127.0.0.1:1"}); err != nil {
 		t.Fatal(err)
 	}
-	if err := replication.Leave(t.Context(), berlin, false); err == nil || !strings.Contains(err.Error(), "--force") {
+	if err := joining.Leave(t.Context(), berlin, false); err == nil || !strings.Contains(err.Error(), "--force") {
 		t.Errorf("leaving an unreachable parent: %v", err)
 	}
-	if err := replication.Leave(t.Context(), berlin, true); err != nil {
+	if err := joining.Leave(t.Context(), berlin, true); err != nil {
 		t.Fatal(err)
 	}
 	if _, total, _ := top.Sites.Children(t.Context(), store.Query{}); total != 1 {
@@ -359,14 +359,14 @@ func TestRevoked(t *testing.T) {
 	if err := leaveAs(t, berlin, top); wire.CodeOf(err) != wire.CodeRevoked || !strings.Contains(err.Error(), "stolen") {
 		t.Errorf("a revoked child: %v", err)
 	}
-	_, err := replication.Join(t.Context(), berlin, replicationtest.URL(top), replicationtest.Token(t, top), true)
+	_, err := joining.Join(t.Context(), berlin, replicationtest.URL(top), replicationtest.Token(t, top), true)
 	if wire.CodeOf(err) != wire.CodeRevoked {
 		t.Errorf("a revoked child joins again: %v", err)
 	}
 	if err := top.Sites.Remove(t.Context(), "Berlin", "remove child"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := replication.Join(t.Context(), berlin, replicationtest.URL(top), replicationtest.Token(t, top), true); err != nil {
+	if _, err := joining.Join(t.Context(), berlin, replicationtest.URL(top), replicationtest.Token(t, top), true); err != nil {
 		t.Errorf("removed and taken again: %v", err)
 	}
 	list, _, err := top.Identity.Audit(t.Context(), store.Query{Search: "child Berlin"})
@@ -377,18 +377,18 @@ func TestRevoked(t *testing.T) {
 
 func TestMove(t *testing.T) {
 	one, two, berlin := replicationtest.Site(t, "One"), replicationtest.Site(t, "Two"), replicationtest.Site(t, "Berlin")
-	if _, err := replication.Join(t.Context(), berlin, replicationtest.URL(two), replicationtest.Token(t, two), true); !errors.Is(err, store.ErrConflict) {
+	if _, err := joining.Join(t.Context(), berlin, replicationtest.URL(two), replicationtest.Token(t, two), true); !errors.Is(err, store.ErrConflict) {
 		t.Errorf("moving from nowhere: %v", err)
 	}
 	join(t, berlin, one)
-	_, err := replication.Join(t.Context(), berlin, replicationtest.URL(two), federation.NewToken([20]byte{}, two.Identity.Authority()).String(), true)
+	_, err := joining.Join(t.Context(), berlin, replicationtest.URL(two), federation.NewToken([20]byte{}, two.Identity.Authority()).String(), true)
 	if wire.CodeOf(err) != wire.CodeTokenUnknown {
 		t.Errorf("moving with a wrong token: %v", err)
 	}
 	if p, err := berlin.Sites.Parent(t.Context()); err != nil || p.ID != one.Site().ID {
 		t.Errorf("the former parent is lost: %+v, %v", p, err)
 	}
-	p, err := replication.Join(t.Context(), berlin, replicationtest.URL(two), replicationtest.Token(t, two), true)
+	p, err := joining.Join(t.Context(), berlin, replicationtest.URL(two), replicationtest.Token(t, two), true)
 	if err != nil || p.ID != two.Site().ID {
 		t.Fatalf("%+v, %v", p, err)
 	}
@@ -545,7 +545,7 @@ func TestALyingParent(t *testing.T) {
 		}))
 		liar.TLS = real
 		liar.StartTLS()
-		_, err := replication.Join(t.Context(), berlin, liar.URL, replicationtest.Token(t, top), false)
+		_, err := joining.Join(t.Context(), berlin, liar.URL, replicationtest.Token(t, top), false)
 		liar.Close()
 		if honest := c.what == ""; honest != (err == nil) {
 			t.Errorf("%q: believed: %v (%v)", c.what, err == nil, err)
@@ -576,25 +576,25 @@ func welcome(t *testing.T, of *node.Node) wire.JoinResponse {
 	return answer
 }
 
-// TestKeepJoined: a site joins by its configuration, also when its parent comes late, and is left alone afterwards.
-func TestKeepJoined(t *testing.T) {
+// TestKeep: a site joins by its configuration, also when its parent comes late, and is left alone afterwards.
+func TestKeep(t *testing.T) {
 	top, berlin := replicationtest.Site(t, "Top"), replicationtest.Site(t, "Berlin")
 	var asked atomic.Int32
 	at := through(t, top, func(*http.Request) bool { return asked.Add(1) <= 2 })
 	token := replicationtest.Token(t, top)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	replication.KeepJoined(ctx, berlin, at, token)
+	joining.Keep(ctx, berlin, at, token)
 	p, err := berlin.Sites.Parent(t.Context())
 	if err != nil || p.ID != top.Site().ID {
 		t.Fatalf("%+v, %v", p, err)
 	}
-	replication.KeepJoined(ctx, berlin, "https://127.0.0.1:1", "nonsense") // it has a parent
+	joining.Keep(ctx, berlin, "https://127.0.0.1:1", "nonsense") // it has a parent
 	if now, err := berlin.Sites.Parent(t.Context()); err != nil || now.Version != p.Version {
 		t.Errorf("%+v, %v", now, err)
 	}
 	paris := replicationtest.Site(t, "Paris")
-	replication.KeepJoined(ctx, paris, at, token) // used: it gives up at once
+	joining.Keep(ctx, paris, at, token) // used: it gives up at once
 	if _, err := paris.Sites.Parent(t.Context()); !errors.Is(err, store.ErrNotFound) || ctx.Err() != nil {
 		t.Error(err)
 	}
