@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -80,6 +81,24 @@ func (n *Node) Address() string {
 		return *address
 	}
 	return ""
+}
+
+// URL is where people reach the node, by the first of its own names: https://HOST:PORT. It is "" before Run.
+func (n *Node) URL() string {
+	host, port, err := net.SplitHostPort(n.Address())
+	if err != nil {
+		return ""
+	}
+	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
+		host = "localhost"
+		if name, err := os.Hostname(); err == nil {
+			host = name
+		}
+	}
+	if len(n.cfg.Names) > 0 {
+		host = n.cfg.Names[0]
+	}
+	return "https://" + net.JoinHostPort(host, port)
 }
 
 // Run serves the mounted doors until the context ends or the node can go on no more; then it answers what it has

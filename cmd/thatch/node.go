@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/spf13/cobra"
@@ -18,7 +19,9 @@ import (
 	"thatch/console/api"
 	"thatch/console/api/hierarchy"
 	"thatch/console/api/links"
+	"thatch/console/api/operators"
 	"thatch/console/api/payloads"
+	"thatch/console/api/tree"
 	"thatch/node"
 	"thatch/node/store"
 	"thatch/replication"
@@ -157,7 +160,7 @@ type halves struct {
 func mount(n *node.Node) halves {
 	h := halves{replication.New(n), parents.New(n)}
 	routes := append(hierarchy.Routes(n), links.Routes(n, h.link, round.New(n, h.link, h.parent))...)
-	routes = append(routes, payloads.Routes(n)...)
+	routes = slices.Concat(routes, payloads.Routes(n), operators.Routes(n), tree.Routes(n))
 	n.Mount("/", api.New(n, routes...))
 	n.Mount("/agent/v1/", server.New(n))
 	n.Mount(wire.Prefix, h.parent)

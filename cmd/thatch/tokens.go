@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"thatch/cmd/internal/cli"
-	"thatch/console/api"
 	"thatch/console/api/client"
+	"thatch/console/api/operators"
 	"thatch/node/identity"
 )
 
@@ -54,14 +54,14 @@ func tokensCreate(a *cli.App) *cobra.Command {
 			hours := int(lasts / time.Hour)
 			if forAPI {
 				var made identity.APIToken
-				in := api.NewAPI{Name: name, Scope: identity.Scope(scope), Hours: hours}
+				in := operators.NewAPI{Name: name, Scope: identity.Scope(scope), Hours: hours}
 				if err := c.Post(cmd.Context(), "/tokens/api", in, &made); err != nil {
 					return err
 				}
 				return a.Print(made, func(w io.Writer) error { return printToken(w, made.Token, made.Expires) })
 			}
 			var made identity.EnrolmentToken
-			in := api.NewEnrolment{Name: name, Group: group, Limit: limit, Hours: hours}
+			in := operators.NewEnrolment{Name: name, Group: group, Limit: limit, Hours: hours}
 			if err := c.Post(cmd.Context(), "/tokens/enrolment", in, &made); err != nil {
 				return err
 			}

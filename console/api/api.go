@@ -70,9 +70,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.logs.Serv
 func Routes(n *node.Node) []Route {
 	var all []Route
 	for _, table := range [][]Route{
-		siteRoutes(n), tokenRoutes(n), taskRoutes(n), settingRoutes(n),
+		siteRoutes(n), taskRoutes(n), settingRoutes(n),
 		bulletinRoutes(n), stagingRoutes(n), packageRoutes(n), severityRoutes(n), catalogRoutes(n), evaluateRoutes(n),
-		computerRoutes(n), complianceRoutes(n), rollUpRoutes(n), policyRoutes(n), windowRoutes(n),
+		computerRoutes(n), complianceRoutes(n), policyRoutes(n), windowRoutes(n),
 	} {
 		all = append(all, table...)
 	}
@@ -131,7 +131,10 @@ func (s *Server) admit(c *Call, w http.ResponseWriter) error {
 	if err := c.readBody(w); err != nil {
 		return err
 	}
-	return s.prepare(c)
+	if err := s.prepare(c); err != nil {
+		return err
+	}
+	return c.within()
 }
 
 // operator tells who calls: whom the door that the call came through has let in, or the bearer of a token.

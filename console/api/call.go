@@ -73,7 +73,7 @@ func (c *Call) List() (store.Query, error) {
 			q.Filter[name] = args.Get(name)
 		}
 	}
-	return q, nil
+	return q, c.narrow(&q)
 }
 
 // Listed makes the answer of a list from the rows of a page and the number of all.

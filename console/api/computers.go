@@ -32,24 +32,26 @@ func computerRoutes(n *node.Node) []Route {
 	return []Route{
 		{
 			Method: "GET", Path: "/computers", Scope: identity.Viewer, Summary: "Computers, with what they miss",
-			Columns: compliance.ComputerColumns, Query: []Param{paramAll, paramRetired}, Do: Get(computerList),
+			Columns: compliance.ComputerColumns, Query: []Param{paramAll, paramRetired}, Reach: Reach{Group: "group"}, Do: Get(computerList),
 		},
 		{
 			Method: "GET", Path: "/computers/{id}", Scope: identity.Viewer, Summary: "A computer: facts, the status of updates, attempts",
-			Do: Get(show),
+			Reach: computerReach,
+			Do:    Get(show),
 		},
 		{
 			Method: "GET", Path: "/computers/{id}/updates", Scope: identity.Viewer, Summary: "The status of the updates of a computer",
-			Columns: compliance.StatusColumns, Do: Get(func(c *Call) (List[*compliance.UpdateStatus], error) {
+			Columns: compliance.StatusColumns, Reach: computerReach, Do: Get(func(c *Call) (List[*compliance.UpdateStatus], error) {
 				d, err := show(c)
 				if err != nil {
 					return List[*compliance.UpdateStatus]{}, err
 				}
-				return list(c, func(_ context.Context, q store.Query) ([]*compliance.UpdateStatus, int, error) { return d.Page(q) })
+				return Listing(c, func(_ context.Context, q store.Query) ([]*compliance.UpdateStatus, int, error) { return d.Page(q) })
 			}),
 		},
 		{
 			Method: "PUT", Path: "/computers/{id}", Scope: identity.Operate, Summary: "Move a computer to a group",
+			Reach: computerReach,
 			Do: Do(func(c *Call, in ComputerChange) (None, error) {
 				id, err := n.Compliance.Find(c.Var("id"))
 				if err != nil {
@@ -59,14 +61,14 @@ func computerRoutes(n *node.Node) []Route {
 			}),
 		},
 		{
-			Method: "POST", Path: "/computers/{id}/retire", Scope: identity.Administrator, Do: Do(retire),
+			Method: "POST", Path: "/computers/{id}/retire", Scope: identity.Administrator, Reach: computerReach, Do: Do(retire),
 			Summary: "Take a computer out of the site: its certificates are revoked, its row stays and is not counted",
 		},
 	}
 }
 
-// list answers a list whose reading needs more than a query.
-func list[T any](c *Call, read func(ctx context.Context, q store.Query) ([]T, int, error)) (List[T], error) {
+// Listing answers a list whose reading needs more than a query.
+func Listing[T any](c *Call, read func(ctx context.Context, q store.Query) ([]T, int, error)) (List[T], error) {
 	q, err := c.List()
 	if err != nil {
 		return List[T]{}, err
@@ -79,7 +81,7 @@ func list[T any](c *Call, read func(ctx context.Context, q store.Query) ([]T, in
 }
 
 func computerList(c *Call) (List[*compliance.ComputerRow], error) {
-	return list(c, func(ctx context.Context, q store.Query) ([]*compliance.ComputerRow, int, error) {
+	return Listing(c, func(ctx context.Context, q store.Query) ([]*compliance.ComputerRow, int, error) {
 		return c.Node.Compliance.Computers(ctx, q, c.Flag("all"), c.Flag("with_retired"))
 	})
 }

@@ -116,7 +116,7 @@ func TestEveryRouteAsksForItsScope(t *testing.T) {
 func TestBadTokens(t *testing.T) {
 	clock := nodetest.NewClock()
 	n := nodetest.NewWith(t, node.Config{Dir: t.TempDir(), Now: clock.Now})
-	nodetest.Run(t, n, map[string]http.Handler{"/": api.New(n)})
+	nodetest.Run(t, n, map[string]http.Handler{"/": api.New(n, apitest.Routes(n)...)})
 	c, good := plain(t, n), apitest.Token(t, n, identity.Administrator)
 	status := func(header map[string]string) (int, string) {
 		code, body, _ := answer(t, c, n, ask{method: "GET", path: "/api/v1/site", header: header})

@@ -27,7 +27,7 @@ type Evaluation struct {
 
 func evaluateRoutes(n *node.Node) []Route {
 	return []Route{{
-		Method: "POST", Path: "/evaluate", Scope: identity.Viewer, Limit: maxHost,
+		Method: "POST", Path: "/evaluate", Scope: identity.Viewer, Limit: maxHost, Reach: Reach{Free: true},
 		Summary: "What a recorded computer misses, and what cannot be told of it; nothing is changed",
 		Do: Do(func(c *Call, in Evaluation) (evaluate.Result, error) {
 			host, err := memory.Decode(in.Host)

@@ -27,11 +27,11 @@ func policyRoutes(n *node.Node) []Route {
 			Do: Get(func(c *Call) (*policies.Detail, error) { return n.Policies.Show(c.Context(), c.Var("id")) }),
 		},
 		{
-			Method: "POST", Path: "/policies", Scope: identity.Operate, Summary: "Make a policy of staged bulletins",
+			Method: "POST", Path: "/policies", Scope: identity.Operate, Summary: "Make a policy of staged bulletins", Reach: policyReach,
 			Do: Do(func(c *Call, in policies.Draft) (policies.Created, error) { return n.Policies.Create(c.Context(), in) }),
 		},
 		{
-			Method: "PUT", Path: "/policies/{id}", Scope: identity.Operate, Summary: "Change parts of a policy",
+			Method: "PUT", Path: "/policies/{id}", Scope: identity.Operate, Summary: "Change parts of a policy", Reach: policyReach,
 			Do: Do(func(c *Call, in PolicyChange) (*policies.Detail, error) {
 				before, err := n.Policies.Show(c.Context(), c.Var("id"))
 				if err != nil {
@@ -44,7 +44,7 @@ func policyRoutes(n *node.Node) []Route {
 			}),
 		},
 		{
-			Method: "DELETE", Path: "/policies/{id}", Scope: identity.Operate, Summary: "Delete a policy",
+			Method: "DELETE", Path: "/policies/{id}", Scope: identity.Operate, Summary: "Delete a policy", Reach: policyReach,
 			Query: []Param{{"version", "integer", "that was seen; without it the present one"}},
 			Do: Get(func(c *Call) (None, error) {
 				version, err := versionArg(c)
@@ -55,7 +55,7 @@ func policyRoutes(n *node.Node) []Route {
 			}),
 		},
 		{
-			Method: "POST", Path: "/policies/{id}/revise", Scope: identity.Operate, Summary: "Pin the present revisions of what a policy was made from",
+			Method: "POST", Path: "/policies/{id}/revise", Scope: identity.Operate, Summary: "Pin the present revisions of what a policy was made from", Reach: policyReach,
 			Do: Do(func(c *Call, in Seen) (policies.Created, error) {
 				return n.Policies.Revise(c.Context(), c.Var("id"), in.Version)
 			}),
@@ -67,7 +67,7 @@ func policyRoutes(n *node.Node) []Route {
 func policyVerbs(n *node.Node) []Route {
 	verb := func(name, summary string, do func(ctx context.Context, id string, version int64) error) Route {
 		return Route{
-			Method: "POST", Path: "/policies/{id}/" + name, Scope: identity.Operate, Summary: summary,
+			Method: "POST", Path: "/policies/{id}/" + name, Scope: identity.Operate, Summary: summary, Reach: policyReach,
 			Do: Do(func(c *Call, in Seen) (*policies.Detail, error) {
 				if err := do(c.Context(), c.Var("id"), in.Version); err != nil {
 					return nil, err

@@ -18,7 +18,8 @@ type Route struct {
 	Query   []Param  // query parameters beside those of lists
 	Needs   []string // names of those without which the call makes no sense
 	Columns []string // of a list: what can be filtered and sorted; nil where the route is no list
-	Limit   int64    // of the request body in bytes; 0: MaxBody
+	Reach   Reach
+	Limit   int64 // of the request body in bytes; 0: MaxBody
 	Do      Action
 }
 

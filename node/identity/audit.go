@@ -30,7 +30,22 @@ func Audited(ctx context.Context, b store.Batch) []store.Statement {
 	if len(b.Statements) == 0 || slices.Contains(unaudited, who) {
 		return nil
 	}
-	return []store.Statement{record(b.At, b.Actor, b.Reason, b.Request, store.DetailOf(ctx))}
+	return []store.Statement{record(b.At, b.Actor, b.Reason, b.Request, detailOf(ctx))}
+}
+
+type discreetKey struct{}
+
+// Discreet returns a context whose batches are audited without what was asked for: it is a secret.
+func Discreet(ctx context.Context) context.Context {
+	return context.WithValue(ctx, discreetKey{}, true)
+}
+
+func detailOf(ctx context.Context) string {
+	c := store.CallerOf(ctx)
+	if discreet, _ := ctx.Value(discreetKey{}).(bool); discreet || c == nil {
+		return ""
+	}
+	return c.Detail
 }
 
 // AuditEntry returns the statement that records something in the audit log: for what actors do that Audited leaves out,

@@ -55,6 +55,7 @@ type Operator struct {
 	Name    string // of the operator, of the token, or "local"
 	Display string // for people, "" the name
 	Token   string // id of the token, "" without one
+	Session string // id of the session, "" without one
 	Scope   Scope
 	Part    Part // of the site; the zero one is the whole
 }

@@ -222,6 +222,17 @@ func RevokeOwn(operator string) store.Statement {
 	return store.Statement{SQL: `UPDATE api_token SET revoked = 1 WHERE operator = ?`, Args: []any{operator}}
 }
 
+// RevokeOwnToken ends an API token that is an operator's own.
+func (id *Identity) RevokeOwnToken(ctx context.Context, operator, token string) error {
+	err := id.write(ctx, "revoke token "+token, store.Statement{
+		SQL: `UPDATE api_token SET revoked = 1 WHERE id = ? AND operator = ? AND operator <> ''`, Args: []any{token, operator}, Want: 1,
+	})
+	if errors.Is(err, store.ErrConflict) {
+		return store.NotFound("token", token)
+	}
+	return err
+}
+
 func (id *Identity) write(ctx context.Context, reason string, statements ...store.Statement) error {
 	applied, err := id.cfg.Writer.Write(ctx, store.Batch{
 		Reason: reason, Topics: []string{"identity"}, Statements: statements,

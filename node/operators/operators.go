@@ -149,6 +149,9 @@ func (r *Room) find(ctx context.Context, where string, args ...any) (found *reco
 
 // named finds an operator by id or name.
 func (r *Room) named(ctx context.Context, which string) (*record, error) {
+	if which == "" {
+		return nil, ErrNobody
+	}
 	found, err := r.find(ctx, `o.id = ? OR o.name = ?`, which, strings.ToLower(which))
 	if err == nil && found == nil {
 		err = store.NotFound("operator", which)

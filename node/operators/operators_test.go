@@ -326,7 +326,7 @@ func withSecondFactor(t *testing.T, r operatorstest.Room, clock *nodetest.Clock,
 	if err != nil || !strings.Contains(begun.URI, "secret="+strings.ReplaceAll(begun.Secret, " ", "")) {
 		t.Fatalf("%+v, %v", begun, err)
 	}
-	codes, err := r.ConfirmSecondFactor(t.Context(), o.ID, totp.Code(secret, clock.Now()), "")
+	codes, err := r.ConfirmSecondFactor(t.Context(), operators.Caller{ID: o.ID}, totp.Code(secret, clock.Now()))
 	if err != nil || len(codes) != 10 {
 		t.Fatal(codes, err)
 	}

@@ -90,10 +90,16 @@ func (v View) check() error {
 	return nil
 }
 
+// ErrNobody is the answer to callers who are no operators.
+var ErrNobody = store.Invalid("whoever calls is no operator with an account of their own: sign in, or use a token that is an operator's own")
+
+// Caller is an operator who calls, and the session that they call from, "" without one.
+type Caller struct{ ID, Session string }
+
 // self finds the operator who calls, by id.
 func (r *Room) self(ctx context.Context, id string) (*record, error) {
 	if id == "" {
-		return nil, store.Invalid("whoever calls is no operator with an account of their own: sign in, or use a token that is an operator's own")
+		return nil, ErrNobody
 	}
 	found, err := r.find(ctx, `o.id = ?`, id)
 	if err == nil && found == nil {
@@ -128,9 +134,9 @@ func (r *Room) prove(ctx context.Context, o *record, plain string) error {
 	return nil
 }
 
-// ChangePassword has an operator choose another password. Their other sessions end; but is the one that stays.
-func (r *Room) ChangePassword(ctx context.Context, id, former, next, but string) error {
-	o, err := r.self(ctx, id)
+// ChangePassword has an operator choose another password. Their other sessions end.
+func (r *Room) ChangePassword(ctx context.Context, c Caller, former, next string) error {
+	o, err := r.self(ctx, c.ID)
 	if err != nil {
 		return err
 	}
@@ -145,7 +151,7 @@ func (r *Room) ChangePassword(ctx context.Context, id, former, next, but string)
 		return err
 	}
 	return r.write(ctx, "choose another password", r.own(o, `password = ?`, hash),
-		store.Statement{SQL: `DELETE FROM session WHERE operator = ? AND id <> ?`, Args: []any{o.ID, but}})
+		store.Statement{SQL: `DELETE FROM session WHERE operator = ? AND id <> ?`, Args: []any{o.ID, c.Session}})
 }
 
 // Authenticator is what an app needs to make codes.
@@ -178,9 +184,9 @@ func (r *Room) BeginSecondFactor(ctx context.Context, id, plain string) (Authent
 func totpPurpose(operator string) string { return "second factor of operator " + operator }
 
 // ConfirmSecondFactor has the second factor asked for from now on, and answers with recovery codes, which are shown once.
-// Other sessions than the one named end: they showed none.
-func (r *Room) ConfirmSecondFactor(ctx context.Context, id, code, but string) ([]string, error) {
-	o, err := r.self(ctx, id)
+// Other sessions than the caller's end: they showed none.
+func (r *Room) ConfirmSecondFactor(ctx context.Context, c Caller, code string) ([]string, error) {
+	o, err := r.self(ctx, c.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -201,7 +207,7 @@ func (r *Room) ConfirmSecondFactor(ctx context.Context, id, code, but string) ([
 	}
 	return codes, r.write(ctx, "ask for a second factor at sign-in",
 		r.own(o, `totp = totp_next, totp_next = NULL, totp_step = ?, recovery = ?`, step, kept),
-		store.Statement{SQL: `DELETE FROM session WHERE operator = ? AND id <> ?`, Args: []any{o.ID, but}},
+		store.Statement{SQL: `DELETE FROM session WHERE operator = ? AND id <> ?`, Args: []any{o.ID, c.Session}},
 		store.Statement{SQL: `UPDATE session SET second = 1 WHERE operator = ?`, Args: []any{o.ID}})
 }
 
@@ -271,6 +277,9 @@ func (r *Room) SetPreferences(ctx context.Context, id string, p Preferences) err
 
 // Views are what an operator saved of a page's lists, "" of all, by name.
 func (r *Room) Views(ctx context.Context, id, page string) ([]View, error) {
+	if id == "" {
+		return nil, ErrNobody
+	}
 	list := []View{}
 	err := r.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
 		list = list[:0]
@@ -349,6 +358,9 @@ func (r *Room) RenameView(ctx context.Context, id, view, name string) (View, err
 
 // DeleteView forgets a view.
 func (r *Room) DeleteView(ctx context.Context, id, view string) error {
+	if id == "" {
+		return ErrNobody
+	}
 	err := r.write(ctx, "delete view "+view, store.Statement{
 		SQL: `DELETE FROM operator_view WHERE operator = ? AND id = ?`, Args: []any{id, view}, Want: 1,
 	})

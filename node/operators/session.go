@@ -112,8 +112,10 @@ func (r *Room) Session(ctx context.Context, cookie string) (Session, error) {
 		return Session{}, ErrNoSession
 	}
 	r.touch(ctx, cookie, h)
+	who := h.operator.Acts()
+	who.Session = h.id
 	return Session{
-		ID: h.id, Operator: h.operator.Acts(), CSRF: csrf(cookie), Created: h.created, Method: h.method, SecondFactor: h.shown,
+		ID: h.id, Operator: who, CSRF: csrf(cookie), Created: h.created, Method: h.method, SecondFactor: h.shown,
 		Preferences: preferencesOf(h.operator.preferences),
 	}, nil
 }

@@ -310,3 +310,12 @@ func (t *tree) asOf(site string, of *told) time.Time {
 	}
 	return at
 }
+
+// SiteID is the id of a site of the tree, by its name or id.
+func (r *Room) SiteID(ctx context.Context, site string) (string, error) {
+	t, err := r.tree(ctx, site)
+	if err != nil {
+		return "", err
+	}
+	return t.root, nil
+}

@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"slices"
 
+	"thatch/node/identity"
 	"thatch/node/store"
 )
 
@@ -216,7 +217,7 @@ func (r *Room) Set(ctx context.Context, name string, value json.RawMessage, vers
 		}
 	}
 	if now.Type == secretKind {
-		ctx = store.Discreet(ctx)
+		ctx = identity.Discreet(ctx)
 		if string(value) != "null" {
 			if value, err = r.seal(name, value); err != nil {
 				return now, err

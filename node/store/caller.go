@@ -44,22 +44,6 @@ func CallerOf(ctx context.Context) *Caller {
 	return c
 }
 
-type discreetKey struct{}
-
-// Discreet returns a context whose batches are audited without what was asked for: it is a secret.
-func Discreet(ctx context.Context) context.Context {
-	return context.WithValue(ctx, discreetKey{}, true)
-}
-
-// DetailOf is what was asked for, as JSON, where the audit log may keep it.
-func DetailOf(ctx context.Context) string {
-	c := CallerOf(ctx)
-	if discreet, _ := ctx.Value(discreetKey{}).(bool); discreet || c == nil {
-		return ""
-	}
-	return c.Detail
-}
-
 // ActorOf names the actor of a context, "node" when it has no caller.
 func ActorOf(ctx context.Context) string {
 	if c := CallerOf(ctx); c != nil && c.Actor != "" {

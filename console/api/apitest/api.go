@@ -3,11 +3,16 @@ package apitest
 
 import (
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
 	"thatch/console/api"
 	"thatch/console/api/client"
+	"thatch/console/api/hierarchy"
+	"thatch/console/api/operators"
+	"thatch/console/api/payloads"
+	"thatch/console/api/tree"
 	"thatch/node"
 	"thatch/node/identity"
 	"thatch/node/nodetest"
@@ -17,8 +22,13 @@ import (
 func Start(t testing.TB) (*node.Node, *client.Client) {
 	t.Helper()
 	n := nodetest.New(t)
-	nodetest.Run(t, n, map[string]http.Handler{"/": api.New(n)})
+	nodetest.Run(t, n, map[string]http.Handler{"/": api.New(n, Routes(n)...)})
 	return n, Local(t, n)
+}
+
+// Routes are those of the nouns that have packages of their own and need nothing but the node.
+func Routes(n *node.Node) []api.Route {
+	return slices.Concat(hierarchy.Routes(n), payloads.Routes(n), operators.Routes(n), tree.Routes(n))
 }
 
 // Local is a client of a running node through the local door.

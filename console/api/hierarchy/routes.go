@@ -89,9 +89,81 @@ func treeRoutes(n *node.Node) []api.Route {
 			if err != nil {
 				return hierarchy.Hierarchy{}, err
 			}
-			return hierarchy.Read(c.Context(), n.Sites, n.Reader(), languages)
+			tree, err := hierarchy.Read(c.Context(), n.Sites, n.Reader(), languages)
+			if err != nil {
+				return tree, err
+			}
+			return narrow(c, tree)
 		}),
 	}}
+}
+
+// narrow leaves to callers who are limited to a part of the tree this site, those above it, and those of their part.
+func narrow(c *api.Call, tree hierarchy.Hierarchy) (hierarchy.Hierarchy, error) {
+	if c.Who.Part.Whole() {
+		return tree, nil
+	}
+	seen := tree.Sites[:0]
+	for _, site := range tree.Sites {
+		sees, err := c.SeesSite(site.ID)
+		if err != nil {
+			return tree, err
+		}
+		if sees || site.Relation != "child" && site.Relation != "below" {
+			seen = append(seen, site)
+		}
+	}
+	tree.Sites = seen
+	return tree, nil
+}
+
+// childReach is that of routes whose {child} is a child.
+var childReach = api.Reach{Check: func(c *api.Call) error {
+	child, err := c.Node.Sites.Child(c.Context(), c.Var("child"))
+	if err != nil {
+		return err
+	}
+	return c.CheckSite(child.ID, child.Name)
+}}
+
+// ruleReach is that of routes that make a replication rule, or change the one whose {rule} they name: all its children are
+// in the caller's part, before and after.
+var ruleReach = api.Reach{Check: func(c *api.Call) error {
+	if c.Var("rule") != "" {
+		rule, err := c.Node.Sites.Rule(c.Context(), c.Var("rule"))
+		if err != nil {
+			return err
+		}
+		if err := checkChildren(c, rule.Children); err != nil {
+			return err
+		}
+	}
+	if !c.HasBody() {
+		return nil
+	}
+	var next struct {
+		Children rules.Names `json:"children"`
+	}
+	if err := c.Peek(&next); err != nil {
+		return err
+	}
+	return checkChildren(c, next.Children)
+}}
+
+func checkChildren(c *api.Call, children []string) error {
+	if children == nil {
+		return c.Outside("the rule is for all children")
+	}
+	for _, which := range children {
+		child, err := c.Node.Sites.Child(c.Context(), which)
+		if err != nil {
+			return err
+		}
+		if err := c.CheckSite(child.ID, child.Name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func parentRoutes(n *node.Node) []api.Route {
@@ -162,24 +234,25 @@ func childRoutes(n *node.Node) []api.Route {
 	return []api.Route{
 		{
 			Method: "GET", Path: "/children", Scope: identity.Viewer, Summary: "The sites directly below",
-			Columns: sites.ChildColumns, Do: api.GetList(n.Sites.Children),
+			Columns: sites.ChildColumns, Reach: api.Reach{Site: "id"}, Do: api.GetList(n.Sites.Children),
 		},
 		{
-			Method: "GET", Path: "/children/{child}", Scope: identity.Viewer, Summary: "One child, by its name or id",
+			Method: "GET", Path: "/children/{child}", Scope: identity.Viewer, Summary: "One child, by its name or id", Reach: childReach,
 			Do: api.Get(func(c *api.Call) (sites.Child, error) { return n.Sites.Child(c.Context(), c.Var("child")) }),
 		},
 		{
 			Method: "PUT", Path: "/children/{child}", Scope: identity.Administrator, Summary: "Rename a child, or limit when and how fast its link is used",
-			Do: api.Do(func(c *api.Call, in ChildChange) (sites.Child, error) { return changeChild(c, n, in) }),
+			Reach: childReach,
+			Do:    api.Do(func(c *api.Call, in ChildChange) (sites.Child, error) { return changeChild(c, n, in) }),
 		},
 		{
-			Method: "POST", Path: "/children/{child}/revoke", Scope: identity.Administrator, Summary: "Shut a child out at once",
+			Method: "POST", Path: "/children/{child}/revoke", Scope: identity.Administrator, Summary: "Shut a child out at once", Reach: childReach,
 			Do: api.Do(func(c *api.Call, in Revocation) (sites.Child, error) {
 				return n.Sites.Revoke(c.Context(), c.Var("child"), in.Reason)
 			}),
 		},
 		{
-			Method: "DELETE", Path: "/children/{child}", Scope: identity.Administrator,
+			Method: "DELETE", Path: "/children/{child}", Scope: identity.Administrator, Reach: childReach,
 			Summary: "Remove a child: it is shut out, forgotten, and may join again with a new token",
 			Do: api.Get(func(c *api.Call) (api.None, error) {
 				return api.None{}, n.Sites.Remove(c.Context(), c.Var("child"), "remove child")
@@ -251,7 +324,7 @@ func ruleRoutes(n *node.Node) []api.Route {
 			Do: api.Get(func(c *api.Call) (sites.Rule, error) { return n.Sites.Rule(c.Context(), c.Var("rule")) }),
 		},
 		{
-			Method: "POST", Path: "/replication/rules", Scope: identity.Administrator, Summary: "Make a replication rule",
+			Method: "POST", Path: "/replication/rules", Scope: identity.Administrator, Summary: "Make a replication rule", Reach: ruleReach,
 			Do: api.Do(func(c *api.Call, in sites.Rule) (sites.Rule, error) {
 				if err := namePolicies(c.Context(), n, in.Documents); err != nil {
 					return sites.Rule{}, err
@@ -260,7 +333,7 @@ func ruleRoutes(n *node.Node) []api.Route {
 			}),
 		},
 		{
-			Method: "PUT", Path: "/replication/rules/{rule}", Scope: identity.Administrator, Summary: "Replace a replication rule",
+			Method: "PUT", Path: "/replication/rules/{rule}", Scope: identity.Administrator, Summary: "Replace a replication rule", Reach: ruleReach,
 			Do: api.Do(func(c *api.Call, in RuleChange) (sites.Rule, error) {
 				from := -1
 				if in.From != nil {
@@ -273,14 +346,14 @@ func ruleRoutes(n *node.Node) []api.Route {
 			}),
 		},
 		{
-			Method: "POST", Path: "/replication/rules/{rule}/enable", Scope: identity.Administrator, Summary: "Switch a replication rule on", Do: enable(true),
+			Method: "POST", Path: "/replication/rules/{rule}/enable", Scope: identity.Administrator, Summary: "Switch a replication rule on", Reach: ruleReach, Do: enable(true),
 		},
 		{
-			Method: "POST", Path: "/replication/rules/{rule}/disable", Scope: identity.Administrator,
+			Method: "POST", Path: "/replication/rules/{rule}/disable", Scope: identity.Administrator, Reach: ruleReach,
 			Summary: "Switch a replication rule off: it sends nothing and removes nothing", Do: enable(false),
 		},
 		{
-			Method: "DELETE", Path: "/replication/rules/{rule}", Scope: identity.Administrator,
+			Method: "DELETE", Path: "/replication/rules/{rule}", Scope: identity.Administrator, Reach: ruleReach,
 			Summary: "Delete a replication rule: what no other rule sends is removed from the children",
 			Do:      api.Get(func(c *api.Call) (api.None, error) { return api.None{}, n.Sites.DeleteRule(c.Context(), c.Var("rule")) }),
 		},

@@ -20,9 +20,10 @@ const MaxPage = 10_000
 
 // Query asks for one page of a list. The zero value asks for the first rows in the list's own order.
 type Query struct {
-	Search     string            // words that must occur, in any of the list's search columns
-	Filter     map[string]string // column name -> value; "!x" other than x, "a,b" one of, "x*" beginning with, ">x" "<x"
-	Sort       string            // column name; empty: the list's own order
+	Search     string              // words that must occur, in any of the list's search columns
+	Filter     map[string]string   // column name -> value; "!x" other than x, "a,b" one of, "x*" beginning with, ">x" "<x"
+	Only       map[string][]string // column name -> values of which a row has one, whatever else is asked for
+	Sort       string              // column name; empty: the list's own order
 	Descending bool
 	Offset     int
 	Limit      int // 0: MaxPage

@@ -109,6 +109,13 @@ func filters[T any](q Query, columns []Column[T]) ([]func(T) bool, error) {
 		fits := filter(c.Kind, wanted)
 		tests = append(tests, func(row T) bool { return fits(c.Value(row)) })
 	}
+	for name, values := range q.Only {
+		c, err := column(name, columns)
+		if err != nil {
+			return nil, err
+		}
+		tests = append(tests, func(row T) bool { return slices.Contains(values, text(c.Value(row))) })
+	}
 	for _, word := range strings.Fields(strings.ToLower(q.Search)) {
 		tests = append(tests, func(row T) bool {
 			return slices.ContainsFunc(columns, func(c Column[T]) bool {

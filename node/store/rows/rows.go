@@ -4,6 +4,7 @@ package rows
 import (
 	"context"
 	"database/sql"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -44,6 +45,17 @@ func (c Columns) SQL(q store.Query) (where, page string, args []any, err error) 
 		}
 		term, values := condition(kind, expr, plain)
 		terms, args = append(terms, term), append(args, values...)
+	}
+	for _, name := range slices.Sorted(maps.Keys(q.Only)) {
+		expr, ok := c.Names[name]
+		if !ok {
+			return "", "", nil, unknownColumn(name, c)
+		}
+		values := q.Only[name]
+		terms = append(terms, expr+" IN ("+strings.TrimPrefix(strings.Repeat(",?", len(values)), ",")+")")
+		for _, value := range values {
+			args = append(args, value)
+		}
 	}
 	for _, word := range strings.Fields(q.Search) {
 		var any []string

@@ -1,10 +1,12 @@
-package api
+package operators
 
 import (
 	"time"
 
+	"thatch/console/api"
 	"thatch/node"
 	"thatch/node/identity"
+	"thatch/node/store"
 )
 
 // NewEnrolment asks for an enrolment token.
@@ -19,6 +21,7 @@ type NewEnrolment struct {
 type NewAPI struct {
 	Name  string         `json:"name"`
 	Scope identity.Scope `json:"scope"`
+	Part  identity.Part  `json:"part,omitzero"`   // of the site that it is good for; absent: the whole
 	Hours int            `json:"hours,omitempty"` // it lasts; 0: 90 days
 }
 
@@ -34,25 +37,25 @@ func ends(now time.Time, hours, other int) (time.Time, error) {
 		hours = other
 	}
 	if hours < 0 || hours > maxHours {
-		return time.Time{}, &Error{400, "invalid", "a token lasts 1 hour to 10 years"}
+		return time.Time{}, store.Invalid("a token lasts 1 hour to 10 years")
 	}
 	return now.Add(time.Duration(hours) * time.Hour), nil
 }
 
-func tokenRoutes(n *node.Node) []Route {
-	return []Route{
+func tokenRoutes(n *node.Node) []api.Route {
+	return []api.Route{
 		{
 			Method: "GET", Path: "/tokens/enrolment", Scope: identity.Administrator, Summary: "Enrolment tokens, without their secrets",
-			Columns: identity.EnrolmentColumns, Do: GetList(n.Identity.EnrolmentTokens),
+			Columns: identity.EnrolmentColumns, Do: api.GetList(n.Identity.EnrolmentTokens),
 		},
 		{
 			Method: "GET", Path: "/tokens/api", Scope: identity.Administrator, Summary: "API tokens, without their secrets",
-			Columns: identity.APIColumns, Do: GetList(n.Identity.APITokens),
+			Columns: identity.APIColumns, Do: api.GetList(n.Identity.APITokens),
 		},
 		{
 			Method: "POST", Path: "/tokens/enrolment", Scope: identity.Administrator,
 			Summary: "Make an enrolment token; the answer is the only place where its text stands",
-			Do: Do(func(c *Call, in NewEnrolment) (identity.EnrolmentToken, error) {
+			Do: api.Do(func(c *api.Call, in NewEnrolment) (identity.EnrolmentToken, error) {
 				until, err := ends(n.Now(), in.Hours, enrolmentHours)
 				if err != nil {
 					return identity.EnrolmentToken{}, err
@@ -64,21 +67,23 @@ func tokenRoutes(n *node.Node) []Route {
 		{
 			Method: "POST", Path: "/tokens/api", Scope: identity.Administrator,
 			Summary: "Make an API token; the answer is the only place where its text stands",
-			Do: Do(func(c *Call, in NewAPI) (identity.APIToken, error) {
+			Do: api.Do(func(c *api.Call, in NewAPI) (identity.APIToken, error) {
 				until, err := ends(n.Now(), in.Hours, apiHours)
 				if err != nil {
 					return identity.APIToken{}, err
 				}
-				return n.Identity.NewAPIToken(c.Context(), identity.APIToken{Name: in.Name, Scope: in.Scope, Expires: until})
+				return n.Identity.NewAPIToken(c.Context(), identity.APIToken{Name: in.Name, Scope: in.Scope, Part: in.Part, Expires: until})
 			}),
 		},
 		{
 			Method: "DELETE", Path: "/tokens/{id}", Scope: identity.Administrator, Summary: "Revoke a token of either kind",
-			Do: Get(func(c *Call) (None, error) { return None{}, n.Identity.RevokeToken(c.Context(), c.Var("id")) }),
+			Do: api.Get(func(c *api.Call) (api.None, error) {
+				return api.None{}, n.Identity.RevokeToken(c.Context(), c.Var("id"))
+			}),
 		},
 		{
 			Method: "GET", Path: "/audit", Scope: identity.Administrator, Summary: "Every change that people made, newest first",
-			Columns: identity.AuditColumns, Do: GetList(n.Identity.Audit),
+			Columns: identity.AuditColumns, Do: api.GetList(n.Identity.Audit),
 		},
 	}
 }

@@ -1,0 +1,200 @@
+package api
+
+import (
+	"encoding/json"
+	"slices"
+
+	"thatch/catalog/document"
+	"thatch/catalog/policy"
+	"thatch/node/computers"
+	"thatch/node/identity"
+	"thatch/node/policies/pinned"
+	"thatch/node/replicas/dataset"
+	"thatch/node/store"
+)
+
+// Reach says what of the site a route is about, for callers who are limited to a part of it. A route that says nothing is
+// open to them where it takes the scope viewer and GET, and closed otherwise.
+type Reach struct {
+	Free  bool                // open to them all the same
+	Check func(c *Call) error // refuses what is outside of their part
+	Group string              // column of a list that names the group of a row's computer
+	Site  string              // column of a list that names the site of a row, by its id
+}
+
+// within refuses what a caller who is limited to a part of the site may not do at all.
+func (c *Call) within() error {
+	reach := c.route.Reach
+	switch {
+	case c.Who.Part.Whole():
+		return nil
+	case reach.Check != nil:
+		return reach.Check(c)
+	case reach.Free, reach.Group != "", reach.Site != "", c.route.Scope == identity.Viewer && c.route.Method == "GET":
+		return nil
+	}
+	return c.Outside("this is about the whole site")
+}
+
+// Outside refuses what is not in the caller's part of the site, and says what it is.
+func (c *Call) Outside(format string, args ...any) error {
+	return identity.Forbidden(format+", and %s may act on a part of it alone (%s)", append(args, c.Who.Name, c.Who.Part)...)
+}
+
+// narrow has a list hold what is in the caller's part alone.
+func (c *Call) narrow(q *store.Query) error {
+	reach := c.route.Reach
+	switch {
+	case c.Who.Part.Whole():
+	case reach.Site != "":
+		sites, err := c.sites()
+		if err != nil {
+			return err
+		}
+		q.Only = map[string][]string{reach.Site: sites}
+	case reach.Group != "" && !c.ownSite():
+		q.Only = map[string][]string{reach.Group: c.Who.Part.Groups}
+	}
+	return nil
+}
+
+// ownSite says whether all computers of this site are in the caller's part.
+func (c *Call) ownSite() bool {
+	return c.Who.Part.Whole() || slices.Contains(c.Who.Part.Sites, c.Node.Site().ID)
+}
+
+// sites are the ids of the sites in the caller's part: those that are named, and all below them.
+func (c *Call) sites() ([]string, error) {
+	all := slices.Clone(c.Who.Part.Sites)
+	for _, site := range c.Who.Part.Sites {
+		below, err := c.Node.Sites.DescendantsOf(c.Context(), site)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, below...)
+	}
+	return all, nil
+}
+
+// SeesSite says whether a site is in the caller's part, by its id.
+func (c *Call) SeesSite(id string) (bool, error) {
+	if c.Who.Part.Whole() {
+		return true, nil
+	}
+	sites, err := c.sites()
+	return slices.Contains(sites, id), err
+}
+
+// CheckSite refuses a site that is outside of the caller's part.
+func (c *Call) CheckSite(id, name string) error {
+	sees, err := c.SeesSite(id)
+	if err == nil && !sees {
+		err = c.Outside("site %s is not in it", name)
+	}
+	return err
+}
+
+// HasBody says whether the call carries anything.
+func (c *Call) HasBody() bool { return len(c.body) > 0 }
+
+// Peek reads of the call's body what its reach depends on, before the route reads the whole.
+func (c *Call) Peek(into any) error {
+	if err := json.Unmarshal(c.body, into); err != nil {
+		return store.Invalid("the request's JSON: %v", err)
+	}
+	return nil
+}
+
+// computerReach is that of routes whose {id} is a computer; it may be moved only within the part.
+var computerReach = Reach{Check: func(c *Call) error {
+	id, err := c.Node.Compliance.Find(c.Var("id"))
+	if err != nil || c.ownSite() {
+		return err
+	}
+	if m := c.Node.Computers.Member(id); m != nil && !slices.Contains(c.Who.Part.Groups, m.Group) {
+		return c.Outside("computer %s is in the group %q", m.Name, m.Group)
+	}
+	var to struct{ Group *string }
+	if c.HasBody() {
+		if err := c.Peek(&to); err != nil {
+			return err
+		}
+	}
+	if to.Group != nil && !slices.Contains(c.Who.Part.Groups, *to.Group) {
+		return c.Outside("the group %q is not in it", *to.Group)
+	}
+	return nil
+}}
+
+// policyReach is that of routes that make a policy, or change the one whose {id} they name: it means no computer outside
+// of the part, neither before nor after.
+var policyReach = Reach{Check: func(c *Call) error {
+	var next struct{ Target *policy.Target }
+	if c.HasBody() {
+		if err := c.Peek(&next); err != nil {
+			return err
+		}
+	}
+	if c.Var("id") == "" {
+		if next.Target == nil {
+			next.Target = &policy.Target{}
+		}
+		return c.checkTarget("", *next.Target)
+	}
+	found, err := c.Node.Policies.Show(c.Context(), c.Var("id"))
+	if err != nil {
+		return err
+	}
+	if next.Target != nil {
+		if err := c.checkTarget(found.ID, *next.Target); err != nil {
+			return err
+		}
+	}
+	return c.checkTarget(found.ID, found.Target)
+}}
+
+// checkTarget refuses a target that goes beyond the caller's part: computers of other groups, or sites that a replication
+// rule sends the policy to. What the computers need now says nothing of tomorrow and is not asked; a target without names
+// means whoever comes, and so goes beyond any groups.
+func (c *Call) checkTarget(id string, target policy.Target) error {
+	target.NeedsIt = false
+	if !c.ownSite() && len(target.Names) == 0 {
+		return c.Outside("the policy names no computers (names), so it means those of all groups")
+	}
+	var refused error
+	if !c.ownSite() {
+		c.Node.Computers.Look(func(v computers.View) {
+			for _, m := range v.Members() {
+				if refused == nil && m.Retired.IsZero() && !slices.Contains(c.Who.Part.Groups, m.Group) && target.Match(pinned.Computer(m, true)) {
+					refused = c.Outside("the policy means computer %s of the group %q", m.Name, m.Group)
+				}
+			}
+		})
+	}
+	if refused != nil {
+		return refused
+	}
+	children, _, err := c.Node.Sites.Children(c.Context(), store.Query{})
+	if err != nil {
+		return err
+	}
+	for _, child := range children {
+		sees, err := c.SeesSite(child.ID)
+		if err != nil {
+			return err
+		}
+		if sees {
+			continue
+		}
+		rules, err := c.Node.Sites.RulesOf(c.Context(), child.ID)
+		if err != nil {
+			return err
+		}
+		for _, rule := range rules {
+			if rule.Enabled && rule.Type == string(dataset.Policies) && (rule.Documents == nil || slices.Contains(rule.Documents, string(document.Policy)+"/"+id)) {
+				return c.Outside("the replication rule %q sends the policy to site %s", rule.Name, child.Name)
+			}
+		}
+	}
+	return nil
+}
