@@ -62,3 +62,27 @@ CREATE TABLE operator_view (
   PRIMARY KEY (operator, id),
   UNIQUE (operator, page, name)
 ) WITHOUT ROWID;
+
+-- The first files of version 2 had no switches of policies that went, and one failure for each package.
+CREATE TABLE IF NOT EXISTS policy_switch (
+  policy     TEXT PRIMARY KEY,
+  enabled    INTEGER NOT NULL,
+  paused     INTEGER NOT NULL,
+  gone       TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE staging_failure_next (
+  package    TEXT NOT NULL,
+  digest     BLOB NOT NULL,
+  reason     TEXT NOT NULL,
+  detail     TEXT NOT NULL,
+  at         TEXT NOT NULL,
+  PRIMARY KEY (package, digest)
+) WITHOUT ROWID;
+
+INSERT INTO staging_failure_next (package, digest, reason, detail, at)
+SELECT package, digest, reason, detail, at FROM staging_failure ORDER BY package, digest;
+
+DROP TABLE staging_failure;
+
+ALTER TABLE staging_failure_next RENAME TO staging_failure;
