@@ -47,6 +47,7 @@ type Act struct {
 type Outcome struct {
 	To   string // address; "" the page itself
 	Note string // in the reader's language
+	Once *View  // shown as the answer itself: what is told but once, such as a secret
 }
 
 // View is what Show makes of a page.
@@ -236,6 +237,11 @@ func (c *Console) act(q *Request, w http.ResponseWriter) {
 	out, err := act.Do(q)
 	if err != nil {
 		c.refused(q, w, err)
+		return
+	}
+	if out.Once != nil {
+		q.note.Text = out.Note
+		c.render(q, w, http.StatusOK, out.Once, nil)
 		return
 	}
 	q.leaveNote(w, note{Text: out.Note, Index: q.index})

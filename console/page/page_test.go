@@ -112,6 +112,9 @@ func area() page.Area {
 				"refuse": {Do: func(*page.Request) (page.Outcome, error) {
 					return page.Outcome{}, store.Invalid("that <b>cannot</b> be")
 				}},
+				"secret": {Do: func(*page.Request) (page.Outcome, error) {
+					return page.Outcome{Note: "made", Once: &page.View{Template: "thing.html", Data: thing{Name: "s3cret"}}}, nil
+				}},
 				"admin": {Scope: identity.Administrator, Do: func(*page.Request) (page.Outcome, error) { return page.Outcome{To: "/things"}, nil }},
 			}, Show: func(q *page.Request) (*page.View, error) {
 				list, err := page.Get[api.List[thing]](q, "/things", "id", q.Var("id"))
@@ -209,6 +212,19 @@ func TestForms(t *testing.T) {
 		t.Errorf("a refused form answers %d", refused.Status)
 	}
 	b.Post(t, "/things", url.Values{"do": {"fly"}}).Has(t, "This page cannot do")
+}
+
+// TestASecretIsToldOnce: in the answer to its form, and in no cookie.
+func TestASecretIsToldOnce(t *testing.T) {
+	b := open(t)
+	told := b.Post(t, "/things/id%2F001", url.Values{"do": {"secret"}})
+	told.Has(t, "s3cret", "made")
+	if cookie := told.Header.Get("Set-Cookie"); told.Status != http.StatusOK || cookie != "" {
+		t.Errorf("it answers %d with the cookie %q", told.Status, cookie)
+	}
+	if again := b.Get(t, "/things/id%2F001"); strings.Contains(again.Body, "s3cret") || strings.Contains(again.Body, "made") {
+		t.Error("it is told again")
+	}
 }
 
 // TestForgedForms: whoever cannot read the page cannot send its form.
