@@ -157,7 +157,7 @@ CREATE TABLE journal_mark (
   PRIMARY KEY (idx, pos)
 ) WITHOUT ROWID;
 
-CREATE INDEX journal_settings ON journal (idx, pos) WHERE kind IN ('assignment', 'severity', 'window');
+CREATE INDEX journal_settings ON journal (idx, pos) WHERE kind = 'assignment' OR kind = 'severity' OR kind = 'window';
 
 ALTER TABLE policy ADD COLUMN settings TEXT NOT NULL DEFAULT '';
 

@@ -168,7 +168,7 @@ func (s *Sender) Tail(ctx context.Context) (at store.Sequence, err error) {
 
 // Settings is the place of the last change of a setting: of a maintenance window, a custom severity or its assignment.
 func (s *Sender) Settings(ctx context.Context) (stand Stand, err error) {
-	const last = `SELECT idx, pos FROM journal WHERE kind IN ('assignment', 'severity', 'window') ORDER BY idx DESC, pos DESC LIMIT 1`
+	const last = `SELECT idx, pos FROM journal WHERE kind = 'assignment' OR kind = 'severity' OR kind = 'window' ORDER BY idx DESC, pos DESC LIMIT 1`
 	err = s.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
 		if err := tx.QueryRowContext(ctx, `SELECT epoch FROM site`).Scan(&stand.Epoch); err != nil {
 			return fmt.Errorf("read the site's epoch: %w", err)
