@@ -19,9 +19,10 @@ import (
 	"thatch/node/store"
 )
 
-// Signer makes a document the site's own: it sets origin and signature (see node/identity).
+// Signer makes documents the site's own: it sets origin and signature (see node/identity).
 type Signer interface {
 	Sign(doc *document.Document)
+	SignAll(docs []*document.Document)
 }
 
 // Config is what the room needs.
@@ -71,7 +72,7 @@ func New(cfg Config) *Bulletins {
 func (b *Bulletins) Sink() importer.Sink {
 	return intake.New(intake.Config{
 		Site: b.cfg.Site, Reader: b.cfg.Reader, Writer: b.cfg.Writer, Log: b.cfg.Log,
-		Sign: func(doc *document.Document) { b.cfg.Signer.Sign(doc) }, Learn: b.counter.Learn,
+		Sign: b.cfg.Signer.SignAll, Learn: b.counter.Learn,
 	})
 }
 

@@ -35,6 +35,9 @@ type Signer struct{}
 // Sign implements bulletins.Signer.
 func (Signer) Sign(doc *document.Document) { doc.Sign(Site, Key) }
 
+// SignAll implements bulletins.Signer.
+func (Signer) SignAll(docs []*document.Document) { document.SignAll(Site, Key, docs) }
+
 // Room makes a room on an empty database that manages English and German. It is closed with the test.
 func Room(t testing.TB) (*bulletins.Bulletins, *store.DB) {
 	t.Helper()

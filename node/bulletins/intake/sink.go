@@ -11,8 +11,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
-
-	"golang.org/x/sync/errgroup"
+	"sync"
 
 	"thatch/catalog/document"
 	"thatch/catalog/importer"
@@ -24,8 +23,8 @@ type Config struct {
 	Site   string // id
 	Reader store.Reader
 	Writer store.Writer
-	Sign   func(doc *document.Document) // makes a document the site's own
-	Learn  func(doc *document.Document) // is told of every document that is about to be written
+	Sign   func(docs []*document.Document) // makes documents the site's own
+	Learn  func(doc *document.Document)    // is told of every document that is about to be written
 	Log    *slog.Logger
 }
 
@@ -379,21 +378,23 @@ func (w *work) lookShared(r reading) error {
 
 // sign signs, and counts, the documents that really change and were not signed yet, on all processors.
 func (w *work) sign(cfg Config) {
-	var group errgroup.Group
-	const workers = 4
-	for i := range workers {
-		group.Go(func() error {
-			for at := i; at < len(w.saved.Documents); at += workers {
-				doc := &w.saved.Documents[at].Document
-				if w.heads[name{doc.Kind, doc.ID}] != doc.Digest && len(doc.Signature) == 0 {
-					cfg.Sign(doc)
-					cfg.Learn(doc)
-				}
+	var unsigned []*document.Document
+	for i := range w.saved.Documents {
+		doc := &w.saved.Documents[i].Document
+		if w.heads[name{doc.Kind, doc.ID}] != doc.Digest && len(doc.Signature) == 0 {
+			unsigned = append(unsigned, doc)
+		}
+	}
+	var group sync.WaitGroup
+	for some := range slices.Chunk(unsigned, max(1, (len(unsigned)+3)/4)) {
+		group.Go(func() {
+			cfg.Sign(some)
+			for _, doc := range some {
+				cfg.Learn(doc)
 			}
-			return nil
 		})
 	}
-	_ = group.Wait() // nothing fails
+	group.Wait()
 }
 
 // keys are those whose documents may change, and those whose parts do, sorted.
