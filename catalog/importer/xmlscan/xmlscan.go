@@ -229,9 +229,10 @@ func (s *Scanner) take(text []byte, keep bool) error {
 func (s *Scanner) startTag() error {
 	cut, colon := readName(s.buf[s.pos+1:])
 	end := cut + 1
-	if s.pos+end >= len(s.buf) || s.buf[s.pos+end] != '>' { // not a name alone, as most are, or not all of it is here
+	whole := s.pos+end < len(s.buf)
+	if !whole || s.buf[s.pos+end] != '>' { // not a name alone, as most are
 		var err error
-		if end, err = s.tagEnd(); err != nil {
+		if end, err = s.tagEnd(end); err != nil {
 			return err
 		}
 	}
@@ -240,7 +241,7 @@ func (s *Scanner) startTag() error {
 		s.selfDone = true
 		tag = tag[:len(tag)-1]
 	}
-	if end != cut+1 || s.selfDone {
+	if !whole || cut > len(tag) {
 		cut, colon = readName(tag)
 	}
 	name := tag[:cut]
@@ -260,37 +261,46 @@ func (s *Scanner) startTag() error {
 	return nil
 }
 
-// endsName are the bytes that end a name, rightly or not.
-var endsName = func() (ends [256]bool) {
-	for c := range ends {
-		ends[c] = c <= ' ' || c == '>' || c == '<' || c == '"' || c == '\''
+// inName tells what a byte is in a name: most are nothing special.
+var inName = func() (special [256]byte) {
+	for c := range special {
+		if c <= ' ' || c == '>' || c == '<' || c == '"' || c == '\'' {
+			special[c] = endsName
+		}
 	}
-	return ends
+	special[':'] = endsPrefix
+	return special
 }()
+
+const (
+	endsName   = 1 // rightly or not
+	endsPrefix = 2
+)
 
 // readName is the length of the name that a tag begins with, and where its first colon is, -1 for none.
 func readName(tag []byte) (cut, colon int) {
 	colon = -1
 	for i, c := range tag {
-		if endsName[c] {
+		if special := inName[c]; special == endsName {
 			return i, colon
-		}
-		if c == ':' && colon < 0 {
+		} else if special == endsPrefix && colon < 0 {
 			colon = i
 		}
 	}
 	return len(tag), colon
 }
 
-// tagEnd finds the '>' that closes the tag at pos, counted from pos; quoted ones do not.
-func (s *Scanner) tagEnd() (int, error) {
-	i, quote := 1, byte(0)
+// tagEnd finds the '>' that closes the tag at pos, counted from pos; quoted ones do not. The search begins at i.
+func (s *Scanner) tagEnd(i int) (int, error) {
+	quote := byte(0)
 	for {
 		for window := s.buf[s.pos:]; i < len(window); i++ {
 			switch c := window[i]; {
 			case quote != 0:
-				if c == quote {
-					quote = 0
+				if n := bytes.IndexByte(window[i:], quote); n >= 0 {
+					i, quote = i+n, 0
+				} else {
+					i = len(window) - 1
 				}
 			case c == '>':
 				return i, nil
