@@ -18,16 +18,18 @@ type update struct {
 
 // readUpdate reads a body as catalog.Encode writes it, without decoding it.
 func readUpdate(id string, body []byte) update {
-	// The rules come last, and may name anything.
-	body, _, ruled := bytes.Cut(body, []byte(`"applicable":{`))
-	body, _, _ = bytes.Cut(body, []byte(`"installed":{`))
-	body, _, _ = bytes.Cut(body, []byte(`"superseded":{`))
+	// The rules come last, this one first, and may name anything. Quotes are many: looking for what follows one is quick.
+	body, _, ruled := bytes.Cut(body, []byte(`applicable":{`))
+	if !ruled {
+		body, _, _ = bytes.Cut(body, []byte(`"installed":{`))
+		body, _, _ = bytes.Cut(body, []byte(`"superseded":{`))
+	}
 	u := update{ruled: ruled, kb: text(body, `"kb":`)}
 	if u.kb != "" {
 		u.product = text(body, `"product":{"id":`)
 	}
 	u.article = article(u.kb, id)
-	if list, ok := after(body, `"supersedes":`); ok {
+	if list, ok := after(body, `supersedes":`); ok {
 		for _, id := range texts(list) {
 			u.supersedes = append(u.supersedes, article(live.KBOf(id), id))
 		}

@@ -89,29 +89,20 @@ FROM journal ORDER BY idx DESC, pos DESC LIMIT 1`, source).Scan(&now.index, &now
 // count reads which documents there are, then the bodies of updates that were not learned.
 func (c *Counter) count(ctx context.Context, tx *sql.Tx, source string) (Counts, error) {
 	s := newSum()
-	var unread []any
-	const documents = `SELECT i.kind, d.id, d.digest FROM import_document i JOIN document d ON d.kind = i.kind AND d.id = i.id WHERE i.source = ?`
-	err := each(ctx, tx, documents, []any{source}, func(rows *sql.Rows) error {
-		var kind, id, digest sql.RawBytes
-		if err := rows.Scan(&kind, &id, &digest); err != nil {
-			return err
-		}
-		switch document.Kind(kind) {
-		case document.Bulletin:
-			s.Bulletins++
-		case document.Package:
-			s.Packages++
-		case document.Update:
-			if u, learned := c.learned[document.Digest(digest)]; learned {
-				s.add(&u)
-			} else {
-				unread = append(unread, slices.Clone(digest))
-			}
-		}
-		return nil
-	})
-	if err != nil {
+	var updates []byte // digests: thousands of rows would cost more than one
+	const documents = `SELECT count(*) FILTER (WHERE i.kind = 'bulletin'), count(*) FILTER (WHERE i.kind = 'package'),
+CAST(group_concat(CASE i.kind WHEN 'update' THEN d.digest END, '') AS BLOB)
+FROM import_document i JOIN document d ON d.kind = i.kind AND d.id = i.id WHERE i.source = ?`
+	if err := tx.QueryRowContext(ctx, documents, source).Scan(&s.Bulletins, &s.Packages, &updates); err != nil {
 		return Counts{}, err
+	}
+	var unread []any
+	for digest := range slices.Chunk(updates, len(document.Digest{})) {
+		if u, learned := c.learned[document.Digest(digest)]; learned {
+			s.add(&u)
+		} else {
+			unread = append(unread, digest)
+		}
 	}
 	for some := range slices.Chunk(unread, 400) {
 		query := `SELECT id, body FROM revision WHERE digest IN (?` + strings.Repeat(",?", len(some)-1) + `)`

@@ -23,11 +23,9 @@ func month(b catalog.Bulletin) string {
 // KBOf is the KB article in the document id of an update, "msrc/KB4487017/11568", "" where there is none: supersedence
 // may name updates that are not in the catalog.
 func KBOf(id string) string {
-	parts := strings.Split(id, "/")
-	if len(parts) < 2 {
-		return ""
-	}
-	kb, ok := strings.CutPrefix(parts[1], "KB")
+	_, rest, _ := strings.Cut(id, "/")
+	second, _, _ := strings.Cut(rest, "/")
+	kb, ok := strings.CutPrefix(second, "KB")
 	if !ok || kb == "" || strings.Trim(kb, "0123456789") != "" {
 		return ""
 	}
