@@ -288,3 +288,30 @@ func currentDigests(t testing.TB, r store.Reader) (all map[string]document.Diges
 	})
 	return all
 }
+
+// A document that is new costs no temporary table: imports bring thousands.
+func TestNewDocumentsNeedNoTemporaryTable(t *testing.T) {
+	db := storetest.Open(t)
+	for _, s := range store.Put(doc(t, document.Update, "msrc/KB1/2", "{}"), "", store.Former{Absent: true}) {
+		args := make([]any, len(s.Args)) // EXPLAIN looks at none of them
+		view(t, db, func(tx *sql.Tx) error {
+			rows, err := tx.Query("EXPLAIN "+s.SQL, args...)
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var at, p1, p2, p3, p5 int
+				var opcode string
+				var p4, comment any
+				if err := rows.Scan(&at, &opcode, &p1, &p2, &p3, &p4, &p5, &comment); err != nil {
+					return err
+				}
+				if strings.HasPrefix(opcode, "OpenEphemeral") {
+					t.Errorf("%s\nmakes a temporary table at each document", s.SQL)
+				}
+			}
+			return rows.Err()
+		})
+	}
+}
