@@ -14,6 +14,7 @@ import (
 	"thatch/catalog/policy"
 	"thatch/cmd/internal/cli"
 	"thatch/console/api"
+	orders "thatch/console/api/policies"
 	"thatch/console/api/client"
 	"thatch/node/policies"
 )
@@ -216,7 +217,7 @@ func printPolicy(w io.Writer, raw json.RawMessage) error {
 }
 
 func policiesChange(a *cli.App) *cobra.Command {
-	var in api.PolicyChange
+	var in orders.PolicyChange
 	var target targetFlags
 	var plan planFlags
 	var commands []string

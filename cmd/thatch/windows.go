@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"thatch/cmd/internal/cli"
-	"thatch/console/api"
+	orders "thatch/console/api/policies"
 	"thatch/console/api/client"
 	"thatch/node/policies/windows"
 	"thatch/schedule"
@@ -152,7 +152,7 @@ func windowsChange(a *cli.App) *cobra.Command {
 			if err := c.Get(cmd.Context(), client.Path("windows", args[0]), nil, &now); err != nil {
 				return err
 			}
-			in := api.WindowChange{Body: windows.Body{Window: now.Window, Target: now.Target}, Version: now.Version}
+			in := orders.WindowChange{Body: windows.Body{Window: now.Window, Target: now.Target}, Version: now.Version}
 			if version != "" {
 				in.Version = version
 			}

@@ -10,6 +10,7 @@ import (
 	"thatch/catalog/policy"
 	"thatch/console/api"
 	"thatch/console/api/client"
+	orders "thatch/console/api/policies"
 	"thatch/node/bulletins/bulletinstest"
 	"thatch/node/policies"
 	"thatch/node/replicas"
@@ -61,7 +62,7 @@ func TestPolicyFromAbove(t *testing.T) {
 	if !strings.Contains(err.Error(), "Head office (head)") || !strings.Contains(err.Error(), "--local-control") {
 		t.Errorf("who made it is not told: %v", err)
 	}
-	wantStatus(t, "changed here", o.Put(ctx, path, api.PolicyChange{Edit: policies.Edit{Local: new(bool)}}, nil), 409)
+	wantStatus(t, "changed here", o.Put(ctx, path, orders.PolicyChange{Edit: policies.Edit{Local: new(bool)}}, nil), 409)
 	wantStatus(t, "revised here", o.Post(ctx, path+"/revise", api.Seen{}, nil), 409)
 	wantStatus(t, "deleted here", o.Delete(ctx, path), 409)
 	sends(document.PolicyState, federation.State{Enabled: true, Local: true})
@@ -92,7 +93,7 @@ func TestPolicyFromAbove(t *testing.T) {
 	if err := o.Get(ctx, client.Path("policies", "own"), nil, &now); err != nil || now.Above != nil || !now.Local || now.Version != 1 {
 		t.Errorf("our own: %+v, %v", now.Row, err)
 	}
-	if err := o.Put(ctx, client.Path("policies", "own"), api.PolicyChange{Edit: policies.Edit{Local: new(bool)}}, &now); err != nil || now.Local || now.Version != 2 || !now.Enabled {
+	if err := o.Put(ctx, client.Path("policies", "own"), orders.PolicyChange{Edit: policies.Edit{Local: new(bool)}}, &now); err != nil || now.Local || now.Version != 2 || !now.Enabled {
 		t.Errorf("without switches for sites below: %+v, %v", now.Row, err)
 	}
 }

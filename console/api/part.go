@@ -4,12 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 
-	"thatch/catalog/document"
-	"thatch/catalog/policy"
-	"thatch/node/computers"
 	"thatch/node/identity"
-	"thatch/node/policies/pinned"
-	"thatch/node/replicas/dataset"
 	"thatch/node/store"
 )
 
@@ -52,14 +47,14 @@ func (c *Call) narrow(q *store.Query) error {
 			return err
 		}
 		q.Only = map[string][]string{reach.Site: sites}
-	case reach.Group != "" && !c.ownSite():
+	case reach.Group != "" && !c.OwnSite():
 		q.Only = map[string][]string{reach.Group: c.Who.Part.Groups}
 	}
 	return nil
 }
 
-// ownSite says whether all computers of this site are in the caller's part.
-func (c *Call) ownSite() bool {
+// OwnSite says whether all computers of this site are in the caller's part.
+func (c *Call) OwnSite() bool {
 	return c.Who.Part.Whole() || slices.Contains(c.Who.Part.Sites, c.Node.Site().ID)
 }
 
@@ -108,7 +103,7 @@ func (c *Call) Peek(into any) error {
 // computerReach is that of routes whose {id} is a computer; it may be moved only within the part.
 var computerReach = Reach{Check: func(c *Call) error {
 	id, err := c.Node.Compliance.Find(c.Var("id"))
-	if err != nil || c.ownSite() {
+	if err != nil || c.OwnSite() {
 		return err
 	}
 	if m := c.Node.Computers.Member(id); m != nil && !slices.Contains(c.Who.Part.Groups, m.Group) {
@@ -125,76 +120,3 @@ var computerReach = Reach{Check: func(c *Call) error {
 	}
 	return nil
 }}
-
-// policyReach is that of routes that make a policy, or change the one whose {id} they name: it means no computer outside
-// of the part, neither before nor after.
-var policyReach = Reach{Check: func(c *Call) error {
-	var next struct{ Target *policy.Target }
-	if c.HasBody() {
-		if err := c.Peek(&next); err != nil {
-			return err
-		}
-	}
-	if c.Var("id") == "" {
-		if next.Target == nil {
-			next.Target = &policy.Target{}
-		}
-		return c.checkTarget("", *next.Target)
-	}
-	found, err := c.Node.Policies.Show(c.Context(), c.Var("id"))
-	if err != nil {
-		return err
-	}
-	if next.Target != nil {
-		if err := c.checkTarget(found.ID, *next.Target); err != nil {
-			return err
-		}
-	}
-	return c.checkTarget(found.ID, found.Target)
-}}
-
-// checkTarget refuses a target that goes beyond the caller's part: computers of other groups, or sites that a replication
-// rule sends the policy to. What the computers need now says nothing of tomorrow and is not asked; a target without names
-// means whoever comes, and so goes beyond any groups.
-func (c *Call) checkTarget(id string, target policy.Target) error {
-	target.NeedsIt = false
-	if !c.ownSite() && len(target.Names) == 0 {
-		return c.Outside("the policy names no computers (names), so it means those of all groups")
-	}
-	var refused error
-	if !c.ownSite() {
-		c.Node.Computers.Look(func(v computers.View) {
-			for _, m := range v.Members() {
-				if refused == nil && m.Retired.IsZero() && !slices.Contains(c.Who.Part.Groups, m.Group) && target.Match(pinned.Computer(m, true)) {
-					refused = c.Outside("the policy means computer %s of the group %q", m.Name, m.Group)
-				}
-			}
-		})
-	}
-	if refused != nil {
-		return refused
-	}
-	children, _, err := c.Node.Sites.Children(c.Context(), store.Query{})
-	if err != nil {
-		return err
-	}
-	for _, child := range children {
-		sees, err := c.SeesSite(child.ID)
-		if err != nil {
-			return err
-		}
-		if sees {
-			continue
-		}
-		rules, err := c.Node.Sites.RulesOf(c.Context(), child.ID)
-		if err != nil {
-			return err
-		}
-		for _, rule := range rules {
-			if rule.Enabled && rule.Type == string(dataset.Policies) && (rule.Documents == nil || slices.Contains(rule.Documents, string(document.Policy)+"/"+id)) {
-				return c.Outside("the replication rule %q sends the policy to site %s", rule.Name, child.Name)
-			}
-		}
-	}
-	return nil
-}

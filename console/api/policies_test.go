@@ -17,6 +17,7 @@ import (
 	"thatch/console/api"
 	"thatch/console/api/apitest"
 	"thatch/console/api/client"
+	orders "thatch/console/api/policies"
 	"thatch/node"
 	"thatch/node/bulletins/bulletinstest"
 	"thatch/node/computers"
@@ -112,7 +113,7 @@ func TestPolicyRoutesRefuse(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantStatus(t, "stale version", o.Post(ctx, client.Path("policies", made.ID, "pause"), api.Seen{Version: 7}, nil), 409)
-	wantStatus(t, "stale change", o.Put(ctx, client.Path("policies", made.ID), api.PolicyChange{Version: 7, Edit: policies.Edit{Disable: []string{"u1"}}}, nil), 409)
+	wantStatus(t, "stale change", o.Put(ctx, client.Path("policies", made.ID), orders.PolicyChange{Version: 7, Edit: policies.Edit{Disable: []string{"u1"}}}, nil), 409)
 	wantStatus(t, "version that is none", o.Do(ctx, client.Request{
 		Method: "DELETE", Path: client.Path("policies", made.ID), Query: url.Values{"version": {"x"}},
 	}, nil), 400)
@@ -144,7 +145,7 @@ func TestPolicyLife(t *testing.T) {
 		}
 	}
 	name := "March"
-	if err := o.Put(ctx, path, api.PolicyChange{Edit: policies.Edit{Name: &name}, Version: d.Version}, &d); err != nil || d.Name != "March" {
+	if err := o.Put(ctx, path, orders.PolicyChange{Edit: policies.Edit{Name: &name}, Version: d.Version}, &d); err != nil || d.Name != "March" {
 		t.Errorf("renamed to %q, %v", d.Name, err)
 	}
 	var list api.List[*policies.PolicyRow]
@@ -173,9 +174,9 @@ func TestWindowLife(t *testing.T) {
 	bad := body
 	bad.Start = "noon"
 	wantStatus(t, "impossible start", o.Post(ctx, "/windows", bad, nil), 400)
-	wantStatus(t, "stale", o.Put(ctx, client.Path("windows", w.ID), api.WindowChange{Body: body, Version: strings.Repeat("0", 63) + "1"}, nil), 409)
+	wantStatus(t, "stale", o.Put(ctx, client.Path("windows", w.ID), orders.WindowChange{Body: body, Version: strings.Repeat("0", 63) + "1"}, nil), 409)
 	body.Minutes = 90
-	if err := o.Put(ctx, client.Path("windows", "night"), api.WindowChange{Body: body, Version: w.Version}, &w); err != nil || w.Minutes != 90 {
+	if err := o.Put(ctx, client.Path("windows", "night"), orders.WindowChange{Body: body, Version: w.Version}, &w); err != nil || w.Minutes != 90 {
 		t.Errorf("changed to %+v, %v", w, err)
 	}
 	var list api.List[*windows.Row]

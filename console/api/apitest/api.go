@@ -12,6 +12,7 @@ import (
 	"thatch/console/api/hierarchy"
 	"thatch/console/api/operators"
 	"thatch/console/api/payloads"
+	"thatch/console/api/policies"
 	"thatch/console/api/tree"
 	"thatch/node"
 	"thatch/node/identity"
@@ -28,7 +29,7 @@ func Start(t testing.TB) (*node.Node, *client.Client) {
 
 // Routes are those of the nouns that have packages of their own and need nothing but the node.
 func Routes(n *node.Node) []api.Route {
-	return slices.Concat(hierarchy.Routes(n), payloads.Routes(n), operators.Routes(n), tree.Routes(n))
+	return slices.Concat(hierarchy.Routes(n), payloads.Routes(n), operators.Routes(n), policies.Routes(n), tree.Routes(n))
 }
 
 // Local is a client of a running node through the local door.

@@ -4,6 +4,7 @@ package operators
 
 import (
 	"net/url"
+	"slices"
 	"time"
 
 	"thatch/console/api"
@@ -40,8 +41,7 @@ type Reset struct {
 
 // Routes are all of them.
 func Routes(n *node.Node) []api.Route {
-	all := append(operatorRoutes(n), sessionRoutes(n)...)
-	return append(append(all, selfRoutes(n)...), tokenRoutes(n)...)
+	return slices.Concat(operatorRoutes(n), doorRoutes(n), sessionRoutes(n), selfRoutes(n), tokenRoutes(n))
 }
 
 func linkOf(n *node.Node, l operators.Link) Link {
@@ -49,19 +49,7 @@ func linkOf(n *node.Node, l operators.Link) Link {
 }
 
 func operatorRoutes(n *node.Node) []api.Route {
-	lock := func(do func(c *api.Call) (operators.Operator, error)) api.Action { return api.Get(do) }
 	return []api.Route{
-		{
-			Method: "POST", Path: "/operators/first-link", Scope: identity.Administrator,
-			Summary: "Make a link with which somebody becomes an administrator; the answer is the only place where it stands",
-			Do: api.Get(func(c *api.Call) (Link, error) {
-				if !c.Who.IsLocal() {
-					return Link{}, identity.Forbidden("this link is made by whoever may read the node's data folder (--data on its machine); make an operator instead")
-				}
-				link, err := n.Operators.FirstLink(c.Context())
-				return linkOf(n, link), err
-			}),
-		},
 		{
 			Method: "GET", Path: "/operators", Scope: identity.Administrator, Summary: "Operators: who signs in, with what role, for which part of the site",
 			Columns: operators.Columns, Do: api.GetList(n.Operators.List),
@@ -91,6 +79,23 @@ func operatorRoutes(n *node.Node) []api.Route {
 				return api.None{}, n.Operators.Delete(c.Context(), c.Var("operator"))
 			}),
 		},
+	}
+}
+
+// doorRoutes let operators in, and keep them out.
+func doorRoutes(n *node.Node) []api.Route {
+	return []api.Route{
+		{
+			Method: "POST", Path: "/operators/first-link", Scope: identity.Administrator,
+			Summary: "Make a link with which somebody becomes an administrator; the answer is the only place where it stands",
+			Do: api.Get(func(c *api.Call) (Link, error) {
+				if !c.Who.IsLocal() {
+					return Link{}, identity.Forbidden("this link is made by whoever may read the node's data folder (--data on its machine); make an operator instead")
+				}
+				link, err := n.Operators.FirstLink(c.Context())
+				return linkOf(n, link), err
+			}),
+		},
 		{
 			Method: "POST", Path: "/operators/{operator}/reset", Scope: identity.Administrator,
 			Summary: "Make a link with which an operator chooses another password; the answer is the only place where it stands",
@@ -101,12 +106,12 @@ func operatorRoutes(n *node.Node) []api.Route {
 		},
 		{
 			Method: "POST", Path: "/operators/{operator}/lock", Scope: identity.Administrator, Summary: "Keep an operator out: sessions end at once",
-			Do: lock(func(c *api.Call) (operators.Operator, error) { return n.Operators.Lock(c.Context(), c.Var("operator")) }),
+			Do: api.Get(func(c *api.Call) (operators.Operator, error) { return n.Operators.Lock(c.Context(), c.Var("operator")) }),
 		},
 		{
 			Method: "POST", Path: "/operators/{operator}/unlock", Scope: identity.Administrator,
 			Summary: "Let an operator in again, whom an administrator or wrong passwords kept out",
-			Do: lock(func(c *api.Call) (operators.Operator, error) {
+			Do: api.Get(func(c *api.Call) (operators.Operator, error) {
 				return n.Operators.Unlock(c.Context(), c.Var("operator"))
 			}),
 		},

@@ -2,6 +2,7 @@ package operators
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"thatch/console/api"
@@ -54,7 +55,7 @@ type ViewName struct {
 
 // selfRoutes are open to operators of any role and part: they are about the caller alone.
 func selfRoutes(n *node.Node) []api.Route {
-	routes := append(accountRoutes(n), viewRoutes(n)...)
+	routes := slices.Concat(accountRoutes(n), secondRoutes(n), viewRoutes(n))
 	for i := range routes {
 		routes[i].Scope, routes[i].Reach = identity.Viewer, api.Reach{Free: true}
 	}
@@ -68,25 +69,6 @@ func accountRoutes(n *node.Node) []api.Route {
 			Method: "PUT", Path: "/self/password", Summary: "Choose another password; other sessions end",
 			Do: api.Do(func(c *api.Call, in NewPassword) (api.None, error) {
 				return api.None{}, n.Operators.ChangePassword(c.Context(), operators.Caller{ID: c.Who.ID, Session: c.Who.Session}, in.Password, in.NewPassword)
-			}),
-		},
-		{
-			Method: "POST", Path: "/self/totp", Summary: "Begin with a second factor: a secret for an authenticator app",
-			Do: api.Do(func(c *api.Call, in Proof) (operators.Authenticator, error) {
-				return n.Operators.BeginSecondFactor(c.Context(), c.Who.ID, in.Password)
-			}),
-		},
-		{
-			Method: "PUT", Path: "/self/totp", Summary: "Confirm the second factor with a code of the app; the answer is the only place where recovery codes stand",
-			Do: api.Do(func(c *api.Call, in Code) (Recovery, error) {
-				codes, err := n.Operators.ConfirmSecondFactor(c.Context(), operators.Caller{ID: c.Who.ID, Session: c.Who.Session}, in.Code)
-				return Recovery{codes}, err
-			}),
-		},
-		{
-			Method: "POST", Path: "/self/totp/remove", Summary: "Ask for no second factor any more",
-			Do: api.Do(func(c *api.Call, in Proof) (api.None, error) {
-				return api.None{}, n.Operators.RemoveSecondFactor(c.Context(), c.Who.ID, in.Password)
 			}),
 		},
 		{
@@ -118,6 +100,31 @@ func accountRoutes(n *node.Node) []api.Route {
 			Method: "PUT", Path: "/self/preferences", Summary: "Set them; what is absent is as the browser or the site has it",
 			Do: api.Do(func(c *api.Call, in operators.Preferences) (operators.Preferences, error) {
 				return in, n.Operators.SetPreferences(c.Context(), c.Who.ID, in)
+			}),
+		},
+	}
+}
+
+// secondRoutes are about the second factor.
+func secondRoutes(n *node.Node) []api.Route {
+	return []api.Route{
+		{
+			Method: "POST", Path: "/self/totp", Summary: "Begin with a second factor: a secret for an authenticator app",
+			Do: api.Do(func(c *api.Call, in Proof) (operators.Authenticator, error) {
+				return n.Operators.BeginSecondFactor(c.Context(), c.Who.ID, in.Password)
+			}),
+		},
+		{
+			Method: "PUT", Path: "/self/totp", Summary: "Confirm the second factor with a code of the app; the answer is the only place where recovery codes stand",
+			Do: api.Do(func(c *api.Call, in Code) (Recovery, error) {
+				codes, err := n.Operators.ConfirmSecondFactor(c.Context(), operators.Caller{ID: c.Who.ID, Session: c.Who.Session}, in.Code)
+				return Recovery{codes}, err
+			}),
+		},
+		{
+			Method: "POST", Path: "/self/totp/remove", Summary: "Ask for no second factor any more",
+			Do: api.Do(func(c *api.Call, in Proof) (api.None, error) {
+				return api.None{}, n.Operators.RemoveSecondFactor(c.Context(), c.Who.ID, in.Password)
 			}),
 		},
 	}

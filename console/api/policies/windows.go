@@ -1,6 +1,7 @@
-package api
+package policies
 
 import (
+	"thatch/console/api"
 	"thatch/node"
 	"thatch/node/identity"
 	"thatch/node/policies/windows"
@@ -12,19 +13,19 @@ type WindowChange struct {
 	Version string `json:"version,omitempty"`
 }
 
-func windowRoutes(n *node.Node) []Route {
-	return []Route{
+func windowRoutes(n *node.Node) []api.Route {
+	return []api.Route{
 		{
 			Method: "GET", Path: "/windows", Scope: identity.Viewer, Summary: "Maintenance windows, and when they open",
-			Columns: windows.Columns(), Do: GetList(n.Windows.List),
+			Columns: windows.Columns(), Do: api.GetList(n.Windows.List),
 		},
 		{
 			Method: "GET", Path: "/windows/{id}", Scope: identity.Viewer, Summary: "A maintenance window",
-			Do: Get(func(c *Call) (*windows.Row, error) { return n.Windows.Find(c.Context(), c.Var("id")) }),
+			Do: api.Get(func(c *api.Call) (*windows.Row, error) { return n.Windows.Find(c.Context(), c.Var("id")) }),
 		},
 		{
 			Method: "POST", Path: "/windows", Scope: identity.Operate, Summary: "Make a maintenance window",
-			Do: Do(func(c *Call, in windows.Body) (*windows.Row, error) {
+			Do: api.Do(func(c *api.Call, in windows.Body) (*windows.Row, error) {
 				id, err := n.Windows.Create(c.Context(), in)
 				if err != nil {
 					return nil, err
@@ -34,7 +35,7 @@ func windowRoutes(n *node.Node) []Route {
 		},
 		{
 			Method: "PUT", Path: "/windows/{id}", Scope: identity.Operate, Summary: "Replace a maintenance window",
-			Do: Do(func(c *Call, in WindowChange) (*windows.Row, error) {
+			Do: api.Do(func(c *api.Call, in WindowChange) (*windows.Row, error) {
 				before, err := n.Windows.Find(c.Context(), c.Var("id"))
 				if err != nil {
 					return nil, err
@@ -47,9 +48,9 @@ func windowRoutes(n *node.Node) []Route {
 		},
 		{
 			Method: "DELETE", Path: "/windows/{id}", Scope: identity.Operate, Summary: "Delete a maintenance window",
-			Query: []Param{{"version", "string", "that was seen; without it the present one"}},
-			Do: Get(func(c *Call) (None, error) {
-				return None{}, n.Windows.Delete(c.Context(), c.Var("id"), c.Arg("version"))
+			Query: []api.Param{{Name: "version", Type: "string", Text: "that was seen; without it the present one"}},
+			Do: api.Get(func(c *api.Call) (api.None, error) {
+				return api.None{}, n.Windows.Delete(c.Context(), c.Var("id"), c.Arg("version"))
 			}),
 		},
 	}

@@ -1,9 +1,11 @@
-package api
+// Package policies holds the routes of /api/v1 about what is ordered: software update policies and maintenance windows.
+package policies
 
 import (
 	"context"
 	"strconv"
 
+	"thatch/console/api"
 	"thatch/node"
 	"thatch/node/identity"
 	"thatch/node/policies"
@@ -16,23 +18,28 @@ type PolicyChange struct {
 	Version int64 `json:"version,omitempty"`
 }
 
-func policyRoutes(n *node.Node) []Route {
-	return append(policyVerbs(n), []Route{
+// Routes are all of them.
+func Routes(n *node.Node) []api.Route { return append(policyRoutes(n), windowRoutes(n)...) }
+
+func policyRoutes(n *node.Node) []api.Route {
+	return append(policyVerbs(n), []api.Route{
 		{
 			Method: "GET", Path: "/policies", Scope: identity.Viewer, Summary: "Software update policies and how far they are",
-			Columns: policies.Columns(), Do: GetList(n.Policies.List),
+			Columns: policies.Columns(), Do: api.GetList(n.Policies.List),
 		},
 		{
 			Method: "GET", Path: "/policies/{id}", Scope: identity.Viewer, Summary: "A policy: what it pins, for whom, how far it is, what it waits for",
-			Do: Get(func(c *Call) (*policies.Detail, error) { return n.Policies.Show(c.Context(), c.Var("id")) }),
+			Do: api.Get(func(c *api.Call) (*policies.Detail, error) { return n.Policies.Show(c.Context(), c.Var("id")) }),
 		},
 		{
 			Method: "POST", Path: "/policies", Scope: identity.Operate, Summary: "Make a policy of staged bulletins", Reach: policyReach,
-			Do: Do(func(c *Call, in policies.Draft) (policies.Created, error) { return n.Policies.Create(c.Context(), in) }),
+			Do: api.Do(func(c *api.Call, in policies.Draft) (policies.Created, error) {
+				return n.Policies.Create(c.Context(), in)
+			}),
 		},
 		{
 			Method: "PUT", Path: "/policies/{id}", Scope: identity.Operate, Summary: "Change parts of a policy", Reach: policyReach,
-			Do: Do(func(c *Call, in PolicyChange) (*policies.Detail, error) {
+			Do: api.Do(func(c *api.Call, in PolicyChange) (*policies.Detail, error) {
 				before, err := n.Policies.Show(c.Context(), c.Var("id"))
 				if err != nil {
 					return nil, err
@@ -45,18 +52,18 @@ func policyRoutes(n *node.Node) []Route {
 		},
 		{
 			Method: "DELETE", Path: "/policies/{id}", Scope: identity.Operate, Summary: "Delete a policy", Reach: policyReach,
-			Query: []Param{{"version", "integer", "that was seen; without it the present one"}},
-			Do: Get(func(c *Call) (None, error) {
+			Query: []api.Param{{Name: "version", Type: "integer", Text: "that was seen; without it the present one"}},
+			Do: api.Get(func(c *api.Call) (api.None, error) {
 				version, err := versionArg(c)
 				if err != nil {
-					return None{}, err
+					return api.None{}, err
 				}
-				return None{}, n.Policies.Delete(c.Context(), c.Var("id"), version)
+				return api.None{}, n.Policies.Delete(c.Context(), c.Var("id"), version)
 			}),
 		},
 		{
 			Method: "POST", Path: "/policies/{id}/revise", Scope: identity.Operate, Summary: "Pin the present revisions of what a policy was made from", Reach: policyReach,
-			Do: Do(func(c *Call, in Seen) (policies.Created, error) {
+			Do: api.Do(func(c *api.Call, in api.Seen) (policies.Created, error) {
 				return n.Policies.Revise(c.Context(), c.Var("id"), in.Version)
 			}),
 		},
@@ -64,11 +71,11 @@ func policyRoutes(n *node.Node) []Route {
 }
 
 // policyVerbs are the changes that need nothing but a version.
-func policyVerbs(n *node.Node) []Route {
-	verb := func(name, summary string, do func(ctx context.Context, id string, version int64) error) Route {
-		return Route{
+func policyVerbs(n *node.Node) []api.Route {
+	verb := func(name, summary string, do func(ctx context.Context, id string, version int64) error) api.Route {
+		return api.Route{
 			Method: "POST", Path: "/policies/{id}/" + name, Scope: identity.Operate, Summary: summary, Reach: policyReach,
-			Do: Do(func(c *Call, in Seen) (*policies.Detail, error) {
+			Do: api.Do(func(c *api.Call, in api.Seen) (*policies.Detail, error) {
 				if err := do(c.Context(), c.Var("id"), in.Version); err != nil {
 					return nil, err
 				}
@@ -76,7 +83,7 @@ func policyVerbs(n *node.Node) []Route {
 			}),
 		}
 	}
-	return []Route{
+	return []api.Route{
 		verb("enable", "Switch a policy on", func(ctx context.Context, id string, version int64) error {
 			return n.Policies.Enable(ctx, id, version, true)
 		}),
@@ -92,7 +99,7 @@ func policyVerbs(n *node.Node) []Route {
 	}
 }
 
-func versionArg(c *Call) (int64, error) {
+func versionArg(c *api.Call) (int64, error) {
 	text := c.Arg("version")
 	if text == "" {
 		return 0, nil
