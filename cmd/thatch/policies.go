@@ -14,8 +14,8 @@ import (
 	"thatch/catalog/policy"
 	"thatch/cmd/internal/cli"
 	"thatch/console/api"
-	orders "thatch/console/api/policies"
 	"thatch/console/api/client"
+	orders "thatch/console/api/policies"
 	"thatch/node/policies"
 )
 

@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"thatch/cmd/internal/cli"
-	orders "thatch/console/api/policies"
 	"thatch/console/api/client"
+	orders "thatch/console/api/policies"
 	"thatch/node/policies/windows"
 	"thatch/schedule"
 )
