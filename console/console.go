@@ -5,11 +5,14 @@ import (
 	"thatch/console/page"
 	"thatch/console/page/administration"
 	"thatch/console/page/catalog"
+	"thatch/console/page/home"
 )
 
 // Areas are all pages of the console, a room each.
 func Areas() []page.Area {
 	return []page.Area{
-		catalog.Area(), administration.Area(),
+		home.Area(),
+		catalog.Area(),
+		administration.Area(),
 	}
 }

@@ -77,6 +77,8 @@ func rootCommand(a *cli.App) *cobra.Command {
 		windowsCommand(a),
 		computersCommand(a),
 		complianceCommand(a),
+		overviewCommand(a),
+		deliveryCommand(a),
 		tokensCommand(a),
 		tasksCommand(a),
 		auditCommand(a),

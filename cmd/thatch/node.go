@@ -20,6 +20,7 @@ import (
 	"thatch/console/api/hierarchy"
 	"thatch/console/api/links"
 	"thatch/console/api/operators"
+	"thatch/console/api/overview"
 	"thatch/console/api/payloads"
 	"thatch/console/api/policies"
 	"thatch/console/api/tree"
@@ -161,7 +162,14 @@ type halves struct {
 func mount(n *node.Node) halves {
 	h := halves{replication.New(n), parents.New(n)}
 	routes := append(hierarchy.Routes(n), links.Routes(n, h.link, round.New(n, h.link, h.parent))...)
-	routes = slices.Concat(routes, payloads.Routes(n), operators.Routes(n), policies.Routes(n), tree.Routes(n))
+	routes = slices.Concat(
+		routes,
+		payloads.Routes(n),
+		operators.Routes(n),
+		policies.Routes(n),
+		tree.Routes(n),
+		overview.Routes(n),
+	)
 	n.Mount("/", api.New(n, routes...))
 	n.Mount("/agent/v1/", server.New(n))
 	n.Mount(wire.Prefix, h.parent)

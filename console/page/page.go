@@ -70,10 +70,11 @@ type Area struct {
 // Session is who sits before the browser.
 type Session struct {
 	Operator identity.Operator
-	Token    string // that forms carry, so that no other site can send them
-	Language string // preferred, "" the browser's
-	Zone     string // IANA name, "" the browser's
-	Theme    string // light, dark, "" the browser's
+	Token    string   // that forms carry, so that no other site can send them
+	Language string   // preferred, "" the browser's
+	Zone     string   // IANA name, "" the browser's
+	Theme    string   // light, dark, "" the browser's
+	Home     []string // parts of the first page, nil all
 }
 
 // Sessions finds the session of a request, or says where to sign in.

@@ -86,3 +86,4 @@ SELECT package, digest, reason, detail, at FROM staging_failure ORDER BY package
 DROP TABLE staging_failure;
 
 ALTER TABLE staging_failure_next RENAME TO staging_failure;
+CREATE INDEX computer_attempt_ended ON computer_attempt (ended, success, remained);

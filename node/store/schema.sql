@@ -164,6 +164,8 @@ CREATE TABLE computer_attempt (
   PRIMARY KEY (number, id)
 ) WITHOUT ROWID;
 
+CREATE INDEX computer_attempt_ended ON computer_attempt (ended, success, remained);
+
 -------------------------------------------------------------------------------------------- identity: who is who
 
 CREATE TABLE authority (               -- of the site; the key is a file of the node's own

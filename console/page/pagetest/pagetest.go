@@ -26,6 +26,7 @@ type Browser struct {
 	Operator identity.Operator
 	Language string // "" English
 	Zone     string // "" UTC
+	Home     []string
 	console  *page.Console
 	cookies  []*http.Cookie
 }
@@ -54,7 +55,7 @@ func Open(n *node.Node, a *api.Server, areas ...page.Area) *Browser {
 
 // Session is the browser's, always there.
 func (b *Browser) Session(*http.Request) (page.Session, bool, error) {
-	return page.Session{Operator: b.Operator, Token: Token, Language: b.Language, Zone: b.Zone}, b.Operator.Name != "", nil
+	return page.Session{Operator: b.Operator, Token: Token, Language: b.Language, Zone: b.Zone, Home: b.Home}, b.Operator.Name != "", nil
 }
 
 // SignIn is where strangers are sent.

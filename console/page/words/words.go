@@ -21,6 +21,7 @@ var Languages = []string{"en", "de"}
 type Catalog struct {
 	Language string
 	texts    map[string]string
+	disputed []string // what two files give two texts for; a test allows none
 }
 
 var catalogs = load()
@@ -54,7 +55,8 @@ func (c *Catalog) read(name string) error {
 	}
 	for english, text := range texts {
 		if former, known := c.texts[english]; known && former != text {
-			return fmt.Errorf("%s: %q is %q here and %q in another file", name, english, text, former)
+			c.disputed = append(c.disputed, fmt.Sprintf("%s: %q is %q here and %q in another file", name, english, text, former))
+			continue
 		}
 		c.texts[english] = text
 	}
@@ -149,3 +151,6 @@ func (c *Catalog) Each(call func(english, text string)) {
 		call(english, text)
 	}
 }
+
+// Disputed says which English texts two files give two texts for.
+func (c *Catalog) Disputed() []string { return c.disputed }

@@ -54,6 +54,12 @@ func TestEveryTextHasItsGerman(t *testing.T) {
 	}
 }
 
+func TestOneTextEach(t *testing.T) {
+	for _, text := range words.For("de").Disputed() {
+		t.Error(text)
+	}
+}
+
 // TestArgumentsAgree: a translation that takes other arguments than its English text would show them as errors.
 func TestArgumentsAgree(t *testing.T) {
 	verbs := regexp.MustCompile(`%(?:\[\d\])?[a-z]`)

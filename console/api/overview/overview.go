@@ -1,0 +1,265 @@
+// Package overview holds the routes of /api/v1 that say how a site stands in one answer, and what calls for a person.
+package overview
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strconv"
+	"time"
+
+	"thatch/catalog"
+	"thatch/console/api"
+	"thatch/node"
+	"thatch/node/computers"
+	"thatch/node/computers/compliance"
+	"thatch/node/computers/delivery"
+	"thatch/node/identity"
+	"thatch/node/policies"
+	"thatch/node/rollups"
+	"thatch/node/settings"
+	"thatch/node/sites/alarms"
+	"thatch/node/store"
+)
+
+const (
+	days        = 30 // that summaries look back
+	maxExposed  = 10 // vulnerabilities and alarms that are named one by one
+	dateOfDay   = time.DateOnly
+	onEveryPage = store.MaxPage
+)
+
+// Overview is how a site stands, apart from the sites below it, which have a line each.
+type Overview struct {
+	Site            string             `json:"site"`
+	At              time.Time          `json:"at"`
+	Delivery        delivery.Summary   `json:"delivery"` // of the last 30 days
+	Computers       Computers          `json:"computers"`
+	Bulletins       Bulletins          `json:"bulletins"`
+	Vulnerabilities []Open             `json:"vulnerabilities"` // by severity, most severe first
+	Exploited       Exposed            `json:"exploited"`
+	Policies        map[string]int     `json:"policies"` // by state
+	Languages       []string           `json:"languages"`
+	Version         string             `json:"version"`
+	Sites           []*rollups.SiteRow `json:"sites"` // this one and all below it
+	Needs           []Need             `json:"needs"` // what calls for a person, most pressing first
+}
+
+// Computers counts the computers of the site that are not retired.
+type Computers struct {
+	Managed      int `json:"managed"`
+	Reporting    int `json:"reporting"`     // within the time of the setting health.silent
+	NotReporting int `json:"not_reporting"` // seen before, and no longer
+	Never        int `json:"never"`         // enrolled, and never reported
+	Complete     int `json:"complete"`      // nothing is missing and nothing cannot be told
+	Exposed      int `json:"exposed"`       // something that is seen exploited is missing
+	Failed       int `json:"failed"`        // an install failed
+	Simulated    int `json:"simulated"`
+}
+
+// Bulletins counts those of the catalog.
+type Bulletins struct {
+	Available  int `json:"available"`
+	Staged     int `json:"staged"`
+	InPolicies int `json:"in_policies"`
+	New        int `json:"new"`    // released in the last 30 days
+	Needed     int `json:"needed"` // missing on a computer of the site
+}
+
+// Open counts what is missing of one severity.
+type Open struct {
+	Severity  catalog.Severity `json:"severity"`
+	Bulletins int              `json:"bulletins"`
+	Missing   int              `json:"missing"` // pairs of an update and a computer
+}
+
+// Exposed are vulnerabilities that are seen exploited and whose updates are missing.
+type Exposed struct {
+	Total int                  `json:"total"`
+	List  []*compliance.CVERow `json:"list"` // the first, those of most computers first
+}
+
+// Need is something that calls for a person.
+type Need struct {
+	Kind    string    `json:"kind"` // exploited, alarm, staging, policy, silent, quarantine, import
+	Subject string    `json:"subject,omitempty"`
+	Text    string    `json:"text,omitempty"` // of an alarm
+	Count   int       `json:"count,omitempty"`
+	Since   time.Time `json:"since,omitzero"`
+}
+
+// Routes are all of them.
+func Routes(n *node.Node) []api.Route {
+	return []api.Route{
+		{
+			Method: "GET", Path: "/overview", Scope: identity.Viewer, Summary: "How the site stands, and what calls for a person",
+			Do: api.Get(func(c *api.Call) (Overview, error) { return read(c.Context(), n) }),
+		},
+		{
+			Method: "GET", Path: "/delivery", Scope: identity.Viewer,
+			Summary: "Attempts to install updates, day by day: executed, succeeded, failed",
+			Query:   []api.Param{{Name: "days", Type: "integer", Text: "how many days up to now; by default 30"}},
+			Do: api.Get(func(c *api.Call) (delivery.Summary, error) {
+				asked := days
+				if text := c.Arg("days"); text != "" {
+					var err error
+					if asked, err = strconv.Atoi(text); err != nil {
+						return delivery.Summary{}, store.Invalid("days: %.40q is no number", text)
+					}
+				}
+				return delivery.Read(c.Context(), n.Reader(), n.Now(), asked)
+			}),
+		},
+	}
+}
+
+func read(ctx context.Context, n *node.Node) (Overview, error) {
+	status, err := n.Status(ctx)
+	if err != nil {
+		return Overview{}, err
+	}
+	o := Overview{Site: status.Site, At: n.Now(), Languages: status.Languages, Version: status.Version}
+	for _, part := range []func(ctx context.Context, n *node.Node) error{
+		o.deliveries, o.bulletins, o.computers, o.vulnerabilities, o.policies, o.sites, o.needs,
+	} {
+		if err := part(ctx, n); err != nil {
+			return Overview{}, err
+		}
+	}
+	return o, nil
+}
+
+func (o *Overview) deliveries(ctx context.Context, n *node.Node) (err error) {
+	o.Delivery, err = delivery.Read(ctx, n.Reader(), o.At, days)
+	return err
+}
+
+func (o *Overview) bulletins(ctx context.Context, n *node.Node) error {
+	count := func(into *int, filter map[string]string) error {
+		_, total, err := n.Bulletins.List(ctx, store.Query{Filter: filter, Limit: 1})
+		*into = total
+		return err
+	}
+	for _, c := range []struct {
+		into   *int
+		filter map[string]string
+	}{
+		{&o.Bulletins.Available, nil},
+		{&o.Bulletins.Staged, map[string]string{"staged": "true"}},
+		{&o.Bulletins.InPolicies, map[string]string{"policies": ">0"}},
+		{&o.Bulletins.New, map[string]string{"released": ">" + o.At.AddDate(0, 0, -days).Format(dateOfDay)}},
+	} {
+		if err := count(c.into, c.filter); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o *Overview) computers(ctx context.Context, n *node.Node) error {
+	values, err := n.Settings.All(ctx)
+	if err != nil {
+		return err
+	}
+	silent := o.At.Add(-time.Duration(settings.HealthSilent.In(values)) * time.Second)
+	c := &o.Computers
+	return n.Compliance.Each(ctx, func(m *computers.Member, s compliance.Standing) {
+		c.Managed++
+		switch seen := n.Computers.LatestSeen(m.Number, m.LastSeen); {
+		case m.Reported.IsZero():
+			c.Never++
+		case seen.Before(silent):
+			c.NotReporting++
+		default:
+			c.Reporting++
+		}
+		c.Complete += one(!m.Reported.IsZero() && s.Missing+s.Unknown+s.Pending == 0)
+		c.Exposed += one(s.Exploited > 0)
+		c.Failed += one(s.Failed > 0)
+		c.Simulated += one(m.Simulated)
+	})
+}
+
+func one(is bool) int {
+	if is {
+		return 1
+	}
+	return 0
+}
+
+// vulnerabilities counts what is missing by severity, and names what is exploited.
+func (o *Overview) vulnerabilities(ctx context.Context, n *node.Node) error {
+	by := map[catalog.Severity]*Open{}
+	for _, s := range []catalog.Severity{catalog.Critical, catalog.Important, catalog.Moderate, catalog.Low, catalog.Unspecified} {
+		o.Vulnerabilities = append(o.Vulnerabilities, Open{Severity: s})
+	}
+	for i := range o.Vulnerabilities {
+		by[o.Vulnerabilities[i].Severity] = &o.Vulnerabilities[i]
+	}
+	for offset, total := 0, 1; offset < total; offset += onEveryPage {
+		page, all, err := n.Compliance.Bulletins(ctx, store.Query{Filter: map[string]string{"missing": ">0"}, Offset: offset, Limit: onEveryPage}, false)
+		if err != nil {
+			return err
+		}
+		for _, row := range page {
+			open := by[row.Severity]
+			if open == nil {
+				open = by[catalog.Unspecified]
+			}
+			open.Bulletins++
+			open.Missing += row.Missing
+		}
+		total, o.Bulletins.Needed = all, all
+	}
+	var err error
+	o.Exploited.List, o.Exploited.Total, err = n.Compliance.CVEs(ctx, store.Query{
+		Filter: map[string]string{"exploited": "true", "missing": ">0"}, Sort: "missing", Descending: true, Limit: maxExposed,
+	}, false)
+	return err
+}
+
+func (o *Overview) policies(ctx context.Context, n *node.Node) error {
+	list, _, err := n.Policies.List(ctx, store.Query{})
+	o.Policies = map[string]int{}
+	for _, p := range list {
+		o.Policies[p.State]++
+	}
+	return err
+}
+
+func (o *Overview) sites(ctx context.Context, n *node.Node) (err error) {
+	o.Sites, err = n.RollUps.SiteRows(ctx, rollups.Of{Own: true}, rollups.Within{})
+	return err
+}
+
+// needs gathers what calls for a person.
+func (o *Overview) needs(ctx context.Context, n *node.Node) error {
+	need := func(kind string, count int) {
+		if count > 0 {
+			o.Needs = append(o.Needs, Need{Kind: kind, Count: count})
+		}
+	}
+	o.Needs = []Need{}
+	need("exploited", o.Computers.Exposed)
+	standing, err := n.Sites.Standing(ctx)
+	if err != nil {
+		return err
+	}
+	slices.SortStableFunc(standing, func(a, b alarms.Alarm) int { return cmp.Compare(a.Since.Unix(), b.Since.Unix()) })
+	for _, alarm := range standing[:min(len(standing), maxExposed)] {
+		o.Needs = append(o.Needs, Need{Kind: "alarm", Subject: alarm.Subject, Text: alarm.Text, Since: alarm.Since})
+	}
+	need("alarms", len(standing)-maxExposed)
+	staged, err := n.Bulletins.Alarms(ctx, "")
+	if err != nil {
+		return err
+	}
+	need("staging", len(staged))
+	need("policy", o.Policies[policies.StateFailed])
+	need("awaiting", o.Policies[policies.StateAwaiting])
+	need("failed", o.Computers.Failed)
+	need("silent", o.Computers.NotReporting+o.Computers.Never)
+	aside, err := n.Replicas.Quarantine(ctx)
+	need("quarantine", len(aside))
+	return err
+}

@@ -1,0 +1,53 @@
+package delivery_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"thatch/node/computers/delivery"
+	"thatch/node/store"
+	"thatch/node/store/rows"
+	"thatch/node/store/storetest"
+)
+
+func TestRead(t *testing.T) {
+	db := storetest.Open(t)
+	now := time.Date(2026, 3, 10, 23, 59, 0, 0, time.UTC)
+	var statements []store.Statement
+	attempt := func(ended time.Time, success, remained bool) {
+		statements = append(statements, store.Statement{
+			SQL: `INSERT INTO computer_attempt (number, id, upd, policy, package, started, ended, code, success, restart, remained, text)
+			      VALUES (1, ?, 1, 'p', 'k', ?, ?, 0, ?, 0, ?, '')`,
+			Args: []any{fmt.Sprint(len(statements)), rows.Stamp(ended), rows.Stamp(ended), success, remained}, Want: 1,
+		})
+	}
+	attempt(now, true, false)
+	attempt(now.Add(-time.Minute), false, false)
+	attempt(now.Add(-24*time.Hour), false, true)
+	attempt(now.AddDate(0, 0, -2).Truncate(24*time.Hour), true, false)                   // the first moment that is counted
+	attempt(now.AddDate(0, 0, -2).Truncate(24*time.Hour).Add(-time.Second), true, false) // one before it
+	attempt(now.AddDate(0, 0, 3), true, false)                                           // by a clock that runs ahead
+	applied, err := db.Write(t.Context(), store.Batch{Actor: "test", Reason: "test", Statements: statements})
+	if err = errors.Join(err, applied.Err()); err != nil {
+		t.Fatal(err)
+	}
+	s, err := delivery.Read(t.Context(), db, now, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []delivery.Day{
+		{Day: "2026-03-08", Counts: delivery.Counts{Executed: 1, Succeeded: 1}},
+		{Day: "2026-03-09", Counts: delivery.Counts{Executed: 1, Remained: 1}},
+		{Day: "2026-03-10", Counts: delivery.Counts{Executed: 2, Succeeded: 1, Failed: 1}},
+	}
+	if fmt.Sprint(s.Days) != fmt.Sprint(want) || s.Counts != (delivery.Counts{Executed: 4, Succeeded: 2, Failed: 1, Remained: 1}) {
+		t.Errorf("got %+v", s)
+	}
+	for _, days := range []int{0, -1, delivery.MaxDays + 1} {
+		if _, err := delivery.Read(t.Context(), db, now, days); !errors.Is(err, store.ErrInvalid) {
+			t.Errorf("%d days: %v", days, err)
+		}
+	}
+}
