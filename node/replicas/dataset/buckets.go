@@ -73,8 +73,7 @@ func (s *Sum) Digest() document.Digest {
 	all := sha256.New()
 	for _, b := range s.Buckets {
 		if b.Count > 0 {
-			number(all, uint64(b.Number))
-			field(all, b.Digest[:])
+			all.Write(append(putNumber(putNumber(nil, uint64(b.Number)), uint64(len(b.Digest))), b.Digest[:]...))
 		}
 	}
 	return document.Digest(all.Sum(nil))
@@ -299,7 +298,7 @@ func (m *measure) hash(ctx context.Context, tx *sql.Tx) error {
 		for i := range some {
 			args = append(args, some[i].digest[:])
 		}
-		if err := m.read(eachRow(ctx, tx, measured+` WHERE digest IN (`+marks(len(args))+`)`, args, m.row)); err != nil {
+		if err := m.read(eachRow(ctx, tx, measured+` WHERE digest IN (`+places(len(args))+`)`, args, m.row)); err != nil {
 			return err
 		}
 	}
@@ -405,8 +404,8 @@ func eachRow(ctx context.Context, tx *sql.Tx, query string, args []any, take fun
 	return rows.Err()
 }
 
-// marks are the parameters of an IN.
-func marks(n int) string {
+// places are the parameters of an IN.
+func places(n int) string {
 	text := make([]byte, 0, 3*n)
 	for i := range n {
 		if i > 0 {
@@ -417,5 +416,5 @@ func marks(n int) string {
 	return string(text)
 }
 
-// putNumber writes what number writes.
+// putNumber writes eight bytes, the highest first.
 func putNumber(into []byte, n uint64) []byte { return binary.BigEndian.AppendUint64(into, n) }

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"thatch/catalog/document"
+	"thatch/node/replicas/marks"
 	"thatch/node/store"
 )
 
@@ -115,11 +116,8 @@ func OriginOf(id string) string {
 	return site
 }
 
-// Mark is a running digest of the journal up to a place in it. Marks of two sites never mean the same.
-type Mark struct {
-	store.Sequence
-	Digest document.Digest `json:"digest"`
-}
+// Mark is a running digest of the journal up to a place in it.
+type Mark = marks.Mark
 
 // Cursor says how far the receiver holds what a scope means. The zero Cursor says: not at all.
 type Cursor struct {

@@ -279,7 +279,7 @@ func named(ctx context.Context, tx *sql.Tx, kind document.Kind, ids []string, ta
 			args = append(args, id)
 		}
 		err := eachRow(ctx, tx, `SELECT d.audience, `+headColumns+` FROM document d JOIN revision r ON r.digest = d.digest
-WHERE d.kind = ? AND d.id IN (`+marks(len(some))+`)`, args, func(rows *sql.Rows) error {
+WHERE d.kind = ? AND d.id IN (`+places(len(some))+`)`, args, func(rows *sql.Rows) error {
 			var e Entry
 			var audience string
 			err := scanEntry(rows, &e, &audience)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"thatch/catalog/document"
+	"thatch/node/replicas/marks"
 	"thatch/node/store"
 )
 
@@ -32,6 +33,10 @@ func NewSender(cfg Config) *Sender {
 	return &Sender{cfg}
 }
 
+func (s *Sender) keeper() marks.Keeper {
+	return marks.Keeper{Reader: s.cfg.Reader, Writer: s.cfg.Writer, Now: s.cfg.Now}
+}
+
 // state is where the site stands.
 type state struct {
 	epoch string
@@ -46,6 +51,41 @@ func readState(ctx context.Context, tx *sql.Tx) (state, error) {
 	var err error
 	st.tail, err = Tail(ctx, tx)
 	return st, err
+}
+
+// judge says whether a cursor fits this journal.
+func (st state) judge(ctx context.Context, tx *sql.Tx, from Cursor) error {
+	switch {
+	case from.Epoch != st.epoch:
+		return ErrEpoch
+	case from.Mark.Compare(st.tail) > 0:
+		return ErrDiverged
+	}
+	for _, at := range from.At {
+		if at.Compare(from.Mark.Sequence) > 0 {
+			return fmt.Errorf("%w: it names a place beyond its mark", ErrDiverged)
+		}
+	}
+	if from.Mark.Sequence == (store.Sequence{}) {
+		return nil // the beginning of every journal
+	}
+	digest, err := marks.At(ctx, tx, from.Mark.Sequence)
+	switch {
+	case err != nil:
+		return err
+	case digest == from.Mark.Digest:
+		return nil
+	case digest != (document.Digest{}):
+		return ErrDiverged
+	}
+	oldest, err := marks.Oldest(ctx, tx)
+	switch {
+	case err != nil:
+		return err
+	case oldest.Compare(from.Mark.Sequence) > 0:
+		return ErrOld
+	}
+	return ErrDiverged
 }
 
 // Tail is the place of the journal's last entry.
@@ -71,7 +111,7 @@ func (s *Sender) Page(ctx context.Context, scope Scope, from Cursor, limits Limi
 		page, err = s.page(ctx, scope, from, limits)
 	}
 	if err == nil {
-		page.Cursor.Mark, err = s.mark(ctx, page.Cursor.Mark.Sequence)
+		page.Cursor.Mark, err = s.keeper().Mark(ctx, page.Cursor.Mark.Sequence)
 	}
 	if err != nil {
 		return Page{}, fmt.Errorf("%s: %w", scope.Type, err)
@@ -153,7 +193,7 @@ func (s *Sender) stand(ctx context.Context, scope Scope) (Cursor, error) {
 	for _, tag := range scope.Languages {
 		c.At[tag] = st.tail
 	}
-	c.Mark, err = s.mark(ctx, st.tail)
+	c.Mark, err = s.keeper().Mark(ctx, st.tail)
 	return c, err
 }
 

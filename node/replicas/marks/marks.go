@@ -1,4 +1,6 @@
-package dataset
+// Package marks keeps marks of a site's journal: a running digest up to every place at which somebody stands, by which it is
+// seen that a site went back in time.
+package marks
 
 import (
 	"context"
@@ -8,49 +10,20 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"time"
 
 	"thatch/catalog/document"
 	"thatch/node/store"
 )
 
-// judge says whether a cursor fits this journal.
-func (st state) judge(ctx context.Context, tx *sql.Tx, from Cursor) error {
-	switch {
-	case from.Epoch != st.epoch:
-		return ErrEpoch
-	case from.Mark.Compare(st.tail) > 0:
-		return ErrDiverged
-	}
-	for _, at := range from.At {
-		if at.Compare(from.Mark.Sequence) > 0 {
-			return fmt.Errorf("%w: it names a place beyond its mark", ErrDiverged)
-		}
-	}
-	if from.Mark.Sequence == (store.Sequence{}) {
-		return nil // the beginning of every journal
-	}
-	digest, err := markAt(ctx, tx, from.Mark.Sequence)
-	switch {
-	case err != nil:
-		return err
-	case digest == from.Mark.Digest:
-		return nil
-	case digest != (document.Digest{}):
-		return ErrDiverged
-	}
-	var oldest store.Sequence
-	err = tx.QueryRowContext(ctx, `SELECT idx, pos FROM journal_mark ORDER BY idx, pos LIMIT 1`).Scan(&oldest.Index, &oldest.Position)
-	switch {
-	case err != nil && !errors.Is(err, sql.ErrNoRows):
-		return fmt.Errorf("read the oldest mark of the journal: %w", err)
-	case err == nil && oldest.Compare(from.Mark.Sequence) > 0:
-		return ErrOld
-	}
-	return ErrDiverged
+// Mark is a running digest of the journal up to a place in it. Marks of two sites never mean the same.
+type Mark struct {
+	store.Sequence
+	Digest document.Digest `json:"digest"`
 }
 
-// markAt is the mark at a place, zero where there is none.
-func markAt(ctx context.Context, tx *sql.Tx, at store.Sequence) (digest document.Digest, err error) {
+// At is the digest of the mark at a place, zero where there is none.
+func At(ctx context.Context, tx *sql.Tx, at store.Sequence) (digest document.Digest, err error) {
 	var raw []byte
 	err = tx.QueryRowContext(ctx, `SELECT digest FROM journal_mark WHERE idx = ? AND pos = ?`, int64(at.Index), at.Position).Scan(&raw)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
@@ -60,20 +33,36 @@ func markAt(ctx context.Context, tx *sql.Tx, at store.Sequence) (digest document
 	return digest, nil
 }
 
-// mark returns the mark at a place, and makes it where there is none: a write for every place at which somebody stands,
+// Oldest is the place of the oldest mark, zero where there is none.
+func Oldest(ctx context.Context, tx *sql.Tx) (at store.Sequence, err error) {
+	err = tx.QueryRowContext(ctx, `SELECT idx, pos FROM journal_mark ORDER BY idx, pos LIMIT 1`).Scan(&at.Index, &at.Position)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return at, fmt.Errorf("read the oldest mark of the journal: %w", err)
+	}
+	return at, nil
+}
+
+// Keeper makes marks.
+type Keeper struct {
+	Reader store.Reader
+	Writer store.Writer
+	Now    func() time.Time
+}
+
+// Mark returns the mark at a place, and makes it where there is none: a write for every place at which somebody stands,
 // whatever the number of neighbours.
-func (s *Sender) mark(ctx context.Context, at store.Sequence) (Mark, error) {
+func (k Keeper) Mark(ctx context.Context, at store.Sequence) (Mark, error) {
 	m := Mark{Sequence: at}
 	if at == (store.Sequence{}) {
 		return m, nil
 	}
-	found, err := s.lookMark(ctx, at, true)
+	found, err := k.look(ctx, at, true)
 	if err != nil || found.kept {
 		m.Digest = found.digest
 		return m, err
 	}
-	applied, err := s.cfg.Writer.Write(ctx, store.Batch{
-		Actor: "node", Reason: "mark the journal", At: s.cfg.Now().UTC(), Statements: []store.Statement{{
+	applied, err := k.Writer.Write(ctx, store.Batch{
+		Actor: "node", Reason: "mark the journal", At: k.Now().UTC(), Statements: []store.Statement{{
 			SQL:  `INSERT INTO journal_mark (idx, pos, digest) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`,
 			Args: []any{int64(at.Index), at.Position, found.digest[:]},
 		}},
@@ -85,7 +74,7 @@ func (s *Sender) mark(ctx context.Context, at store.Sequence) (Mark, error) {
 		return m, fmt.Errorf("mark the journal at %d.%d: %w", at.Index, at.Position, err)
 	}
 	// Another node may have been first, from another mark before it.
-	found, err = s.lookMark(store.AtLeast(ctx, applied.Index), at, false)
+	found, err = k.look(store.AtLeast(ctx, applied.Index), at, false)
 	if err == nil && !found.kept {
 		err = fmt.Errorf("the mark of the journal at %d.%d is gone again", at.Index, at.Position)
 	}
@@ -93,16 +82,16 @@ func (s *Sender) mark(ctx context.Context, at store.Sequence) (Mark, error) {
 	return m, err
 }
 
-type lookedMark struct {
+type looked struct {
 	digest document.Digest
 	kept   bool
 }
 
-// lookMark reads the mark at a place, or computes what it would be.
-func (s *Sender) lookMark(ctx context.Context, at store.Sequence, compute bool) (found lookedMark, err error) {
-	err = s.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
-		digest, err := markAt(ctx, tx, at)
-		found = lookedMark{digest, digest != document.Digest{}}
+// look reads the mark at a place, or computes what it would be.
+func (k Keeper) look(ctx context.Context, at store.Sequence, compute bool) (found looked, err error) {
+	err = k.Reader.View(ctx, func(tx *sql.Tx) error {
+		digest, err := At(ctx, tx, at)
+		found = looked{digest, digest != document.Digest{}}
 		if err != nil || found.kept || !compute {
 			return err
 		}
