@@ -8,6 +8,7 @@ import (
 
 	"thatch/node/bulletins/live"
 	"thatch/node/store"
+	"thatch/node/store/sqlite"
 )
 
 // Reconcile brings the holdings of this node in line with the payloads that are really in its store: what is gone from
@@ -75,19 +76,11 @@ func (s *Stager) lost(sha256 string) store.Statement {
 func (s *Stager) recorded(ctx context.Context) (map[string]bool, error) {
 	found := map[string]bool{}
 	err := s.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
-		rows, err := tx.QueryContext(ctx, `SELECT sha256 FROM holding WHERE node = ?`, s.cfg.Node)
-		if err != nil {
-			return err
+		sums, err := sqlite.Texts(ctx, tx, `SELECT lower(hex(sha256)) FROM holding WHERE node = ?`, s.cfg.Node)
+		for _, sum := range sums {
+			found[sum] = true
 		}
-		defer rows.Close()
-		for rows.Next() {
-			var sum []byte
-			if err := rows.Scan(&sum); err != nil {
-				return err
-			}
-			found[hex.EncodeToString(sum)] = true
-		}
-		return rows.Err()
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read holdings: %w", err)

@@ -13,6 +13,7 @@ import (
 	"thatch/catalog/document"
 	"thatch/node/bulletins/staging/transit"
 	"thatch/node/store"
+	"thatch/node/store/sqlite"
 )
 
 // pinnedFile is a payload file that a policy pins: of the revisions that it means, which may be earlier than the
@@ -49,7 +50,7 @@ func (s *Stager) pinned(ctx context.Context) ([]pinnedFile, error) {
 	err := s.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
 		clear(packages)
 		payloads = payloads[:0]
-		managed, err := languages(ctx, tx)
+		managed, err := sqlite.Texts(ctx, tx, selectLanguages)
 		if err != nil {
 			return err
 		}
@@ -65,7 +66,7 @@ func (s *Stager) pinned(ctx context.Context) ([]pinnedFile, error) {
 				packages[document.Digest(digest)], err = catalog.Decode[catalog.Package](body)
 				return err
 			}
-			one := pinnedPayload{digest: document.Digest(digest), origin: origin, languages: split(tags)}
+			one := pinnedPayload{digest: document.Digest(digest), origin: origin, languages: strings.FieldsFunc(tags, func(r rune) bool { return r == ',' })}
 			head := document.Head{Languages: one.languages}
 			one.active = active && head.Matters(managed)
 			one.Payload, err = catalog.Decode[catalog.Payload](body)
@@ -100,23 +101,6 @@ func (s *Stager) filesOfPayload(payload *pinnedPayload, pack *catalog.Package) [
 		found = append(found, one)
 	}
 	return found
-}
-
-func languages(ctx context.Context, tx *sql.Tx) (tags []string, err error) {
-	err = each(ctx, tx, `SELECT tag FROM language ORDER BY tag`, func(rows *sql.Rows) error {
-		var tag string
-		err := rows.Scan(&tag)
-		tags = append(tags, tag)
-		return err
-	})
-	return tags, err
-}
-
-func split(tags string) []string {
-	if tags == "" {
-		return nil
-	}
-	return strings.Split(tags, ",")
 }
 
 // lacking lists the files that policies need and that no node of the site holds, each once, smallest first.

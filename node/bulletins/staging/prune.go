@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"thatch/catalog"
 	"thatch/catalog/content"
 	"thatch/node/bulletins/live"
 )
@@ -53,7 +52,9 @@ func (s *Stager) needed(ctx context.Context) (map[string]bool, error) {
 				continue
 			}
 			if _, staged := state.Staged[u.Bulletin]; staged {
-				keep(needed, payload.Payload)
+				for _, f := range payload.Files {
+					needed[f.SHA256] = true
+				}
 			}
 		}
 		return nil
@@ -66,10 +67,4 @@ func (s *Stager) needed(ctx context.Context) (map[string]bool, error) {
 		needed[one.SHA256] = true
 	}
 	return needed, err
-}
-
-func keep(needed map[string]bool, payload catalog.Payload) {
-	for _, f := range payload.Files {
-		needed[f.SHA256] = true
-	}
 }

@@ -15,6 +15,7 @@ import (
 	"thatch/node/bulletins/live"
 	"thatch/node/bulletins/staging/transit"
 	"thatch/node/store"
+	"thatch/node/store/sqlite"
 )
 
 // Status is where a package or an update stands.
@@ -78,15 +79,19 @@ type State struct {
 	transit   *transit.Files // of this node; nil: not asked for
 }
 
+const selectLanguages = `SELECT tag FROM language ORDER BY tag`
+
 // Load reads the state.
 func Load(ctx context.Context, reader store.Reader) (*State, error) {
 	s := &State{Staged: map[string]Staged{}, failures: map[tried]Failure{}, held: map[[32]byte]bool{}}
-	err := reader.View(ctx, func(tx *sql.Tx) error {
+	err := reader.View(ctx, func(tx *sql.Tx) (err error) {
+		if s.Languages, err = sqlite.Texts(ctx, tx, selectLanguages); err != nil {
+			return err
+		}
 		for _, part := range []struct {
 			query string
 			take  func(*sql.Rows) error
 		}{
-			{`SELECT tag FROM language ORDER BY tag`, s.takeLanguage},
 			{`SELECT bulletin, since, actor FROM staged`, s.takeStaged},
 			{`SELECT package, digest, reason, detail, at FROM staging_failure`, s.takeFailure},
 			{`SELECT DISTINCT sha256 FROM holding`, s.takeHolding},
@@ -115,13 +120,6 @@ func each(ctx context.Context, tx *sql.Tx, query string, take func(*sql.Rows) er
 		}
 	}
 	return rows.Err()
-}
-
-func (s *State) takeLanguage(rows *sql.Rows) error {
-	var tag string
-	err := rows.Scan(&tag)
-	s.Languages = append(s.Languages, tag)
-	return err
 }
 
 func (s *State) takeStaged(rows *sql.Rows) error {
