@@ -5,6 +5,7 @@ import (
 	"thatch/console/page"
 	"thatch/console/page/administration"
 	"thatch/console/page/catalog"
+	"thatch/console/page/computers"
 	"thatch/console/page/home"
 )
 
@@ -13,6 +14,7 @@ func Areas() []page.Area {
 	return []page.Area{
 		home.Area(),
 		catalog.Area(),
+		computers.Area(),
 		administration.Area(),
 	}
 }

@@ -23,6 +23,7 @@ import (
 	"thatch/console/api/overview"
 	"thatch/console/api/payloads"
 	"thatch/console/api/policies"
+	"thatch/console/api/reports"
 	"thatch/console/api/tree"
 	"thatch/node"
 	"thatch/node/store"
@@ -165,6 +166,7 @@ func mount(n *node.Node) halves {
 	routes = slices.Concat(
 		routes,
 		payloads.Routes(n),
+		reports.Routes(n),
 		operators.Routes(n),
 		policies.Routes(n),
 		tree.Routes(n),

@@ -2,10 +2,12 @@ package api
 
 import (
 	"context"
+	"time"
 
 	"thatch/node"
 	"thatch/node/computers/compliance"
 	"thatch/node/identity"
+	"thatch/node/settings"
 	"thatch/node/store"
 )
 
@@ -22,7 +24,7 @@ type Seen struct {
 
 var (
 	paramAll     = Param{"all", "boolean", "superseded updates count as missing too"}
-	paramRetired = Param{"with_retired", "boolean", "retired computers are listed too"}
+	paramRetired = Param{"with_retired", "boolean", "retired computers are listed too, as they are where retired is filtered by"}
 )
 
 func computerRoutes(n *node.Node) []Route {
@@ -82,7 +84,14 @@ func Listing[T any](c *Call, read func(ctx context.Context, q store.Query) ([]T,
 
 func computerList(c *Call) (List[*compliance.ComputerRow], error) {
 	return Listing(c, func(ctx context.Context, q store.Query) ([]*compliance.ComputerRow, int, error) {
-		return c.Node.Compliance.Computers(ctx, q, c.Flag("all"), c.Flag("with_retired"))
+		values, err := c.Node.Settings.All(ctx)
+		if err != nil {
+			return nil, 0, err
+		}
+		silent := c.Node.Now().Add(-time.Duration(settings.HealthSilent.In(values)) * time.Second)
+		return c.Node.Compliance.Computers(ctx, q, compliance.Asked{
+			All: c.Flag("all"), Retired: c.Flag("with_retired") || q.Filter["retired"] != "", Silent: silent,
+		})
 	})
 }
 

@@ -23,7 +23,7 @@ func (q *Request) export(l *List, w http.ResponseWriter) error {
 	}
 	state := q.state(l)
 	columns := l.shown(state)
-	ask := l.asking(state)
+	ask := l.ask(q, state)
 	ask.Set("limit", strconv.Itoa(exportRows))
 	ask.Del("page")
 	var out rowWriter

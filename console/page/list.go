@@ -5,9 +5,11 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"thatch/node/identity"
 )
@@ -15,7 +17,7 @@ import (
 // List is a page that shows a list of the API, with search, filters, order, groups, columns and pages in its address.
 type List struct {
 	Path    string   // of the API, below its prefix; {names} are those of the page's path
-	Args    []string // names and values in turn that every call carries
+	Args    []string // names and values in turn that every call carries; {names} in values are those of the page's path
 	Key     string   // JSON field that names a row in actions
 	Columns []Column
 	Sort    string // as the API takes it, where the address says nothing: "-released"
@@ -31,7 +33,7 @@ type List struct {
 // ListView is a set of filters with a name.
 type ListView struct {
 	Title string // in English
-	Query string // "severity=Critical&sort=-released"
+	Query string // "severity=Critical&sort=-released"; {3d} in it is the day three days ago
 }
 
 // Action is what can be done with chosen rows: a button whose form says do=Name and key=... for each row.
@@ -123,9 +125,6 @@ func (l *List) asking(state url.Values) url.Values {
 			ask.Set(name, state.Get(name))
 		}
 	}
-	for i := 0; i+1 < len(l.Args); i += 2 {
-		ask.Set(l.Args[i], l.Args[i+1])
-	}
 	if group := l.group(state); group != "" {
 		if strings.TrimPrefix(ask.Get("sort"), "-") != group {
 			ask.Set("sort", group)
@@ -183,10 +182,23 @@ func (l *List) path(q *Request) string {
 	return path
 }
 
+// ask is the whole query of the list.
+func (l *List) ask(q *Request, state url.Values) url.Values {
+	ask := l.asking(state)
+	for i := 0; i+1 < len(l.Args); i += 2 {
+		value := l.Args[i+1]
+		if strings.HasPrefix(value, "{") {
+			value = q.Var(strings.Trim(value, "{}"))
+		}
+		ask.Set(l.Args[i], value)
+	}
+	return ask
+}
+
 // Table reads the page of a list that the address asks for.
 func (q *Request) Table(l *List) (*Table, error) {
 	t := &Table{List: l, Frame: q, state: q.state(l)}
-	answer, err := q.Ask(http.MethodGet, l.path(q), l.asking(t.state), nil)
+	answer, err := q.Ask(http.MethodGet, l.path(q), l.ask(q, t.state), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -334,9 +346,14 @@ func (q *Request) filterText(c Column, value string) string {
 	return strings.Join(parts, ", ")
 }
 
+var daysAgo = regexp.MustCompile(`\{\d+d\}`)
+
 func (t *Table) tabs() {
 	for _, v := range t.Views {
-		query, err := url.ParseQuery(v.Query)
+		query, err := url.ParseQuery(daysAgo.ReplaceAllStringFunc(v.Query, func(days string) string {
+			n, _ := strconv.Atoi(days[1 : len(days)-2])
+			return t.Frame.Now().UTC().AddDate(0, 0, -n).Format(time.DateOnly)
+		}))
 		if err != nil {
 			panic(fmt.Sprintf("view %q: %v", v.Title, err)) // a fault of the program
 		}

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"thatch/catalog/rule"
+	"thatch/node/computers/machine"
 	"thatch/node/computers/reasons"
 	"thatch/node/store"
 	"thatch/node/store/rows"
@@ -45,19 +45,7 @@ type Computer struct {
 }
 
 // Facts is what a site knows of a computer beside its rows.
-type Facts struct {
-	Name         string      `json:"name"`
-	Domain       string      `json:"domain,omitempty"`
-	Addresses    []string    `json:"addresses,omitempty"`
-	System       rule.System `json:"system"`
-	Hotfixes     []string    `json:"hotfixes,omitempty"`
-	Manufacturer string      `json:"manufacturer,omitempty"`
-	Model        string      `json:"model,omitempty"`
-	Serial       string      `json:"serial,omitempty"`
-	TimeZone     string      `json:"time_zone,omitempty"`
-	Agent        string      `json:"agent"`
-	Simulated    bool        `json:"simulated,omitempty"`
-}
+type Facts = machine.Facts
 
 // Cursor is how far in the journal of updates a computer evaluated.
 type Cursor struct {

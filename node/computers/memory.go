@@ -3,32 +3,23 @@ package computers
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"fmt"
 	"regexp"
 	"strings"
 	"time"
 
-	"thatch/catalog/rule"
+	"thatch/node/computers/machine"
 	"thatch/node/store/rows"
 )
 
 // Member is a computer as memory holds it, with what targets and lists ask of it. It is never changed, only replaced.
 type Member struct {
 	Computer
-	Facts    Known
+	Facts    machine.Known
 	Counter  uint64 // of reports; 0: never reported
 	Cursor   Cursor
 	Reported time.Time
 	Stamp    uint64
-}
-
-// Known are the facts that targets, windows and lists ask.
-type Known struct {
-	System   rule.System `json:"system"`
-	TimeZone string      `json:"time_zone"`
-	Domain   string      `json:"domain"`
-	Agent    string      `json:"agent"`
 }
 
 // Follow keeps memory as the database is, until ctx ends or changed is closed. Changed says when batches of this
@@ -201,8 +192,8 @@ func (l *loader) facts() error {
 			return nil
 		}
 		next := *former
-		next.Facts = Known{}
-		if err := json.Unmarshal(body, &next.Facts); err != nil {
+		var err error
+		if next.Facts, err = machine.Decode(body); err != nil {
 			return fmt.Errorf("facts of computer %d: %w", number, err)
 		}
 		l.memory.put(&next)

@@ -285,7 +285,7 @@ func (s *site) checkComputers(t interface {
 	Context() context.Context
 }, all bool,
 ) {
-	rows, total, err := s.Computers(t.Context(), store.Query{}, all, false)
+	rows, total, err := s.Computers(t.Context(), store.Query{}, compliance.Asked{All: all})
 	if err != nil {
 		t.Fatalf("computers: %v", err)
 	}
@@ -492,7 +492,7 @@ func TestLastSeenAndBothWaysToCount(t *testing.T) {
 	first.applicable = map[uint32]bool{s.updates[0].number: true} // superseded
 	s.report(t, first)
 	s.report(t, second)
-	if _, _, err := s.Computers(t.Context(), store.Query{}, false, false); err != nil {
+	if _, _, err := s.Computers(t.Context(), store.Query{}, compliance.Asked{}); err != nil {
 		t.Fatal(err)
 	}
 	later := s.clock.Add(time.Hour)
@@ -502,13 +502,13 @@ func TestLastSeenAndBothWaysToCount(t *testing.T) {
 		{Filter: map[string]string{"last_seen": ">" + later.Add(-time.Minute).Format(time.RFC3339)}},
 		{Search: "a"},
 	} {
-		rows, _, err := s.Computers(t.Context(), q, false, false)
+		rows, _, err := s.Computers(t.Context(), q, compliance.Asked{})
 		if err != nil || len(rows) != 1 || rows[0].Computer != "a" || !rows[0].LastSeen.Equal(later) {
 			t.Errorf("%+v: %+v, %v", q, rows, err)
 		}
 	}
 	for _, all := range []bool{true, false, true, false} {
-		rows, _, err := s.Computers(t.Context(), store.Query{Search: "a"}, all, false)
+		rows, _, err := s.Computers(t.Context(), store.Query{Search: "a"}, compliance.Asked{All: all})
 		want := 0
 		if all {
 			want = 1

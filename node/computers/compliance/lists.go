@@ -12,6 +12,7 @@ import (
 	"thatch/node/bulletins/live"
 	"thatch/node/computers"
 	"thatch/node/computers/compliance/heads"
+	"thatch/node/computers/machine"
 	"thatch/node/store"
 	"thatch/node/store/rows"
 )
@@ -88,7 +89,9 @@ type ComputerRow struct {
 	Retired   time.Time `json:"retired,omitzero"`
 	Doubt     string    `json:"doubt,omitempty"`
 	Simulated bool      `json:"simulated"`
+	Silent    bool      `json:"silent"` // it never reported, or was not heard of for the time of the setting health.silent
 	Version   int64     `json:"version"`
+	*machine.Machine
 	Standing
 }
 
@@ -141,6 +144,16 @@ var computerColumns = []store.Column[*ComputerRow]{
 	{Name: "retired", Kind: store.Flag, Value: func(r *ComputerRow) any { return !r.Retired.IsZero() }},
 	{Name: "doubt", Kind: store.Flag, Value: func(r *ComputerRow) any { return r.Doubt != "" }},
 	{Name: "simulated", Kind: store.Flag, Value: func(r *ComputerRow) any { return r.Simulated }},
+	{Name: "silent", Kind: store.Flag, Value: func(r *ComputerRow) any { return r.Silent }},
+	{Name: "domain", Value: func(r *ComputerRow) any { return r.Domain }, Search: true},
+	{Name: "addresses", Value: func(r *ComputerRow) any { return r.Addresses }, Search: true},
+	{Name: "manufacturer", Value: func(r *ComputerRow) any { return r.Manufacturer }},
+	{Name: "model", Value: func(r *ComputerRow) any { return r.Model }, Search: true},
+	{Name: "serial", Value: func(r *ComputerRow) any { return r.Serial }, Search: true},
+	{Name: "agent", Value: func(r *ComputerRow) any { return r.Agent }},
+	{Name: "build", Value: func(r *ComputerRow) any { return r.Build }},
+	{Name: "architecture", Value: func(r *ComputerRow) any { return r.Architecture }},
+	{Name: "attention", Kind: store.Flag, Value: func(r *ComputerRow) any { return r.Attention() || r.Doubt != "" }},
 	{Name: "applicable", Kind: store.Number, Value: func(r *ComputerRow) any { return r.Applicable }},
 	{Name: "installed", Kind: store.Number, Value: func(r *ComputerRow) any { return r.Installed }},
 	{Name: "missing", Kind: store.Number, Value: func(r *ComputerRow) any { return r.Missing }},
@@ -280,25 +293,44 @@ func (r *Room) Months(ctx context.Context, q store.Query, all bool) (page []*Mon
 	return page, total, err
 }
 
-// Computers returns a page of the computers with what they miss, by number. Retired says that retired ones are listed
-// too.
-func (r *Room) Computers(ctx context.Context, q store.Query, all, retired bool) (page []*ComputerRow, total int, err error) {
+// Asked says which computers are listed, and what counts.
+type Asked struct {
+	All     bool      // superseded updates are missing too
+	Retired bool      // retired computers are listed too
+	Silent  time.Time // who was not heard of since does not report
+}
+
+// Computers returns a page of the computers with what they miss, by number.
+func (r *Room) Computers(ctx context.Context, q store.Query, asked Asked) (page []*ComputerRow, total int, err error) {
+	says := func(names ...string) bool {
+		return slices.ContainsFunc(names, func(name string) bool { _, filtered := q.Filter[name]; return filtered || q.Sort == name })
+	}
 	err = r.look(ctx, func(s *snapshot, v computers.View) (err error) {
 		s.computers.refresh(v)
-		if _, filtered := q.Filter["last_seen"]; filtered || q.Sort == "last_seen" {
+		rows := s.computers.rows(asked.All, asked.Retired)
+		if says("last_seen", "silent") {
 			r.computers.LastSeen(func(number uint32, at time.Time) {
 				if item := s.computers.item(number); item != nil && at.After(item.row.LastSeen) {
 					item.row.LastSeen = at
 				}
 			})
+			for _, row := range rows {
+				row.hush(asked.Silent)
+			}
 		}
-		page, total, err = selected(q, s.computers.rows(all, retired), computerColumns)
+		page, total, err = selected(q, rows, computerColumns)
 		return err
 	})
 	for _, row := range page {
 		row.LastSeen = r.computers.LatestSeen(row.Number, row.LastSeen)
+		row.hush(asked.Silent)
 	}
 	return page, total, err
+}
+
+// hush finds out whether the computer reports.
+func (r *ComputerRow) hush(since time.Time) {
+	r.Silent = r.Retired.IsZero() && (r.Reported.IsZero() || r.LastSeen.Before(since))
 }
 
 // Each calls take with every computer that is not retired, by number, and with how it stands to the updates.
@@ -316,7 +348,7 @@ func rowOf(m *computers.Member, standing Standing) ComputerRow {
 	row := ComputerRow{
 		ID: m.ID, Number: m.Number, Computer: m.Name, Group: m.Group, Platform: m.Platform, Product: m.Facts.System.Product,
 		Languages: m.Languages, LastSeen: m.LastSeen, Reported: m.Reported, Retired: m.Retired, Doubt: m.Doubt, Simulated: m.Simulated,
-		Version: m.Version, Standing: standing,
+		Version: m.Version, Machine: &m.Facts.Machine, Standing: standing,
 	}
 	if row.Languages == nil {
 		row.Languages = []string{}

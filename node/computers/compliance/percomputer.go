@@ -133,6 +133,10 @@ type Standing struct {
 	Percent    *float64 `json:"percent"` // as in Counts
 }
 
+// Attention says whether a person should look after the computer: it misses what is critical or exploited, or an install
+// failed.
+func (s *Standing) Attention() bool { return s.Critical > 0 || s.Exploited > 0 || s.Failed > 0 }
+
 func newPerComputer(updates []Update) *perComputer {
 	p := &perComputer{}
 	p.hold(updates)
