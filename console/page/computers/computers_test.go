@@ -123,7 +123,7 @@ func TestComputersAndTheirViews(t *testing.T) {
 		t.Errorf("the file:\n%s", csv.Body)
 	}
 	b.Language = "de"
-	b.Get(t, "/computers").Has(t, "Braucht Aufmerksamkeit", "Meldet sich nicht", "Zuletzt gehört")
+	b.Get(t, "/computers").Has(t, "Braucht Aufmerksamkeit", "Ohne Bericht", "Zuletzt gehört")
 }
 
 func TestMoveAndRetireMany(t *testing.T) {
