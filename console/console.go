@@ -2,12 +2,24 @@
 package console
 
 import (
+	"context"
+
+	"thatch/console/api"
 	"thatch/console/page"
 	"thatch/console/page/administration"
 	"thatch/console/page/catalog"
 	"thatch/console/page/computers"
 	"thatch/console/page/home"
+	"thatch/node"
 )
+
+// New makes the operators' door of a node from its API. It answers at every path.
+func New(n *node.Node, a *api.Server) *page.Console {
+	return page.New(page.Config{
+		API: a, Sessions: sessions{n.Operators}, Now: n.Now, Log: n.Log(), Areas: Areas(),
+		Site: func(context.Context) string { return n.Site().Name },
+	})
+}
 
 // Areas are all pages of the console, a room each.
 func Areas() []page.Area {
