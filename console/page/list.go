@@ -72,6 +72,7 @@ type Table struct {
 	Next     string
 	Chips    []Chip
 	Tabs     []Tab
+	Saved    []SavedView
 	state    url.Values // of the address, without what says nothing
 	Above    HTML       // what Head made
 }
@@ -222,6 +223,9 @@ func (q *Request) Table(l *List) (*Table, error) {
 	t.fill(columns, page)
 	t.chips()
 	t.tabs()
+	if err := t.saved(); err != nil {
+		return nil, err
+	}
 	if l.Head != nil {
 		name, data, err := l.Head(q)
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"html/template"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net/http"
 	"time"
 
@@ -119,6 +120,11 @@ func New(cfg Config) *Console {
 				panic("two pages at " + p.Path)
 			}
 			c.pages[p.Path] = p
+			if p.List != nil {
+				acts := listActs(p.List)
+				maps.Copy(acts, p.Acts)
+				p.Acts = acts
+			}
 			c.router.Path(p.Path).Handler(c.serve(p))
 		}
 	}
@@ -264,7 +270,7 @@ func (c *Console) fail(q *Request, w http.ResponseWriter, err error) {
 	if e.Status >= http.StatusInternalServerError && q.R.Context().Err() == nil {
 		c.Log.Error("page failed", "method", q.R.Method, "path", q.R.URL.Path, "error", err)
 	}
-	c.render(q, w, e.Status, &View{Template: "failed.html", Title: q.T(failedTitle(e.Status)), Data: e}, nil)
+	c.render(q, w, e.Status, &View{Template: "failed.html", Title: q.T(failedTitle(e.Status)), Data: sentence(e)}, nil)
 }
 
 func failedTitle(status int) string {

@@ -13,10 +13,13 @@ import (
 	"time"
 
 	"thatch/console/api"
+	"thatch/console/api/operators"
 	"thatch/console/page"
 	"thatch/console/page/pagetest"
 	"thatch/node"
 	"thatch/node/identity"
+	op "thatch/node/operators"
+	"thatch/node/operators/operatorstest"
 	"thatch/node/store"
 	"thatch/node/store/lists"
 )
@@ -205,9 +208,9 @@ func TestForms(t *testing.T) {
 	if again := b.Get(t, "/things"); strings.Contains(again.Body, "Taken") {
 		t.Error("a note is shown twice")
 	}
-	b.Post(t, "/things", url.Values{"do": {"take"}}).Has(t, "choose a thing first", "1 to 100 of 250")
+	b.Post(t, "/things", url.Values{"do": {"take"}}).Has(t, "Choose a thing first", "1 to 100 of 250")
 	refused := b.Post(t, "/things/id%2F001", url.Values{"do": {"refuse"}, "x": {"<mine>"}})
-	refused.Has(t, "that &lt;b&gt;cannot&lt;/b&gt; be", `value="&lt;mine&gt;"`)
+	refused.Has(t, "That &lt;b&gt;cannot&lt;/b&gt; be", `value="&lt;mine&gt;"`)
 	if refused.Status != http.StatusBadRequest {
 		t.Errorf("a refused form answers %d", refused.Status)
 	}
@@ -313,5 +316,29 @@ func TestHeaders(t *testing.T) {
 	}
 	if b.Get(t, "/assets/nothing.css").Status != http.StatusNotFound {
 		t.Error("an asset that there is not")
+	}
+}
+
+// TestSavedViews: an operator keeps a list's address under a name, sees it beside the list's own views, and forgets it.
+func TestSavedViews(t *testing.T) {
+	b := pagetest.Start(t, func(n *node.Node) []api.Route { return append(routes(n), operators.Routes(n)...) }, area())
+	if strings.Contains(b.Get(t, "/things").Body, "view-save") {
+		t.Error("whoever has no account is offered to save views")
+	}
+	made := operatorstest.Make(t, b.Node.Operators, op.Draft{Name: "ada", Scope: identity.Viewer})
+	b.Operator = identity.Operator{Name: "ada", ID: made.ID, Scope: identity.Viewer}
+	saved := b.Post(t, "/things?kind=red&sort=-size&page=2", url.Values{"do": {"view-save"}, "view-name": {"Large <red> ones"}})
+	saved.Has(t, "Saved as “Large &lt;red&gt; ones”.")
+	saved = b.Get(t, "/things?kind=red&sort=-size")
+	saved.Has(t, `href="/things?kind=red&amp;sort=-size" aria-current="true">Large &lt;red&gt; ones`, "Forget the view")
+	id := regexp.MustCompile(`name="view" value="([^"]+)"`).FindStringSubmatch(saved.Body)
+	if id == nil {
+		t.Fatal("the view has no id")
+	}
+	b.Post(t, "/things", url.Values{"do": {"view-save"}, "view-name": {""}}).Has(t, `role="alert"`)
+	forgotten := b.Post(t, "/things?kind=red&sort=-size", url.Values{"do": {"view-forget"}, "view": {id[1]}})
+	forgotten.Has(t, "The view is forgotten.")
+	if strings.Contains(forgotten.Body, "Large") {
+		t.Error("the view is still there")
 	}
 }

@@ -8,8 +8,11 @@ import (
 	"io/fs"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"thatch/catalog"
 	"thatch/console/api"
@@ -134,7 +137,7 @@ func (c *Console) render(q *Request, w http.ResponseWriter, status int, view *Vi
 		f.Title = first(view.Title, q.T(q.page.Title))
 	}
 	if wrong != nil {
-		f.Wrong = api.AsError(wrong).Text
+		f.Wrong = sentence(api.AsError(wrong))
 	}
 	c.write(q, w, status, view.Template, "layout.html", f)
 }
@@ -187,6 +190,15 @@ func (c *Console) Open(w http.ResponseWriter, r *http.Request, status int, name,
 	q := &Request{R: r, console: c, Words: words.For(r.Header.Get("Accept-Language")), zone: zone(Session{}, r)}
 	f := &frame{Request: q, Site: c.Site(r.Context()), Title: q.T(title), Data: data, Assets: assetNames, Self: r.URL.RequestURI()}
 	c.write(q, w, status, name, "open.html", f)
+}
+
+// sentence is an error's text as a page says it: without the word for its class, which the API's code says too.
+func sentence(e *api.Error) string {
+	text := strings.TrimPrefix(strings.TrimPrefix(e.Text, "invalid: "), "conflict: ")
+	if letter, size := utf8.DecodeRuneInString(text); size > 0 {
+		text = string(unicode.ToUpper(letter)) + text[size:]
+	}
+	return text
 }
 
 // dict makes a map of names and values in turn, for templates that take several.
