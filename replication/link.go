@@ -19,6 +19,7 @@ import (
 	"thatch/node/replicas/dataset"
 	"thatch/node/sites"
 	"thatch/node/store"
+	"thatch/replication/orders"
 	"thatch/replication/payloads"
 	"thatch/replication/timing"
 	"thatch/replication/wire"
@@ -37,11 +38,11 @@ type Link struct {
 	now  func() time.Time
 	plan *timing.Plan // of the worker, of which there is one at a time
 
+	orders *orders.Book // of the parent
+
 	mu      sync.Mutex
 	session *session // nil while there is no connection
 	state   State
-	orders  []*order      // that are not served to their end
-	asked   chan struct{} // there are orders
 	hurry   chan struct{} // somebody wants the parent reached now
 }
 
@@ -60,7 +61,7 @@ type State struct {
 
 // New makes the link of a node. It registers the kind of task that runs are.
 func New(n *node.Node) *Link {
-	l := &Link{node: n, log: n.Log().With("part", "replication"), now: n.Now, asked: make(chan struct{}, 1), hurry: make(chan struct{}, 1)}
+	l := &Link{node: n, log: n.Log().With("part", "replication"), now: n.Now, orders: orders.New(), hurry: make(chan struct{}, 1)}
 	l.plan = timing.New(n.Now)
 	n.Tasks.Register(l.kind())
 	n.Staging.Follow(payloads.New(n.Sites, l))
@@ -181,7 +182,7 @@ func (l *Link) connect(ctx context.Context, parent sites.Parent, failures int, c
 	if err := l.node.Sites.Clear(ctx, sites.ShutOut, parent.ID); err != nil {
 		return false, err
 	}
-	for _, work := range []func(context.Context) error{s.listen, s.work, s.up.Run, s.urgent} {
+	for _, work := range []func(context.Context) error{s.listen, s.work, s.refuse, s.up.Run, s.urgent} {
 		working.Go(func() { cancel(work(ctx)) })
 	}
 	for {

@@ -3,72 +3,31 @@ package replication
 import (
 	"context"
 	"errors"
-	"slices"
+	"fmt"
 	"time"
 
 	"thatch/node/replicas/dataset"
+	"thatch/replication/orders"
 	"thatch/replication/timing"
 	"thatch/replication/wire"
 )
 
-const (
-	mostOrder  = 16          // orders that are not served to their end
-	orderAgain = time.Second // until an order is looked at again that waits for another run
-)
+// orderAgain is until an order is looked at again that waits for another run.
+const orderAgain = time.Second
 
-// order is what the parent asked for: a run of one type or of all.
-type order struct {
-	wire.RunOrder
-	left      []leg  // runs that are still to be made; the worker's own
-	run       string // that goes on for it
-	cancelled bool
-}
-
-// leg is a type, as it comes down, or as it went up.
-type leg struct {
-	t  dataset.Type
-	up bool
-}
-
-// legsOf are those of a type, or of all.
-func legsOf(asked dataset.Type) (list []leg) {
-	for _, t := range types {
-		if asked == "" || asked == t {
-			list = append(list, leg{t, false})
-		}
+// takeOrders takes what the parent asks for again, and ends what it does not wait for.
+func (l *Link) takeOrders(ctx context.Context, answer *wire.LinkResponse) {
+	for _, order := range answer.Orders {
+		l.orders.Take(order)
 	}
-	for _, t := range dataset.Types(dataset.Up) {
-		if asked == "" || asked == t {
-			list = append(list, leg{t, true})
-		}
+	for _, id := range answer.Over {
+		l.cancelOrder(ctx, id)
 	}
-	return list
-}
-
-// order keeps what the parent asks for until the worker has served it.
-func (l *Link) order(asked wire.RunOrder) {
-	o := &order{RunOrder: asked, left: legsOf(asked.Type)}
-	l.mu.Lock()
-	if len(l.orders) < mostOrder {
-		l.orders = append(l.orders, o)
-	}
-	l.mu.Unlock()
-	poke(l.asked)
+	answer.Orders, answer.Over = nil, nil
 }
 
 // cancelOrder ends the run of an order; no other follows.
-func (l *Link) cancelOrder(ctx context.Context, id string) {
-	l.mu.Lock()
-	run := ""
-	for _, o := range l.orders {
-		if o.ID == id {
-			o.cancelled, run = true, o.run
-		}
-	}
-	l.mu.Unlock()
-	poke(l.asked)
-	l.cancelRun(ctx, run)
-}
+func (l *Link) cancelOrder(ctx context.Context, id string) { l.cancelRun(ctx, l.orders.Cancel(id)) }
 
 func (l *Link) cancelRun(ctx context.Context, run string) {
 	if run == "" {
@@ -79,28 +38,26 @@ func (l *Link) cancelRun(ctx context.Context, run string) {
 	}
 }
 
-// serves says which run goes on for an order.
-func (l *Link) serves(ctx context.Context, id, run string) {
-	l.mu.Lock()
-	late := false
-	for _, o := range l.orders {
-		if o.ID == id {
-			o.run, late = run, o.cancelled
+// refuse tells the parent of what it asked for and is not done, whatever goes on.
+func (s *session) refuse(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case r := <-s.orders.Refused:
+			s.log.Warn("a run that the parent asked for is refused", "order", r.ID, "reason", r.Reason)
+			_, err := wire.Call[struct{}](ctx, s.client, wire.PathRan, wire.RanRequest{Order: r.ID, State: "refused", Error: r.Reason})
+			if err != nil && wire.CodeOf(err) == "" {
+				return fmt.Errorf("tell the parent what is refused: %w", err) // it asks again when the link stands again
+			}
 		}
-	}
-	l.mu.Unlock()
-	if late {
-		l.cancelRun(ctx, run)
 	}
 }
 
 // serveOrders makes the runs that the parent asked for, and says when to look again at what waits for another run.
 func (s *session) serveOrders(ctx context.Context) (again time.Duration, err error) {
-	s.mu.Lock()
-	open := slices.Clone(s.orders)
-	s.mu.Unlock()
 	again = timing.FarOff
-	for _, o := range open {
+	for _, o := range s.orders.Open() {
 		err := s.serve(ctx, o)
 		switch {
 		case ctx.Err() != nil:
@@ -117,25 +74,20 @@ func (s *session) serveOrders(ctx context.Context) (again time.Duration, err err
 			again = orderAgain
 			continue
 		}
-		s.mu.Lock()
-		s.orders = slices.DeleteFunc(s.orders, func(other *order) bool { return other == o })
-		s.mu.Unlock()
+		s.orders.Served(o.ID)
 	}
 	return again, nil
 }
 
 // serve makes the runs of an order that are left. What they end with the parent hears from each of them; the error says that
 // one could not begin yet.
-func (s *session) serve(ctx context.Context, o *order) error {
+func (s *session) serve(ctx context.Context, o *orders.Order) error {
 	said := s.said()
-	for ; len(o.left) > 0; o.left = o.left[1:] {
-		s.mu.Lock()
-		cancelled := o.cancelled
-		s.mu.Unlock()
-		if cancelled {
+	for ; len(o.Left) > 0; o.Left = o.Left[1:] {
+		if s.orders.Cancelled(o.ID) {
 			return nil
 		}
-		t, up := o.left[0].t, o.left[0].up
+		t, up := o.Left[0].Type, o.Left[0].Up
 		verify := o.Verify
 		switch {
 		case verify >= 0:

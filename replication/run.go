@@ -83,7 +83,9 @@ func (s *session) runAndWait(ctx context.Context, p Params) (wire.RunResult, err
 	if err != nil {
 		return result, err
 	}
-	s.serves(ctx, p.Order, id)
+	if s.orders.Serves(p.Order, id) { // it was cancelled meanwhile
+		s.cancelRun(ctx, id)
+	}
 	run, err := s.node.Tasks.Wait(ctx, id)
 	if err != nil {
 		return result, err

@@ -86,6 +86,7 @@ func (s *session) callLink(ctx context.Context) error {
 	site := s.node.Site()
 	answer, err := wire.Call[wire.LinkResponse](ctx, s.client, wire.PathLink, wire.LinkRequest{
 		Name: site.Name, Version: s.node.Version(), Epoch: site.Epoch, Languages: languages, Kinds: upward.Withheld(wire.LinkResponse{}, dataset.Types(dataset.Up)...), At: s.now().UTC(),
+		Orders: s.orders.Names(),
 	})
 	if err != nil {
 		return err
@@ -93,6 +94,7 @@ func (s *session) callLink(ctx context.Context) error {
 	if answer.Site != s.parent.ID {
 		return fmt.Errorf("the site at %s says that it is %s, not the parent %s", s.client.Address(), answer.Site, s.parent.ID)
 	}
+	s.takeOrders(ctx, &answer)
 	s.linkMu.Lock()
 	s.link = answer
 	s.linkMu.Unlock()
@@ -156,7 +158,7 @@ func (s *session) listen(ctx context.Context) error {
 			poke(s.urgents)
 		}
 		if e.Run != nil {
-			s.order(*e.Run)
+			s.orders.Take(*e.Run)
 		}
 		if e.Cancel != "" {
 			s.cancelOrder(ctx, e.Cancel)
@@ -201,7 +203,7 @@ func (s *session) work(ctx context.Context) error {
 			s.node.Staging.Again() // what the rules refused may be sent now
 		case <-s.tails.C:
 			plan.Grown(s.tails.take()...)
-		case <-s.asked:
+		case <-s.orders.C:
 		case <-timer.C:
 		}
 		timer.Stop()

@@ -330,6 +330,9 @@ func (r *Rounds) ask(ctx context.Context, child sites.Child, p Params) (Link, er
 		if err != nil {
 			return link, err
 		}
+		if ended.Error != "" {
+			err = fmt.Errorf("it does not do it: %s", ended.Error)
+		}
 		for _, ran := range ended.Runs {
 			link.add(seenFromAbove(ran.Result), ran.Up)
 			if ran.Error != "" {

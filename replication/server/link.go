@@ -54,6 +54,9 @@ func (s *server) link(r *http.Request, child sites.Child, q wire.LinkRequest) (*
 			s.log.Info("a child of a newer version has documents that this one does not know; they are not sent", "child", child.Name, "kind", fmt.Sprintf("%.40q", kind))
 		}
 	}
+	if q.Orders != nil {
+		answer.Orders, answer.Over = s.orders.missing(child.ID, s.nodeOf(r), q.Orders)
+	}
 	alarms, err := s.node.Sites.AlarmsAbout(ctx, child.ID)
 	for _, alarm := range alarms {
 		answer.Alarms = append(answer.Alarms, alarm.Text)

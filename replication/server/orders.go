@@ -1,8 +1,10 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,8 +28,13 @@ type Order struct {
 	Name  string            `json:"name"`
 	Began time.Time         `json:"began"`
 	Ended time.Time         `json:"ended,omitzero"`
-	Runs  []wire.RanRequest `json:"runs"`
-	done  chan struct{}
+	Runs  []wire.RanRequest `json:"runs"`            // the last one of each type and direction
+	Error string            `json:"error,omitempty"` // why the child does not do it
+
+	asked     wire.RunOrder
+	node      string // of the child, that took it
+	cancelled bool
+	done      chan struct{}
 }
 
 // Bounds of what is remembered of orders, and of each.
@@ -39,18 +46,25 @@ const (
 // Run asks a child for a run, of one type or of all, and answers with the order; Wait waits for what it ends with.
 func (s *Parent) Run(ctx context.Context, child sites.Child, o wire.RunOrder) (*Order, error) {
 	o.ID = uuid.NewString()
-	order := &Order{ID: o.ID, Child: child.ID, Name: child.Name, Began: s.node.Now().UTC(), done: make(chan struct{})}
-	s.orders.add(order)
-	if !s.streams.tell(child.ID, wire.Event{Run: &o}) {
-		s.orders.drop(o.ID)
-		return nil, notConnected(child)
+	order := &Order{ID: o.ID, Child: child.ID, Name: child.Name, Began: s.node.Now().UTC(), asked: o, done: make(chan struct{})}
+	if !s.orders.add(order) {
+		return nil, store.Conflicting("%d runs that children were asked for have not ended; ask again when some have", maxOrders)
 	}
+	node := s.streams.tell(child.ID, "", wire.Event{Run: &o})
+	if node == "" {
+		s.orders.drop(o.ID)
+		if err := s.Reach(child); err != nil {
+			return nil, err
+		}
+		return nil, store.Conflicting("child %s takes up nothing that it is asked for now: ask again in a while", child.Name)
+	}
+	s.orders.gave(order, node)
 	return order, nil
 }
 
 // Reach is nil where a child is connected, so that it can be asked for a run.
 func (s *Parent) Reach(child sites.Child) error {
-	if s.streams.connected(child.ID) {
+	if s.streams.connected(child.ID, "") {
 		return nil
 	}
 	return notConnected(child)
@@ -60,9 +74,12 @@ func notConnected(child sites.Child) error {
 	return wire.NoLink("child %s is not connected: it opens the connection itself, and does so as soon as it can", child.Name)
 }
 
-// Cancel ends a run that a child was asked for.
-func (s *Parent) Cancel(order *Order) bool {
-	return s.streams.tell(order.Child, wire.Event{Cancel: order.ID})
+// Cancel ends a run that a child was asked for. A child that cannot be told now hears of it when it calls again.
+func (s *Parent) Cancel(order *Order) (told bool) {
+	s.orders.mu.Lock()
+	order.cancelled = true
+	s.orders.mu.Unlock()
+	return s.streams.tell(order.Child, order.node, wire.Event{Cancel: order.ID}) != ""
 }
 
 // Wait waits for the end of an order.
@@ -77,7 +94,7 @@ func (s *Parent) Wait(ctx context.Context, order *Order) error {
 			return fmt.Errorf("wait for child %s: %w", order.Name, ctx.Err())
 		case <-look.C:
 		}
-		if away++; s.streams.connected(order.Child) {
+		if away++; s.streams.connected(order.Child, order.node) {
 			away = 0
 		}
 		if away >= 3 {
@@ -99,22 +116,27 @@ func (s *Parent) Order(id string) (Order, error) {
 	return Order{}, store.NotFound("run asked for", id)
 }
 
-func (o *orders) add(order *Order) {
+// add remembers an order, in the place of the oldest one that ended where there are many.
+func (o *orders) add(order *Order) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.open == nil {
 		o.open = map[string]*Order{}
 	}
 	for len(o.open) >= maxOrders {
-		oldest := order
+		var oldest *Order
 		for _, other := range o.open {
-			if other.Began.Before(oldest.Began) || oldest == order {
+			if over := !other.Ended.IsZero() || other.cancelled; over && (oldest == nil || other.Began.Before(oldest.Began)) {
 				oldest = other
 			}
+		}
+		if oldest == nil {
+			return false
 		}
 		delete(o.open, oldest.ID)
 	}
 	o.open[order.ID] = order
+	return true
 }
 
 func (o *orders) drop(id string) {
@@ -123,17 +145,72 @@ func (o *orders) drop(id string) {
 	delete(o.open, id)
 }
 
-// ended takes what a child says of a run that serves an order.
+// gave notes which node of the child took an order.
+func (o *orders) gave(order *Order, node string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	order.node = node
+}
+
+// waits says whether a node of a child is to serve an order.
+func (order *Order) waits(child, node string) bool {
+	return order.Child == child && order.node == node && order.Ended.IsZero() && !order.cancelled
+}
+
+// given says whether a node of a child has orders.
+func (o *orders) given(child, node string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, order := range o.open {
+		if order.waits(child, node) {
+			return true
+		}
+	}
+	return false
+}
+
+// missing are the orders that a node of a child took and does not name, in their order, and the ids that it names of
+// which nothing is waited for.
+func (o *orders) missing(child, node string, named []string) (again []wire.RunOrder, over []string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var lacking []*Order
+	for id, order := range o.open {
+		if order.waits(child, node) && !slices.Contains(named, id) {
+			lacking = append(lacking, order)
+		}
+	}
+	slices.SortFunc(lacking, func(a, b *Order) int { return cmp.Or(a.Began.Compare(b.Began), cmp.Compare(a.ID, b.ID)) })
+	for _, order := range lacking {
+		again = append(again, order.asked)
+	}
+	for _, id := range named[:min(len(named), maxNamed)] {
+		if order := o.open[id]; order == nil || order.Child != child || order.cancelled || !order.Ended.IsZero() {
+			over = append(over, id)
+		}
+	}
+	return again, over
+}
+
+// maxNamed are looked at of the orders that a child names.
+const maxNamed = 1024
+
+// ended takes what a child says of a run that serves an order, or of the order. A run that a child makes again, as after a
+// start of its node, takes the place of the one that was cut.
 func (o *orders) ended(child string, ran wire.RanRequest) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	order := o.open[ran.Order]
-	switch {
-	case order == nil || order.Child != child || !order.Ended.IsZero():
-	case ran.Type == "":
-		order.Ended = time.Now().UTC()
+	if order == nil || order.Child != child || !order.Ended.IsZero() {
+		return
+	}
+	if ran.Type == "" {
+		order.Ended, order.Error = time.Now().UTC(), ran.Error
 		close(order.done)
-	case len(order.Runs) < maxRuns:
+		return
+	}
+	order.Runs = slices.DeleteFunc(slices.Clone(order.Runs), func(r wire.RanRequest) bool { return r.Type == ran.Type && r.Up == ran.Up })
+	if len(order.Runs) < maxRuns {
 		order.Runs = append(order.Runs, ran)
 	}
 }

@@ -22,65 +22,75 @@ const gather = 50 * time.Millisecond
 // streams are the children that hold a stream open, for what is told to one of them alone.
 type streams struct {
 	mu   sync.Mutex
-	open map[string]map[chan wire.Event]bool // by the child's id
+	open map[string]map[string]chan wire.Event // by the child's id, and its node's: the last stream that the node opened
 }
 
-func (s *streams) enter(child string) chan wire.Event {
+func (s *streams) enter(child, node string) chan wire.Event {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.open == nil {
-		s.open = map[string]map[chan wire.Event]bool{}
+		s.open = map[string]map[string]chan wire.Event{}
 	}
 	if s.open[child] == nil {
-		s.open[child] = map[chan wire.Event]bool{}
+		s.open[child] = map[string]chan wire.Event{}
 	}
 	c := make(chan wire.Event, 16)
-	s.open[child][c] = true
+	s.open[child][node] = c
 	return c
 }
 
-func (s *streams) leave(child string, c chan wire.Event) {
+func (s *streams) leave(child, node string, c chan wire.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.open[child], c)
+	if s.open[child][node] == c {
+		delete(s.open[child], node)
+	}
 	if len(s.open[child]) == 0 {
 		delete(s.open, child)
 	}
 }
 
-// tell hands an event to a child, and says whether it holds a stream that took it.
-func (s *streams) tell(child string, e wire.Event) (told bool) {
+// tell hands an event to a node of a child, to any where none is named, and says which took it: "" none did.
+func (s *streams) tell(child, node string, e wire.Event) (by string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for c := range s.open[child] {
+	for id, c := range s.open[child] {
+		if node != "" && id != node {
+			continue
+		}
 		select {
 		case c <- e:
-			return true
+			return id
 		default: // it has enough to do
 		}
 	}
-	return false
+	return ""
 }
 
-// connected says whether a child holds a stream.
-func (s *streams) connected(child string) bool {
+// connected says whether a node of a child, or any where none is named, holds a stream.
+func (s *streams) connected(child, node string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.open[child]) > 0
+	if node == "" {
+		return len(s.open[child]) > 0
+	}
+	return s.open[child][node] != nil
 }
 
 // stream tells a child what happens, until either side ends it.
 func (s *server) stream(w http.ResponseWriter, r *http.Request, child sites.Child) {
 	ctx := r.Context()
-	orders := s.streams.enter(child.ID)
-	defer s.streams.leave(child.ID, orders)
+	node := s.nodeOf(r)
+	orders := s.streams.enter(child.ID, node)
+	defer s.streams.leave(child.ID, node, orders)
 	documents, tree := s.node.Watch(store.TopicDocuments), s.node.Watch(sites.Topic, "languages")
 	defer documents.Close()
 	defer tree.Close()
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	out := &events{w: w, control: http.NewResponseController(w), last: s.tail(ctx)}
 	out.all = out.last.Index
-	err := out.say(wire.Event{Tail: &out.last})
+	// What was ordered may have gone into a stream that was cut: the child is to call link, which says what it lacks.
+	err := out.say(wire.Event{Tail: &out.last, Link: s.orders.given(child.ID, node)})
 	alive := time.NewTicker(wire.Alive)
 	defer alive.Stop()
 	for err == nil {

@@ -45,6 +45,9 @@ type LinkRequest struct {
 	Languages []string        `json:"languages"` // managed now
 	Kinds     []document.Kind `json:"kinds"`     // upward kinds that the child knows
 	At        time.Time       `json:"at"`        // the child's clock: a wrong one is told
+	// Orders are the ids of the runs that the calling node was asked for and has not served: the answer names those that it
+	// lacks, and those of which nothing is waited for any more. Null: a child of an earlier version, which asks for neither.
+	Orders []string `json:"orders"`
 }
 
 // LinkResponse is what the parent says of the link.
@@ -61,6 +64,8 @@ type LinkResponse struct {
 	Compares  bool                             `json:"compares"`          // the parent knows PathUpBuckets: what went up can be verified
 	Limits    sites.Limits                     `json:"limits"`
 	Alarms    []string                         `json:"alarms,omitempty"` // about this link, at the parent
+	Orders    []RunOrder                       `json:"orders,omitempty"` // that the calling node took, and does not name any more
+	Over      []string                         `json:"over,omitempty"`   // ids of orders that it names, and nobody waits for
 	At        time.Time                        `json:"at"`
 }
 
@@ -178,7 +183,7 @@ type Refusal struct {
 	Forbidden bool `json:"forbidden,omitempty"`
 }
 
-// RanRequest tells of a run that ended.
+// RanRequest tells of a run that ended, or that an order is done, or refused: Error says why.
 type RanRequest struct {
 	Run    string       `json:"run"`             // id at the child
 	Order  string       `json:"order,omitempty"` // RunOrder.ID
