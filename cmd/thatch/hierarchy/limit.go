@@ -1,11 +1,9 @@
 package hierarchy
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -76,43 +74,11 @@ func parseWindows(texts []string) (schedule.Windows, error) {
 	}
 	var list schedule.Windows
 	for _, text := range texts {
-		w, err := parseWindow(text)
+		w, err := schedule.ParseWindow(text)
 		if err != nil {
-			return nil, err
+			return nil, cli.Usagef("--window %w", err)
 		}
 		list = append(list, w)
 	}
 	return list, nil
-}
-
-// parseWindow reads [WEEKDAYS] HH:MM+DURATION [ZONE].
-func parseWindow(text string) (schedule.Window, error) {
-	w := schedule.Window{Name: text, Repeat: schedule.Daily}
-	bad := func(why error) (schedule.Window, error) {
-		return w, cli.Usagef("--window %q: want [WEEKDAYS] HH:MM+DURATION [ZONE], such as \"saturday,sunday 20:00+10h Europe/Berlin\": %w", text, why)
-	}
-	fields := strings.Fields(text)
-	if len(fields) > 0 && !strings.Contains(fields[0], "+") {
-		w.Repeat = schedule.Weekly
-		for _, day := range strings.Split(fields[0], ",") {
-			w.Weekdays = append(w.Weekdays, schedule.Weekday(strings.ToLower(day)))
-		}
-		fields = fields[1:]
-	}
-	if len(fields) == 0 || len(fields) > 2 {
-		return bad(fmt.Errorf("it has %d parts", len(fields)))
-	}
-	start, lasts, ok := strings.Cut(fields[0], "+")
-	length, err := time.ParseDuration(lasts)
-	if !ok || err != nil {
-		return bad(fmt.Errorf("%q is no start and duration", fields[0]))
-	}
-	w.Start, w.Minutes = start, int(length/time.Minute)
-	if len(fields) == 2 {
-		w.Zone = fields[1]
-	}
-	if err := w.Validate(); err != nil {
-		return bad(err)
-	}
-	return w, nil
 }
