@@ -10,6 +10,7 @@ import (
 	"thatch/console/page/catalog"
 	"thatch/console/page/computers"
 	"thatch/console/page/home"
+	"thatch/console/page/sites"
 	"thatch/node"
 )
 
@@ -28,5 +29,6 @@ func Areas() []page.Area {
 		catalog.Area(),
 		computers.Area(),
 		administration.Area(),
+		sites.Area(),
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"thatch/node/store"
 	"thatch/replication"
 	"thatch/replication/joining"
+	"thatch/replication/round"
 	"thatch/replication/server"
 	"thatch/replication/wire"
 )
@@ -28,6 +29,7 @@ type Linked struct {
 	*node.Node
 	Link   *replication.Link
 	Parent *server.Parent
+	Rounds *round.Rounds
 	stop   []func()
 	once   sync.Once
 }
@@ -67,6 +69,7 @@ func Start(t testing.TB, cfg Config) *Linked {
 		t.Fatal(err)
 	}
 	s := &Linked{Node: n, Parent: server.New(n), Link: replication.New(n)}
+	s.Rounds = round.New(n, s.Link, s.Parent)
 	var door http.Handler = s.Parent
 	if cfg.Before != nil {
 		door = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -55,7 +55,11 @@ func Routes(n *node.Node, link *replication.Link, rounds *round.Rounds) []api.Ro
 		},
 		{
 			Method: "GET", Path: "/replication/runs", Scope: identity.Viewer, Columns: sites.RunColumns,
-			Summary: "What went over the links with parent and children, newest first", Do: api.GetList(n.Sites.Runs),
+			Summary: "What went over the links with parent and children, newest first", Do: api.GetList(runs(n)),
+		},
+		{
+			Method: "GET", Path: "/replication/runs/{id}", Scope: identity.Viewer, Summary: "One run over a link, with both digests where it verified",
+			Do: api.Get(func(c *api.Call) (Ran, error) { return oneRun(c.Context(), n, c.Var("id")) }),
 		},
 		{
 			Method: "GET", Path: "/replication/quarantine", Scope: identity.Viewer, Columns: store.ColumnNames(quarantineColumns),
