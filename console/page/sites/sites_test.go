@@ -5,13 +5,17 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"thatch/console/api"
 	"thatch/console/api/hierarchy"
 	"thatch/console/api/links"
+	"thatch/console/api/operators"
 	"thatch/console/api/payloads"
+	"thatch/console/api/policies"
+	"thatch/console/api/tree"
 	"thatch/console/page/administration"
 	"thatch/console/page/pagetest"
 	"thatch/console/page/sites"
@@ -29,7 +33,7 @@ func start(t testing.TB, name string, languages ...string) site {
 	t.Helper()
 	s := replicationtest.Start(t, replicationtest.Config{Name: name, Languages: languages})
 	routes := append(hierarchy.Routes(s.Node), links.Routes(s.Node, s.Link, s.Rounds)...)
-	routes = append(routes, payloads.Routes(s.Node)...)
+	routes = slices.Concat(routes, payloads.Routes(s.Node), tree.Routes(s.Node), operators.Routes(s.Node), policies.Routes(s.Node))
 	return site{s, pagetest.Open(s.Node, api.New(s.Node, routes...), sites.Area(), administration.Area())}
 }
 
@@ -131,7 +135,7 @@ func TestAChildsPage(t *testing.T) {
 	}
 	limit("slow", "").Has(t, "is no number of kilobytes", `value="slow"`)
 	limit("500", "at night").Has(t, "want [WEEKDAYS]", "at night</textarea>")
-	limit("500", "saturday,sunday 00:00+24h\n20:00+10h Europe/Berlin\n").Has(t, "within these limits", `value="500"`, "20:00+10h Europe/Berlin")
+	limit("500", "saturday,sunday 00:00+24h\n20:00+10h Europe/Berlin\n").Has(t, "within these limits", `value="500"`, "10h Europe/Berlin")
 	stale := limit("600", "")
 	if stale.Has(t, `role="alert"`, `value="600"`); stale.Status != http.StatusConflict {
 		t.Errorf("another version of the form answers %d", stale.Status)
