@@ -108,7 +108,7 @@ func area() page.Area {
 		return page.Outcome{Note: q.T("Taken: %d", len(q.Forms("key")))}, err
 	}}
 	return page.Area{
-		Templates: fstest.MapFS{"thing.html": {Data: []byte(`<p id="name">{{.Data.Name}} {{when .Data.Seen}}</p><form method="post">{{.Token}}<input name="x" value="{{.Value "x" "before"}}"></form>`)}},
+		Templates: fstest.MapFS{"thing.html": {Data: []byte(`<p id="name">{{.Data.Name}} {{when .Data.Seen}}</p><form method="post">{{.Token}}<input name="x" aria-label="X" value="{{.Value "x" "before"}}"></form>`)}},
 		Pages: []*page.Page{
 			{Path: "/things", Title: "Things", List: list, Acts: map[string]page.Act{"take": take}},
 			{Path: "/things/{id}", Nav: "/things", Title: "Thing", Scope: identity.Operate, Acts: map[string]page.Act{

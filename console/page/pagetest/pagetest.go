@@ -111,6 +111,9 @@ func (b *Browser) do(t testing.TB, r *http.Request) Answer {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if strings.HasPrefix(answer.Header.Get("Content-Type"), "text/html") && answer.Header.Get("Location") == "" {
+		Check(t, r.URL.Path, string(body))
+	}
 	return Answer{answer.StatusCode, answer.Header, string(body)}
 }
 
