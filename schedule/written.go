@@ -26,8 +26,8 @@ func ParseWindow(text string) (Window, error) {
 	}
 	start, lasts, ok := strings.Cut(fields[0], "+")
 	length, err := time.ParseDuration(lasts)
-	if !ok || err != nil {
-		return bad(fmt.Errorf("%q is no start and duration", fields[0]))
+	if !ok || err != nil || length%time.Minute != 0 {
+		return bad(fmt.Errorf("%q is no start and duration in whole minutes", fields[0]))
 	}
 	w.Start, w.Minutes = start, int(length/time.Minute)
 	if len(fields) == 2 {

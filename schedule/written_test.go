@@ -15,6 +15,7 @@ func TestParseWindow(t *testing.T) {
 		{"20:00", Window{}, false},
 		{"25:00+1h", Window{}, false},
 		{"20:00+-1h", Window{}, false},
+		{"20:00+90s", Window{}, false},
 		{"20:00+1h Mars/Olympus", Window{}, false},
 		{"noday 20:00+1h", Window{}, false},
 		{"monday 20:00+1h Europe/Berlin more", Window{}, false},

@@ -278,7 +278,7 @@ func (s *Source) links(ctx context.Context, from string, page importer.Item) ([]
 	var items []importer.Item
 	for _, found := range href.FindAllStringSubmatch(string(raw), -1) {
 		link, err := base.Parse(found[1])
-		if err != nil || link.Host != base.Host || !strings.HasPrefix(link.Path, folder) || !wanted(link.Path) {
+		if err != nil || link.Host != base.Host || link.Scheme != base.Scheme || !strings.HasPrefix(link.Path, folder) || !wanted(link.Path) {
 			continue
 		}
 		link.Fragment = ""

@@ -193,6 +193,19 @@ func TestLocationsThatAreNone(t *testing.T) {
 	}
 }
 
+// A page that came over TLS does not have documents fetched without it.
+func TestLinksKeepTheirScheme(t *testing.T) {
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, `<html><a href="http://%s/a.xml">x</a></html>`, r.Host)
+	}))
+	defer server.Close()
+	var sink importertest.Memory
+	_, err := importer.Run(t.Context(), &msrc.Source{Client: server.Client()}, &sink, importer.Request{From: server.URL + "/page"}, nil)
+	if err == nil || !strings.Contains(err.Error(), "no CVRF documents") {
+		t.Error(err)
+	}
+}
+
 // A file of the folder that cannot be read is named, and the others are read.
 func TestUnreadableFiles(t *testing.T) {
 	dir := t.TempDir()

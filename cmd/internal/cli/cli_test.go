@@ -117,6 +117,35 @@ func TestWhereFlagsComeFrom(t *testing.T) {
 	}
 }
 
+// TestAFlagOfTheSameName: the environment and the file mean the flag that every command has, not that of a command's own.
+func TestAFlagOfTheSameName(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "conf")
+	if err := os.WriteFile(file, []byte("token=file\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("THATCH_CONFIG", file)
+	for _, c := range []struct{ env, args, want, own string }{
+		{"", "--token given", "file", "given"},
+		{"env", "--token given", "env", "given"},
+		{"env", "", "env", ""},
+	} {
+		t.Setenv("THATCH_TOKEN", c.env)
+		a := &App{Out: &bytes.Buffer{}, Err: &bytes.Buffer{}}
+		root := &cobra.Command{Use: "x"}
+		join := &cobra.Command{Use: "join", RunE: func(*cobra.Command, []string) error { return nil }}
+		own := join.Flags().String("token", "", "a token of another kind")
+		root.AddCommand(join)
+		a.Bind(root)
+		root.SetArgs(append([]string{"join"}, strings.Fields(c.args)...))
+		if err := root.Execute(); err != nil {
+			t.Fatal(err)
+		}
+		if a.Node.Token != c.want || *own != c.own {
+			t.Errorf("%+v: the API's token is %q, the command's own %q", c, a.Node.Token, *own)
+		}
+	}
+}
+
 func TestText(t *testing.T) {
 	local := time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC).Local().Format("2006-01-02 15:04:05")
 	for in, want := range map[string]string{

@@ -20,7 +20,8 @@ var variables = map[string]string{
 	"names": "THATCH_NAMES", "log": "THATCH_LOG", "parent": "THATCH_PARENT", "parent-token": "THATCH_PARENT_TOKEN",
 }
 
-// complete sets the flags that were not given: from the environment, else from the configuration file.
+// complete sets the flags that were not given: from the environment, else from the configuration file. Where a command has
+// a flag of its own that bears the name of one of every command, the latter is meant.
 func (a *App) complete(cmd *cobra.Command) error {
 	if a.Config == "" {
 		a.Config = os.Getenv("THATCH_CONFIG")
@@ -36,25 +37,30 @@ func (a *App) complete(cmd *cobra.Command) error {
 		}
 	}
 	var failed error
-	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+	every := cmd.Root().PersistentFlags()
+	complete := func(f *pflag.Flag, of *pflag.FlagSet) {
 		variable, known := variables[f.Name]
 		if !known || f.Changed || failed != nil {
 			return
 		}
-		if value := os.Getenv(variable); value != "" {
-			failed = set(cmd, f.Name, value, variable)
-		} else if value, ok := file[f.Name]; ok {
-			failed = set(cmd, f.Name, value, a.Config)
+		value, where := os.Getenv(variable), variable
+		if value == "" {
+			value, where = file[f.Name], a.Config
+		}
+		if value == "" {
+			return
+		}
+		if err := of.Set(f.Name, value); err != nil {
+			failed = Usagef("%s: %s: %w", where, f.Name, err)
+		}
+	}
+	every.VisitAll(func(f *pflag.Flag) { complete(f, every) })
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if every.Lookup(f.Name) == nil {
+			complete(f, cmd.Flags())
 		}
 	})
 	return failed
-}
-
-func set(cmd *cobra.Command, name, value, where string) error {
-	if err := cmd.Flags().Set(name, value); err != nil {
-		return Usagef("%s: %s: %w", where, name, err)
-	}
-	return nil
 }
 
 // parseConfig reads either form of the configuration file: a JSON object, whose lists are joined by commas, or lines

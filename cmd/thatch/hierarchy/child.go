@@ -47,9 +47,6 @@ func joinCommand(a *cli.App, use, short, long string, move bool) *cobra.Command 
 			if err != nil {
 				return err
 			}
-			if a.Node.Token == "" { // this command's own --token hides the API's
-				a.Node.Token = os.Getenv("THATCH_TOKEN")
-			}
 			c, err := a.Client()
 			if err != nil {
 				return err

@@ -59,8 +59,12 @@ func printHierarchy(w io.Writer, h tree.Hierarchy) error {
 			row[3] = moment(m.Link.Seen)
 			row[4] = linkText(m)
 			for _, run := range m.Link.Runs {
+				ended := ""
+				if !run.Ended.IsZero() { // else it goes on
+					ended = moment(run.Ended)
+				}
 				runs = append(runs, []string{
-					m.Name, run.Direction, run.Type, run.Mode, run.State, moment(run.Ended), fmt.Sprint(run.Documents), fmt.Sprint(run.Bytes),
+					m.Name, run.Direction, run.Type, run.Mode, run.State, ended, fmt.Sprint(run.Documents), fmt.Sprint(run.Bytes),
 					equalText(run), run.Error,
 				})
 			}
