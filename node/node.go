@@ -190,6 +190,7 @@ func (n *Node) openRooms(ctx context.Context) error {
 	})
 	n.Windows = windows.Open(windows.Config{Author: author, Reader: n.db, Computers: n.Computers})
 	n.Bulletins.CountPolicies(n.Policies.CountByBulletin)
+	n.Bulletins.CountNeeded(n.Compliance.Needed)
 	return n.openFederation(ctx)
 }
 

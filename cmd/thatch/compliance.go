@@ -67,6 +67,13 @@ func complianceCommand(a *cli.App) *cobra.Command {
 		Example: "  thatch compliance update 17 --filter status=missing",
 		Heads:   []string{"COMPUTER", "GROUP", "STATUS", "LAST SEEN", "ID"}, Keys: []string{"computer", "group", "status", "last_seen", "id"},
 	}))
+	cmd.AddCommand(a.List(cli.Listing{
+		Use: "cve CVE", Short: "The computers that a vulnerability concerns", Path: "/cves", Args: []string{"CVE"}, After: "/computers",
+		Long: "Open to it are those on which an update that fixes it, and that no other replaces, is missing or failed.\n\n" +
+			"Columns to filter and sort by: " + columnsText(compliance.OnColumns),
+		Example: "  thatch compliance cve CVE-2019-0540 --filter status=missing,failed",
+		Heads:   []string{"COMPUTER", "GROUP", "STATUS", "LAST SEEN", "ID"}, Keys: []string{"computer", "group", "status", "last_seen", "id"},
+	}))
 	cmd.AddCommand(treeCommand(a))
 	return cmd
 }

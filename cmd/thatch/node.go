@@ -25,6 +25,7 @@ import (
 	"thatch/console/api/policies"
 	"thatch/console/api/reports"
 	"thatch/console/api/tree"
+	"thatch/console/api/vulnerabilities"
 	"thatch/node"
 	"thatch/node/store"
 	"thatch/replication"
@@ -171,6 +172,7 @@ func mount(n *node.Node) halves {
 		policies.Routes(n),
 		tree.Routes(n),
 		overview.Routes(n),
+		vulnerabilities.Routes(n),
 	)
 	n.Mount("/", api.New(n, routes...))
 	n.Mount("/agent/v1/", server.New(n))

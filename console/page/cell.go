@@ -24,6 +24,7 @@ const (
 	Flag          // yes, or nothing
 	Severity      // a vendor's
 	State         // a word with a colour; translated
+	Score         // a CVSS score; nothing where there is none
 	Bytes         // a size
 	Date          // a day
 	Time          // a moment, to the minute
@@ -32,7 +33,7 @@ const (
 
 func (k Kind) largestFirst() bool {
 	switch k {
-	case Number, Percent, Flag, Severity, Bytes, Date, Time, Ago:
+	case Number, Percent, Flag, Severity, Score, Bytes, Date, Time, Ago:
 		return true
 	}
 	return false
@@ -41,7 +42,7 @@ func (k Kind) largestFirst() bool {
 // Class is the style class of the kind.
 func (k Kind) Class() string {
 	switch k {
-	case Number, Percent, Bytes:
+	case Number, Percent, Score, Bytes:
 		return "number"
 	case Date, Time, Ago:
 		return "time"
@@ -99,6 +100,10 @@ func (q *Request) cell(c Column, row reflect.Value) Cell {
 	case State:
 		if text := text(value); text != "" {
 			cell.Text, cell.Tone = q.T(text), tone(text)
+		}
+	case Score:
+		if score, ok := value.(float64); ok && score > 0 {
+			cell.Text = f.Decimal(score, 1)
 		}
 	case Bytes:
 		if n, ok := value.(int64); ok && n > 0 {

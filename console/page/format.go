@@ -150,10 +150,10 @@ func tone(state any) string {
 	switch strings.ToLower(fmt.Sprint(state)) {
 	case "installed", "done", "ok", "ready", "succeeded", "complete", "here", "equal", "on", "active", "staged", "online":
 		return "good"
-	case "failed", "failed to install", "critical", "revoked", "lost", "different", "missing", "error", "alarm":
+	case "failed", "failed to install", "critical", "revoked", "lost", "different", "missing", "error", "alarm", "refused":
 		return "bad"
 	case "important", "installation failed - rescheduled", "retry", "waiting", "awaiting", "paused", "unknown", "cannot tell",
-		"not all there", "pending", "quarantined", "cancelled", "interrupted", "stopped":
+		"not all there", "pending", "quarantined", "cancelled", "interrupted", "stopped", "no package":
 		return "warn"
 	case "running", "installation scheduled", "download required", "downloading", "queued", "staging":
 		return "busy"

@@ -33,7 +33,8 @@ type List struct {
 // ListView is a set of filters with a name.
 type ListView struct {
 	Title string // in English
-	Query string // "severity=Critical&sort=-released"; {3d} in it is the day three days ago
+	// "severity=Critical&sort=-released"; {3d} in it is the day three days ago, {last-month} the month before this one
+	Query string
 }
 
 // Action is what can be done with chosen rows: a button whose form says do=Name and key=... for each row.
@@ -352,12 +353,19 @@ func (q *Request) filterText(c Column, value string) string {
 
 var daysAgo = regexp.MustCompile(`\{\d+d\}`)
 
+// fillTimes puts days and months in the places of their names in a view's query.
+func (q *Request) fillTimes(query string) string {
+	now := q.Now().UTC()
+	query = strings.ReplaceAll(query, "{last-month}", now.AddDate(0, 0, -now.Day()).Format("2006-01"))
+	return daysAgo.ReplaceAllStringFunc(query, func(days string) string {
+		n, _ := strconv.Atoi(days[1 : len(days)-2])
+		return now.AddDate(0, 0, -n).Format(time.DateOnly)
+	})
+}
+
 func (t *Table) tabs() {
 	for _, v := range t.Views {
-		query, err := url.ParseQuery(daysAgo.ReplaceAllStringFunc(v.Query, func(days string) string {
-			n, _ := strconv.Atoi(days[1 : len(days)-2])
-			return t.Frame.Now().UTC().AddDate(0, 0, -n).Format(time.DateOnly)
-		}))
+		query, err := url.ParseQuery(t.Frame.fillTimes(v.Query))
 		if err != nil {
 			panic(fmt.Sprintf("view %q: %v", v.Title, err)) // a fault of the program
 		}

@@ -35,6 +35,8 @@ type Config struct {
 	Log    *slog.Logger
 	// PolicyCount tells how many policies pin updates of each bulletin; nil: none do.
 	PolicyCount func(ctx context.Context) (map[string]int, error)
+	// NeededCount tells how many computers miss an update of each bulletin; nil: nobody counts.
+	NeededCount func(ctx context.Context) (map[string]int, error)
 }
 
 // Bulletins is safe for use by several goroutines.
@@ -84,6 +86,11 @@ func (b *Bulletins) CountPolicies(count func(ctx context.Context) (map[string]in
 	b.cfg.PolicyCount = count
 }
 
+// CountNeeded sets Config.NeededCount after the room was made: computers come after bulletins.
+func (b *Bulletins) CountNeeded(count func(ctx context.Context) (map[string]int, error)) {
+	b.cfg.NeededCount = count
+}
+
 // State has the room ask for the state of staging, after it was made: what is on its way is known to the stager alone.
 func (b *Bulletins) State(load func(ctx context.Context) (*staging.State, error)) { b.state = load }
 
@@ -104,15 +111,28 @@ func (b *Bulletins) with(ctx context.Context, read func(v *live.View, s *staging
 	return b.catalog.Read(ctx, func(v *live.View) error { return read(v, state) })
 }
 
-func (b *Bulletins) policies(ctx context.Context) (map[string]int, error) {
-	if b.cfg.PolicyCount == nil {
-		return nil, nil
+// others are numbers of bulletins, by document id, that other rooms count.
+type others struct{ policies, needed map[string]int }
+
+func (b *Bulletins) others(ctx context.Context) (o others, err error) {
+	if b.cfg.PolicyCount != nil {
+		if o.policies, err = b.cfg.PolicyCount(ctx); err != nil {
+			return o, fmt.Errorf("count the policies of bulletins: %w", err)
+		}
 	}
-	counts, err := b.cfg.PolicyCount(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("count the policies of bulletins: %w", err)
+	if b.cfg.NeededCount != nil {
+		if o.needed, err = b.cfg.NeededCount(ctx); err != nil {
+			return o, fmt.Errorf("count the computers that need bulletins: %w", err)
+		}
 	}
-	return counts, nil
+	return o, nil
+}
+
+// row is a bulletin as lists show it.
+func (o others) row(v *live.View, s *staging.State, one *live.Bulletin) *Row {
+	row := rowOf(v, s, one)
+	row.Policies, row.Needed = o.policies[one.ID], o.needed[one.ID]
+	return row
 }
 
 // find looks for a bulletin by document id or, where one alone bears it, by name.

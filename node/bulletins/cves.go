@@ -5,9 +5,11 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 
 	"thatch/catalog"
 	"thatch/node/bulletins/live"
+	"thatch/node/bulletins/staging"
 	"thatch/node/store"
 )
 
@@ -26,7 +28,7 @@ type CVERow struct {
 var cveColumns = []store.Column[*CVERow]{
 	{Name: "cve", Value: func(r *CVERow) any { return r.ID }, Search: true},
 	{Name: "title", Value: func(r *CVERow) any { return r.Title }, Search: true},
-	{Name: "severity", Value: func(r *CVERow) any { return string(r.Severity) }},
+	{Name: "severity", Value: func(r *CVERow) any { return string(r.Severity) }, Rank: func(r *CVERow) int { return r.Severity.Rank() }},
 	{Name: "score", Kind: store.Number, Value: func(r *CVERow) any { return r.Score }},
 	{Name: "exploited", Kind: store.Flag, Value: func(r *CVERow) any { return r.Exploited }},
 	{Name: "disclosed", Kind: store.Flag, Value: func(r *CVERow) any { return r.Disclosed }},
@@ -50,6 +52,55 @@ func (b *Bulletins) CVEs(ctx context.Context, q store.Query) (page []*CVERow, to
 	return store.Select(q, rows, cveColumns)
 }
 
+// CVEDetail is everything of one vulnerability.
+type CVEDetail struct {
+	CVERow
+	Vector       string       `json:"vector,omitempty"` // of the highest score
+	BulletinList []*Row       `json:"bulletin_list"`
+	UpdateList   []*UpdateRow `json:"update_list"`
+}
+
+// ShowCVE returns the vulnerability with an id, as "CVE-2019-0540".
+func (b *Bulletins) ShowCVE(ctx context.Context, id string) (CVEDetail, error) {
+	d := CVEDetail{CVERow: CVERow{ID: id}, BulletinList: []*Row{}, UpdateList: []*UpdateRow{}}
+	counts, err := b.others(ctx)
+	if err != nil {
+		return d, err
+	}
+	err = b.with(ctx, func(v *live.View, s *staging.State) error {
+		for _, one := range v.Bulletins() {
+			at := slices.IndexFunc(one.CVEs, func(cve catalog.CVE) bool { return strings.EqualFold(cve.ID, id) })
+			if at < 0 {
+				continue
+			}
+			if cve := one.CVEs[at]; cve.Vector != "" && (d.Vector == "" || cve.Score > d.Score) {
+				d.Vector = cve.Vector
+			}
+			d.add(one, one.CVEs[at])
+			d.BulletinList = append(d.BulletinList, counts.row(v, s, one))
+			for _, u := range v.UpdatesOf(one.ID) {
+				if slices.Contains(u.CVEs, d.ID) {
+					d.UpdateList = append(d.UpdateList, updateRow(v, s, u))
+				}
+			}
+		}
+		if len(d.BulletinList) == 0 {
+			return store.NotFound("CVE", id)
+		}
+		d.Updates = len(d.UpdateList)
+		return nil
+	})
+	return d, err
+}
+
+// add adds what one bulletin says of the vulnerability.
+func (r *CVERow) add(one *live.Bulletin, cve catalog.CVE) {
+	r.ID, r.Title = cve.ID, cmp.Or(r.Title, cve.Title)
+	r.Severity, r.Score = r.Severity.Worse(cve.Severity), max(r.Score, cve.Score)
+	r.Exploited, r.Disclosed = r.Exploited || cve.Exploited, r.Disclosed || cve.Disclosed
+	r.Bulletins = append(r.Bulletins, one.Name)
+}
+
 func cveRows(v *live.View) []*CVERow {
 	found := map[string]*CVERow{}
 	for _, one := range v.Bulletins() {
@@ -59,12 +110,7 @@ func cveRows(v *live.View) []*CVERow {
 				row = &CVERow{ID: cve.ID}
 				found[cve.ID] = row
 			}
-			row.Title = cmp.Or(row.Title, cve.Title)
-			row.Severity = row.Severity.Worse(cve.Severity)
-			row.Score = max(row.Score, cve.Score)
-			row.Exploited = row.Exploited || cve.Exploited
-			row.Disclosed = row.Disclosed || cve.Disclosed
-			row.Bulletins = append(row.Bulletins, one.Name)
+			row.add(one, cve)
 		}
 	}
 	for _, u := range v.Updates() {

@@ -17,6 +17,7 @@ type Counts struct {
 	Updates    int `json:"updates"`
 	Downloaded int `json:"downloaded"` // updates of which every package that matters is here
 	Policies   int `json:"policies"`
+	Needed     int `json:"needed"` // computers that miss one of its updates
 	CVEs       int `json:"cves"`
 }
 
@@ -62,8 +63,8 @@ var columns = []store.Column[*Row]{
 	{Name: "cve", Value: func(r *Row) any { return r.by.cves }, Search: true},
 	{Name: "source", Value: func(r *Row) any { return r.Source }},
 	{Name: "vendor", Value: func(r *Row) any { return r.Vendor }, Search: true},
-	{Name: "severity", Value: func(r *Row) any { return string(r.Severity) }},
-	{Name: "custom_severity", Value: func(r *Row) any { return r.CustomSeverity }},
+	{Name: "severity", Value: func(r *Row) any { return string(r.Severity) }, Rank: func(r *Row) int { return r.Severity.Rank() }},
+	{Name: "custom_severity", Value: func(r *Row) any { return r.CustomSeverity }, Rank: func(r *Row) int { return r.by.order }},
 	{Name: "released", Kind: store.Time, Value: func(r *Row) any { return r.Released }},
 	{Name: "revised", Kind: store.Time, Value: func(r *Row) any { return r.Revised }},
 	{Name: "month", Kind: store.Time, Value: func(r *Row) any { return r.Month }},
@@ -75,13 +76,8 @@ var columns = []store.Column[*Row]{
 	{Name: "updates", Kind: store.Number, Value: func(r *Row) any { return r.Updates }},
 	{Name: "downloaded", Kind: store.Number, Value: func(r *Row) any { return r.Downloaded }},
 	{Name: "policies", Kind: store.Number, Value: func(r *Row) any { return r.Policies }},
+	{Name: "needed", Kind: store.Number, Value: func(r *Row) any { return r.Needed }},
 	{Name: "cves", Kind: store.Number, Value: func(r *Row) any { return r.CVEs }},
-}
-
-// ranks are the columns that are not sorted by the alphabet.
-var ranks = map[string]func(*Row) int{
-	"severity":        func(r *Row) int { return r.Severity.Rank() },
-	"custom_severity": func(r *Row) int { return r.by.order },
 }
 
 // Columns names what the list of bulletins can be filtered, sorted and grouped by.
@@ -92,15 +88,6 @@ func (b *Bulletins) List(ctx context.Context, q store.Query) (page []*Row, total
 	rows, err := b.rows(ctx)
 	if err != nil {
 		return nil, 0, err
-	}
-	if rank := ranks[q.Sort]; rank != nil {
-		slices.SortStableFunc(rows, func(x, y *Row) int {
-			if q.Descending {
-				x, y = y, x
-			}
-			return cmp.Compare(rank(x), rank(y))
-		})
-		q.Sort = ""
 	}
 	return store.Select(q, rows, columns)
 }
@@ -115,7 +102,7 @@ func (b *Bulletins) Groups(ctx context.Context, q store.Query, by string) ([]sto
 }
 
 func (b *Bulletins) rows(ctx context.Context) (rows []*Row, err error) {
-	policies, err := b.policies(ctx)
+	counts, err := b.others(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -123,9 +110,7 @@ func (b *Bulletins) rows(ctx context.Context) (rows []*Row, err error) {
 		all := v.Bulletins()
 		rows = make([]*Row, 0, len(all))
 		for _, one := range all {
-			row := rowOf(v, s, one)
-			row.Policies = policies[one.ID]
-			rows = append(rows, row)
+			rows = append(rows, counts.row(v, s, one))
 		}
 		return nil
 	})
@@ -138,16 +123,14 @@ func (b *Bulletins) rows(ctx context.Context) (rows []*Row, err error) {
 // Rows returns the rows of bulletins by document id, in the order given; those that are no more are left out.
 func (b *Bulletins) Rows(ctx context.Context, ids ...string) ([]*Row, error) {
 	rows := []*Row{}
-	policies, err := b.policies(ctx)
+	counts, err := b.others(ctx)
 	if err != nil {
 		return nil, err
 	}
 	err = b.with(ctx, func(v *live.View, s *staging.State) error {
 		for _, id := range ids {
 			if one := v.Bulletin(id); one != nil {
-				row := rowOf(v, s, one)
-				row.Policies = policies[id]
-				rows = append(rows, row)
+				rows = append(rows, counts.row(v, s, one))
 			}
 		}
 		return nil

@@ -20,6 +20,7 @@ type PackageRow struct {
 	Name      string         `json:"package"`
 	Update    string         `json:"update"` // document id
 	Bulletin  string         `json:"bulletin"`
+	Of        string         `json:"bulletin_id"`
 	Languages []string       `json:"languages"` // empty: neutral
 	Installer string         `json:"installer"` // type: msi, msp, exe
 	Files     int            `json:"files"`
@@ -35,6 +36,7 @@ var packageColumns = []store.Column[*PackageRow]{
 	{Name: "package", Value: func(r *PackageRow) any { return r.Name }, Search: true},
 	{Name: "update", Value: func(r *PackageRow) any { return r.Update }},
 	{Name: "bulletin", Value: func(r *PackageRow) any { return r.Bulletin }, Search: true},
+	{Name: "languages", Value: func(r *PackageRow) any { return r.Languages }},
 	{Name: "language", Value: func(r *PackageRow) any { return r.Languages }},
 	{Name: "installer", Value: func(r *PackageRow) any { return r.Installer }},
 	{Name: "size", Kind: store.Number, Value: func(r *PackageRow) any { return int(r.Size) }},
@@ -87,7 +89,7 @@ func packageRow(v *live.View, ps staging.PackageStatus) PackageRow {
 	}
 	if u := v.UpdateByID(p.Update); u != nil {
 		if of := v.Bulletin(u.Bulletin); of != nil {
-			row.Bulletin = of.Name
+			row.Bulletin, row.Of = of.Name, of.ID
 		}
 	}
 	return row

@@ -18,6 +18,7 @@ type UpdateRow struct {
 	KB       string           `json:"kb,omitempty"`
 	Source   string           `json:"source"`
 	Bulletin string           `json:"bulletin"` // name
+	Of       string           `json:"bulletin_id"`
 	Product  string           `json:"product"`
 	Severity catalog.Severity `json:"severity"`
 	Class    string           `json:"class,omitempty"`
@@ -52,7 +53,7 @@ var updateColumns = []store.Column[*UpdateRow]{
 	{Name: "source", Value: func(r *UpdateRow) any { return r.Source }},
 	{Name: "bulletin", Value: func(r *UpdateRow) any { return r.Bulletin }, Search: true},
 	{Name: "product", Value: func(r *UpdateRow) any { return r.Product }, Search: true},
-	{Name: "severity", Value: func(r *UpdateRow) any { return string(r.Severity) }},
+	{Name: "severity", Value: func(r *UpdateRow) any { return string(r.Severity) }, Rank: func(r *UpdateRow) int { return r.Severity.Rank() }},
 	{Name: "class", Value: func(r *UpdateRow) any { return r.Class }},
 	{Name: "month", Kind: store.Time, Value: func(r *UpdateRow) any { return r.Month }},
 	{Name: "no_rule", Kind: store.Flag, Value: func(r *UpdateRow) any { return r.NoRule != "" }},
@@ -85,7 +86,7 @@ func (b *Bulletins) Updates(ctx context.Context, q store.Query) (page []*UpdateR
 func updateRow(v *live.View, s *staging.State, u *live.Update) *UpdateRow {
 	row := &UpdateRow{
 		ID: u.ID, Number: u.Number, Name: u.Name, KB: u.KB, Source: u.Source, Product: u.Product.Name,
-		Severity: u.Severity, Class: u.Class, NoRule: u.NoRule,
+		Severity: u.Severity, Class: u.Class, NoRule: u.NoRule, Of: u.Bulletin,
 	}
 	row.Superseded, row.Withdrawn, row.Detector = v.Superseded(u.ID), u.Withdrawn, u.Detector
 	if of := v.Bulletin(u.Bulletin); of != nil {
@@ -208,7 +209,7 @@ type Detail struct {
 // Show returns the bulletin with a document id or a name.
 func (b *Bulletins) Show(ctx context.Context, name string) (Detail, error) {
 	var d Detail
-	policies, err := b.policies(ctx)
+	counts, err := b.others(ctx)
 	if err != nil {
 		return d, err
 	}
@@ -218,10 +219,9 @@ func (b *Bulletins) Show(ctx context.Context, name string) (Detail, error) {
 			return err
 		}
 		d = Detail{
-			Row: *rowOf(v, s, found), CVEList: orEmpty(found.CVEs), Named: orEmpty(found.Named),
+			Row: *counts.row(v, s, found), CVEList: orEmpty(found.CVEs), Named: orEmpty(found.Named),
 			UpdateList: []*UpdateRow{}, Digest: found.Digest.String(), Origin: found.Origin,
 		}
-		d.Policies = policies[found.ID]
 		if since, ok := s.Staged[found.ID]; ok {
 			d.Staged = &since
 		}

@@ -40,17 +40,17 @@ func bulletinsList(a *cli.App) *cobra.Command {
 	list := a.List(cli.Listing{
 		Use: "list", Short: "List bulletins, newest first",
 		Long: "Columns to filter and sort by: id, bulletin, title, description, cve, source, vendor, severity, custom_severity,\n" +
-			"released, revised, month, staged, exploited, disclosed, superseded, latest, updates, downloaded, policies, cves.",
+			"released, revised, month, staged, exploited, disclosed, superseded, latest, updates, downloaded, policies, needed, cves.",
 		Example: "  thatch bulletins list --filter month=2019-02 --filter exploited=yes\n  thatch bulletins list -q flash --sort -cves\n" +
 			"  thatch bulletins list --filter latest=yes --group severity",
 		Path: "/bulletins",
 		Heads: []string{
 			"BULLETIN", "SEVERITY", "CUSTOM SEVERITY", "STAGED", "POLICIES", "UPDATES", "DOWNLOADED", "RELEASED", "REVISED",
-			"EXPLOITED", "CVES", "MONTH", "DESCRIPTION",
+			"EXPLOITED", "CVES", "NEEDED", "MONTH", "DESCRIPTION",
 		},
 		Keys: []string{
 			"bulletin", "severity", "custom_severity", "staged", "policies", "updates", "downloaded", "released", "revised",
-			"exploited", "cves", "month", "title",
+			"exploited", "cves", "needed", "month", "title",
 		},
 	})
 	list.Flags().StringVar(&group, "group", "", "count by the values of a column instead")
@@ -257,7 +257,13 @@ func updatesCommand(a *cli.App) *cobra.Command {
 		Path:    "/cves",
 		Heads:   []string{"CVE", "SEVERITY", "SCORE", "EXPLOITED", "DISCLOSED", "UPDATES", "BULLETINS", "TITLE"},
 		Keys:    []string{"cve", "severity", "score", "exploited", "disclosed", "updates", "bulletins", "title"},
-	}))
+	}), &cobra.Command{
+		Use: "cve CVE", Short: "Show a vulnerability with the bulletins and updates that fix it", Args: cli.Args("CVE"),
+		Example: "  thatch updates cve CVE-2019-0540",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.Show(cmd.Context(), client.Path("cves", args[0]))
+		},
+	})
 	return cmd
 }
 

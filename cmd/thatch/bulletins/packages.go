@@ -21,7 +21,8 @@ func packagesCommand(a *cli.App) *cobra.Command {
 	}
 	cmd.AddCommand(a.List(cli.Listing{
 		Use: "list", Short: "List packages",
-		Long: "Columns to filter and sort by: id, package, update, bulletin, language, installer, size, by_hand, matters, status.\n" +
+		Long: "Columns to filter and sort by: id, package, update, bulletin, language, languages, installer, size, by_hand,\n" +
+			"matters, status.\n" +
 			"A package matters when it is neutral or in a managed language.",
 		Example: "  thatch packages list --filter bulletin=sp94801\n  thatch packages list --filter status=failed,refused",
 		Path:    "/packages",

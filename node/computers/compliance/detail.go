@@ -11,7 +11,6 @@ import (
 	"thatch/node/bulletins/live"
 	"thatch/node/computers"
 	"thatch/node/store"
-	"thatch/node/store/rows"
 )
 
 // UpdateStatus is how one update stands on one computer.
@@ -257,83 +256,4 @@ var StatusColumns = store.ColumnNames(statusColumns)
 // Page returns a page of the updates of a computer.
 func (d *Detail) Page(q store.Query) (page []*UpdateStatus, total int, err error) {
 	return store.Select(q, d.Updates, statusColumns)
-}
-
-// OnComputer is how an update stands on one computer, for the list of an update's computers.
-type OnComputer struct {
-	ID       string    `json:"id"`
-	Computer string    `json:"computer"`
-	Group    string    `json:"group"`
-	Status   string    `json:"status"` // installed, missing, unknown, pending, failed
-	LastSeen time.Time `json:"last_seen"`
-}
-
-var onColumns = []store.Column[*OnComputer]{
-	{Name: "id", Value: func(o *OnComputer) any { return o.ID }},
-	{Name: "computer", Value: func(o *OnComputer) any { return o.Computer }, Search: true},
-	{Name: "group", Value: func(o *OnComputer) any { return o.Group }, Search: true},
-	{Name: "status", Value: func(o *OnComputer) any { return o.Status }},
-	{Name: "last_seen", Kind: store.Time, Value: func(o *OnComputer) any { return rows.Stamp(o.LastSeen) }},
-}
-
-// OnColumns names what the computers of an update can be filtered and sorted by.
-var OnColumns = store.ColumnNames(onColumns)
-
-// UpdateComputers returns a page of the computers that an update concerns, by name: of the update with an id or number.
-func (r *Room) UpdateComputers(ctx context.Context, update string, q store.Query) (page []*OnComputer, total int, err error) {
-	var found *Update
-	err = r.look(ctx, func(s *snapshot, _ computers.View) error {
-		for _, item := range s.updates {
-			if item.row.ID == update || fmt.Sprint(item.row.Number) == update {
-				found = &item.updates[0]
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, 0, err
-	}
-	if found == nil {
-		return nil, 0, store.NotFound("update", update)
-	}
-	rows, at := []*OnComputer{}, map[uint32]*OnComputer{}
-	r.computers.Look(func(v computers.View) {
-		column := v.Column(found.Number)
-		for number, m := range v.Members() {
-			if status := statusOn(m, column, found); status != "" {
-				row := &OnComputer{ID: m.ID, Computer: m.Name, Group: m.Group, Status: status, LastSeen: m.LastSeen}
-				rows, at[number] = append(rows, row), row
-			}
-		}
-	})
-	r.computers.LastSeen(func(number uint32, seen time.Time) {
-		if row := at[number]; row != nil && seen.After(row.LastSeen) {
-			row.LastSeen = seen
-		}
-	})
-	slices.SortFunc(rows, func(a, b *OnComputer) int {
-		return cmp.Or(cmp.Compare(a.Computer, b.Computer), cmp.Compare(a.ID, b.ID))
-	})
-	return store.Select(q, rows, onColumns)
-}
-
-// statusOn is the word for an update on a computer, "" when it does not concern it.
-func statusOn(m *computers.Member, c *computers.Column, u *Update) string {
-	switch {
-	case !m.Retired.IsZero() || u.Platform != "" && u.Platform != m.Platform:
-		return ""
-	case c == nil:
-	case c.Unknown.Contains(m.Number):
-		return "unknown"
-	case c.Installed.Contains(m.Number):
-		return "installed"
-	case c.Applicable.Contains(m.Number) && c.Failed.Contains(m.Number):
-		return "failed"
-	case c.Applicable.Contains(m.Number):
-		return "missing"
-	}
-	if m.Cursor.Compare(u.Changed) < 0 {
-		return "pending"
-	}
-	return ""
 }

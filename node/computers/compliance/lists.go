@@ -116,7 +116,7 @@ var updateColumns = slices.Concat(heads.UpdateHeadColumns(func(r *UpdateRow) *he
 var cveColumns = append([]store.Column[*CVERow]{
 	{Name: "cve", Value: func(r *CVERow) any { return r.CVE }, Search: true},
 	{Name: "title", Value: func(r *CVERow) any { return r.Title }, Search: true},
-	{Name: "severity", Value: func(r *CVERow) any { return string(r.Severity) }},
+	{Name: "severity", Value: func(r *CVERow) any { return string(r.Severity) }, Rank: func(r *CVERow) int { return r.Severity.Rank() }},
 	{Name: "severity_rank", Kind: store.Number, Value: func(r *CVERow) any { return r.Severity.Rank() }},
 	{Name: "score", Kind: store.Number, Value: func(r *CVERow) any { return r.Score }},
 	{Name: "exploited", Kind: store.Flag, Value: func(r *CVERow) any { return r.Exploited }},
@@ -249,6 +249,20 @@ func (r *Room) Bulletins(ctx context.Context, q store.Query, all bool) (page []*
 		return err
 	})
 	return page, total, err
+}
+
+// Needed tells how many computers miss an update of each bulletin, by document id.
+func (r *Room) Needed(ctx context.Context) (map[string]int, error) {
+	needed := map[string]int{}
+	err := r.counted(ctx, (*snapshot).ofBulletins, func(s *snapshot, _ computers.View) error {
+		for _, i := range s.bulletins {
+			if i.counts.Missing > 0 {
+				needed[i.row.ID] = i.counts.Missing
+			}
+		}
+		return nil
+	})
+	return needed, err
 }
 
 // Updates returns a page of the report by update, by number.

@@ -16,6 +16,8 @@ type Column[T any] struct {
 	Kind   Kind
 	Value  func(row T) any
 	Search bool // Query.Search looks here
+	// Rank is what the column is sorted by where its values have an order of their own; nil: by Value.
+	Rank func(row T) int
 }
 
 // Select is Query.SQL for a list in memory: it returns the page asked for and how many rows fit the filters. The list's
@@ -214,7 +216,12 @@ func order[T any](rows []T, q Query, columns []Column[T], first int) error {
 		}
 		return order
 	}
-	key := func(at int) keyedRow[T] { return keyOf(c.Value(rows[at]), rows[at], at) } // once a row
+	key := func(at int) keyedRow[T] { // once a row
+		if c.Rank != nil {
+			return keyOf(c.Rank(rows[at]), rows[at], at)
+		}
+		return keyOf(c.Value(rows[at]), rows[at], at)
+	}
 	var keyed []keyedRow[T]
 	if first < len(rows)/4 {
 		keyed = leading(len(rows), first, key, compare)

@@ -84,7 +84,7 @@ func BulletinHeadColumns[R any](of func(R) *BulletinHead) []store.Column[R] {
 		{Name: "bulletin", Value: func(r R) any { return of(r).Bulletin }, Search: true},
 		{Name: "title", Value: func(r R) any { return of(r).Title }, Search: true},
 		{Name: "source", Value: func(r R) any { return of(r).Source }},
-		{Name: "severity", Value: func(r R) any { return string(of(r).Severity) }},
+		{Name: "severity", Value: func(r R) any { return string(of(r).Severity) }, Rank: func(r R) int { return of(r).Severity.Rank() }},
 		{Name: "severity_rank", Kind: store.Number, Value: func(r R) any { return of(r).Severity.Rank() }},
 		{Name: "custom_severity", Value: func(r R) any { return of(r).Custom }},
 		{Name: "month", Kind: store.Time, Value: func(r R) any { return of(r).Month }},
@@ -111,7 +111,7 @@ func UpdateHeadColumns[R any](of func(R) *UpdateHead) []store.Column[R] {
 		{Name: "kb", Value: func(r R) any { return of(r).KB }, Search: true},
 		{Name: "bulletin", Value: func(r R) any { return of(r).Bulletin }, Search: true},
 		{Name: "product", Value: func(r R) any { return of(r).Product }, Search: true},
-		{Name: "severity", Value: func(r R) any { return string(of(r).Severity) }},
+		{Name: "severity", Value: func(r R) any { return string(of(r).Severity) }, Rank: func(r R) int { return of(r).Severity.Rank() }},
 		{Name: "severity_rank", Kind: store.Number, Value: func(r R) any { return of(r).Severity.Rank() }},
 		{Name: "month", Kind: store.Time, Value: func(r R) any { return of(r).Month }},
 	}
