@@ -124,6 +124,15 @@ func TestList(t *testing.T) {
 
 func TestPolicyCountFails(t *testing.T) {
 	room, _ := sample(t)
+	room.CountNeeded(func(context.Context) (map[string]int, error) { return map[string]int{"sp1": 7}, nil })
+	if rows, total, err := room.List(t.Context(), store.Query{Filter: map[string]string{"needed": ">6"}}); err != nil || total != 1 || rows[0].Needed != 7 {
+		t.Errorf("what 7 computers need: %v, %v", rows, err)
+	}
+	room.CountNeeded(func(context.Context) (map[string]int, error) { return nil, errors.New("computers are away") })
+	if _, err := room.Rows(t.Context(), "sp1"); err == nil || !strings.Contains(err.Error(), "computers are away") {
+		t.Errorf("rows without computers: %v", err)
+	}
+	room.CountNeeded(nil)
 	room.CountPolicies(func(context.Context) (map[string]int, error) { return nil, errors.New("policies are away") })
 	if _, _, err := room.List(t.Context(), store.Query{}); err == nil || !strings.Contains(err.Error(), "policies are away") {
 		t.Errorf("list: %v", err)

@@ -6,15 +6,20 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
 	"thatch/catalog"
 	"thatch/catalog/document"
 	"thatch/catalog/rule"
+	"thatch/console/api"
+	"thatch/console/api/policies"
+	"thatch/console/api/tree"
 	"thatch/console/api/vulnerabilities"
 	page "thatch/console/page/catalog"
 	"thatch/console/page/pagetest"
+	"thatch/node"
 	"thatch/node/bulletins/bulletinstest"
 	"thatch/node/identity"
 	"thatch/node/store"
@@ -25,7 +30,9 @@ const evil = `<script>alert("vendor")</script>`
 
 // open is a browser on a node with the pages and routes of this room.
 func open(t testing.TB) *pagetest.Browser {
-	return pagetest.Start(t, vulnerabilities.Routes, page.Area())
+	return pagetest.Start(t, func(n *node.Node) []api.Route {
+		return slices.Concat(vulnerabilities.Routes(n), policies.Routes(n), tree.Routes(n))
+	}, page.Area())
 }
 
 // stocked is open with a catalog: a bulletin of three updates, one with a package that can be had, one with a package

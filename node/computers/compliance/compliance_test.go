@@ -460,6 +460,23 @@ func TestShow(t *testing.T) {
 	if err != nil || total != 2 || on[0].Status != "pending" || on[1].Status != "unknown" {
 		t.Errorf("computers of u2: %d %+v %+v, %v", total, on[0], on[1], err)
 	}
+	for cve, want := range map[string]string{"cve-2019-0001": "installed", "CVE-2019-0002": "unknown"} { // u1 misses, but u5 replaces it
+		on, _, err := s.CVEComputers(ctx, cve, store.Query{Filter: map[string]string{"computer": "pc", "status": "!pending"}})
+		if err != nil || len(on) != 1 || on[0].Status != want {
+			t.Errorf("computers open to %s: %+v, %v; want %s", cve, on, err, want)
+		}
+	}
+	if _, _, err := s.CVEComputers(ctx, "CVE-1", store.Query{}); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("computers of a vulnerability that is not there: %v", err)
+	}
+	if needed, err := s.Needed(ctx); err != nil || len(needed) != 0 {
+		t.Errorf("needed %v, %v; what is missing is replaced, or cannot be told", needed, err)
+	}
+	delete(m.unknown, u2)
+	s.report(t, m)
+	if needed, err := s.Needed(ctx); err != nil || len(needed) != 1 || needed["b1"] != 1 {
+		t.Errorf("needed %v, %v; want b1 on one computer", needed, err)
+	}
 	if _, _, err := s.UpdateComputers(ctx, "u9", store.Query{}); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("computers of an update that is not there: %v", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/RoaringBitmap/roaring/v2"
@@ -48,7 +49,7 @@ func (r *Room) UpdateComputers(ctx context.Context, update string, q store.Query
 // CVEComputers returns a page of the computers that a vulnerability concerns, by name. Open to it are those on which an
 // update that fixes it, and that no other replaces, is missing or failed.
 func (r *Room) CVEComputers(ctx context.Context, cve string, q store.Query) ([]*OnComputer, int, error) {
-	found, err := find(ctx, r, func(s *snapshot) []*cveItem { return s.cves }, func(i *cveItem) bool { return i.row.CVE == cve })
+	found, err := find(ctx, r, func(s *snapshot) []*cveItem { return s.cves }, func(i *cveItem) bool { return strings.EqualFold(i.row.CVE, cve) })
 	if found == nil {
 		return nil, 0, cmp.Or(err, store.NotFound("CVE", cve))
 	}
