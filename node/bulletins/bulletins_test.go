@@ -124,12 +124,16 @@ func TestList(t *testing.T) {
 
 func TestPolicyCountFails(t *testing.T) {
 	room, _ := sample(t)
-	room.CountNeeded(func(context.Context) (map[string]int, error) { return map[string]int{"sp1": 7}, nil })
+	id, err := room.Find(t.Context(), "sp1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	room.CountNeeded(func(context.Context) (map[string]int, error) { return map[string]int{id: 7}, nil })
 	if rows, total, err := room.List(t.Context(), store.Query{Filter: map[string]string{"needed": ">6"}}); err != nil || total != 1 || rows[0].Needed != 7 {
 		t.Errorf("what 7 computers need: %v, %v", rows, err)
 	}
 	room.CountNeeded(func(context.Context) (map[string]int, error) { return nil, errors.New("computers are away") })
-	if _, err := room.Rows(t.Context(), "sp1"); err == nil || !strings.Contains(err.Error(), "computers are away") {
+	if _, err := room.Rows(t.Context(), id); err == nil || !strings.Contains(err.Error(), "computers are away") {
 		t.Errorf("rows without computers: %v", err)
 	}
 	room.CountNeeded(nil)

@@ -18,7 +18,7 @@ func bulletinList() *page.Page {
 			Command: []string{"thatch bulletins list --filter severity=Critical --sort -released", "thatch bulletins stage KB5000001", "thatch bulletins severity Urgent KB5000001"},
 		},
 		List: &page.List{
-			Path: "/bulletins", Key: "id", Sort: "-released",
+			Path: "/bulletins", Key: "id", Sort: "-released", Limit: 50,
 			Columns: bulletinColumns(),
 			Views: []page.ListView{
 				{Title: "All", Query: ""},
@@ -59,7 +59,7 @@ func bulletinColumns() []page.Column {
 		{Name: "revised", Title: "Revised", Kind: page.Date},
 		{Name: "exploited", Title: "Exploited", Kind: page.Flag, Groups: true},
 		{Name: "cves", Title: "CVEs", Kind: page.Number, Link: "/cves?bulletins={bulletin}"},
-		{Name: "needed", Title: "Computers that need it", Kind: page.Number},
+		{Name: "needed", Title: "Needed", Kind: page.Number},
 		{Name: "title", Title: "Description", Wide: true},
 		{Name: "vendor", Title: "Vendor", Hidden: true, Groups: true},
 		{Name: "month", Title: "Month", Hidden: true, Groups: true},

@@ -174,7 +174,7 @@ func TestCustomSeverities(t *testing.T) {
 func TestUpdatesShowTheirRules(t *testing.T) {
 	b := stocked(t)
 	b.Get(t, "/updates").Has(t, "1 to 4 of 4", "not staged", "Without a rule")
-	b.Get(t, "/updates/v%2Fgood").Has(t, "Applicable where", "all of these", "architecture", "<code>x64</code>", "one of these", "Reg Sz", "Installed where",
+	b.Get(t, "/updates/v%2Fgood").Has(t, "Applicable where", "all of these", "architecture", "<code>x64</code>", "one of these", "registry text", "Data = &lt;script&gt;", "Installed where",
 		"none of these", `href="/updates/v%2Fnext"`, `href="/cves/CVE-2026-0001"`, `href="/packages?update=v%2Fgood#add"`, "No computer of this site is concerned.")
 	b.Language = "de"
 	b.Get(t, "/updates/v%2Fgood").Has(t, "alle diese", "nicht bereitgestellt")

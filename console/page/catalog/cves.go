@@ -92,7 +92,7 @@ func bulletinsOf() []page.Column {
 		{Name: "policies", Title: "Policies", Kind: page.Number},
 		{Name: "updates", Title: "Updates", Kind: page.Number},
 		{Name: "downloaded", Title: "Downloaded", Kind: page.Number},
-		{Name: "needed", Title: "Computers that need it", Kind: page.Number},
+		{Name: "needed", Title: "Needed", Kind: page.Number},
 		{Name: "title", Title: "Description", Wide: true},
 	}
 }

@@ -25,7 +25,14 @@ var joins = map[string]string{
 	"And": "all of these", "Or": "one of these", "Not": "none of these", "True": "always", "False": "never",
 	rule.Prefer: "the first of these that can tell", rule.CannotTell: "cannot tell",
 	rule.Hotfix: "this fix, or one that supersedes it, is installed", rule.WindowsBuild: "Windows build",
-	rule.Architecture: "architecture", rule.ProductType: "kind of Windows", rule.Language: "language", rule.InstallationType: "installation",
+	"WindowsVersion": "Windows version", "WindowsLanguage": "language of Windows", "MuiLanguageInstalled": "language pack installed",
+	"Processor": "processor", "NumberOfProcessors": "number of processors", "WmiQuery": "WMI query finds something",
+	"InstalledOnce": "another update is installed", "RegKeyExists": "registry key exists", "RegValueExists": "registry value exists",
+	"RegDword": "registry number", "RegSz": "registry text", "RegExpandSz": "registry text, expanded", "RegSzToVersion": "registry version",
+	"RegKeyLoop": "for the registry keys below", "FileExists": "file exists", "FileVersion": "version of a file", "FileCreated": "file created",
+	"FileModified": "file modified", "FileSize": "size of a file", "MsiProductInstalled": "MSI product installed",
+	"MsiPatchInstalledForProduct": "MSI patch installed for a product",
+	rule.Architecture:             "architecture", rule.ProductType: "kind of Windows", rule.Language: "language", rule.InstallationType: "installation",
 }
 
 // signs are how comparisons are written.
@@ -39,7 +46,11 @@ func ruleTree(r *rule.Rule, left *int) *ruleNode {
 		return nil
 	}
 	*left--
-	node := &ruleNode{Text: joins[r.Op], Detail: detail(r)}
+	op, prepended := strings.CutSuffix(r.Op, "PrependRegSz")
+	node := &ruleNode{Text: joins[op], Detail: detail(r)}
+	if prepended {
+		node.Detail += " · PrependRegSz"
+	}
 	if node.Text == "" {
 		node.Text = spaced(r.Op)
 	}
@@ -53,19 +64,22 @@ func ruleTree(r *rule.Rule, left *int) *ruleNode {
 	return node
 }
 
-// detail writes what a node compares: the sign of the comparison first, then names and values.
+// compared are the attributes to which a comparison belongs.
+var compared = []string{"Build", "Created", "Data", "MajorVersion", "Modified", "Number", "Size", "Value", "Version"}
+
+// detail writes what a node compares: names and values, with the sign of the comparison between the two to which it
+// belongs.
 func detail(r *rule.Rule) string {
 	var parts []string
 	sign := signs[r.With["Comparison"]]
-	if sign != "" {
-		parts = append(parts, sign)
-	}
 	for _, name := range slices.Sorted(maps.Keys(r.With)) {
 		value := r.With[name]
 		switch {
 		case name == "Comparison" && sign != "":
 		case name == "Is" || name == rule.Text || name == "Because":
 			parts = append(parts, value)
+		case sign != "" && slices.Contains(compared, name) && (name != "Value" || r.With["Data"] == ""):
+			parts = append(parts, name+" "+sign+" "+value)
 		default:
 			parts = append(parts, name+" "+value)
 		}

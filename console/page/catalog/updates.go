@@ -17,7 +17,7 @@ func updateList() *page.Page {
 			Command: []string{"thatch updates list --filter bulletin=KB5000001", "thatch updates list --filter no_rule=yes"},
 		},
 		List: &page.List{
-			Path: "/updates", Key: "id",
+			Path: "/updates", Key: "id", Limit: 50,
 			Columns: []page.Column{
 				{Name: "update", Title: "Update", Link: "/updates/{id}"},
 				{Name: "bulletin", Title: "Bulletin", Link: "/bulletins/{bulletin_id}", Groups: true},
