@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"thatch/catalog/document"
+	"thatch/node/replicas/alike"
 	"thatch/node/replicas/dataset"
 	"thatch/node/scopes"
 	"thatch/node/sites"
@@ -62,7 +63,7 @@ func (l *Link) open(ctx context.Context, parent sites.Parent, address string) (*
 }
 
 // recall reads documents from above that a page was compressed against.
-func (s *session) recall(ctx context.Context, runs []dataset.Run) ([]document.Document, error) {
+func (s *session) recall(ctx context.Context, runs []alike.Run) ([]document.Document, error) {
 	if len(runs) == 0 {
 		return nil, nil
 	}
@@ -74,7 +75,7 @@ func (s *session) recall(ctx context.Context, runs []dataset.Run) ([]document.Do
 	if err != nil {
 		return nil, err
 	}
-	return s.node.Sender.Recall(ctx, scope, runs)
+	return alike.Recall(ctx, s.node.Reader(), scope, runs)
 }
 
 // callLink tells the parent of this site and learns rules and limits.

@@ -9,6 +9,7 @@ import (
 
 	"thatch/catalog/document"
 	"thatch/node/replicas"
+	"thatch/node/replicas/alike"
 	"thatch/node/replicas/dataset"
 	"thatch/node/scopes"
 	"thatch/node/sites"
@@ -123,7 +124,7 @@ func (s *server) page(r *http.Request, child sites.Child, q wire.PageRequest) (*
 	}
 	answer := wire.FromDataset(page, docs)
 	if takesKnown(r) && q.Type != dataset.Languages { // of which each side means its own ancestors
-		answer.Known.Runs, answer.Known.Docs, err = sender.Known(ctx, scope, q.Cursor, page.Entries)
+		answer.Known.Runs, answer.Known.Docs, err = alike.Known(ctx, s.node.Reader(), scope, q.Cursor, page.Entries)
 	}
 	return answer, err
 }

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"thatch/catalog/document"
-	"thatch/node/replicas/dataset"
+	"thatch/node/replicas/alike"
 )
 
 const (
@@ -32,7 +32,7 @@ type Client struct {
 	http      *http.Client
 	transport *http.Transport
 	bytes     atomic.Int64
-	known     func(ctx context.Context, runs []dataset.Run) ([]document.Document, error)
+	known     func(ctx context.Context, runs []alike.Run) ([]document.Document, error)
 	plain     atomic.Int32 // so many pages are asked for without what is known
 }
 
@@ -115,7 +115,7 @@ func (c *Client) Bytes() int64 { return c.bytes.Load() }
 func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
 // Know has pages compressed against documents that are held here, which recall reads. It is called before the first Fetch.
-func (c *Client) Know(recall func(ctx context.Context, runs []dataset.Run) ([]document.Document, error)) {
+func (c *Client) Know(recall func(ctx context.Context, runs []alike.Run) ([]document.Document, error)) {
 	c.known = recall
 }
 
@@ -220,7 +220,7 @@ func (c *Client) fetch(ctx context.Context, path string, body []byte, known bool
 	defer response.Body.Close()
 	var page *Page
 	if known {
-		page, err = DecodeKnown(response.Body, body, func(runs []dataset.Run) ([]document.Document, error) { return c.known(ctx, runs) })
+		page, err = DecodeKnown(response.Body, body, func(runs []alike.Run) ([]document.Document, error) { return c.known(ctx, runs) })
 	} else {
 		page, err = DecodePage(response.Body)
 	}

@@ -15,13 +15,14 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"thatch/catalog/document"
+	"thatch/node/replicas/alike"
 	"thatch/node/replicas/dataset"
 )
 
 // KnownMedia is the media type of a page that is compressed against what both sides know. Whoever reads such pages says so
 // (Accept); who does not is sent the other sort.
 //
-// The encoding: the byte 2; the number of runs and each run (see dataset.Run: four bytes and a count); the CRC-32 (IEEE, big
+// The encoding: the byte 2; the number of runs and each run (see alike.Run: four bytes and a count); the CRC-32 (IEEE, big
 // endian) of what is known; and a zstd frame that has that as its raw dictionary: of each document of the runs the id and
 // the body, each ended by a zero byte, then the request that the page answers. In the frame stands the JSON of Header,
 // preceded by its length, then the entries, each with its body, in an order in which like follows like; then the signatures.
@@ -51,13 +52,13 @@ const usualSignature = 64
 
 // Known are documents that the receiver of a page holds: what compresses it.
 type Known struct {
-	Runs []dataset.Run
+	Runs []alike.Run
 	Docs []document.Document
 }
 
 // ErrNotKnown is wrapped by errors about pages that were compressed against what is not here. The page is to be asked for
 // without.
-var ErrNotKnown = dataset.ErrNotKnown
+var ErrNotKnown = alike.ErrNotKnown
 
 // dictionary is what both sides know, as it is for a frame.
 func dictionary(docs []document.Document, request []byte) []byte {
@@ -173,7 +174,7 @@ func appendEntry(to []byte, e, last *dataset.Entry) []byte {
 }
 
 // Recall reads documents that a page names as known.
-type Recall func(runs []dataset.Run) ([]document.Document, error)
+type Recall func(runs []alike.Run) ([]document.Document, error)
 
 // DecodeKnown reads a page of either sort that answers a request. The error wraps ErrPage, or ErrNotKnown where the page is
 // to be asked for again without what is known.
@@ -197,7 +198,7 @@ func DecodeKnown(from io.Reader, request []byte, recall Recall) (*Page, error) {
 	return decodePage(in, readKnown, zstd.WithDecoderDictRaw(1, known))
 }
 
-func readRuns(from *bufio.Reader) (runs []dataset.Run, sum uint32, err error) {
+func readRuns(from *bufio.Reader) (runs []alike.Run, sum uint32, err error) {
 	if _, err := from.Discard(1); err != nil {
 		return nil, 0, err
 	}
@@ -206,7 +207,7 @@ func readRuns(from *bufio.Reader) (runs []dataset.Run, sum uint32, err error) {
 		err = fmt.Errorf("%d runs, at most %d are allowed", count, mostRuns)
 	}
 	for i := uint64(0); i < count && err == nil; i++ {
-		var run dataset.Run
+		var run alike.Run
 		var n uint64
 		if _, err = io.ReadFull(from, run.Last[:]); err == nil {
 			n, err = binary.ReadUvarint(from)

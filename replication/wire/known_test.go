@@ -14,13 +14,14 @@ import (
 	"pgregory.net/rapid"
 
 	"thatch/catalog/document"
+	"thatch/node/replicas/alike"
 	"thatch/node/replicas/dataset"
 	"thatch/replication/wire"
 )
 
 const asked = `{"type":"data","cursor":{"epoch":"0198c6f0"},"languages":["de"]}`
 
-func alike(t interface {
+func likely(t interface {
 	Helper()
 	Fatal(...any)
 }, n int,
@@ -36,7 +37,7 @@ func alike(t interface {
 
 // recalled answers with documents as the receiver has them.
 func recalled(docs ...document.Document) wire.Recall {
-	return func([]dataset.Run) ([]document.Document, error) { return docs, nil }
+	return func([]alike.Run) ([]document.Document, error) { return docs, nil }
 }
 
 // TestKnownPagesAreReadAsTheyWereWritten, against what is known and without, and one that is cut at any byte is none.
@@ -57,16 +58,16 @@ func TestKnownPagesAreReadAsTheyWereWritten(t *testing.T) {
 		}
 		var docs []document.Document
 		for n := range rapid.IntRange(0, 3).Draw(t, "known") {
-			docs = append(docs, alike(t, n))
-			p.Known.Runs = append(p.Known.Runs, dataset.Run{Last: [4]byte(docs[n].Digest[:]), Count: n + 1})
+			docs = append(docs, likely(t, n))
+			p.Known.Runs = append(p.Known.Runs, alike.Run{Last: [4]byte(docs[n].Digest[:]), Count: n + 1})
 		}
 		p.Known.Docs = docs
 		var raw bytes.Buffer
 		if err := p.EncodeKnown(&raw, []byte(asked)); err != nil {
 			t.Fatal(err)
 		}
-		var named []dataset.Run
-		recall := func(runs []dataset.Run) ([]document.Document, error) { named = runs; return docs, nil }
+		var named []alike.Run
+		recall := func(runs []alike.Run) ([]document.Document, error) { named = runs; return docs, nil }
 		read, err := wire.DecodeKnown(bytes.NewReader(raw.Bytes()), []byte(asked), recall)
 		if err != nil || raw.Bytes()[0] == 2 && !slices.Equal(named, p.Known.Runs) {
 			t.Fatalf("%v, %v", named, err)
@@ -90,9 +91,9 @@ func TestKnownPagesAreReadAsTheyWereWritten(t *testing.T) {
 // TestWhatIsNotKnownIsSaid: another body, another request, one document more or none have the page asked for again, and
 // nothing of it is read.
 func TestWhatIsNotKnownIsSaid(t *testing.T) {
-	known := []document.Document{alike(t, 1), alike(t, 2)}
-	fresh := alike(t, 3)
-	p := &wire.Page{Header: wire.Header{Type: dataset.Data}, Known: wire.Known{Docs: known, Runs: []dataset.Run{{Last: [4]byte(known[0].Digest[:]), Count: 2}}}}
+	known := []document.Document{likely(t, 1), likely(t, 2)}
+	fresh := likely(t, 3)
+	p := &wire.Page{Header: wire.Header{Type: dataset.Data}, Known: wire.Known{Docs: known, Runs: []alike.Run{{Last: [4]byte(known[0].Digest[:]), Count: 2}}}}
 	p.Entries = []dataset.Entry{{Head: fresh.Head, Body: fresh.Body, Size: len(fresh.Body)}}
 	var raw, plain bytes.Buffer
 	if err := errors.Join(p.EncodeKnown(&raw, []byte(asked)), p.Encode(&plain)); err != nil {
@@ -109,8 +110,8 @@ func TestWhatIsNotKnownIsSaid(t *testing.T) {
 		"one more":         recalled(known[0], known[1], fresh),
 		"in another order": recalled(known[1], known[0]),
 		"nothing":          recalled(),
-		"what is not there": func([]dataset.Run) ([]document.Document, error) {
-			return nil, fmt.Errorf("%w: gone", dataset.ErrNotKnown)
+		"what is not there": func([]alike.Run) ([]document.Document, error) {
+			return nil, fmt.Errorf("%w: gone", alike.ErrNotKnown)
 		},
 	} {
 		if read, err := wire.DecodeKnown(bytes.NewReader(raw.Bytes()), []byte(asked), recall); read != nil || !errors.Is(err, wire.ErrNotKnown) {
@@ -178,7 +179,7 @@ func TestKnownPagesThatAreNone(t *testing.T) {
 
 // FuzzKnownPage holds whatever is read as a page to what is written of it.
 func FuzzKnownPage(f *testing.F) {
-	doc := alike(f, 1)
+	doc := likely(f, 1)
 	p := &wire.Page{Header: wire.Header{Type: dataset.Data}, Entries: []dataset.Entry{{Head: doc.Head, Body: doc.Body, Size: len(doc.Body)}}}
 	var raw bytes.Buffer
 	if err := p.EncodeKnown(&raw, []byte(asked)); err != nil {

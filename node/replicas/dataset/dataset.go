@@ -104,6 +104,11 @@ func (s *Scope) speaks(languages []string) bool {
 	return false
 }
 
+// Has says whether a document is in scope.
+func (s *Scope) Has(head *document.Head, audience string) bool {
+	return s.matters(head.Languages, audience) && s.by(head.Origin)
+}
+
 // by says whether documents of a site are in scope.
 func (s *Scope) by(origin string) bool {
 	return (s.Origins == nil || slices.Contains(s.Origins, origin)) && !slices.Contains(s.Not, origin)

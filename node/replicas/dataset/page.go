@@ -25,7 +25,7 @@ type candidate struct {
 // differential reads one page: entries of the journal in order, from the smallest place of the cursor on.
 func differential(ctx context.Context, tx *sql.Tx, scope Scope, from Cursor, limits Limits) (Page, error) {
 	page := Page{Type: scope.Type, From: from}
-	w := &walk{scope: &scope, from: from, kinds: map[document.Kind]bool{}, limits: limits, end: start(scope, from)}
+	w := &walk{scope: &scope, from: from, kinds: map[document.Kind]bool{}, limits: limits, end: from.Least(&scope)}
 	kinds, err := scope.kinds(ctx, tx)
 	if err != nil {
 		return page, err
@@ -58,14 +58,14 @@ func differential(ctx context.Context, tx *sql.Tx, scope Scope, from Cursor, lim
 	return page, nil
 }
 
-// start is the smallest place of a cursor among what the receiver manages: a language that it did not name begins at 0.
-func start(scope Scope, from Cursor) store.Sequence {
-	least := from.At[""]
+// Least is the smallest place of a cursor among what the receiver manages: a language that it did not name begins at 0.
+func (c Cursor) Least(scope *Scope) store.Sequence {
+	least := c.At[""]
 	if scope.Direction == Up {
 		return least
 	}
 	for _, tag := range scope.Languages {
-		if at := from.At[tag]; at.Compare(least) < 0 {
+		if at := c.At[tag]; at.Compare(least) < 0 {
 			least = at
 		}
 	}

@@ -1,4 +1,4 @@
-package replicas_test
+package alike_test
 
 import (
 	"bytes"
@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"thatch/catalog/document"
+	"thatch/node/replicas/alike"
 	"thatch/node/replicas/dataset"
 	"thatch/node/replicas/replicastest"
 	"thatch/node/store"
@@ -28,11 +29,11 @@ func known(t replicastest.T, child *replicastest.Site) (page dataset.Page, docs,
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	runs, docs, err := child.Parent.Sender.Known(ctx, there, cursor, page.Entries)
+	runs, docs, err := alike.Known(ctx, child.Parent.DB, there, cursor, page.Entries)
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	recalled, err = child.Sender.Recall(ctx, here, runs)
+	recalled, err = alike.Recall(ctx, child.DB, here, runs)
 	return page, docs, recalled, err
 }
 
@@ -70,7 +71,7 @@ func TestWhatIsTakenForKnownIsKnown(t *testing.T) {
 		for {
 			page, docs, recalled, err := known(t, child)
 			switch {
-			case removed && errors.Is(err, dataset.ErrNotKnown):
+			case removed && errors.Is(err, alike.ErrNotKnown):
 			case err != nil:
 				rt.Fatal(err)
 			case !removed && !slices.EqualFunc(docs, recalled, same):
@@ -118,12 +119,12 @@ func TestWhatIsKnownIsNextToWhatIsNew(t *testing.T) {
 		t.Errorf("damaged at the child: %v, %v", idsOf(recalled), err)
 	}
 	_, here := child.Scopes(t, dataset.Data)
-	for what, runs := range map[string][]dataset.Run{
+	for what, runs := range map[string][]alike.Run{
 		"none such": {{Last: [4]byte{1, 2, 3, 4}, Count: 1}}, "too long": {{Last: [4]byte(docs[0].Digest[:]), Count: 257}},
-		"no length": {{Last: [4]byte(docs[0].Digest[:])}}, "too many": make([]dataset.Run, 65),
+		"no length": {{Last: [4]byte(docs[0].Digest[:])}}, "too many": make([]alike.Run, 65),
 		"more than there are": {{Last: [4]byte(docs[0].Digest[:]), Count: 256}},
 	} {
-		if docs, err := child.Sender.Recall(t.Context(), here, runs); !errors.Is(err, dataset.ErrNotKnown) {
+		if docs, err := alike.Recall(t.Context(), child.DB, here, runs); !errors.Is(err, alike.ErrNotKnown) {
 			t.Errorf("%s: %v, %v", what, idsOf(docs), err)
 		}
 	}

@@ -1,4 +1,6 @@
-package dataset
+// Package alike finds documents that two sites both hold and that are likely to be much like those of a page: what is sent
+// is compressed against them.
+package alike
 
 import (
 	"context"
@@ -6,13 +8,15 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"thatch/catalog/document"
+	"thatch/node/replicas/dataset"
 	"thatch/node/store"
 )
 
 // Run names documents that two sites both hold: the last of them by the first bytes of its digest, and those before it of
-// its kind, in the order of ids, Count in all. What is sent is compressed against them.
+// its kind, in the order of ids, Count in all.
 type Run struct {
 	Last  [4]byte
 	Count int
@@ -43,15 +47,15 @@ const beyond = "\xff"
 
 // Known names documents that the receiver holds by its cursor and that are likely to be much like those of a page: those
 // next to them in the order of ids, and the last ones of their kinds.
-func (s *Sender) Known(ctx context.Context, scope Scope, held Cursor, entries []Entry) (runs []Run, docs []document.Document, err error) {
-	err = s.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
+func Known(ctx context.Context, reader store.Reader, scope dataset.Scope, held dataset.Cursor, entries []dataset.Entry) (runs []Run, docs []document.Document, err error) {
+	err = reader.View(ctx, func(tx *sql.Tx) error {
 		runs, docs = nil, nil
 		gaps, err := gapsBetween(ctx, tx, entries)
 		if err != nil {
 			return err
 		}
 		step := max(1, (len(gaps)+maxRuns-1)/maxRuns)
-		l := likes{scope: &scope, held: start(scope, held), left: knownBytes}
+		l := likes{scope: &scope, held: held.Least(&scope), left: knownBytes}
 		for i := len(gaps) - 1; i >= 0 && l.left > 0; i -= step {
 			some, err := l.in(ctx, tx, gaps[i])
 			if err != nil {
@@ -70,8 +74,8 @@ func (s *Sender) Known(ctx context.Context, scope Scope, held Cursor, entries []
 }
 
 // gapsBetween are the places before and after the documents of a page where others stand.
-func gapsBetween(ctx context.Context, tx *sql.Tx, entries []Entry) (gaps []gap, err error) {
-	var keys []Key
+func gapsBetween(ctx context.Context, tx *sql.Tx, entries []dataset.Entry) (gaps []gap, err error) {
+	var keys []dataset.Key
 	for i := range entries {
 		if !entries[i].Removed {
 			keys = append(keys, entries[i].Key())
@@ -80,7 +84,7 @@ func gapsBetween(ctx context.Context, tx *sql.Tx, entries []Entry) (gaps []gap, 
 	if len(keys) == 0 {
 		return nil, nil
 	}
-	slices.SortFunc(keys, Key.Compare)
+	slices.SortFunc(keys, dataset.Key.Compare)
 	between, err := tx.PrepareContext(ctx, `SELECT 1 FROM document WHERE kind = ? AND id > ? AND id < ? LIMIT 1`)
 	if err != nil {
 		return nil, fmt.Errorf("look between documents: %w", err)
@@ -102,19 +106,19 @@ func gapsBetween(ctx context.Context, tx *sql.Tx, entries []Entry) (gaps []gap, 
 		err := between.QueryRowContext(ctx, string(g.kind), g.low, g.high).Scan(&one)
 		if err == nil {
 			gaps = append(gaps, g)
-		} else if !notFound(err) {
+		} else if !errors.Is(err, sql.ErrNoRows) {
 			return nil, fmt.Errorf("look between documents: %w", err)
 		}
 	}
 	return gaps, nil
 }
 
-const knownQuery = `SELECT d.audience, r.body, ` + headColumns + ` FROM document d JOIN revision r ON r.digest = d.digest
+const query = `SELECT d.audience, r.body, d.kind, d.id, d.digest, r.languages, r.origin, r.signature, d.idx, d.pos FROM document d JOIN revision r ON r.digest = d.digest
 WHERE d.kind = ? AND d.id > ? AND d.id <= ? ORDER BY d.id DESC LIMIT ?`
 
 // likes looks for what is like a page.
 type likes struct {
-	scope *Scope
+	scope *dataset.Scope
 	held  store.Sequence // the receiver holds everything up to here
 	left  int            // bytes of bodies
 }
@@ -122,14 +126,14 @@ type likes struct {
 // in is the last run in a gap of what the receiver holds. What is newer than its cursor ends it, also what is not for it any
 // more: it has something there still.
 func (l *likes) in(ctx context.Context, tx *sql.Tx, g gap) (docs []document.Document, err error) {
-	err = knownRows(ctx, tx, g, 2*runLength, func(e *Entry, audience string) bool {
+	err = rowsIn(ctx, tx, g, 2*runLength, func(e *dataset.Entry, audience string) bool {
 		doc := e.Document()
 		switch {
 		case e.ID == g.high:
 			return true
 		case e.Changed.Compare(l.held) > 0:
 			return len(docs) == 0
-		case !l.scope.matters(e.Languages, audience) || !l.scope.by(e.Origin):
+		case !l.scope.Has(&e.Head, audience):
 			return true
 		case doc.VerifyDigest() != nil:
 			return len(docs) == 0
@@ -143,18 +147,24 @@ func (l *likes) in(ctx context.Context, tx *sql.Tx, g gap) (docs []document.Docu
 	return docs, err
 }
 
-// knownRows calls take with the documents in a gap and at its upper end, the last one first, until it has enough.
-func knownRows(ctx context.Context, tx *sql.Tx, g gap, most int, take func(e *Entry, audience string) bool) error {
-	rows, err := tx.QueryContext(ctx, knownQuery, string(g.kind), g.low, g.high, most)
+// rowsIn calls take with the documents in a gap and at its upper end, the last one first, until it has enough.
+func rowsIn(ctx context.Context, tx *sql.Tx, g gap, most int, take func(e *dataset.Entry, audience string) bool) error {
+	rows, err := tx.QueryContext(ctx, query, string(g.kind), g.low, g.high, most)
 	if err != nil {
 		return fmt.Errorf("read documents of kind %s: %w", g.kind, err)
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var e Entry
+		var e dataset.Entry
 		var audience string
-		if err := scanEntry(rows, &e, &audience, &e.Body); err != nil {
+		var digest, languages sql.RawBytes
+		err := rows.Scan(&audience, &e.Body, &e.Kind, &e.ID, &digest, &languages, &e.Origin, &e.Signature, &e.Changed.Index, &e.Changed.Position)
+		if err != nil {
 			return fmt.Errorf("read documents of kind %s: %w", g.kind, err)
+		}
+		copy(e.Digest[:], digest)
+		if e.Size = len(e.Body); len(languages) > 0 {
+			e.Languages = strings.Split(string(languages), ",")
 		}
 		if !take(&e, audience) {
 			return nil
@@ -165,8 +175,8 @@ func knownRows(ctx context.Context, tx *sql.Tx, g gap, most int, take func(e *En
 
 // Recall reads the documents of runs where they were sent to. Error: ErrNotKnown; that nothing is missing does not say yet
 // that all is the same.
-func (s *Sender) Recall(ctx context.Context, scope Scope, runs []Run) (docs []document.Document, err error) {
-	err = s.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
+func Recall(ctx context.Context, reader store.Reader, scope dataset.Scope, runs []Run) (docs []document.Document, err error) {
+	err = reader.View(ctx, func(tx *sql.Tx) error {
 		docs = docs[:0]
 		if len(runs) > mostRuns {
 			return fmt.Errorf("%w: it has %d runs", ErrNotKnown, len(runs))
@@ -184,7 +194,7 @@ func (s *Sender) Recall(ctx context.Context, scope Scope, runs []Run) (docs []do
 	return docs, err
 }
 
-func recall(ctx context.Context, tx *sql.Tx, scope *Scope, run Run, left *int) (docs []document.Document, err error) {
+func recall(ctx context.Context, tx *sql.Tx, scope *dataset.Scope, run Run, left *int) (docs []document.Document, err error) {
 	if run.Count < 1 || run.Count > mostRunLength {
 		return nil, fmt.Errorf("%w: a run of %d documents", ErrNotKnown, run.Count)
 	}
@@ -197,14 +207,14 @@ func recall(ctx context.Context, tx *sql.Tx, scope *Scope, run Run, left *int) (
 	var g gap
 	err = tx.QueryRowContext(ctx, `SELECT d.kind, d.id FROM revision r JOIN document d ON d.kind = r.kind AND d.id = r.id AND d.digest = r.digest
 WHERE r.digest BETWEEN ? AND ? ORDER BY r.digest LIMIT 1`, from[:], to[:]).Scan(&g.kind, &g.high)
-	if notFound(err) {
+	if errors.Is(err, sql.ErrNoRows) {
 		err = fmt.Errorf("%w: a document that it names is not here", ErrNotKnown)
 	}
 	if err != nil {
 		return nil, err
 	}
-	err = knownRows(ctx, tx, g, -1, func(e *Entry, audience string) bool {
-		if !scope.matters(e.Languages, audience) || !scope.by(e.Origin) {
+	err = rowsIn(ctx, tx, g, -1, func(e *dataset.Entry, audience string) bool {
+		if !scope.Has(&e.Head, audience) {
 			return true
 		}
 		if *left -= len(e.Body); *left < 0 {
