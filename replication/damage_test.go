@@ -2,6 +2,7 @@ package replication_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -110,5 +111,30 @@ func TestALiarLeavesQuarantineOnRequest(t *testing.T) {
 	made(t, child, replication.Params{Type: dataset.Data})
 	if left, err := child.Replicas.Quarantine(t.Context()); err != nil || len(left) != 1 {
 		t.Errorf("left: %+v, %v", left, err)
+	}
+}
+
+// TestAHeadThatIsDamagedAtTheParentRemovesNothing alters heads at the parent so that its documents seem not to be for the
+// child any more: the child keeps its good copies in a complete run, the parent's people are told, and a verification that
+// repairs mends the parent.
+func TestAHeadThatIsDamagedAtTheParentRemovesNothing(t *testing.T) {
+	parent, child := pair(t, replicationtest.Config{Languages: []string{"de", "fr"}}, replicationtest.Config{}, 5)
+	parent.Put(t, document.Package, "p-de", `{"note":"deutsch"}`, "de")
+	parent.Put(t, document.Package, "p-fr", `{"note":"français"}`, "fr")
+	child.Eventually(t, "the package", func() error { return child.Holds(document.Package, 1) })
+	behind(t, parent, `UPDATE revision SET languages = 'fr' WHERE kind = 'package' AND id = 'p-de'`)
+	behind(t, parent, `UPDATE revision SET origin = '`+child.Site().ID+`' WHERE kind = 'bulletin' AND id = 'b-1'`)
+	behind(t, parent, `UPDATE revision SET origin = '' WHERE kind = 'bulletin' AND id = 'b-2'`)
+	result := made(t, child, replication.Params{Type: dataset.Data, Complete: true})
+	if err := errors.Join(child.Holds(document.Bulletin, 5), child.Holds(document.Package, 1)); err != nil || result.Removed != 0 {
+		t.Errorf("a complete run removed %d: %v", result.Removed, err)
+	}
+	alarmSays(t, parent, sites.Damaged, `bulletin "b-1"`)
+	v := made(t, child, replication.Params{Type: dataset.Data, Verify: 100, Repair: true}).Verified
+	if v.MendedAbove != 3 {
+		t.Errorf("with repair: %+v", v)
+	}
+	if v := made(t, child, replication.Params{Type: dataset.Data, Complete: true, Verify: 100}).Verified; !v.Equal || v.Compared != 6 {
+		t.Errorf("afterwards: %+v", v)
 	}
 }

@@ -166,6 +166,7 @@ func (s *server) complete(r *http.Request, child sites.Child, q wire.CompleteReq
 	if err != nil {
 		return nil, code(err)
 	}
+	s.damagedIn(r.Context(), page.Entries)
 	if page.Settings, err = s.settings(r.Context(), child, q.Type); err != nil {
 		return nil, err
 	}
@@ -230,6 +231,19 @@ func (s *server) damaged(ctx context.Context, refused []dataset.Refusal) {
 	}
 	s.alarmDamaged(ctx, refused[0].Key)
 }
+
+// damagedIn tells of those among some heads that this site holds in name alone.
+func (s *server) damagedIn(ctx context.Context, entries []dataset.Entry) {
+	var found []dataset.Refusal
+	for i := range entries {
+		if e := &entries[i]; e.Damaged() {
+			found = append(found, dataset.Refusal{Key: e.Key(), Digest: e.Digest, Err: errHead})
+		}
+	}
+	s.damaged(ctx, found)
+}
+
+var errHead = errors.New("its revision is gone, or its head is not what was signed")
 
 func (s *server) alarmDamaged(ctx context.Context, first dataset.Key) {
 	if err := s.node.Sites.RaiseDamaged(ctx, string(first.Kind), first.ID); err != nil {

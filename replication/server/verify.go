@@ -53,6 +53,7 @@ func (s *server) bucketHeads(of scoping) func(*http.Request, sites.Child, wire.B
 		if page.Entries, _, err = s.node.Sender.BucketHeads(r.Context(), scope, q.Buckets...); err != nil {
 			return nil, err
 		}
+		s.damagedIn(r.Context(), page.Entries)
 		page.Settings, err = s.settings(r.Context(), child, q.Type)
 		return page, err
 	}

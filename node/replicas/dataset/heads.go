@@ -53,7 +53,8 @@ func BucketHeads(ctx context.Context, tx *sql.Tx, scope Scope, buckets ...int) (
 // entry is that of an item: its head where it is sound, else (Entry.Damaged) no more than its name and digest.
 func (m *measure) entry(ctx context.Context, tx *sql.Tx, signed signatures, i int) (e Entry, sound bool, err error) {
 	it := &m.items[i]
-	broken := Entry{Head: document.Head{Kind: m.names[i].Kind, ID: m.names[i].ID, Digest: it.digest}, Held: it.held}
+	broken := damagedEntry(m.names[i], it.digest)
+	broken.Held = it.held
 	doc, err := store.Revision(ctx, tx, it.digest)
 	if notFound(err) {
 		return broken, false, nil
@@ -78,7 +79,7 @@ func (s signatures) check(ctx context.Context, tx *sql.Tx, doc *document.Documen
 	}
 	if doc.Kind == document.SigningKey {
 		_, err := doc.Key() // signed by the key before it, if there was one
-		return err == nil, nil
+		return err == nil && doc.Origin == doc.ID, nil
 	}
 	key, known := s[doc.Origin]
 	if !known {

@@ -168,6 +168,7 @@ func complete(ctx context.Context, tx *sql.Tx, scope Scope, after Key, limits Li
 		return page, err
 	}
 	bytes, looked := 0, 0
+	suspect := map[Key]bool{}
 	for _, kind := range kinds {
 		if after.Kind != "" && CompareKinds(kind, after.Kind) < 0 {
 			continue
@@ -176,7 +177,7 @@ func complete(ctx context.Context, tx *sql.Tx, scope Scope, after Key, limits Li
 		if kind == after.Kind {
 			from = after.ID
 		}
-		err := heads(ctx, tx, kind, from, func(e Entry, audience string) bool {
+		err := heads(ctx, tx, kind, from, func(e Entry, audience string, doubtful bool) bool {
 			looked++
 			full := len(page.Entries) >= limits.Documents || len(page.Entries) > 0 && bytes+e.Size > limits.Bytes
 			if full || looked > limits.Entries {
@@ -184,27 +185,71 @@ func complete(ctx context.Context, tx *sql.Tx, scope Scope, after Key, limits Li
 				return false
 			}
 			page.Next = e.Key()
-			// What is damaged is named whatever it was: what is not named is removed.
-			if scope.Audience.holds(audience) && (e.Damaged() || scope.speaks(e.Languages) && scope.by(e.Origin)) {
+			if !scope.Audience.holds(audience) {
+				return true
+			}
+			// What is damaged is named whatever it was: what is not named is removed. So is what its altered head takes out of
+			// the scope.
+			outside := !e.Damaged() && (!scope.speaks(e.Languages) || !scope.by(e.Origin))
+			if outside && (doubtful || !scope.by(e.Origin)) {
+				suspect[e.Key()] = true
+			}
+			if !outside || suspect[e.Key()] {
 				bytes += e.Size
 				page.Entries = append(page.Entries, e)
 			}
 			return true
 		})
-		if err != nil || page.More {
+		if err != nil {
 			return page, err
+		}
+		if page.More {
+			return page, page.clear(ctx, tx, suspect)
 		}
 	}
 	page.Next = last
-	return page, nil
+	return page, page.clear(ctx, tx, suspect)
+}
+
+// clear takes suspects out of a page, and leaves those in name alone that are damaged.
+func (p *Page) clear(ctx context.Context, tx *sql.Tx, suspect map[Key]bool) error {
+	if len(suspect) == 0 {
+		return nil
+	}
+	signed, left := signatures{}, p.Entries[:0]
+	for _, e := range p.Entries {
+		if suspect[e.Key()] {
+			doc, err := store.Revision(ctx, tx, e.Digest)
+			sound := false
+			if err == nil {
+				sound, err = signed.check(ctx, tx, &doc)
+			}
+			if err != nil && !notFound(err) {
+				return err
+			}
+			if sound {
+				continue
+			}
+			e = damagedEntry(e.Key(), e.Digest)
+		}
+		left = append(left, e)
+	}
+	p.Entries = left
+	return nil
+}
+
+// damagedEntry is one of a document that is held in name alone (Entry.Damaged).
+func damagedEntry(k Key, digest document.Digest) Entry {
+	return Entry{Head: document.Head{Kind: k.Kind, ID: k.ID, Digest: digest}}
 }
 
 const headColumns = `d.kind, d.id, d.digest, coalesce(r.languages, ''), coalesce(r.origin, ''), coalesce(r.signature, ''), coalesce(length(r.body), 0), d.idx, d.pos`
 
 // heads calls take with the current documents of a kind after an id, until it has enough. One whose revision was lost from the
-// file is damaged (Entry.Damaged).
-func heads(ctx context.Context, tx *sql.Tx, kind document.Kind, after string, take func(e Entry, audience string) bool) error {
-	rows, err := tx.QueryContext(ctx, `SELECT d.audience, `+headColumns+` FROM document d
+// file is damaged (Entry.Damaged). A head is doubtful where the journal says other languages of it, or nothing.
+func heads(ctx context.Context, tx *sql.Tx, kind document.Kind, after string, take func(e Entry, audience string, doubtful bool) bool) error {
+	rows, err := tx.QueryContext(ctx, `SELECT d.audience,
+  coalesce((SELECT j.languages <> r.languages FROM journal j WHERE j.idx = d.idx AND j.pos = d.pos), 1), `+headColumns+` FROM document d
 LEFT JOIN revision r ON r.digest = d.digest WHERE d.kind = ? AND d.id > ? ORDER BY d.id`, string(kind), after)
 	if err != nil {
 		return fmt.Errorf("read the documents of kind %s: %w", kind, err)
@@ -213,10 +258,11 @@ LEFT JOIN revision r ON r.digest = d.digest WHERE d.kind = ? AND d.id > ? ORDER 
 	for rows.Next() {
 		var e Entry
 		var audience string
-		if err := scanEntry(rows, &e, &audience); err != nil {
+		var doubtful bool
+		if err := scanEntry(rows, &e, &audience, &doubtful); err != nil {
 			return fmt.Errorf("read the documents of kind %s: %w", kind, err)
 		}
-		if !take(e, audience) {
+		if !take(e, audience, doubtful) {
 			return nil
 		}
 	}
@@ -226,7 +272,7 @@ LEFT JOIN revision r ON r.digest = d.digest WHERE d.kind = ? AND d.id > ? ORDER 
 // Heads calls take with the current documents of a kind after an id, in their order, until it has enough. Those whose
 // revision was lost from the file are left out: nobody knows who made them.
 func Heads(ctx context.Context, tx *sql.Tx, kind document.Kind, after string, take func(e Entry) bool) error {
-	return heads(ctx, tx, kind, after, func(e Entry, _ string) bool { return e.Damaged() || take(e) })
+	return heads(ctx, tx, kind, after, func(e Entry, _ string, _ bool) bool { return e.Damaged() || take(e) })
 }
 
 // scanEntry reads some columns, then headColumns.
@@ -301,7 +347,7 @@ func bodyInScope(ctx context.Context, tx *sql.Tx, scope *Scope, kinds []document
 	if notFound(err) {
 		return doc, false, nil
 	}
-	if err != nil || !scope.speaks(doc.Languages) {
+	if err != nil || !scope.speaks(doc.Languages) && doc.VerifyDigest() == nil { // the head of what fails its digest may be altered
 		return doc, false, err
 	}
 	if slices.Contains(kinds, doc.Kind) && scope.by(doc.Origin) {
