@@ -18,8 +18,8 @@ import (
 	"thatch/replication/wire"
 )
 
-// made has a child make a run that a person asks for.
-func made(t *testing.T, child *replicationtest.Linked, p replication.Params) (result wire.RunResult) {
+// asked has a child make a run that a person asks for.
+func asked(t *testing.T, child *replicationtest.Linked, p replication.Params) (result wire.RunResult) {
 	t.Helper()
 	var id string
 	child.Eventually(t, "a run of its own", func() (err error) {
@@ -52,23 +52,23 @@ func TestDamageAtTheParentIsTold(t *testing.T) {
 	const altered = `UPDATE revision SET body = CAST('{"note":"bulletiN 7"}' AS BLOB) WHERE kind = 'bulletin' AND id = 'b-7'`
 	behind(t, parent, altered)
 	for range 2 {
-		v := made(t, child, replication.Params{Type: dataset.Data, Verify: 100}).Verified
+		v := asked(t, child, replication.Params{Type: dataset.Data, Verify: 100}).Verified
 		if v.Equal || v.MendedAbove != 0 || v.Repaired != 0 || v.Different != 1 || !slices.Equal(v.Lines, []string{`bulletin "b-7" is damaged at the parent`}) {
 			t.Errorf("without repair: %+v", v)
 		}
 	}
 	alarmSays(t, parent, sites.Damaged, `bulletin "b-7"`)
-	v := made(t, child, replication.Params{Type: dataset.Data, Verify: 100, Repair: true}).Verified
+	v := asked(t, child, replication.Params{Type: dataset.Data, Verify: 100, Repair: true}).Verified
 	if v.MendedAbove != 1 {
 		t.Errorf("with repair: %+v", v)
 	}
 	alarmSays(t, parent, sites.Damaged, "mended from good copies of child North")
-	if v := made(t, child, replication.Params{Type: dataset.Data, Verify: 100}).Verified; !v.Equal {
+	if v := asked(t, child, replication.Params{Type: dataset.Data, Verify: 100}).Verified; !v.Equal {
 		t.Errorf("afterwards: %+v", v)
 	}
 	// Damage here is told once.
 	behind(t, child, altered)
-	v = made(t, child, replication.Params{Type: dataset.Data, Verify: 100, Repair: true}).Verified
+	v = asked(t, child, replication.Params{Type: dataset.Data, Verify: 100, Repair: true}).Verified
 	if len(v.Lines) != 1 || v.Repaired != 1 {
 		t.Errorf("damaged at the child: %+v", v)
 	}
@@ -90,7 +90,7 @@ func TestALiarLeavesQuarantineOnRequest(t *testing.T) {
 		t.Fatal(err)
 	}
 	child.Eventually(t, "nobody sends it", func() error {
-		made(t, child, replication.Params{Type: dataset.Data})
+		asked(t, child, replication.Params{Type: dataset.Data})
 		left, err := child.Replicas.Quarantine(t.Context())
 		if err == nil && len(left) > 0 {
 			err = fmt.Errorf("left: %+v", left)
@@ -108,7 +108,7 @@ func TestALiarLeavesQuarantineOnRequest(t *testing.T) {
 	if o, err := child.Replicas.Repair(t.Context(), from, dataset.Data, []dataset.Entry{lie}); err != nil || len(o.Quarantined) != 1 {
 		t.Fatalf("%+v, %v", o, err)
 	}
-	made(t, child, replication.Params{Type: dataset.Data})
+	asked(t, child, replication.Params{Type: dataset.Data})
 	if left, err := child.Replicas.Quarantine(t.Context()); err != nil || len(left) != 1 {
 		t.Errorf("left: %+v, %v", left, err)
 	}
@@ -125,16 +125,16 @@ func TestAHeadThatIsDamagedAtTheParentRemovesNothing(t *testing.T) {
 	behind(t, parent, `UPDATE revision SET languages = 'fr' WHERE kind = 'package' AND id = 'p-de'`)
 	behind(t, parent, `UPDATE revision SET origin = '`+child.Site().ID+`' WHERE kind = 'bulletin' AND id = 'b-1'`)
 	behind(t, parent, `UPDATE revision SET origin = '' WHERE kind = 'bulletin' AND id = 'b-2'`)
-	result := made(t, child, replication.Params{Type: dataset.Data, Complete: true})
+	result := asked(t, child, replication.Params{Type: dataset.Data, Complete: true})
 	if err := errors.Join(child.Holds(document.Bulletin, 5), child.Holds(document.Package, 1)); err != nil || result.Removed != 0 {
 		t.Errorf("a complete run removed %d: %v", result.Removed, err)
 	}
 	alarmSays(t, parent, sites.Damaged, `bulletin "b-1"`)
-	v := made(t, child, replication.Params{Type: dataset.Data, Verify: 100, Repair: true}).Verified
+	v := asked(t, child, replication.Params{Type: dataset.Data, Verify: 100, Repair: true}).Verified
 	if v.MendedAbove != 3 {
 		t.Errorf("with repair: %+v", v)
 	}
-	if v := made(t, child, replication.Params{Type: dataset.Data, Complete: true, Verify: 100}).Verified; !v.Equal || v.Compared != 6 {
+	if v := asked(t, child, replication.Params{Type: dataset.Data, Complete: true, Verify: 100}).Verified; !v.Equal || v.Compared != 6 {
 		t.Errorf("afterwards: %+v", v)
 	}
 }

@@ -229,7 +229,8 @@ func (r *run) fillIn(ctx context.Context, neighbour replicas.Neighbour, page *wi
 	if err != nil {
 		return err
 	}
-	return r.bodies(ctx, languages, lacking, func(_ []document.Digest, got []dataset.Entry) error {
+	return r.bodies(ctx, languages, lacking, func(_ []document.Digest, came *wire.Page) error {
+		got := came.Entries
 		for i := range got {
 			for _, place := range at[got[i].Digest] {
 				page.Entries[place].Body = got[i].Body
@@ -241,7 +242,7 @@ func (r *run) fillIn(ctx context.Context, neighbour replicas.Neighbour, page *wi
 
 // bodies asks for documents by digest, and hands them on as they come: nobody knows beforehand how large they are, so the
 // parent says where it stopped.
-func (r *run) bodies(ctx context.Context, languages []string, digests []document.Digest, take func(asked []document.Digest, got []dataset.Entry) error) error {
+func (r *run) bodies(ctx context.Context, languages []string, digests []document.Digest, take func(asked []document.Digest, came *wire.Page) error) error {
 	for len(digests) > 0 {
 		some := digests[:min(len(digests), someDocuments)]
 		page, err := r.client.Fetch(ctx, r.path(wire.PathBodies, wire.PathUpBodies), wire.BodiesRequest{Type: r.params.Type, Languages: languages, Digests: some})
@@ -252,7 +253,7 @@ func (r *run) bodies(ctx context.Context, languages []string, digests []document
 		if page.More && len(page.Entries) > 0 {
 			asked = answered(some, page.Entries)
 		}
-		if err := take(some[:asked], page.Entries); err != nil {
+		if err := take(some[:asked], page); err != nil {
 			return err
 		}
 		digests = digests[asked:]
@@ -274,6 +275,7 @@ func answered(asked []document.Digest, came []dataset.Entry) int {
 // repair has the room take documents out of their turn. A parent of an earlier version states nothing of settings here: what
 // was stated of the policies before stands then.
 func (r *run) repair(ctx context.Context, from replicas.Neighbour, page *wire.Page) (replicas.Outcome, error) {
+	page.Type = r.params.Type
 	if page.Settings == (dataset.Stand{}) {
 		return r.node.Replicas.Repair(ctx, from, r.params.Type, page.Entries)
 	}
@@ -299,7 +301,8 @@ func (r *run) tryAside(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return r.bodies(ctx, languages, due, func(asked []document.Digest, got []dataset.Entry) error {
+	return r.bodies(ctx, languages, due, func(asked []document.Digest, came *wire.Page) error {
+		got := came.Entries
 		// What the parent names no more under what it was called, nobody sends: it was not what it said it was.
 		gone := []dataset.Key{}
 		for _, q := range aside {
@@ -310,10 +313,10 @@ func (r *run) tryAside(ctx context.Context) error {
 		if err := r.node.Replicas.Release(ctx, neighbour, gone); err != nil {
 			return err
 		}
-		got = slices.DeleteFunc(got, func(e dataset.Entry) bool { return e.Damaged() }) // there, and still not whole
-		outcome, err := r.node.Replicas.Repair(ctx, neighbour, r.params.Type, got)
+		came.Entries = slices.DeleteFunc(got, func(e dataset.Entry) bool { return e.Damaged() }) // there, and still not whole
+		outcome, err := r.repair(ctx, neighbour, came)
 		if err == nil {
-			r.count(&wire.Page{Header: wire.Header{Type: r.params.Type, Tail: r.result.Sequence}, Entries: got}, outcome)
+			r.count(came, outcome)
 		}
 		return err
 	})
@@ -336,7 +339,8 @@ func (r *run) fetchPins(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the managed languages: %w", err)
 	}
-	return r.bodies(ctx, languages, lacking, func(_ []document.Digest, got []dataset.Entry) error {
+	return r.bodies(ctx, languages, lacking, func(_ []document.Digest, came *wire.Page) error {
+		got := came.Entries
 		for i := range got {
 			got[i].Held = true
 			r.result.BodyBytes += int64(len(got[i].Body))

@@ -416,7 +416,8 @@ func (v *verification) mendDamaged(ctx context.Context, languages []string, dama
 		v.note("%s %q does not match its digest here", d.Kind, d.ID)
 		digests = append(digests, d.Digest)
 	}
-	err = v.bodies(ctx, languages, digests, func(_ []document.Digest, got []dataset.Entry) error {
+	err = v.bodies(ctx, languages, digests, func(_ []document.Digest, came *wire.Page) error {
+		got := came.Entries
 		docs := make([]document.Document, 0, len(got))
 		for i := range got {
 			if got[i].Body != nil {

@@ -281,4 +281,31 @@ func TestAPolicyThatIsMendedIsHeldToItsSettings(t *testing.T) {
 	if after := stated(); after != before {
 		t.Errorf("it is held to %q, before to %q", after, before)
 	}
+
+	// So does one that comes out of quarantine.
+	var lie dataset.Entry
+	err = child.Reader().View(t.Context(), func(tx *sql.Tx) error {
+		doc, err := store.Document(t.Context(), tx, document.Policy, made.ID)
+		lie = dataset.Entry{Head: doc.Head, Body: doc.Body, Size: len(doc.Body)}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lie.Signature = make([]byte, 64)
+	behind(t, child, `DELETE FROM document WHERE kind = 'policy'`)
+	behind(t, child, `DELETE FROM policy`)
+	from := replicas.Neighbour{ID: top.Site().ID, Direction: dataset.Down}
+	if o, err := child.Replicas.Repair(t.Context(), from, dataset.Policies, []dataset.Entry{lie}); err != nil || len(o.Quarantined) != 1 {
+		t.Fatalf("%+v, %v", o, err)
+	}
+	if err := child.Replicas.Retry(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if r := asked(t, child, replication.Params{Type: dataset.Policies}); len(r.Aside) > 0 || r.Documents != 1 {
+		t.Errorf("%+v", r)
+	}
+	if after := stated(); after != before {
+		t.Errorf("out of quarantine it is held to %q, before to %q", after, before)
+	}
 }

@@ -187,7 +187,12 @@ func (s *server) bodies(of scoping) func(*http.Request, sites.Child, wire.Bodies
 		if err != nil {
 			return nil, err
 		}
-		return s.bodiesOf(r, scope, q)
+		page, err := s.bodiesOf(r, scope, q)
+		if err != nil {
+			return nil, err
+		}
+		page.Settings, err = s.settings(r.Context(), child, q.Type)
+		return page, err
 	}
 }
 
