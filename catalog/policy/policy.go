@@ -129,6 +129,11 @@ func (p *Policy) Find(update string) *Update {
 	return nil
 }
 
+// SamePins says whether two pins of one update name the same revisions.
+func (u *Update) SamePins(other *Update) bool {
+	return u.Digest == other.Digest && slices.EqualFunc(u.Packages, other.Packages, Pin.Equal)
+}
+
 // Pinned says whether a package document and its payload document are among the pins of the update.
 func (u *Update) Pinned(pack, payload document.Digest) bool {
 	for _, pin := range u.Packages {

@@ -29,8 +29,8 @@ func policiesCommand(a *cli.App) *cobra.Command {
 		Use: "list", Short: "List policies and how far they are", Path: "/policies",
 		Long:    "Columns to filter and sort by: " + columnsText(policies.Columns()),
 		Example: "  thatch policies list --filter state=failed",
-		Heads:   []string{"POLICY", "SITE", "STATE", "TARGETED", "DONE", "WAITING", "FAILED", "UPDATES", "BULLETINS", "CHANGED", "ID"},
-		Keys:    []string{"policy", "site", "state", "targeted", "done", "waiting", "failed", "updates", "bulletins", "changed", "id"},
+		Heads:   []string{"POLICY", "SITE", "STATE", "TARGETED", "DONE", "WAITING", "FAILED", "WAITS FOR", "UPDATES", "BULLETINS", "CHANGED", "ID"},
+		Keys:    []string{"policy", "site", "state", "targeted", "done", "waiting", "failed", "waits_for", "updates", "bulletins", "changed", "id"},
 	}), policiesShow(a), policiesChange(a))
 	for _, verb := range []struct{ word, done, short string }{
 		{"enable", "enabled", "Switch a policy on"},
@@ -40,7 +40,7 @@ func policiesCommand(a *cli.App) *cobra.Command {
 	} {
 		cmd.AddCommand(policyVerb(a, verb.word, verb.done, verb.short))
 	}
-	cmd.AddCommand(policiesRevise(a), policiesDelete(a))
+	cmd.AddCommand(append(policyLists(a), policiesRevise(a), policiesDelete(a))...)
 	return cmd
 }
 
@@ -126,12 +126,14 @@ func policiesCreate(a *cli.App) *cobra.Command {
 	var target targetFlags
 	var plan planFlags
 	var commands []string
+	var dry bool
 	cmd := &cobra.Command{
 		Use: "create", Short: "Make a policy of staged bulletins", Args: cobra.NoArgs,
 		Long: "Make a policy of one or more staged bulletins. It pins the updates and packages as they are now; a newer revision\n" +
 			"reaches computers only by revise. Everything must be there; updates without a package that is neutral or in a\n" +
 			"managed language are left out, and named. Without a target it is for the computers that need it.",
 		Example: "  thatch policies create --name February --bulletin KB4487017\n" +
+			"  thatch policies create --name February --bulletin KB4487017 --language de --dry-run\n" +
 			"  thatch policies create --name 'Servers, at night' --bulletin KB4487017,KB4487044 --type server --at 2026-12-01T22:00 --spread 60 --simultaneous 20",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var err error
@@ -139,6 +141,9 @@ func policiesCreate(a *cli.App) *cobra.Command {
 				return err
 			}
 			d.Target, d.Plan = target.target(true), plan.plan(cmd)
+			if dry {
+				return previewPolicy(cmd, a, d)
+			}
 			c, err := a.Client()
 			if err != nil {
 				return err
@@ -160,6 +165,7 @@ func policiesCreate(a *cli.App) *cobra.Command {
 	flags.IntVar(&d.Attempts, "attempts", 0, "installs tried before an update counts as failed; 0 as the settings say")
 	flags.BoolVar(&d.Off, "off", false, "make it, but do not switch it on")
 	flags.BoolVar(&d.Local, "local-control", false, "sites below may pause it and switch it off for themselves")
+	flags.BoolVar(&dry, "dry-run", false, "make nothing: say which computers it would be for, with which updates and when, and what is not here yet")
 	target.bind(cmd, true)
 	plan.bind(cmd)
 	for _, name := range []string{"name", "bulletin"} {
@@ -305,12 +311,16 @@ func policyVerb(a *cli.App, word, past, short string) *cobra.Command {
 
 func policiesRevise(a *cli.App) *cobra.Command {
 	var version int64
+	var dry bool
 	cmd := &cobra.Command{
 		Use: "revise POLICY", Short: "Pin the present revisions of what a policy was made from", Args: cli.Args("POLICY"),
 		Long: "Pin the present revisions of the updates and packages that a policy was made from, and updates that its bulletins\n" +
 			"have since. What was set for single updates stays.",
-		Example: "  thatch policies revise February",
+		Example: "  thatch policies revise February --dry-run\n  thatch policies revise February",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if dry {
+				return previewRevision(cmd, a, args[0])
+			}
 			c, err := a.Client()
 			if err != nil {
 				return err
@@ -324,6 +334,7 @@ func policiesRevise(a *cli.App) *cobra.Command {
 			})
 		},
 	}
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "change nothing: say what would be pinned otherwise")
 	cmd.Flags().Int64Var(&version, "version", 0, "only if the policy still has this version")
 	return cmd
 }

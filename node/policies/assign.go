@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 
 	"thatch/catalog/document"
 	"thatch/catalog/policy"
@@ -65,18 +64,6 @@ type chosen struct {
 	Paused  bool
 	Wait    bool
 	Choices []choice
-}
-
-// zoneOf is the computer's own time zone; nil: not known.
-func zoneOf(m *computers.Member) *time.Location {
-	if m.Facts.TimeZone == "" {
-		return nil
-	}
-	zone, err := time.LoadLocation(m.Facts.TimeZone)
-	if err != nil {
-		return nil
-	}
-	return zone
 }
 
 // Assigned returns what is ordered for the computer with an id. When that is what tag stands for, only the tag and
@@ -263,7 +250,7 @@ func (c *chosen) with(documents map[document.Digest]document.Document) (Assigned
 
 // open says whether installs of a policy may begin on a computer now: its plan has started there and a window is open.
 func (r *Room) open(m *computers.Member, p *order, all windows.Set) bool {
-	now, zone := r.cfg.Now(), zoneOf(m)
+	now, zone := r.cfg.Now(), pinned.Zone(m)
 	if p.body.Plan.When == policy.StartAt {
 		start, err := planOf(p.body.Plan).Start(p.Changed, schedule.Recurrence{}, zone, schedule.Key(m.ID, p.ID))
 		if err != nil || now.Before(start) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,8 +13,10 @@ import (
 	"thatch/catalog/document"
 	"thatch/catalog/federation"
 	"thatch/catalog/policy"
+	"thatch/node/bulletins/live"
 	"thatch/node/policies/above"
 	"thatch/node/policies/contents"
+	"thatch/node/policies/outlook"
 	"thatch/node/store"
 	"thatch/node/store/rows"
 )
@@ -198,6 +201,33 @@ func (r *Room) Delete(ctx context.Context, name string, version int64) error {
 	return r.cfg.Write(ctx, "delete policy "+found.Name, statements...)
 }
 
+// Revision tells what Revise would change now.
+func (r *Room) Revision(ctx context.Context, name string) (*outlook.Revision, error) {
+	found, _, err := r.at(ctx, name, 0)
+	if err != nil {
+		return nil, err
+	}
+	body, err := found.editable()
+	if err != nil {
+		return nil, err
+	}
+	answer := &outlook.Revision{Policy: found.Name, Problems: []string{}, Changes: []outlook.Change{}}
+	c, err := contents.Gather(ctx, r.cfg.Reader, r.cfg.Bulletins, found.Bulletins)
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrInvalid) { // a bulletin left the catalog
+		answer.Problems = append(answer.Problems, err.Error())
+		return answer, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	answer.Problems, answer.LeftOut = append(answer.Problems, c.Problems...), orEmpty(c.Left)
+	err = r.cfg.Bulletins.Catalog().Read(ctx, func(v *live.View) error {
+		answer.Changes = outlook.Compare(v, body.Updates, c.Updates, found.pins)
+		return nil
+	})
+	return answer, err
+}
+
 // Revise pins the present revisions of what a policy was made from, and updates that its bulletins have since. What
 // was set for single updates stays. Version is the one that was seen; 0 takes the present one.
 func (r *Room) Revise(ctx context.Context, name string, version int64) (Created, error) {
@@ -240,21 +270,9 @@ func keep(former, next []policy.Update) (changed int) {
 		if known {
 			u.Enabled, u.CommandLine = old.Enabled, old.CommandLine
 		}
-		if !known || !samePins(old, *u) {
+		if !known || !u.SamePins(&old) {
 			changed++
 		}
 	}
 	return changed + len(before)
-}
-
-func samePins(a, b policy.Update) bool {
-	if a.Digest != b.Digest || len(a.Packages) != len(b.Packages) {
-		return false
-	}
-	for i := range a.Packages {
-		if !a.Packages[i].Equal(b.Packages[i]) {
-			return false
-		}
-	}
-	return true
 }

@@ -7,7 +7,10 @@ import (
 	"thatch/catalog/document"
 	"thatch/catalog/federation"
 	"thatch/catalog/policy"
+	"thatch/node/bulletins/live"
+	"thatch/node/computers"
 	"thatch/node/policies/contents"
+	"thatch/node/policies/outlook"
 	"thatch/node/store"
 	"thatch/node/store/rows"
 )
@@ -100,6 +103,39 @@ func (r *Room) Create(ctx context.Context, d Draft) (Created, error) {
 	statements = append(append(statements, said...), pins(doc.ID, body.Updates)...)
 	created := Created{ID: doc.ID, Name: body.Name, Version: 1, Updates: len(body.Updates), LeftOut: orEmpty(c.Left)}
 	return created, r.cfg.Write(ctx, "create policy "+body.Name, statements...)
+}
+
+// Preview tells what Create would make of a draft, and for whom. Query chooses a page of the computers that miss something,
+// by Search, Offset and Limit.
+func (r *Room) Preview(ctx context.Context, d Draft, q store.Query) (*outlook.Outlook, error) {
+	c, err := contents.Gather(ctx, r.cfg.Reader, r.cfg.Bulletins, d.Bulletins)
+	if err != nil {
+		return nil, err
+	}
+	body, err := d.body(c)
+	if err != nil {
+		return nil, err
+	}
+	o, err := r.load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(body.Updates) > 0 {
+		if err := r.check(&body, nil); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := o.free(body.Name, ""); err != nil {
+		return nil, err
+	}
+	var found *outlook.Outlook
+	err = r.cfg.Bulletins.Catalog().Read(ctx, func(v *live.View) error {
+		r.cfg.Computers.Look(func(memory computers.View) {
+			found = outlook.Make(v, memory, outlook.Asked{Policy: &body, Contents: c, Windows: o.windows, Now: r.cfg.Now()}, q)
+		})
+		return nil
+	})
+	return found, err
 }
 
 // pins are the statements that keep what a policy means. A revision that is not there any more is a conflict.

@@ -9,6 +9,7 @@ import (
 	"thatch/catalog/policy"
 	"thatch/node/bulletins/live"
 	"thatch/node/computers"
+	"thatch/node/policies/outlook"
 	"thatch/node/policies/pinned"
 	"thatch/node/store"
 	"thatch/node/store/rows"
@@ -33,6 +34,10 @@ type PolicyRow struct {
 	AwaitedDocuments int      `json:"awaited_documents"`
 	Lacks            []string `json:"lacks"`
 	Progress
+	Percent   *float64 `json:"percent"`    // done, of those that are targeted; nil: there are none
+	FromAbove bool     `json:"from_above"` // another site made it
+	// WaitsFor says in words what keeps it from being done. In lists it leaves out what asks for each of its updates.
+	WaitsFor []string `json:"waits_for"`
 }
 
 // States of a policy.
@@ -65,6 +70,9 @@ var columns = []store.Column[*PolicyRow]{
 	{Name: "done", Kind: store.Number, Value: func(p *PolicyRow) any { return p.Done }},
 	{Name: "waiting", Kind: store.Number, Value: func(p *PolicyRow) any { return p.Waiting }},
 	{Name: "failed", Kind: store.Number, Value: func(p *PolicyRow) any { return p.Failed }},
+	{Name: "percent", Kind: store.Number, Value: func(p *PolicyRow) any { return p.share() }},
+	{Name: "from_above", Kind: store.Flag, Value: func(p *PolicyRow) any { return p.FromAbove }},
+	{Name: "waits_for", Value: func(p *PolicyRow) any { return p.WaitsFor }},
 	{Name: "created", Kind: store.Time, Value: func(p *PolicyRow) any { return rows.Stamp(p.Created) }},
 	{Name: "created_by", Value: func(p *PolicyRow) any { return p.By }},
 	{Name: "changed", Kind: store.Time, Value: func(p *PolicyRow) any { return rows.Stamp(p.Changed) }},
@@ -104,7 +112,11 @@ func (r *Room) List(ctx context.Context, q store.Query) (page []*PolicyRow, tota
 func (p *order) row(v *live.View, memory computers.View, managed []string) *PolicyRow {
 	row := &PolicyRow{
 		Row: p.Row, Description: p.body.Description, Updates: len(p.body.Updates), Progress: p.measure(v, memory).progress(),
-		AwaitedDocuments: len(p.pins.Missing), Lacks: []string{},
+		AwaitedDocuments: len(p.pins.Missing), Lacks: []string{}, FromAbove: p.Above != nil, WaitsFor: p.holds(),
+	}
+	if row.Targeted > 0 {
+		percent := 100 * float64(row.Done) / float64(row.Targeted)
+		row.Percent = &percent
 	}
 	row.Bulletins = make([]string, 0, len(p.Bulletins))
 	for _, id := range p.Bulletins {
@@ -123,6 +135,14 @@ func (p *order) row(v *live.View, memory computers.View, managed []string) *Poli
 	}
 	row.State = p.stateOf(row)
 	return row
+}
+
+// share is the percentage as lists sort it: those of nobody come last.
+func (p *PolicyRow) share() float64 {
+	if p.Percent == nil {
+		return -1
+	}
+	return *p.Percent
 }
 
 func (p *order) stateOf(row *PolicyRow) string {
@@ -146,23 +166,28 @@ func (p *order) stateOf(row *PolicyRow) string {
 // measured are the computers of a policy, as sets.
 type measured struct {
 	targeted, missing, unknown, failed *roaring.Bitmap
+	each                               []*roaring.Bitmap // missing, by update
+}
+
+// counted are the sets of what is counted: of the targeted computers those on which something is missing or cannot be told,
+// and of these those on which an install failed.
+func (m measured) counted() outlook.Counted {
+	open := roaring.Or(m.missing, m.unknown)
+	open.And(m.targeted)
+	return outlook.Counted{Targeted: m.targeted, Open: open, Failed: roaring.And(m.failed, open), Missing: m.each}
 }
 
 func (m measured) progress() Progress {
-	open := roaring.Or(m.missing, m.unknown)
-	open.And(m.targeted)
-	failed := roaring.And(m.failed, open)
-	return Progress{
-		Targeted: int(m.targeted.GetCardinality()), Failed: int(failed.GetCardinality()),
-		Waiting: int(open.GetCardinality() - failed.GetCardinality()),
-		Done:    int(m.targeted.GetCardinality() - open.GetCardinality()),
-	}
+	c := m.counted()
+	open, failed := int(c.Open.GetCardinality()), int(c.Failed.GetCardinality())
+	targeted := int(m.targeted.GetCardinality())
+	return Progress{Targeted: targeted, Failed: failed, Waiting: open - failed, Done: targeted - open}
 }
 
 // measure counts with bitmaps; only a target that asks for facts looks at the computers one by one. Of what agents judge
 // by the pinned rules alone, what they say of the order counts in place of the sets.
 func (p *order) measure(v *live.View, memory computers.View) measured {
-	m := measured{roaring.New(), roaring.New(), roaring.New(), roaring.New()}
+	m := measured{targeted: roaring.New(), missing: roaring.New(), unknown: roaring.New(), failed: roaring.New()}
 	needing := roaring.New()
 	for i := range p.body.Updates {
 		pin := &p.body.Updates[i]
@@ -182,10 +207,11 @@ func (p *order) measure(v *live.View, memory computers.View) measured {
 			needing.Or(c.Applicable)
 		}
 		m.missing.Or(missing)
+		m.each = append(m.each, missing)
 		m.unknown.Or(unknown)
 		m.failed.Or(roaring.And(c.Failed, missing))
 	}
-	m.targeted = p.targeted(memory, needing)
+	m.targeted = pinned.Targeted(&p.body.Target, memory, needing)
 	return m
 }
 
@@ -199,28 +225,6 @@ func (p *order) standing(pin *policy.Update, v *live.View, c *computers.Column) 
 		return roaring.New(), roaring.New(), roaring.New()
 	}
 	return c.Said.Open, c.Said.Installed, c.Said.Unknown
-}
-
-// targeted are the computers that a policy means. A computer to which none of its updates is applicable has nothing
-// to install, and is targeted only where the target does not ask.
-func (p *order) targeted(memory computers.View, needing *roaring.Bitmap) *roaring.Bitmap {
-	target := p.body.Target
-	asks := target
-	asks.NeedsIt, asks.Unknown = false, nil
-	if target.NeedsIt && len(target.Unknown) == 0 && matchesAll(asks) {
-		return needing
-	}
-	found := roaring.New()
-	for number, m := range memory.Members() {
-		if m.Retired.IsZero() && target.Match(pinned.Computer(m, needing.Contains(number))) {
-			found.Add(number)
-		}
-	}
-	return found
-}
-
-func matchesAll(t policy.Target) bool {
-	return len(t.Platforms)+len(t.Languages)+len(t.ProductTypes)+len(t.Names)+len(t.ExceptNames) == 0
 }
 
 // CountByBulletin tells how many policies were made from each bulletin.

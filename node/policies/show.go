@@ -12,7 +12,9 @@ import (
 	"thatch/node/bulletins/live"
 	"thatch/node/bulletins/staging"
 	"thatch/node/computers"
+	"thatch/node/policies/outlook"
 	"thatch/node/policies/pinned"
+	"thatch/node/store"
 )
 
 // Detail is everything of one policy.
@@ -23,7 +25,6 @@ type Detail struct {
 	OverrideWindows bool           `json:"override_windows"`
 	Attempts        int            `json:"attempts,omitempty"`
 	Languages       []string       `json:"languages"` // of the packages it pins; empty: neutral
-	WaitsFor        []string       `json:"waits_for"` // in words
 	Statuses        map[string]int `json:"statuses"`  // what agents say of ordered updates, counted
 	UpdateList      []PinnedUpdate `json:"update_list"`
 	Digest          string         `json:"digest"`
@@ -49,6 +50,25 @@ type PinnedUpdate struct {
 	Standing pinned.Standing `json:"standing"`
 	Note     string          `json:"note,omitempty"`
 }
+
+var pinnedColumns = []store.Column[*PinnedUpdate]{
+	{Name: "id", Value: func(u *PinnedUpdate) any { return u.Update }},
+	{Name: "update", Value: func(u *PinnedUpdate) any { return u.Name }, Search: true},
+	{Name: "product", Value: func(u *PinnedUpdate) any { return u.Product }, Search: true},
+	{Name: "enabled", Kind: store.Flag, Value: func(u *PinnedUpdate) any { return u.Enabled }},
+	{Name: "languages", Value: func(u *PinnedUpdate) any { return u.Languages }},
+	{Name: "packages", Kind: store.Number, Value: func(u *PinnedUpdate) any { return u.Packages }},
+	{Name: "held", Kind: store.Flag, Value: func(u *PinnedUpdate) any { return u.Held }},
+	{Name: "outdated", Kind: store.Flag, Value: func(u *PinnedUpdate) any { return u.Outdated }},
+	{Name: "standing", Value: func(u *PinnedUpdate) any { return string(u.Standing) }},
+	{Name: "missing", Kind: store.Number, Value: func(u *PinnedUpdate) any { return u.Missing }},
+	{Name: "failed", Kind: store.Number, Value: func(u *PinnedUpdate) any { return u.Failed }},
+	{Name: "command_line", Value: func(u *PinnedUpdate) any { return u.CommandLine }, Search: true},
+	{Name: "note", Value: func(u *PinnedUpdate) any { return u.Note }, Search: true},
+}
+
+// PinnedColumns names what the list of a policy's updates can be filtered and sorted by.
+func PinnedColumns() []string { return store.ColumnNames(pinnedColumns) }
 
 // Show returns the policy with an id, or with a name that it alone bears.
 func (r *Room) Show(ctx context.Context, name string) (*Detail, error) {
@@ -90,6 +110,38 @@ func (r *Room) Show(ctx context.Context, name string) (*Detail, error) {
 	}
 	d.WaitsFor = p.waitsFor(d, taken)
 	return d, r.notes(ctx, d)
+}
+
+// Standings returns a page of the computers that a policy means, and how each stands with it.
+func (r *Room) Standings(ctx context.Context, name string, q store.Query) (page []*outlook.Standing, total int, err error) {
+	o, err := r.load(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	p, err := o.find(name)
+	if err != nil {
+		return nil, 0, err
+	}
+	err = r.cfg.Bulletins.Catalog().Read(ctx, func(v *live.View) (err error) {
+		r.cfg.Computers.Look(func(memory computers.View) {
+			page, total, err = outlook.Standings(memory, p.measure(v, memory).counted(), q)
+		})
+		return err
+	})
+	return page, total, err
+}
+
+// Updates returns a page of what a policy pins.
+func (r *Room) Updates(ctx context.Context, name string, q store.Query) ([]*PinnedUpdate, int, error) {
+	d, err := r.Show(ctx, name)
+	if err != nil {
+		return nil, 0, err
+	}
+	rows := make([]*PinnedUpdate, len(d.UpdateList))
+	for i := range d.UpdateList {
+		rows[i] = &d.UpdateList[i]
+	}
+	return store.Select(q, rows, pinnedColumns)
 }
 
 func (p *order) detail(v *live.View, memory computers.View, state *staging.State, managed []string) *Detail {
@@ -196,22 +248,10 @@ func (r *Room) notes(ctx context.Context, d *Detail) error {
 
 // waitsFor says in words what keeps a policy from being done.
 func (p *order) waitsFor(d *Detail, taken int) []string {
-	why := []string{}
+	why := p.holds()
 	add := func(format string, args ...any) { why = append(why, fmt.Sprintf(format, args...)) }
-	why = append(why, p.switches()...)
-	for _, reason := range []string{p.broken, p.unsettled} {
-		if reason != "" {
-			why = append(why, reason)
-		}
-	}
-	if n := d.Awaited.Documents; n > 0 {
-		add("%d documents that it pins have not arrived from above, the first is %s %s", n, p.pins.Missing[0].Kind, p.pins.Missing[0].ID)
-	}
 	if d.Awaited.Coming != nil && p.Above != nil {
 		add("payloads are %s", d.Awaited.Coming.Sentence())
-	}
-	if len(p.body.Target.Unknown) > 0 {
-		add("its target has parts that are not known here (%s) and matches nobody", strings.Join(p.body.Target.Unknown, ", "))
 	}
 	for _, u := range d.UpdateList {
 		if u.Enabled && !u.Held && u.Arrived {
@@ -226,6 +266,24 @@ func (p *order) waitsFor(d *Detail, taken int) []string {
 	}
 	if d.Waiting > 0 && len(why) == 0 {
 		add("%d computers have not installed everything yet", d.Waiting)
+	}
+	return why
+}
+
+// holds says in words what keeps a policy as a whole from being done.
+func (p *order) holds() []string {
+	why := append([]string{}, p.switches()...)
+	for _, reason := range []string{p.broken, p.unsettled} {
+		if reason != "" {
+			why = append(why, reason)
+		}
+	}
+	if n := len(p.pins.Missing); n > 0 {
+		why = append(why, fmt.Sprintf("%d documents that it pins have not arrived from above, the first is %s %s",
+			n, p.pins.Missing[0].Kind, p.pins.Missing[0].ID))
+	}
+	if unknown := p.body.Target.Unknown; len(unknown) > 0 {
+		why = append(why, fmt.Sprintf("its target has parts that are not known here (%s) and matches nobody", strings.Join(unknown, ", ")))
 	}
 	return why
 }

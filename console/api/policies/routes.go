@@ -3,6 +3,7 @@ package policies
 
 import (
 	"context"
+	"slices"
 	"strconv"
 
 	"thatch/console/api"
@@ -19,7 +20,9 @@ type PolicyChange struct {
 }
 
 // Routes are all of them.
-func Routes(n *node.Node) []api.Route { return append(policyRoutes(n), windowRoutes(n)...) }
+func Routes(n *node.Node) []api.Route {
+	return slices.Concat(policyRoutes(n), outlookRoutes(n), windowRoutes(n))
+}
 
 func policyRoutes(n *node.Node) []api.Route {
 	return append(policyVerbs(n), []api.Route{

@@ -1,10 +1,13 @@
 package policies
 
 import (
+	"time"
+
 	"thatch/console/api"
 	"thatch/node"
 	"thatch/node/identity"
 	"thatch/node/policies/windows"
+	"thatch/node/store"
 )
 
 // WindowChange replaces a maintenance window. Version is the one that was seen; "" takes the present one.
@@ -22,6 +25,17 @@ func windowRoutes(n *node.Node) []api.Route {
 		{
 			Method: "GET", Path: "/windows/{id}", Scope: identity.Viewer, Summary: "A maintenance window",
 			Do: api.Get(func(c *api.Call) (*windows.Row, error) { return n.Windows.Find(c.Context(), c.Var("id")) }),
+		},
+		{
+			Method: "POST", Path: "/windows/preview", Scope: identity.Viewer, Summary: "When a maintenance window would open next, and for how many computers",
+			Query: []api.Param{{Name: "zone", Type: "string", Text: "of a computer, for a window that goes by each computer's own time; by default UTC"}},
+			Reach: api.Reach{Free: true}, Do: api.Do(func(c *api.Call, in windows.Body) (*windows.Preview, error) {
+				zone, err := time.LoadLocation(c.Arg("zone"))
+				if err != nil || c.Arg("zone") == "Local" {
+					return nil, store.Invalid("zone: %.60q is no time zone; give one such as Europe/Berlin", c.Arg("zone"))
+				}
+				return n.Windows.Preview(in, zone)
+			}),
 		},
 		{
 			Method: "POST", Path: "/windows", Scope: identity.Operate, Summary: "Make a maintenance window",

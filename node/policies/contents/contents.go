@@ -22,6 +22,7 @@ type LeftOut struct {
 	Bulletin string         `json:"bulletin"`
 	Status   staging.Status `json:"status"`
 	Text     string         `json:"text"`
+	Of       *live.Update   `json:"-"`
 }
 
 // Contents is what a policy of some bulletins pins now.
@@ -30,6 +31,8 @@ type Contents struct {
 	Updates   []policy.Update
 	Languages []string // of the packages pinned; nil when one is neutral
 	Left      []LeftOut
+	Waits     map[string]LeftOut // by id: updates that have packages which are not here yet
+	Problems  []string           // why no policy can be made of it now
 	neutral   bool
 	named     map[string]string // what people may call an update: its id, its name where it is unique, its number
 }
@@ -37,10 +40,23 @@ type Contents struct {
 // Collect finds what a policy of the bulletins pins. It is an error when one is not staged, or an update that has
 // packages is not all there.
 func Collect(ctx context.Context, reader store.Reader, all *bulletins.Bulletins, names []string) (*Contents, error) {
+	c, err := Gather(ctx, reader, all, names)
+	if err != nil {
+		return nil, err
+	}
+	if len(c.Problems) > 0 {
+		return nil, store.Invalid("%s", c.Problems[0])
+	}
+	return c, nil
+}
+
+// Gather finds what a policy of the bulletins would pin, and what keeps it from being made now. Updates that are not all
+// there are among them, without packages.
+func Gather(ctx context.Context, reader store.Reader, all *bulletins.Bulletins, names []string) (*Contents, error) {
 	if len(names) == 0 {
 		return nil, store.Invalid("a policy is made from at least one bulletin")
 	}
-	c := &Contents{named: make(map[string]string)}
+	c := &Contents{named: make(map[string]string), Waits: make(map[string]LeftOut)}
 	var unique []string // names of c.Bulletins, as they were given
 	for _, name := range names {
 		id, err := all.Find(ctx, name)
@@ -58,7 +74,8 @@ func Collect(ctx context.Context, reader store.Reader, all *bulletins.Bulletins,
 	var missing []string
 	for i, id := range c.Bulletins {
 		if _, staged := state.Staged[id]; !staged {
-			return nil, store.Invalid("bulletin %s is not staged; stage it first: thatch bulletins stage %s", unique[i], unique[i])
+			c.problem("bulletin %s is not staged; stage it first: thatch bulletins stage %s", unique[i], unique[i])
+			continue
 		}
 		ready, not, err := all.ReadyUpdates(ctx, id)
 		if err != nil {
@@ -70,15 +87,19 @@ func Collect(ctx context.Context, reader store.Reader, all *bulletins.Bulletins,
 		missing = append(missing, c.leave(unique[i], not)...)
 	}
 	if len(missing) > 0 {
-		return nil, store.Invalid("not everything is there yet (%d of the updates): %s", len(missing), first(missing, 5))
+		c.problem("not everything is there yet (%d of the updates): %s", len(missing), first(missing, 5))
 	}
-	if len(c.Updates) == 0 {
-		return nil, store.Invalid("none of the updates has a package that matters to this site: %s", c.whyEmpty())
+	if len(c.Updates) == 0 && len(c.Problems) == 0 {
+		c.problem("none of the updates has a package that matters to this site: %s", c.whyEmpty())
 	}
 	if c.neutral {
 		c.Languages = nil
 	}
 	return c, nil
+}
+
+func (c *Contents) problem(format string, args ...any) {
+	c.Problems = append(c.Problems, fmt.Sprintf(format, args...))
 }
 
 func first(list []string, most int) string {
@@ -129,12 +150,16 @@ func (c *Contents) pin(one bulletins.Ready) {
 // leave notes the updates that no policy can hold, and returns those that must be there first, in words.
 func (c *Contents) leave(bulletin string, not []bulletins.NotReady) (missing []string) {
 	for _, one := range not {
+		left := LeftOut{
+			Update: one.Name, Product: one.Update.Product.Name, Bulletin: bulletin, Status: one.Status, Text: one.Text, Of: one.Update,
+		}
 		if !one.Blocks {
-			c.Left = append(c.Left, LeftOut{
-				Update: one.Name, Product: one.Update.Product.Name, Bulletin: bulletin, Status: one.Status, Text: one.Text,
-			})
+			c.Left = append(c.Left, left)
 			continue
 		}
+		c.Waits[one.Update.ID] = left
+		c.Updates = append(c.Updates, policy.Update{Update: one.Update.ID, Digest: one.Update.Digest, Enabled: true})
+		c.call(one.Update)
 		why := fmt.Sprintf("%s is %s", called(one.Name, one.Update.Product.Name), one.Status)
 		if one.Text != "" {
 			why += " (" + one.Text + ")"
