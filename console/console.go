@@ -10,6 +10,7 @@ import (
 	"thatch/console/page/catalog"
 	"thatch/console/page/computers"
 	"thatch/console/page/home"
+	"thatch/console/page/policies"
 	"thatch/console/page/sites"
 	"thatch/node"
 )
@@ -30,5 +31,6 @@ func Areas() []page.Area {
 		computers.Area(),
 		administration.Area(),
 		sites.Area(),
+		policies.Area(),
 	}
 }

@@ -24,6 +24,7 @@ type SeverityRow struct {
 	Bulletins int    `json:"bulletins"`
 	Origin    string `json:"origin"`         // id of the site that made it
 	Site      string `json:"site,omitempty"` // its name; only that site changes the severity
+	FromAbove bool   `json:"from_above"`     // another site made it
 	Version   string `json:"version"`        // changes say which version they were made from
 }
 
@@ -34,6 +35,7 @@ var severityColumns = []store.Column[*SeverityRow]{
 	{Name: "bulletins", Kind: store.Number, Value: func(r *SeverityRow) any { return r.Bulletins }},
 	{Name: "origin", Value: func(r *SeverityRow) any { return r.Origin }},
 	{Name: "site", Value: func(r *SeverityRow) any { return r.Site }, Search: true},
+	{Name: "from_above", Kind: store.Flag, Value: func(r *SeverityRow) any { return r.FromAbove }},
 }
 
 // SeverityColumns names what the list of custom severities can be filtered and sorted by.
@@ -66,7 +68,7 @@ func (b *Bulletins) nameMakers(ctx context.Context, rows []*SeverityRow) error {
 		}
 		names, err := store.SiteNames(ctx, tx, origins...)
 		for _, row := range rows {
-			row.Site = names[row.Origin]
+			row.Site, row.FromAbove = names[row.Origin], row.Origin != b.cfg.Site
 		}
 		return err
 	})

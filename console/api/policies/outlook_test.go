@@ -1,77 +1,31 @@
 package policies_test
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
-	"net/http"
 	"net/url"
 	"strings"
 	"testing"
 
-	"thatch/catalog"
-	"thatch/catalog/document"
 	"thatch/catalog/policy"
-	"thatch/catalog/rule"
 	"thatch/console/api"
 	"thatch/console/api/apitest"
 	"thatch/console/api/client"
 	ordered "thatch/console/api/policies"
+	"thatch/console/api/policies/policiestest"
 	"thatch/node"
-	"thatch/node/bulletins/bulletinstest"
-	"thatch/node/computers"
 	"thatch/node/identity"
-	"thatch/node/nodetest"
 	"thatch/node/policies"
 	"thatch/node/policies/outlook"
 	"thatch/node/policies/windows"
-	"thatch/node/store"
 	"thatch/schedule"
 )
 
-// start runs a node with a staged bulletin KB1 of one update, and a computer that misses it.
+// start runs a node with a staged bulletin KB1 of two updates, and a computer that misses them.
 func start(t testing.TB) (*node.Node, *client.Client) {
 	t.Helper()
-	n := nodetest.New(t)
-	nodetest.Run(t, n, map[string]http.Handler{"/": api.New(n, apitest.Routes(n)...)})
-	sum := sha256.Sum256([]byte("payload"))
-	digest := hex.EncodeToString(sum[:])
-	if _, err := n.Content.Put(t.Context(), digest, bytes.NewReader([]byte("payload"))); err != nil {
-		t.Fatal(err)
-	}
-	pack := bulletinstest.Doc(t, document.Package, "p1", nil, catalog.Package{
-		Update: "u1", Name: "p1", Files: []catalog.File{{Name: "a.exe", SHA256: digest}},
-		Installer: catalog.Installer{Type: catalog.EXE, File: "a.exe", Arguments: "/quiet"},
-	})
-	bulletinstest.Save(t, n.Bulletins, "sdp", "file",
-		bulletinstest.Doc(t, document.Bulletin, "b1", nil, catalog.Bulletin{Name: "KB1", Source: "sdp", Severity: catalog.Critical}),
-		bulletinstest.Doc(t, document.Bulletin, "b2", nil, catalog.Bulletin{Name: "KB2", Source: "sdp"}),
-		bulletinstest.Doc(t, document.Update, "u1", nil, catalog.Update{Name: "Update 1", Bulletin: "b1", Source: "sdp", Applicable: rule.Test("True")}), pack)
-	payload := bulletinstest.Doc(t, document.Payload, "p1", nil, catalog.Payload{
-		Package: "p1", PackageDigest: pack.Digest, Files: []catalog.StagedFile{{Name: "a.exe", SHA256: digest, Size: 7}},
-	})
-	n.Identity.Sign(&payload)
-	bulletinstest.Write(t, n.Writer(), append(store.Put(payload, "", store.Former{}),
-		store.Statement{SQL: `INSERT INTO staged (bulletin, since, actor) VALUES ('b1', '', 'test')`},
-		store.Statement{SQL: `INSERT INTO holding (sha256, node, size) VALUES (?, 'n', 7) ON CONFLICT DO NOTHING`, Args: []any{sum[:]}})...)
-	newcomer := computers.Newcomer{Name: "pc-17", MachineID: "m", Hardware: "h", Platform: "windows", Languages: []string{"de-de"}, Group: "berlin"}
-	place, err := n.Computers.Place(t.Context(), newcomer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := n.Computers.Enrol(t.Context(), newcomer, place, "serial")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = n.Computers.Report(t.Context(), c.ID, computers.Report{
-		At: n.Now(), Cursor: computers.Cursor{Index: 1 << 40}, Applicable: computers.Change{Add: []uint32{1}},
-		Facts: &computers.Facts{Name: "pc-17", System: rule.System{Platform: "windows", Product: "Windows 10", Languages: []string{"de-de"}}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n, apitest.Local(t, n)
+	n, c := apitest.Start(t)
+	policiestest.Fill(t, n, 1)
+	return n, c
 }
 
 func refused(t *testing.T, what string, err error, status int) {
@@ -94,8 +48,8 @@ func TestPreview(t *testing.T) {
 		t.Fatal(err)
 	}
 	if p.Computers != (outlook.Figures{All: 1, Targeted: 1, Missing: 1}) || len(p.Windows) != 1 || p.Windows[0].Count != 1 || p.Free != 0 ||
-		len(p.Updates) != 1 || p.Updates[0].Arguments != "/quiet" || len(p.Sites) != 1 || !p.Sites[0].Exact || p.Sites[0].Missing != 1 ||
-		len(p.List) != 1 || p.List[0].Name != "pc-17" || p.Groups[0] != (outlook.Count{Value: "berlin", Targeted: 1, Missing: 1}) {
+		len(p.Updates) != 2 || p.Updates[0].Arguments != "/quiet" || len(p.Sites) != 1 || !p.Sites[0].Exact || p.Sites[0].Missing != 1 ||
+		len(p.List) != 1 || p.List[0].Name != "pc-1" || p.Groups[0] != (outlook.Count{Value: "berlin", Targeted: 1, Missing: 1}) {
 		t.Errorf("%+v, windows %+v, sites %+v", p.Outlook, p.Windows, p.Sites)
 	}
 	var list api.List[policies.PolicyRow]
@@ -178,11 +132,11 @@ func TestListsOfAPolicy(t *testing.T) {
 	}
 	path := client.Path("policies", made.ID)
 	var on api.List[outlook.Standing]
-	if err := c.Get(ctx, path+"/computers", url.Values{"state": {"waiting"}}, &on); err != nil || on.Total != 1 || on.Items[0].Missing != 1 || on.Items[0].Group != "berlin" {
+	if err := c.Get(ctx, path+"/computers", url.Values{"state": {"waiting"}}, &on); err != nil || on.Total != 1 || on.Items[0].Missing != 2 || on.Items[0].Group != "berlin" {
 		t.Errorf("computers %+v, %v", on, err)
 	}
 	var updates api.List[policies.PinnedUpdate]
-	if err := c.Get(ctx, path+"/updates", url.Values{"outdated": {"no"}}, &updates); err != nil || updates.Total != 1 || updates.Items[0].Name != "Update 1" {
+	if err := c.Get(ctx, path+"/updates", url.Values{"outdated": {"no"}}, &updates); err != nil || updates.Total != 2 || !strings.HasPrefix(updates.Items[0].Name, "Update u1") {
 		t.Errorf("updates %+v, %v", updates, err)
 	}
 	var sites api.List[ordered.Site]

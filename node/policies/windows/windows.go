@@ -120,7 +120,7 @@ func (r *Room) rows(ctx context.Context, all ...*Window) (rows []*Row, err error
 	err = r.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
 		names, err := store.SiteNames(ctx, tx, origins...)
 		for _, row := range rows {
-			row.Site = names[row.Origin]
+			row.Site, row.FromAbove = names[row.Origin], row.Origin != r.cfg.Site
 		}
 		return err
 	})
@@ -134,16 +134,17 @@ func (r *Room) rows(ctx context.Context, all ...*Window) (rows []*Row, err error
 type Row struct {
 	ID string `json:"id"`
 	schedule.Window
-	Target  *policy.Target `json:"target,omitempty"`
-	Text    string         `json:"text"`              // when, in words
-	Opens   *time.Time     `json:"opens,omitempty"`   // next, in the window's zone or else in UTC
-	IsOpen  bool           `json:"open"`              // now, in the window's zone or else in UTC
-	Closes  *time.Time     `json:"closes,omitempty"`  // when, where it is open and ever closes
-	Count   int            `json:"computers"`         // for which it is
-	Problem string         `json:"problem,omitempty"` // why it is never open
-	Origin  string         `json:"origin"`            // id of the site that made it
-	Site    string         `json:"site,omitempty"`    // its name; only that site changes the window
-	Version string         `json:"version"`           // changes say which version they were made from
+	Target    *policy.Target `json:"target,omitempty"`
+	Text      string         `json:"text"`              // when, in words
+	Opens     *time.Time     `json:"opens,omitempty"`   // next, in the window's zone or else in UTC
+	IsOpen    bool           `json:"open"`              // now, in the window's zone or else in UTC
+	Closes    *time.Time     `json:"closes,omitempty"`  // when, where it is open and ever closes
+	Count     int            `json:"computers"`         // for which it is
+	Problem   string         `json:"problem,omitempty"` // why it is never open
+	Origin    string         `json:"origin"`            // id of the site that made it
+	Site      string         `json:"site,omitempty"`    // its name; only that site changes the window
+	FromAbove bool           `json:"from_above"`        // another site made it
+	Version   string         `json:"version"`           // changes say which version they were made from
 }
 
 var columns = []store.Column[*Row]{
@@ -155,6 +156,7 @@ var columns = []store.Column[*Row]{
 	{Name: "computers", Kind: store.Number, Value: func(w *Row) any { return w.Count }},
 	{Name: "origin", Value: func(w *Row) any { return w.Origin }},
 	{Name: "site", Value: func(w *Row) any { return w.Site }, Search: true},
+	{Name: "from_above", Kind: store.Flag, Value: func(w *Row) any { return w.FromAbove }},
 	{Name: "open", Kind: store.Flag, Value: func(w *Row) any { return w.IsOpen }},
 }
 

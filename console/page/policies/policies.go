@@ -1,0 +1,24 @@
+// Package policies is the console's pages of what is ordered: software update policies and their wizard, maintenance windows,
+// and the site's own severities.
+package policies
+
+import (
+	"embed"
+	"io/fs"
+
+	"thatch/console/page"
+)
+
+//go:embed templates/*.html
+var files embed.FS
+
+// Area is the pages of this room.
+func Area() page.Area {
+	templates, err := fs.Sub(files, "templates")
+	if err != nil {
+		panic(err) // embedded
+	}
+	return page.Area{Templates: templates, Pages: []*page.Page{
+		list(), severities(),
+	}}
+}
