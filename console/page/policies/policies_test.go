@@ -77,7 +77,7 @@ func TestSeverities(t *testing.T) {
 	b.Get(t, "/severities").Has(t, "There are no severities of your own yet")
 	b.Post(t, "/severities", form("do", "create", "name", "This week", "order", "x")).Has(t, "no whole number", `value="This week"`)
 	b.Post(t, "/severities", form("do", "create", "name", "This week")).Has(t, "This week is made.", "This week")
-	b.Post(t, "/severities", form("do", "create", "name", "This week")).Has(t, "there is a custom severity")
+	b.Post(t, "/severities", form("do", "create", "name", "This week")).Has(t, "ere is a custom severity")
 	b.Post(t, "/severities", form("do", "create", "name", "<i>", "order", "5")).Has(t, "&lt;i&gt;")
 	b.Post(t, "/severities", form("do", "change", "id", "This week", "name", "Today", "order", "90")).Has(t, "Today is changed.", `value="90"`)
 	if err := b.Node.Bulletins.AssignSeverity(t.Context(), "Today", "b1"); err != nil {
