@@ -121,6 +121,14 @@ type frame struct {
 	Assets  map[string]string
 }
 
+// PagePath is the page's address with its {names}, for styles and tests.
+func (f *frame) PagePath() string {
+	if f.page == nil {
+		return ""
+	}
+	return f.page.Path
+}
+
 // Token is the hidden field that every form carries.
 func (f *frame) Token() template.HTML {
 	return template.HTML(`<input type="hidden" name="token" value="` + template.HTMLEscapeString(f.Session.Token) + `">`)
