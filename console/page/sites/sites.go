@@ -22,7 +22,9 @@ func Area() page.Area {
 	if err != nil {
 		panic(err) // embedded
 	}
-	return page.Area{Templates: templates, Pages: []*page.Page{tree(), oneSite()}}
+	return page.Area{Templates: templates, Pages: []*page.Page{
+		tree(), oneSite(), overview(), linkRuns(), linkRun(), quarantine(), newRule(), oneRule(), // new before {id}: the first that fits answers
+	}}
 }
 
 // invalid refuses a form.
