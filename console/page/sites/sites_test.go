@@ -48,6 +48,12 @@ func family(t testing.TB) (parent, child site) {
 		}
 		return nil
 	})
+	child.Eventually(t, "the link stands", func() error {
+		if !child.Link.State().Connected {
+			return errors.New("not yet")
+		}
+		return nil
+	})
 	return parent, child
 }
 
