@@ -138,3 +138,43 @@ func TestAHeadThatIsDamagedAtTheParentRemovesNothing(t *testing.T) {
 		t.Errorf("afterwards: %+v", v)
 	}
 }
+
+// TestADocumentThatNamesAnotherRevisionIsMendedAtOnce alters, at either end, what the list of current documents says: one
+// names the revision of another document, one that of a document which this site made itself, one what nobody holds.
+func TestADocumentThatNamesAnotherRevisionIsMendedAtOnce(t *testing.T) {
+	for what, revision := range map[string]string{
+		"another's":       `(SELECT digest FROM document WHERE kind = 'bulletin' AND id = 'b-2')`,
+		"another kind's":  `(SELECT digest FROM document WHERE kind = 'signing-key' AND id <> '%s')`,
+		"this site's own": `(SELECT digest FROM document WHERE kind = 'signing-key' AND id = '%s')`,
+		"nobody's":        `x'` + strings.Repeat("ab", 32) + `'`,
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			parent, child := pair(t, replicationtest.Config{}, replicationtest.Config{}, 5)
+			child.Eventually(t, "health", func() error { return parent.HoldsID(document.Health, child.Site().ID) })
+			alter := func(s *replicationtest.Linked, kind, id string) {
+				t.Helper()
+				named := revision
+				if strings.Contains(named, "%s") {
+					named = fmt.Sprintf(named, s.Site().ID)
+				}
+				behind(t, s, `UPDATE document SET digest = `+named+` WHERE kind = '`+kind+`' AND id = '`+id+`'`)
+			}
+			mended := func(p replication.Params) {
+				t.Helper()
+				first := asked(t, child, p)
+				if v := first.Verified; v.Equal || v.Repaired+v.MendedAbove == 0 || len(first.Aside) > 0 {
+					t.Errorf("%+v, in quarantine %v, refused %v", v, first.Aside, first.Refused)
+				}
+				p.Repair = false
+				if v := asked(t, child, p).Verified; !v.Equal {
+					t.Errorf("afterwards: %+v", v)
+				}
+			}
+			alter(child, "bulletin", "b-1")
+			mended(replication.Params{Type: dataset.Data, Verify: 100, Repair: true})
+			alter(parent, "health", child.Site().ID)
+			mended(replication.Params{Type: dataset.Health, Up: true, Verify: 100, Repair: true})
+		})
+	}
+}

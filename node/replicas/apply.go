@@ -383,7 +383,7 @@ func (w *work) releaseUnnamed(ctx context.Context, tx *sql.Tx) error {
 // between reads which documents of a kind are where a complete page says all. An end is named only where there is one, so that
 // no more is read.
 func between(page *dataset.Page, kind document.Kind) (query string, args []any) {
-	query = `SELECT d.id, coalesce(r.origin, '') FROM document d LEFT JOIN revision r ON r.digest = d.digest WHERE d.kind = ?`
+	query = `SELECT d.id, coalesce(r.origin, '') FROM document d LEFT JOIN revision r ON r.digest = d.digest AND r.kind = d.kind AND r.id = d.id WHERE d.kind = ?`
 	args = []any{string(kind)}
 	if kind == page.After.Kind {
 		query, args = query+` AND d.id > ?`, append(args, page.After.ID)

@@ -90,7 +90,7 @@ func (in *intake) lookKind(ctx context.Context, tx *sql.Tx, kind document.Kind, 
 		}
 		list := `(?` + strings.Repeat(", ?", len(some)-1) + `)`
 		err := each(ctx, tx, `SELECT d.id, d.digest, coalesce(r.origin, ''), coalesce(r.signature, '') FROM document d
-LEFT JOIN revision r ON r.digest = d.digest WHERE d.kind = ? AND d.id IN `+list, args, func(rows *sql.Rows) error {
+LEFT JOIN revision r ON r.digest = d.digest AND r.kind = d.kind AND r.id = d.id WHERE d.kind = ? AND d.id IN `+list, args, func(rows *sql.Rows) error {
 			var id string
 			var c current
 			var digest []byte

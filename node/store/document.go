@@ -50,12 +50,15 @@ ON CONFLICT (kind, id) DO UPDATE SET digest = excluded.digest, audience = exclud
 
 	deleteDocument = `DELETE FROM document WHERE kind = ? AND id = ?`
 
+	// A document that was altered behind the site's back may name the revision of another one.
+	nobodysElse = `NOT EXISTS (SELECT 1 FROM document d WHERE d.kind = revision.kind AND d.id = revision.id AND d.digest = revision.digest
+  AND (d.kind <> ?1 OR d.id <> ?2))
+`
 	// What becomes of the former revision is settled while the document still names it.
 	dropFormer = `DELETE FROM revision WHERE digest = (SELECT d.digest FROM document d WHERE d.kind = ?1 AND d.id = ?2)
-AND digest <> ?3 AND NOT EXISTS (SELECT 1 FROM pin p WHERE p.digest = revision.digest)`
+AND digest <> ?3 AND ` + nobodysElse + `AND NOT EXISTS (SELECT 1 FROM pin p WHERE p.digest = revision.digest)`
 
-	dropRevision = `DELETE FROM revision WHERE digest = ?1 AND digest <> ?2
-AND NOT EXISTS (SELECT 1 FROM pin p WHERE p.digest = revision.digest)`
+	dropRevision = `DELETE FROM revision WHERE digest = ?4 AND digest <> ?3 AND ` + nobodysElse + `AND NOT EXISTS (SELECT 1 FROM pin p WHERE p.digest = revision.digest)`
 
 	insertPin = `INSERT INTO pin (policy, digest) VALUES (?, ?) ON CONFLICT DO NOTHING`
 
@@ -90,7 +93,7 @@ func Put(doc document.Document, audience string, former Former) []Statement {
 	drop := Statement{SQL: dropFormer, Args: []any{kind, doc.ID, digest}}
 	current.SQL, current.Args[5] = upsertDocument, Position(-3)
 	if former.Digest != zeroDigest {
-		drop = Statement{SQL: dropRevision, Args: []any{former.Digest[:], digest}}
+		drop = Statement{SQL: dropRevision, Args: []any{kind, doc.ID, digest, former.Digest[:]}}
 		current.SQL = updateDocument
 		current.Args = []any{digest, audience, Index{}, Position(-3), kind, doc.ID, former.Digest[:]}
 	}

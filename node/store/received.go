@@ -62,7 +62,7 @@ func Receive(doc document.Document, held bool, former Former) []Statement {
 	case former.Absent:
 		current = Statement{SQL: insertDocument, Want: 1, Args: []any{kind, doc.ID, digest, "", Index{}, Position(-3)}}
 	case former.Digest != zeroDigest:
-		drop = Statement{SQL: dropRevision, Args: []any{former.Digest[:], digest}}
+		drop = Statement{SQL: dropRevision, Args: []any{kind, doc.ID, digest, former.Digest[:]}}
 		current = Statement{SQL: updateReceived, Want: 1, Args: []any{digest, Index{}, Position(-3), kind, doc.ID, former.Digest[:]}}
 	}
 	return []Statement{journal, drop, revision, current}

@@ -250,7 +250,7 @@ const headColumns = `d.kind, d.id, d.digest, coalesce(r.languages, ''), coalesce
 func heads(ctx context.Context, tx *sql.Tx, kind document.Kind, after string, take func(e Entry, audience string, doubtful bool) bool) error {
 	rows, err := tx.QueryContext(ctx, `SELECT d.audience,
   coalesce((SELECT j.languages <> r.languages FROM journal j WHERE j.idx = d.idx AND j.pos = d.pos), 1), `+headColumns+` FROM document d
-LEFT JOIN revision r ON r.digest = d.digest WHERE d.kind = ? AND d.id > ? ORDER BY d.id`, string(kind), after)
+LEFT JOIN revision r ON r.digest = d.digest AND r.kind = d.kind AND r.id = d.id WHERE d.kind = ? AND d.id > ? ORDER BY d.id`, string(kind), after)
 	if err != nil {
 		return fmt.Errorf("read the documents of kind %s: %w", kind, err)
 	}
@@ -324,7 +324,7 @@ func named(ctx context.Context, tx *sql.Tx, kind document.Kind, ids []string, ta
 		for _, id := range some {
 			args = append(args, id)
 		}
-		err := eachRow(ctx, tx, `SELECT d.audience, `+headColumns+` FROM document d JOIN revision r ON r.digest = d.digest
+		err := eachRow(ctx, tx, `SELECT d.audience, `+headColumns+` FROM document d JOIN revision r ON r.digest = d.digest AND r.kind = d.kind AND r.id = d.id
 WHERE d.kind = ? AND d.id IN (`+places(len(some))+`)`, args, func(rows *sql.Rows) error {
 			var e Entry
 			var audience string
