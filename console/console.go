@@ -11,16 +11,20 @@ import (
 	"thatch/console/page/computers"
 	"thatch/console/page/home"
 	"thatch/console/page/policies"
+	"thatch/console/page/signin"
 	"thatch/console/page/sites"
 	"thatch/node"
 )
 
 // New makes the operators' door of a node from its API. It answers at every path.
 func New(n *node.Node, a *api.Server) *page.Console {
-	return page.New(page.Config{
-		API: a, Sessions: sessions{n.Operators}, Now: n.Now, Log: n.Log(), Areas: Areas(),
-		Site: func(context.Context) string { return n.Site().Name },
+	door := signin.New(n)
+	c := page.New(page.Config{
+		API: a, Sessions: door, Site: func(context.Context) string { return n.Site().Name }, Now: n.Now, Log: n.Log(),
+		Areas: append(Areas(), door.Area()), Open: door.Open(),
 	})
+	door.RenderWith(c)
+	return c
 }
 
 // Areas are all pages of the console, a room each.

@@ -10,12 +10,14 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"thatch/agentapi/server"
 	"thatch/cmd/internal/cli"
 	"thatch/cmd/internal/service"
+	"thatch/console"
 	"thatch/console/api"
 	"thatch/console/api/hierarchy"
 	"thatch/console/api/links"
@@ -174,10 +176,26 @@ func mount(n *node.Node) halves {
 		overview.Routes(n),
 		vulnerabilities.Routes(n),
 	)
-	n.Mount("/", api.New(n, routes...))
+	n.Mount("/", console.New(n, api.New(n, routes...)))
 	n.Mount("/agent/v1/", server.New(n))
 	n.Mount(wire.Prefix, h.parent)
 	return h
+}
+
+// sayFirst prints the link with which somebody becomes the site's first administrator, as long as there is none. Where it
+// cannot be made the node serves all the same.
+func sayFirst(ctx context.Context, n *node.Node) {
+	any, err := n.Operators.Any(ctx)
+	if err != nil || any {
+		return
+	}
+	link, err := n.Operators.FirstLink(ctx)
+	if err != nil {
+		n.Log().Warn("no link for the first administrator could be made; have one made with: thatch operators first-link", "error", err)
+		return
+	}
+	n.Log().Warn("the site has no operator yet: whoever opens this address first becomes its administrator",
+		"address", operators.LinkOf(n, link).URL, "until", link.Expires.Format(time.RFC3339))
 }
 
 // run runs the node and its link with the parent until ctx ends.
@@ -188,6 +206,7 @@ func (h halves) run(ctx context.Context, n *node.Node) error {
 	go func() {
 		select {
 		case <-n.Listening():
+			sayFirst(ctx, n)
 			linked <- h.link.Run(ctx)
 		case <-ctx.Done():
 			linked <- nil

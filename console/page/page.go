@@ -46,9 +46,10 @@ type Act struct {
 
 // Outcome is where the browser goes after an Act, and what it says there.
 type Outcome struct {
-	To   string // address; "" the page itself
-	Note string // in the reader's language
-	Once *View  // shown as the answer itself: what is told but once, such as a secret
+	To      string         // address; "" the page itself
+	Note    string         // in the reader's language
+	Cookies []*http.Cookie // that the browser gets with it
+	Once    *View          // shown as the answer itself: what is told but once, such as a secret
 }
 
 // View is what Show makes of a page.
@@ -245,6 +246,9 @@ func (c *Console) act(q *Request, w http.ResponseWriter) {
 	if err != nil {
 		c.refused(q, w, err)
 		return
+	}
+	for _, cookie := range out.Cookies {
+		http.SetCookie(w, cookie)
 	}
 	if out.Once != nil {
 		q.note.Text = out.Note

@@ -176,17 +176,21 @@ func (q *Request) leaveNote(w http.ResponseWriter, n note) {
 // genuine says whether a form was sent by a page of this console: it carries the session's token, and the browser names
 // no other site as where it comes from.
 func (q *Request) genuine() error {
-	site := q.R.Header.Get("Sec-Fetch-Site")
-	origin := q.R.Header.Get("Origin")
-	from, err := url.Parse(origin)
-	foreign := site != "" && site != "same-origin" && site != "none" || origin != "" && (err != nil || from.Host != q.R.Host)
-	if foreign || q.Session.Token == "" || subtle.ConstantTimeCompare([]byte(q.R.PostForm.Get("token")), []byte(q.Session.Token)) != 1 {
+	if !SameOrigin(q.R) || q.Session.Token == "" || subtle.ConstantTimeCompare([]byte(q.R.PostForm.Get("token")), []byte(q.Session.Token)) != 1 {
 		return &api.Error{
 			Status: http.StatusForbidden, Code: "forbidden",
 			Text: q.T("This form was not sent by a page of this session. Open the page anew and send it again."),
 		}
 	}
 	return nil
+}
+
+// SameOrigin says whether the browser names no other site as where a request comes from.
+func SameOrigin(r *http.Request) bool {
+	site := r.Header.Get("Sec-Fetch-Site")
+	origin := r.Header.Get("Origin")
+	from, err := url.Parse(origin)
+	return (site == "" || site == "same-origin" || site == "none") && (origin == "" || err == nil && from.Host == r.Host)
 }
 
 // zone is the reader's time zone: the operator's choice, or what the browser's script left in a cookie, or UTC.

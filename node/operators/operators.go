@@ -240,7 +240,8 @@ func (r *Room) writeAs(ctx context.Context, actor, reason string, statements ...
 	if err = errors.Join(err, applied.Err()); err != nil {
 		return fmt.Errorf("%s: %w", reason, err)
 	}
-	return nil
+	// The browser's next request comes to this node, as like as not, and is to find its session.
+	return store.Await(store.AtLeast(ctx, applied.Index), r.cfg.Reader)
 }
 
 // newSecret makes what a browser or a link bears, and what the database keeps of it. A plain hash is enough for 256

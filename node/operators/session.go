@@ -115,13 +115,13 @@ func (r *Room) Session(ctx context.Context, cookie string) (Session, error) {
 	who := h.operator.Acts()
 	who.Session = h.id
 	return Session{
-		ID: h.id, Operator: who, CSRF: csrf(cookie), Created: h.created, Method: h.method, SecondFactor: h.shown,
+		ID: h.id, Operator: who, CSRF: FormToken(cookie), Created: h.created, Method: h.method, SecondFactor: h.shown,
 		Preferences: preferencesOf(h.operator.preferences),
 	}, nil
 }
 
-// csrf is derived from the cookie, so that only who has it knows it.
-func csrf(cookie string) string {
+// FormToken is what forms of a session bear, derived from its cookie, so that only who has that knows it.
+func FormToken(cookie string) string {
 	mac := hmac.New(sha256.New, []byte(cookie))
 	mac.Write([]byte("thatch: forms of a session"))
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))

@@ -44,7 +44,8 @@ func Routes(n *node.Node) []api.Route {
 	return slices.Concat(operatorRoutes(n), doorRoutes(n), sessionRoutes(n), selfRoutes(n), tokenRoutes(n))
 }
 
-func linkOf(n *node.Node, l operators.Link) Link {
+// LinkOf is the address of a link.
+func LinkOf(n *node.Node, l operators.Link) Link {
 	return Link{URL: n.URL() + FirstPath + "?code=" + url.QueryEscape(l.Code), Expires: l.Expires}
 }
 
@@ -63,7 +64,7 @@ func operatorRoutes(n *node.Node) []api.Route {
 			Summary: "Make an operator; the answer holds the link with which they choose a password",
 			Do: api.Do(func(c *api.Call, in operators.Draft) (Made, error) {
 				made, link, err := n.Operators.Create(c.Context(), in)
-				return Made{made, linkOf(n, link)}, err
+				return Made{made, LinkOf(n, link)}, err
 			}),
 		},
 		{
@@ -93,7 +94,7 @@ func doorRoutes(n *node.Node) []api.Route {
 					return Link{}, identity.Forbidden("this link is made by whoever may read the node's data folder (--data on its machine); make an operator instead")
 				}
 				link, err := n.Operators.FirstLink(c.Context())
-				return linkOf(n, link), err
+				return LinkOf(n, link), err
 			}),
 		},
 		{
@@ -101,7 +102,7 @@ func doorRoutes(n *node.Node) []api.Route {
 			Summary: "Make a link with which an operator chooses another password; the answer is the only place where it stands",
 			Do: api.Do(func(c *api.Call, in Reset) (Link, error) {
 				link, err := n.Operators.Reset(c.Context(), c.Var("operator"), in.SecondFactor)
-				return linkOf(n, link), err
+				return LinkOf(n, link), err
 			}),
 		},
 		{
