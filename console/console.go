@@ -13,6 +13,7 @@ import (
 	"thatch/console/page/policies"
 	"thatch/console/page/signin"
 	"thatch/console/page/sites"
+	"thatch/console/page/sources"
 	"thatch/node"
 )
 
@@ -36,5 +37,6 @@ func Areas() []page.Area {
 		administration.Area(),
 		sites.Area(),
 		policies.Area(),
+		sources.Area(),
 	}
 }

@@ -30,9 +30,9 @@ func ImportTask(source string) string { return ImportKind + "-" + source }
 // Import says what to import.
 type Import struct {
 	Source  string   `json:"source"`
-	From    string   `json:"from,omitempty"`    // file, folder or http(s) location
-	All     []string `json:"all,omitempty"`     // where there is no From: several locations, one after the other; none: the vendor's own
-	Exclude []string `json:"exclude,omitempty"` // product families to leave out; absent: those of the site's settings
+	From    string   `json:"from,omitempty"`   // file, folder or http(s) location
+	All     []string `json:"all,omitempty"`    // where there is no From: several locations, one after the other; none: the vendor's own
+	Exclude []string `json:"exclude,omitzero"` // product families to leave out; absent: those of the site's settings
 }
 
 // locations are where to import from.
@@ -245,9 +245,9 @@ func (n *Node) lastImport(ctx context.Context, source string) (*tasks.Run, error
 
 // SourceChange is what can be changed of a source; nil leaves a part as it is.
 type SourceChange struct {
-	From     []string `json:"from,omitempty"`   // locations
-	Own      bool     `json:"vendor,omitempty"` // the vendor's own location instead
-	Exclude  []string `json:"exclude,omitempty"`
+	From     []string `json:"from,omitempty"`            // locations
+	Own      bool     `json:"vendor,omitempty"`          // the vendor's own location instead
+	Exclude  []string `json:"exclude,omitzero"`          // none: [], absent: as it is
 	Inherit  bool     `json:"inherit_exclude,omitempty"` // leave out what the site's settings say
 	Schedule *string  `json:"schedule,omitempty"`
 	Enabled  *bool    `json:"enabled,omitempty"`
