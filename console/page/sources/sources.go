@@ -6,7 +6,6 @@ import (
 	"embed"
 	"encoding/json"
 	"io/fs"
-	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -249,15 +248,14 @@ type oneImport struct {
 	importShown
 	From     []string
 	Holds    node.Imported
-	Kinds    []kindShown
 	Warnings *page.Table
 	More     int
 }
 
-// kindShown is how often a kind of warning was met.
-type kindShown struct {
-	Kind  string
-	Times int
+// warningShown is a warning with how often its kind was met: an import keeps the first of each kind.
+type warningShown struct {
+	importer.Warning
+	Met int `json:"met"`
 }
 
 func showImport(q *page.Request) (*page.View, error) {
@@ -277,17 +275,20 @@ func showImport(q *page.Request) (*page.View, error) {
 			shown.From = []string{what.From}
 		}
 	}
-	counts := shown.result.Counts
-	for _, kind := range slices.Sorted(maps.Keys(counts)) {
-		shown.Kinds = append(shown.Kinds, kindShown{kind, counts[kind]})
+	var warnings []warningShown
+	for _, w := range shown.result.Warnings {
+		row := warningShown{Warning: w, Met: max(shown.result.Counts[w.Kind], 1)}
+		if w.Failed {
+			row.Met = 1 // each is named
+		}
+		warnings = append(warnings, row)
 	}
-	warnings := slices.SortedStableFunc(slices.Values(shown.result.Warnings), func(a, b importer.Warning) int {
-		return rank(b) - rank(a)
-	})
+	slices.SortStableFunc(warnings, func(a, b warningShown) int { return rank(b) - rank(a) })
 	few := warnings[:min(len(warnings), warningsShown)]
 	shown.More = len(warnings) - len(few)
 	shown.Warnings = q.Grid(few, page.Column{Name: "failed", Title: "Lost something", Kind: page.Flag},
-		page.Column{Name: "kind", Title: "Kind"}, page.Column{Name: "file", Title: "File"},
+		page.Column{Name: "kind", Title: "Kind"}, page.Column{Name: "met", Title: "Times", Kind: page.Number},
+		page.Column{Name: "file", Title: "File"},
 		page.Column{Name: "element", Title: "Where"}, page.Column{Name: "text", Title: "What", Wide: true})
 	return &page.View{
 		Template: "sources-import.html", Data: shown, Title: q.T("Import of %s", shown.Source),
@@ -296,7 +297,7 @@ func showImport(q *page.Request) (*page.View, error) {
 }
 
 // rank puts what lost something first.
-func rank(w importer.Warning) int {
+func rank(w warningShown) int {
 	if w.Failed {
 		return 1
 	}

@@ -109,7 +109,7 @@ func TestWarningsAreTexts(t *testing.T) {
 		t.Fatal(err)
 	}
 	answer := b.Get(t, "/catalog/imports/"+run)
-	answer.Has(t, "Warnings by kind", "&lt;script&gt;broken.xml", folder)
+	answer.Has(t, "Lost something", "&lt;script&gt;broken.xml", folder)
 	if strings.Contains(answer.Body, "<script>broken") {
 		t.Error("the name of a file is markup")
 	}
