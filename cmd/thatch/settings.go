@@ -2,7 +2,7 @@ package main
 
 import (
 	"encoding/json"
-	"io"
+	"net/http"
 	"os"
 	"strings"
 
@@ -64,11 +64,7 @@ func settingsSet(a *cli.App) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var answer json.RawMessage
-			if err := c.Put(cmd.Context(), path, map[string]any{"value": value}, &answer); err != nil {
-				return err
-			}
-			return a.Print(answer, func(w io.Writer) error { return cli.Object(w, answer) })
+			return a.Ask(cmd.Context(), client.Request{Method: http.MethodPut, Path: path, In: map[string]any{"value": value}})
 		},
 	}
 	cmd.Flags().BoolVar(&standard, "default", false, "have it at its default again")

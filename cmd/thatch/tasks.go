@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/http"
 
 	"github.com/spf13/cobra"
 
@@ -57,16 +58,8 @@ func tasksSchedule(a *cli.App) *cobra.Command {
 			"sets the time zone, otherwise the node's own counts.",
 		Example: "  thatch tasks schedule housekeeping \"30 2 * * sun\"\n  thatch tasks schedule housekeeping @daily --off",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.Client()
-			if err != nil {
-				return err
-			}
-			var answer json.RawMessage
 			in := map[string]any{"schedule": args[1], "enabled": !off}
-			if err := c.Put(cmd.Context(), client.Path("tasks", args[0]), in, &answer); err != nil {
-				return err
-			}
-			return a.Print(answer, func(w io.Writer) error { return cli.Object(w, answer) })
+			return a.Ask(cmd.Context(), client.Request{Method: http.MethodPut, Path: client.Path("tasks", args[0]), In: in})
 		},
 	}
 	cmd.Flags().BoolVar(&off, "off", false, "keep the schedule, but do not follow it")

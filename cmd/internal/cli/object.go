@@ -6,8 +6,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 	"time"
+
+	"thatch/console/api/client"
 )
 
 func decodeNumbers(raw []byte, into any) error {
@@ -145,15 +148,34 @@ func (a *App) Show(ctx context.Context, path string) error { return a.ShowAs(ctx
 
 // ShowAs prints one object of the API, for people as text writes it.
 func (a *App) ShowAs(ctx context.Context, path string, text func(w io.Writer, raw json.RawMessage) error) error {
+	return a.ask(ctx, client.Request{Method: http.MethodGet, Path: path}, text)
+}
+
+// Ask sends a request to the API and prints the object that it answers.
+func (a *App) Ask(ctx context.Context, in client.Request) error { return a.ask(ctx, in, Object) }
+
+func (a *App) ask(ctx context.Context, in client.Request, text func(w io.Writer, raw json.RawMessage) error) error {
 	c, err := a.Client()
 	if err != nil {
 		return err
 	}
 	var raw json.RawMessage
-	if err := c.Get(ctx, path, nil, &raw); err != nil {
+	if err := c.Do(ctx, in, &raw); err != nil {
 		return err
 	}
 	return a.Print(raw, func(w io.Writer) error { return text(w, raw) })
+}
+
+// Told sends a request to the API and prints what it answers, for people as the line that say makes of it.
+func Told[T any](ctx context.Context, a *App, in client.Request, say func(answer T) string) error {
+	return a.ask(ctx, in, func(w io.Writer, raw json.RawMessage) error {
+		var answer T
+		if err := json.Unmarshal(raw, &answer); err != nil {
+			return fmt.Errorf("the answer: %w", err)
+		}
+		_, err := fmt.Fprintln(w, say(answer))
+		return err
+	})
 }
 
 // Delete takes away what is at a path of the API, and says in a word what became of what is called so: "deleted".

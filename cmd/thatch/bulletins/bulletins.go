@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"strings"
 
@@ -291,22 +292,12 @@ func severitiesCreate(a *cli.App) *cobra.Command {
 		Long:    "Without --order it is above all others.",
 		Example: "  thatch severities create \"This week\" --order 20",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.Client()
-			if err != nil {
-				return err
-			}
 			in := api.NewSeverity{Name: args[0]}
 			if cmd.Flags().Changed("order") {
 				in.Order = &order
 			}
-			var made api.Made
-			if err := c.Post(cmd.Context(), "/severities", in, &made); err != nil {
-				return err
-			}
-			return a.Print(made, func(w io.Writer) error {
-				_, err := fmt.Fprintf(w, "custom severity %s is made\n", args[0])
-				return err
-			})
+			create := client.Request{Method: http.MethodPost, Path: "/severities", In: in}
+			return cli.Told(cmd.Context(), a, create, func(api.Made) string { return "custom severity " + args[0] + " is made" })
 		},
 	}
 	cmd.Flags().IntVar(&order, "order", 0, "higher is more severe")

@@ -1,8 +1,7 @@
 package bulletins
 
 import (
-	"fmt"
-	"io"
+	"net/http"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -78,17 +77,9 @@ func packagesAdd(a *cli.App) *cobra.Command {
 				}
 				in.Paths[i] = full
 			}
-			c, err := a.Client()
-			if err != nil {
-				return err
-			}
-			var made api.Made
-			if err := c.Post(cmd.Context(), "/packages", in, &made); err != nil {
-				return err
-			}
-			return a.Print(made, func(w io.Writer) error {
-				_, err := fmt.Fprintf(w, "package %s is added; stage its bulletin to have it checked and offered\n", made.ID)
-				return err
+			add := client.Request{Method: http.MethodPost, Path: "/packages", In: in}
+			return cli.Told(cmd.Context(), a, add, func(made api.Made) string {
+				return "package " + made.ID + " is added; stage its bulletin to have it checked and offered"
 			})
 		},
 	}

@@ -1,7 +1,6 @@
 package hierarchy
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -47,17 +46,9 @@ func joinCommand(a *cli.App, use, short, long string, move bool) *cobra.Command 
 			if err != nil {
 				return err
 			}
-			c, err := a.Client()
-			if err != nil {
-				return err
-			}
-			var parent sites.Parent
-			if err := c.Post(cmd.Context(), "/parent", routes.Join{Parent: in.Parent, Token: token, Move: move}, &parent); err != nil {
-				return err
-			}
-			return a.Print(parent, func(w io.Writer) error {
-				_, err := fmt.Fprintf(w, "this site is a child of %s (%s)\n", parent.Name, parent.ID)
-				return err
+			join := client.Request{Method: http.MethodPost, Path: "/parent", In: routes.Join{Parent: in.Parent, Token: token, Move: move}}
+			return cli.Told(cmd.Context(), a, join, func(parent sites.Parent) string {
+				return fmt.Sprintf("this site is a child of %s (%s)", parent.Name, parent.ID)
 			})
 		},
 	}
@@ -113,17 +104,9 @@ func childAddress(a *cli.App) *cobra.Command {
 		Long:    "Say where the parent is called from now on; the first address is tried first. Who answers there must still be the parent.",
 		Example: "  thatch child address https://central2.example:8743",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.Client()
-			if err != nil {
-				return err
-			}
-			var parent sites.Parent
-			if err := c.Put(cmd.Context(), "/parent", routes.Addresses{URLs: args}, &parent); err != nil {
-				return err
-			}
-			return a.Print(parent, func(w io.Writer) error {
-				_, err := fmt.Fprintf(w, "the parent %s is called at %s\n", parent.Name, strings.Join(parent.URLs, ", "))
-				return err
+			in := client.Request{Method: http.MethodPut, Path: "/parent", In: routes.Addresses{URLs: args}}
+			return cli.Told(cmd.Context(), a, in, func(parent sites.Parent) string {
+				return fmt.Sprintf("the parent %s is called at %s", parent.Name, strings.Join(parent.URLs, ", "))
 			})
 		},
 	}
@@ -194,15 +177,7 @@ func childrenCommand(a *cli.App) *cobra.Command {
 }
 
 func putChild(cmd *cobra.Command, a *cli.App, child string, in routes.ChildChange) error {
-	c, err := a.Client()
-	if err != nil {
-		return err
-	}
-	var answer json.RawMessage
-	if err := c.Put(cmd.Context(), client.Path("children", child), in, &answer); err != nil {
-		return err
-	}
-	return a.Print(answer, func(w io.Writer) error { return cli.Object(w, answer) })
+	return a.Ask(cmd.Context(), client.Request{Method: http.MethodPut, Path: client.Path("children", child), In: in})
 }
 
 func removeCommand(a *cli.App) *cobra.Command {
@@ -224,18 +199,8 @@ func revokeCommand(a *cli.App) *cobra.Command {
 		Long:    "Shut a child out at once, also on the connections that it has. It cannot join again before it is removed.",
 		Example: "  thatch children revoke Berlin --reason \"server stolen\"",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.Client()
-			if err != nil {
-				return err
-			}
-			var child sites.Child
-			if err := c.Post(cmd.Context(), client.Path("children", args[0], "revoke"), in, &child); err != nil {
-				return err
-			}
-			return a.Print(child, func(w io.Writer) error {
-				_, err := fmt.Fprintf(w, "%s is shut out\n", child.Name)
-				return err
-			})
+			revoke := client.Request{Method: http.MethodPost, Path: client.Path("children", args[0], "revoke"), In: in}
+			return cli.Told(cmd.Context(), a, revoke, func(child sites.Child) string { return child.Name + " is shut out" })
 		},
 	}
 	cmd.Flags().StringVar(&in.Reason, "reason", "", "why, for the record and for the child's administrator")
@@ -257,17 +222,9 @@ func childTokens(a *cli.App) *cobra.Command {
 			if lasts < 0 || lasts%time.Hour != 0 {
 				return cli.Usagef("--for %s: want whole hours", lasts)
 			}
-			c, err := a.Client()
-			if err != nil {
-				return err
-			}
-			var made sites.Token
-			if err := c.Post(cmd.Context(), "/child-tokens", routes.NewToken{Name: name, Hours: int(lasts / time.Hour)}, &made); err != nil {
-				return err
-			}
-			return a.Print(made, func(w io.Writer) error {
-				_, err := fmt.Fprintf(w, "%s\n(good once, until %s; it is not shown again)\n", made.Token, made.Expires.Local().Format("2006-01-02 15:04"))
-				return err
+			in := client.Request{Method: http.MethodPost, Path: "/child-tokens", In: routes.NewToken{Name: name, Hours: int(lasts / time.Hour)}}
+			return cli.Told(cmd.Context(), a, in, func(made sites.Token) string {
+				return fmt.Sprintf("%s\n(good once, until %s; it is not shown again)", made.Token, made.Expires.Local().Format("2006-01-02 15:04"))
 			})
 		},
 	}

@@ -3,7 +3,6 @@
 package hierarchy
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -176,15 +175,7 @@ func kindQuery(args []string) url.Values {
 }
 
 func showAlarm(cmd *cobra.Command, a *cli.App, args []string) error {
-	c, err := a.Client()
-	if err != nil {
-		return err
-	}
-	var answer json.RawMessage
-	if err := c.Get(cmd.Context(), "/alarms/one", kindQuery(args), &answer); err != nil {
-		return err
-	}
-	return a.Print(answer, func(w io.Writer) error { return cli.Object(w, answer) })
+	return a.Ask(cmd.Context(), client.Request{Method: http.MethodGet, Path: "/alarms/one", Query: kindQuery(args)})
 }
 
 func kindAndSubject(cmd *cobra.Command, args []string) error {

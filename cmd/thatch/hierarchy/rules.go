@@ -1,9 +1,7 @@
 package hierarchy
 
 import (
-	"encoding/json"
-	"fmt"
-	"io"
+	"net/http"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -115,17 +113,9 @@ func createRule(a *cli.App) *cobra.Command {
 		Example: "  thatch replication rules create --name \"Data at night\" --type data --children Berlin --schedule \"0 1 * * *\" --verify 20\n" +
 			"  thatch replication rules create --name Servers --type policies --policies \"March servers\"",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.Client()
-			if err != nil {
-				return err
-			}
 			rule := sites.Rule{Type: kind, Enabled: !f.off}
 			f.fill(cmd, &rule, true)
-			var answer json.RawMessage
-			if err := c.Post(cmd.Context(), "/replication/rules", rule, &answer); err != nil {
-				return err
-			}
-			return a.Print(answer, func(w io.Writer) error { return cli.Object(w, answer) })
+			return a.Ask(cmd.Context(), client.Request{Method: http.MethodPost, Path: "/replication/rules", In: rule})
 		},
 	}
 	f.bind(cmd)
@@ -154,12 +144,9 @@ func changeRule(a *cli.App) *cobra.Command {
 			}
 			from := rule.Version
 			f.fill(cmd, &rule, false)
-			var answer json.RawMessage
-			in := routes.RuleChange{Rule: rule, From: &from}
-			if err := c.Put(cmd.Context(), client.Path("replication", "rules", rule.ID), in, &answer); err != nil {
-				return err
-			}
-			return a.Print(answer, func(w io.Writer) error { return cli.Object(w, answer) })
+			return a.Ask(cmd.Context(), client.Request{
+				Method: http.MethodPut, Path: client.Path("replication", "rules", rule.ID), In: routes.RuleChange{Rule: rule, From: &from},
+			})
 		},
 	}
 	f.bind(cmd)
@@ -171,18 +158,8 @@ func switchRule(a *cli.App, verb, word string) *cobra.Command {
 		Use: verb + " RULE", Short: "Switch a replication rule " + word, Args: cli.Args("RULE"),
 		Example: "  thatch replication rules " + verb + " \"Standard data\"",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.Client()
-			if err != nil {
-				return err
-			}
-			var rule sites.Rule
-			if err := c.Post(cmd.Context(), client.Path("replication", "rules", args[0], verb), nil, &rule); err != nil {
-				return err
-			}
-			return a.Print(rule, func(w io.Writer) error {
-				_, err := fmt.Fprintf(w, "%s is %s\n", rule.Name, word)
-				return err
-			})
+			in := client.Request{Method: http.MethodPost, Path: client.Path("replication", "rules", args[0], verb)}
+			return cli.Told(cmd.Context(), a, in, func(rule sites.Rule) string { return rule.Name + " is " + word })
 		},
 	}
 }
