@@ -465,10 +465,10 @@ func (v *verification) offer(ctx context.Context, damaged []dataset.Damaged) err
 	if err != nil || len(docs) == 0 {
 		return err
 	}
-	given, taken := len(docs), 0
+	given, taken, portion := len(docs), 0, wire.Portion(v.said().Limits.Rate, someBytes)
 	for len(docs) > 0 {
 		page, bytes := &wire.Page{Header: wire.Header{Type: v.params.Type}}, 0
-		for len(page.Entries) < len(docs) && bytes < someBytes {
+		for len(page.Entries) < len(docs) && bytes < portion {
 			doc := docs[len(page.Entries)]
 			bytes += len(doc.Body)
 			page.Entries = append(page.Entries, dataset.Entry{Head: doc.Head, Body: append([]byte{}, doc.Body...), Size: len(doc.Body)})

@@ -20,8 +20,7 @@ import (
 // Limits of payloads on their way to children.
 const (
 	maxPayloads = 64
-	maxOfChild  = 6 // to one child at once
-	stall       = time.Minute
+	maxOfChild  = 6               // to one child at once
 	recheck     = 2 * time.Second // how often it is asked, while bytes flow, whether the child is one still
 	hold        = 5 * time.Second // how long a child waits in its request for what is brought in
 )
@@ -73,13 +72,10 @@ func (s *server) payload(w http.ResponseWriter, r *http.Request) {
 
 // give sends a file that is here.
 func (s *server) give(w http.ResponseWriter, r *http.Request, sum string) error {
-	slow := &patient{ResponseWriter: w, control: http.NewResponseController(w), still: func() error {
+	return s.node.Content.Serve(&known{ResponseWriter: w, asked: time.Now(), still: func() error {
 		_, err := s.admit(r.Context(), r.TLS)
 		return err
-	}}
-	err := s.node.Content.Serve(slow, r, sum)
-	_ = slow.control.SetWriteDeadline(time.Time{}) // the connection serves more requests
-	return err
+	}}, r, sum)
 }
 
 // payloadFor finds the payload document that a child names, where that is for the child and names the file: as current data,
@@ -126,29 +122,23 @@ func names(doc *document.Document, sum string) bool {
 	return err == nil && slices.ContainsFunc(body.Files, func(f catalog.StagedFile) bool { return strings.EqualFold(f.SHA256, sum) })
 }
 
-// patient waits for a slow reader as long as it takes each part in time, and as long as it is a child still.
-type patient struct {
+// known writes as long as its reader is a child still.
+type known struct {
 	http.ResponseWriter
-	control *http.ResponseController
-	still   func() error
-	asked   time.Time
+	still func() error
+	asked time.Time
 }
 
 // Write implements io.Writer.
-func (p *patient) Write(part []byte) (int, error) {
-	now := time.Now()
-	if p.asked.IsZero() {
-		p.asked = now
-	}
-	if now.Sub(p.asked) >= recheck {
-		if err := p.still(); err != nil {
+func (k *known) Write(part []byte) (int, error) {
+	if now := time.Now(); now.Sub(k.asked) >= recheck {
+		if err := k.still(); err != nil {
 			return 0, err
 		}
-		p.asked = now
+		k.asked = now
 	}
-	_ = p.control.SetWriteDeadline(now.Add(stall)) // where there is no connection, nobody stalls
-	return p.ResponseWriter.Write(part)
+	return k.ResponseWriter.Write(part)
 }
 
 // Unwrap lets a response controller find the connection.
-func (p *patient) Unwrap() http.ResponseWriter { return p.ResponseWriter }
+func (k *known) Unwrap() http.ResponseWriter { return k.ResponseWriter }

@@ -28,8 +28,9 @@ const (
 	maxCalls      = 128
 	maxOwnCalls   = 12 // of one child
 	maxStreams    = 4096
-	maxOwnStreams = 6        // of one child: it has at most five nodes
-	maxSmall      = 64 << 10 // bytes of a request
+	maxOwnStreams = 6           // of one child: it has at most five nodes
+	maxSmall      = 64 << 10    // bytes of a request
+	stall         = time.Minute // in which a reader takes nothing
 	busyLeast     = 2 * time.Second
 	busySpread    = 10 * time.Second
 )
@@ -57,6 +58,39 @@ type Parent struct {
 // ServeHTTP implements http.Handler.
 func (p *Parent) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.handler.ServeHTTP(w, r) }
 
+// patiently has a handler's answers wait for slow readers, and end with an error where one takes nothing of them for a while:
+// nobody holds a place for ever.
+func patiently(stall time.Duration, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		control := http.NewResponseController(w)
+		_ = control.SetWriteDeadline(time.Time{}) // the connection served requests before; where there is none, nobody stalls
+		defer func() { _ = control.SetWriteDeadline(time.Now().Add(stall)) }()
+		next.ServeHTTP(&patient{ResponseWriter: w, control: control, stall: stall}, r)
+	})
+}
+
+// patient writes in portions, each of which the reader takes in time.
+type patient struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	stall   time.Duration
+}
+
+// Write implements io.Writer.
+func (p *patient) Write(all []byte) (done int, err error) {
+	for done < len(all) {
+		_ = p.control.SetWriteDeadline(time.Now().Add(p.stall))
+		n, err := p.ResponseWriter.Write(all[done:min(len(all), done+maxPortion)])
+		if done += n; err != nil {
+			return done, err
+		}
+	}
+	return done, nil
+}
+
+// Unwrap lets a response controller find the connection.
+func (p *patient) Unwrap() http.ResponseWriter { return p.ResponseWriter }
+
 // New makes a node's half.
 func New(n *node.Node) *Parent {
 	s := &server{
@@ -71,7 +105,7 @@ func New(n *node.Node) *Parent {
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, wire.Refuse(wire.CodeInvalid, "there is nothing for children at %s %s", r.Method, r.URL.Path))
 	})
-	return &Parent{s, mux}
+	return &Parent{s, patiently(stall, mux)}
 }
 
 // routes are those of a link that stands.

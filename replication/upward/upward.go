@@ -150,9 +150,9 @@ func (p *Pusher) push(ctx context.Context, t dataset.Type, complete bool) (sent 
 	for {
 		var page dataset.Page
 		if complete {
-			page, err = p.Node.Sender.Complete(ctx, scope, from, after, limits)
+			page, err = p.Node.Sender.Complete(ctx, scope, from, after, p.limits())
 		} else {
-			page, err = p.Node.Sender.Page(ctx, scope, cursor, limits)
+			page, err = p.Node.Sender.Page(ctx, scope, cursor, p.limits())
 			if callsForComplete(err) {
 				complete = true
 				continue
@@ -201,7 +201,7 @@ const atOnce = 50
 // Apart sends documents out of their turn, and the names of what is not there any more: what the parent could not judge
 // when it came, or holds otherwise. What it refuses is returned.
 func (p *Pusher) Apart(ctx context.Context, scope dataset.Scope, digests []document.Digest, gone []dataset.Key) (refused []wire.Refusal, err error) {
-	page, bytes := &wire.Page{Header: wire.Header{Type: scope.Type}}, 0
+	page, bytes, limits := &wire.Page{Header: wire.Header{Type: scope.Type}}, 0, p.limits()
 	flush := func() error {
 		if len(page.Entries) == 0 {
 			return nil
@@ -237,7 +237,9 @@ func (p *Pusher) Apart(ctx context.Context, scope dataset.Scope, digests []docum
 }
 
 // limits are those of a page that goes up.
-var limits = dataset.Limits{Documents: 300, Bytes: 600 << 10}
+func (p *Pusher) limits() dataset.Limits {
+	return dataset.Limits{Documents: 300, Bytes: wire.Portion(p.Said().Limits.Rate, 600<<10)}
+}
 
 func (p *Pusher) send(ctx context.Context, scope dataset.Scope, page dataset.Page) (wire.UpResponse, error) {
 	var digests []document.Digest

@@ -17,7 +17,7 @@ const Prefix = "/replication/v1/"
 
 const (
 	dialTimeout = 20 * time.Second
-	callTimeout = 5 * time.Minute
+	callTimeout = 5 * time.Minute // in which nothing moves
 	maxAnswer   = 16 << 20
 	// MaxText bounds the text of an error.
 	MaxText = 4 << 10

@@ -34,6 +34,7 @@ type Client struct {
 	bytes     atomic.Int64
 	known     func(ctx context.Context, runs []alike.Run) ([]document.Document, error)
 	plain     atomic.Int32 // so many pages are asked for without what is known
+	patience  time.Duration
 }
 
 // NewClient makes a client of the parent's node at an address such as https://parent.example:8743. The TLS configuration
@@ -62,7 +63,7 @@ func NewClient(address string, config *tls.Config, pace Pace) (*Client, error) {
 		DisableCompression:    true, // pages are compressed already
 	}
 	refuse := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &Client{base: base, http: &http.Client{Transport: transport, CheckRedirect: refuse}, transport: transport}, nil
+	return &Client{base: base, http: &http.Client{Transport: transport, CheckRedirect: refuse}, transport: transport, patience: callTimeout}, nil
 }
 
 // Pace waits until a number of bytes may pass.
@@ -119,6 +120,16 @@ func (c *Client) Know(recall func(ctx context.Context, runs []alike.Run) ([]docu
 	c.known = recall
 }
 
+// Portion is how many bytes are pushed at once over a link that is for so many bytes a second: what is cut is sent again whole.
+func Portion(rate int64, most int) int {
+	if rate <= 0 {
+		return most
+	}
+	return int(min(int64(most), min(max(rate, 256), int64(most))*portionSeconds))
+}
+
+const portionSeconds = 60
+
 // plainly is how many pages are asked for without what is known after one whose sender took for known what is not here: a
 // document in quarantine, for instance.
 const plainly = 20
@@ -132,27 +143,73 @@ func (c *Client) PayloadURL(sha256 string, payload document.Digest) string {
 	return c.base.String() + PathPayload + url.PathEscape(sha256) + "?document=" + payload.String()
 }
 
-// counted counts what is read.
+// call is one call on its way. However slow the line is and however much there is to carry, it goes on as long as something
+// moves.
+type call struct {
+	ctx   context.Context
+	still *time.Timer
+	after time.Duration
+}
+
+// call begins a call. Whoever has read the answer ends it.
+func (c *Client) call(ctx context.Context) (begun *call, end func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	begun = &call{ctx: ctx, after: c.patience}
+	begun.still = time.AfterFunc(c.patience, func() {
+		cancel(fmt.Errorf("%w between this site and its parent for %v, in the midst of a call", errStill, c.patience))
+	})
+	return begun, func() {
+		begun.still.Stop()
+		cancel(nil)
+	}
+}
+
+var errStill = errors.New("nothing moved")
+
+// moved says that bytes passed.
+func (c *call) moved() { c.still.Reset(c.after) }
+
+// because says why a call was ended that stood still.
+func (c *call) because(err error) error {
+	if cause := context.Cause(c.ctx); err != nil && errors.Is(cause, errStill) {
+		return cause
+	}
+	return err
+}
+
+// body is that of a call's request.
+func (c *call) body(raw []byte) io.ReadCloser {
+	return &counted{ReadCloser: io.NopCloser(bytes.NewReader(raw)), moved: func(int) { c.moved() }}
+}
+
+// counted tells of what is read.
 type counted struct {
 	io.ReadCloser
-	into *atomic.Int64
+	moved func(bytes int)
 }
 
 // Read implements io.Reader.
 func (c *counted) Read(p []byte) (int, error) {
 	n, err := c.ReadCloser.Read(p)
-	c.into.Add(int64(n))
+	if n > 0 {
+		c.moved(n)
+	}
 	return n, err
 }
 
-func (c *Client) send(ctx context.Context, method, path, accept string, body []byte) (*http.Response, error) {
-	var reader io.Reader
-	if body != nil {
-		reader = bytes.NewReader(body)
+// send sends a request; call is nil for one that may stand still as long as it likes.
+func (c *Client) send(ctx context.Context, on *call, path, accept string, body []byte) (*http.Response, error) {
+	method := http.MethodGet
+	if on != nil {
+		method = http.MethodPost
 	}
-	req, err := http.NewRequestWithContext(ctx, method, c.base.String()+path, reader)
+	req, err := http.NewRequestWithContext(ctx, method, c.base.String()+path, nil)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if on != nil {
+		req.Body, req.ContentLength = on.body(body), int64(len(body))
+		req.GetBody = func() (io.ReadCloser, error) { return on.body(body), nil } // a connection that was idle may be cut
 	}
 	if accept != "" {
 		req.Header.Set("Accept", accept)
@@ -161,9 +218,17 @@ func (c *Client) send(ctx context.Context, method, path, accept string, body []b
 	c.bytes.Add(int64(len(body)))
 	response, err := c.http.Do(req)
 	if err != nil {
+		if on != nil {
+			err = on.because(err)
+		}
 		return nil, fmt.Errorf("call the parent: %w", err)
 	}
-	response.Body = &counted{response.Body, &c.bytes}
+	response.Body = &counted{response.Body, func(bytes int) {
+		c.bytes.Add(int64(bytes))
+		if on != nil {
+			on.moved()
+		}
+	}}
 	if response.StatusCode/100 != 2 {
 		defer response.Body.Close()
 		return nil, ReadError(response)
@@ -174,23 +239,25 @@ func (c *Client) send(ctx context.Context, method, path, accept string, body []b
 // Call posts a small message and reads the answer.
 func Call[Answer any](ctx context.Context, c *Client, path string, request any) (Answer, error) {
 	var answer Answer
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
 	body, err := json.Marshal(request)
 	if err != nil {
 		return answer, fmt.Errorf("encode %s: %w", path, err)
 	}
-	response, err := c.send(ctx, http.MethodPost, path, "", body)
+	return answer, c.post(ctx, path, body, &answer)
+}
+
+func (c *Client) post(ctx context.Context, path string, body []byte, answer any) error {
+	on, end := c.call(ctx)
+	defer end()
+	response, err := c.send(on.ctx, on, path, "", body)
 	if err != nil {
-		return answer, err
+		return err
 	}
-	return answer, readAnswer(response, path, &answer)
+	return on.because(readAnswer(response, path, answer))
 }
 
 // Fetch posts a small message and reads a page.
 func (c *Client) Fetch(ctx context.Context, path string, request any) (*Page, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
 	body, err := json.Marshal(request)
 	if err != nil {
 		return nil, fmt.Errorf("encode %s: %w", path, err)
@@ -213,7 +280,9 @@ func (c *Client) fetch(ctx context.Context, path string, body []byte, known bool
 	if known {
 		accept = KnownMedia
 	}
-	response, err := c.send(ctx, http.MethodPost, path, accept, body)
+	on, end := c.call(ctx)
+	defer end()
+	response, err := c.send(on.ctx, on, path, accept, body)
 	if err != nil {
 		return nil, err
 	}
@@ -225,7 +294,7 @@ func (c *Client) fetch(ctx context.Context, path string, body []byte, known bool
 		page, err = DecodePage(response.Body)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", path, on.because(err))
 	}
 	return page, nil
 }
@@ -233,17 +302,11 @@ func (c *Client) fetch(ctx context.Context, path string, body []byte, known bool
 // Push posts a page and reads the answer.
 func (c *Client) Push(ctx context.Context, path string, page *Page) (UpResponse, error) {
 	var answer UpResponse
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
 	var body bytes.Buffer
 	if err := page.Encode(&body); err != nil {
 		return answer, err
 	}
-	response, err := c.send(ctx, http.MethodPost, path, "", body.Bytes())
-	if err != nil {
-		return answer, err
-	}
-	return answer, readAnswer(response, path, &answer)
+	return answer, c.post(ctx, path, body.Bytes(), &answer)
 }
 
 // Listen opens the stream and hands on its events until ctx ends, the stream is cut or silent for long, or see returns an
@@ -253,7 +316,7 @@ func (c *Client) Listen(ctx context.Context, see func(Event) error) error {
 	defer cancel(nil)
 	silent := time.AfterFunc(Silence, func() { cancel(fmt.Errorf("the parent gave no sign of life for %v", Silence)) })
 	defer silent.Stop()
-	response, err := c.send(ctx, http.MethodGet, PathStream, "", nil)
+	response, err := c.send(ctx, nil, PathStream, "", nil)
 	if err != nil {
 		return because(ctx, err)
 	}
