@@ -80,6 +80,19 @@
     if (fresh.dataset.refresh === undefined) { delete part.dataset.refresh; return false; }
     return true;
   };
+  // A form whose answer is worked out while it is filled in: the address keeps what it says.
+  for (const form of all("form[data-live]")) {
+    const part = document.getElementById(form.dataset.live);
+    let waiting;
+    form.addEventListener("input", () => {
+      clearTimeout(waiting);
+      waiting = setTimeout(() => {
+        const says = [...new FormData(form)].filter(([name, value]) => value !== "" && name !== "token" && name !== "do");
+        history.replaceState(null, "", location.pathname + "?" + new URLSearchParams(says));
+        refresh(part).catch(() => {});
+      }, 400);
+    });
+  }
   for (const part of all("[data-refresh]")) {
     const seconds = Number(part.dataset.refresh) || 5;
     const again = async () => {

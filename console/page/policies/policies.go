@@ -19,6 +19,6 @@ func Area() page.Area {
 		panic(err) // embedded
 	}
 	return page.Area{Templates: templates, Pages: []*page.Page{
-		list(), severities(),
+		list(), wizard(), severities(),
 	}}
 }

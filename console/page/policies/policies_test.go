@@ -2,10 +2,12 @@ package policies_test
 
 import (
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 
 	"thatch/console/api/apitest"
+	"thatch/console/api/client"
 	"thatch/console/api/policies/policiestest"
 	"thatch/console/page/pagetest"
 	"thatch/console/page/policies"
@@ -88,4 +90,63 @@ func TestSeverities(t *testing.T) {
 	b.Post(t, "/severities", form("do", "delete", "id", "Today", "called", "Today", "reassign", "none")).Has(t, "Today is deleted.")
 	b.Operator.Scope = identity.Viewer
 	lacks(t, b.Get(t, "/severities"), "<button", "<form")
+}
+
+func TestWizard(t *testing.T) {
+	b := start(t)
+	b.Get(t, "/policies/new").Has(t, "Nothing is chosen yet", "Step 1 of 2", `<option value="KB1">`)
+	b.Get(t, "/policies/new?bulletin=b1").Has(t, `value="KB1"`, "2 of 2", "Cumulative &lt;script&gt;")
+	b.Get(t, "/policies/new?bulletin=KB2&bulletin=none").Has(t, "not staged", "There is no such bulletin here.")
+	b.Post(t, "/policies/new", form("do", "add", "add", "KB2", "name", "kept")).Has(t, "KB2 is not staged", `value="kept"`)
+	b.Post(t, "/policies/new", form("do", "add", "add", "KB1", "name", "kept")).Has(t, `value="b1" checked`, `value="kept"`)
+	first := form("name", "February", "bulletin", "b1", "start", "at", "at", "2027-01-02T22:00", "clock", "mine", "spread", "30", "on", "later", "local", "yes")
+	b.Zone = "Europe/Berlin"
+	with := func(more ...string) url.Values {
+		f := url.Values{}
+		for name, values := range first {
+			f[name] = values
+		}
+		for i := 0; i < len(more); i += 2 {
+			f.Add(more[i], more[i+1])
+		}
+		return f
+	}
+	b.Post(t, "/policies/new", form("do", "next", "name", "x")).Has(t, "Choose at least one staged bulletin.")
+	b.Post(t, "/policies/new", form("do", "next", "bulletin", "b1")).Has(t, "Give the policy a name.")
+	b.Post(t, "/policies/new", form("do", "next", "bulletin", "b1", "name", "x", "attempts", "many")).Has(t, "no whole number", `value="x"`)
+	second := b.Post(t, "/policies/new", with("do", "next"))
+	second.Has(t, "Step 2 of 2", "Make the policy, switched off", "Update u1 &lt;script&gt;", `placeholder="/quiet"`, "pc-1", "By platform", "windows", "de-de", "berlin")
+	number := regexp.MustCompile(`name="off" value="(\d+)"`).FindAllStringSubmatch(second.Body, -1)
+	if len(number) != 2 {
+		t.Fatalf("%d updates can be left out:\n%s", len(number), pagetest.Main(second.Body))
+	}
+	u2 := number[1][1]
+	counted := b.Post(t, "/policies/new", with("do", "count", "step", "2", "off", u2, "command-"+number[0][1], "/passive", "names", "pc-1, pc-2", "language", "de"))
+	counted.Has(t, `value="/passive"`, `value="pc-1, pc-2"`, "<dt>computers it is for, of 4</dt><dd>1</dd>", "2027-01-02 22:00")
+	lacks(t, counted, "pc-3")
+	back := b.Post(t, "/policies/new", with("do", "back", "step", "2", "off", u2, "names", "pc-1"))
+	back.Has(t, "Step 1 of 2", `value="2027-01-02T22:00"`, `name="off" value="`+u2+`"`, `name="names" value="pc-1"`, `value="later" checked`)
+	b.Get(t, "/policies/new?step=2&name=x&bulletin=b1&names="+strings.Repeat("x", 300)).Has(t, `role="alert"`, "Update u1")
+	made := b.Post(t, "/policies/new", with("do", "create", "step", "2", "off", u2, "command-"+number[0][1], "/passive", "names", "pc-1, pc-2"))
+	id := policyNamed(t, b, "February")
+	if made.Status != 404 && made.Status != 200 {
+		t.Errorf("%d", made.Status)
+	}
+	if id.Enabled || !id.Local || id.Plan.At != "2027-01-02T21:00:00Z" || id.Plan.SpreadMinutes != 30 || id.UpdateList[1].Enabled || id.UpdateList[0].CommandLine != "/passive" ||
+		strings.Join(id.Target.Names, " ") != "pc-1 pc-2" || !id.Target.NeedsIt {
+		t.Errorf("made %+v, %+v, %+v", id, id.Plan, id.Target)
+	}
+	b.Post(t, "/policies/new", with("do", "create", "step", "2")).Has(t, "a policy called", "Step 1 of 2", `name="on" value="later" checked`, `value="February"`)
+	b.Operator.Scope = identity.Viewer
+	if answer := b.Post(t, "/policies/new", with("do", "create", "step", "2")); answer.Status != 403 {
+		t.Errorf("a viewer makes a policy: %d", answer.Status)
+	}
+}
+
+func policyNamed(t testing.TB, b *pagetest.Browser, name string) (d made.Detail) {
+	t.Helper()
+	if err := apitest.Local(t, b.Node).Get(t.Context(), client.Path("policies", name), nil, &d); err != nil {
+		t.Fatal(err)
+	}
+	return d
 }
