@@ -11,6 +11,8 @@ import (
 	"thatch/catalog/document"
 	"thatch/node"
 	"thatch/node/nodetest"
+	"thatch/node/replicas"
+	"thatch/node/replicas/dataset"
 	"thatch/node/store"
 	"thatch/node/tasks"
 )
@@ -48,6 +50,63 @@ func write(t *testing.T, n *node.Node, statements ...store.Statement) {
 	if err = errors.Join(err, applied.Err()); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestSourcesThatAParentCoversAreSwitchedOff: the schedule of a source ends when documents that it made give way to those of a
+// site above; others go on, and so does one that is switched on again while nothing gives way.
+func TestSourcesThatAParentCoversAreSwitchedOff(t *testing.T) {
+	top, site := nodetest.New(t), nodetest.New(t)
+	for _, n := range []*node.Node{top, site} {
+		nodetest.Run(t, n, nil)
+		if run, _ := start(t, n, node.Import{Source: "sdp", From: "../catalog/importer/sdp/testdata/full.sdp"}); run.State != tasks.Done {
+			t.Fatalf("import: %s %q", run.State, run.Error)
+		}
+	}
+	on := func(want string) {
+		t.Helper()
+		sources, err := site.Sources(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var enabled []string
+		for _, s := range sources {
+			if s.Enabled {
+				enabled = append(enabled, s.Name)
+			}
+		}
+		if got := strings.Join(enabled, " "); got != want {
+			t.Errorf("switched on: %q, want %q", got, want)
+		}
+	}
+	yes := true
+	for _, source := range []string{"sdp", "msrc"} {
+		if err := site.ChangeSource(t.Context(), source, node.SourceChange{Enabled: &yes}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	above, keys := catalogOf(t, top)
+	for _, doc := range keys {
+		write(t, site, store.Receive(doc, false, store.Former{})...)
+	}
+	comes := func(handedOver int) {
+		t.Helper()
+		entries := make([]dataset.Entry, 0, len(above))
+		for _, doc := range above {
+			entries = append(entries, dataset.Entry{Head: doc.Head, Body: doc.Body})
+		}
+		done, err := site.Replicas.Repair(t.Context(), replicas.Neighbour{ID: top.Site().ID, Direction: dataset.Down}, dataset.Data, entries)
+		if err != nil || done.HandedOver != handedOver || len(done.Quarantined) > 0 {
+			t.Fatalf("%+v, %v", done, err)
+		}
+	}
+	on("msrc sdp")
+	comes(len(above))
+	on("msrc")
+	if err := site.ChangeSource(t.Context(), "sdp", node.SourceChange{Enabled: &yes}); err != nil {
+		t.Fatal(err)
+	}
+	comes(0)
+	on("msrc sdp")
 }
 
 // TestASiteThatLeftFollowsTheVendorItself: what came from above becomes its own, and its imports renew it, also from a

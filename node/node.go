@@ -168,6 +168,7 @@ func (n *Node) openRooms(ctx context.Context) error {
 	})
 	n.Bulletins = bulletins.New(bulletins.Config{
 		Site: n.site.ID, Reader: n.db, Writer: n.writer, Signer: n.Identity, Now: n.cfg.Now, Log: n.cfg.Log,
+		Covered: func(source string) []store.Statement { return []store.Statement{tasks.SwitchOff(ImportTask(source))} },
 	})
 	if err := n.openContent(ctx); err != nil {
 		return err

@@ -46,6 +46,18 @@ func (b *Bulletins) Gone(context.Context, document.Kind, string) ([]store.Statem
 	return nil, nil
 }
 
+// Yielded implements replicas.Yielding: where a bulletin of an import gives way, a site above covers its source.
+func (b *Bulletins) Yielded(to document.Document) []store.Statement {
+	if to.Kind != document.Bulletin || b.cfg.Covered == nil {
+		return nil
+	}
+	body, err := catalog.Decode[catalog.Bulletin](to.Body)
+	if err != nil || body.Source == "" {
+		return nil
+	}
+	return b.cfg.Covered(body.Source)
+}
+
 // Held implements replicas.Holding: an update that is kept for a policy alone has a number too, by which computers say how
 // it stands on them.
 func (b *Bulletins) Held(doc document.Document) []store.Statement { return Index(doc) }

@@ -37,6 +37,8 @@ type Config struct {
 	PolicyCount func(ctx context.Context) (map[string]int, error)
 	// NeededCount tells how many computers miss an update of each bulletin; nil: nobody counts.
 	NeededCount func(ctx context.Context) (map[string]int, error)
+	// Covered makes the statements that are written when a site above turns out to import a source too; nil: none.
+	Covered func(source string) []store.Statement
 }
 
 // Bulletins is safe for use by several goroutines.

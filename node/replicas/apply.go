@@ -246,6 +246,9 @@ func (w *work) take(ctx context.Context, tx *sql.Tx, e *dataset.Entry) error {
 		}
 		statements = append(statements, more...)
 	}
+	if yielding, wanted := hook.(Yielding); wanted && have && now.origin == w.in.site {
+		statements = append(statements, yielding.Yielded(doc)...)
+	}
 	if pinning {
 		pins, err := pinsThatMatter(doc.Body, w.managed)
 		if err != nil {

@@ -38,6 +38,12 @@ type Holding interface {
 	Held(doc document.Document) []store.Statement
 }
 
+// Yielding is implemented by a hook that has something to keep of a document to which one of this site's own gives way,
+// equal or not. What it returns is written with it.
+type Yielding interface {
+	Yielded(to document.Document) []store.Statement
+}
+
 // Stating is implemented by the hook of policies too: it is told how far the settings of the sender stood when it sent
 // policies or their states. What it returns is written with them.
 type Stating interface {

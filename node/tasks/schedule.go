@@ -100,6 +100,11 @@ func (r *Room) Change(ctx context.Context, t Task) (Task, error) {
 	return r.Task(ctx, t.Name)
 }
 
+// SwitchOff is the statement after which the schedule of a task starts it no more.
+func SwitchOff(name string) store.Statement {
+	return store.Statement{SQL: `UPDATE task SET enabled = 0, version = version + 1 WHERE name = ? AND enabled`, Args: []any{name}}
+}
+
 // Task is one task.
 func (r *Room) Task(ctx context.Context, name string) (Task, error) {
 	tasks, err := r.Tasks(ctx)

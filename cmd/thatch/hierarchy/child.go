@@ -27,7 +27,7 @@ func childCommand(a *cli.App) *cobra.Command {
 	}
 	cmd.AddCommand(
 		joinCommand(a, "join", "Join a parent", "Become a child of the site that made the token. The token is good once; a join that was cut short is done again with\n"+
-			"the same token.", false),
+			"the same token. The schedules of catalogs that the parent imports too are switched off.", false),
 		joinCommand(a, "move", "Move to another parent", "Become a child of another parent, and leave the present one. Documents stay where the new parent has the same;\n"+
 			"everything is compared anew.", true),
 		leaveCommand(a), childAddress(a), childStatus(a))
