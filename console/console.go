@@ -11,6 +11,7 @@ import (
 	"thatch/console/page/computers"
 	"thatch/console/page/home"
 	"thatch/console/page/policies"
+	"thatch/console/page/reports"
 	"thatch/console/page/signin"
 	"thatch/console/page/sites"
 	"thatch/console/page/sources"
@@ -34,6 +35,7 @@ func Areas() []page.Area {
 		home.Area(),
 		catalog.Area(),
 		computers.Area(),
+		reports.Area(),
 		administration.Area(),
 		sites.Area(),
 		policies.Area(),

@@ -74,6 +74,6 @@ func complianceCommand(a *cli.App) *cobra.Command {
 		Example: "  thatch compliance cve CVE-2019-0540 --filter status=missing,failed",
 		Heads:   []string{"COMPUTER", "GROUP", "STATUS", "LAST SEEN", "ID"}, Keys: []string{"computer", "group", "status", "last_seen", "id"},
 	}))
-	cmd.AddCommand(treeCommand(a))
+	cmd.AddCommand(treeCommand(a), complianceSummary(a))
 	return cmd
 }

@@ -38,7 +38,7 @@ func computersCommand(a *cli.App) *cobra.Command {
 		Heads:   []string{"STATUS", "BULLETIN", "UPDATE", "LAST APPLIED", "STARTS", "WHY"},
 		Keys:    []string{"status", "bulletin", "update", "last_applied", "starts", "text"},
 	})
-	cmd.AddCommand(list, computersShow(a), updates, computersMove(a), computersRetire(a))
+	cmd.AddCommand(list, computerGroups(a), computersShow(a), updates, computersMove(a), computersRetire(a))
 	return cmd
 }
 

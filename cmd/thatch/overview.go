@@ -37,6 +37,7 @@ func deliveryCommand(a *cli.App) *cobra.Command {
 		},
 	}
 	cmd.Flags().IntVar(&days, "days", days, "how many days up to now")
+	cmd.AddCommand(deliveryLists(a)...)
 	return cmd
 }
 

@@ -28,6 +28,8 @@ type List struct {
 	Limit   int      // rows of a page where the address says nothing; 0: 100
 	// Head makes what stands above the list (a chart, a form): the name of a template and its data.
 	Head func(q *Request) (template string, data any, err error)
+	// Named gives the page another title than its own, and where it stands; nil: its own.
+	Named func(q *Request) (title string, crumbs []Link, err error)
 }
 
 // ListView is a set of filters with a name.
@@ -245,7 +247,11 @@ func (q *Request) listPage(l *List) (*View, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &View{Template: "list.html", Data: t}, nil
+	view := &View{Template: "list.html", Data: t}
+	if l.Named != nil {
+		view.Title, view.Crumbs, err = l.Named(q)
+	}
+	return view, err
 }
 
 // href is the address of the list with names and values in turn instead of those in force; "" takes one out. What is

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"thatch/node/computers/delivery"
 	"thatch/node/computers/gather"
 	"thatch/node/computers/reasons"
 	"thatch/node/store"
@@ -269,7 +270,7 @@ func (rep *Report) stateStatements(number uint32, at time.Time) ([]store.Stateme
 	return statements, nil
 }
 
-func (rep *Report) attemptStatements(number uint32, _ time.Time) ([]store.Statement, error) {
+func (rep *Report) attemptStatements(number uint32, at time.Time) ([]store.Statement, error) {
 	if len(rep.Attempts) == 0 {
 		return nil, nil
 	}
@@ -281,7 +282,9 @@ func (rep *Report) attemptStatements(number uint32, _ time.Time) ([]store.Statem
 		if a.ID == "" || len(a.ID)+len(a.Package)+len(a.Policy) > 2_000 {
 			return nil, fmt.Errorf("%w: attempt %.40q at update %d has no usable id", ErrBadReport, a.ID, a.Number)
 		}
-		statements = append(statements, store.Statement{
+		statements = append(statements, delivery.Count(number, a.ID, delivery.Attempt{
+			Ended: a.Ended, Policy: a.Policy, Update: a.Number, Succeeded: a.Success, Remained: a.Remained,
+		}, at), store.Statement{
 			SQL: `INSERT INTO computer_attempt
 					(number, id, upd, policy, package, started, ended, code, success, restart, remained, text)
 				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (number, id) DO NOTHING`,
@@ -291,7 +294,7 @@ func (rep *Report) attemptStatements(number uint32, _ time.Time) ([]store.Statem
 			},
 		})
 	}
-	return append(statements, store.Statement{
+	return append(statements, delivery.Forget(at), store.Statement{
 		SQL: `DELETE FROM computer_attempt WHERE number = ? AND id IN (
 			SELECT id FROM computer_attempt WHERE number = ? ORDER BY started DESC, id LIMIT -1 OFFSET ?)`,
 		Args: []any{int64(number), int64(number), int64(keptPerPC)},

@@ -86,4 +86,17 @@ SELECT package, digest, reason, detail, at FROM staging_failure ORDER BY package
 DROP TABLE staging_failure;
 
 ALTER TABLE staging_failure_next RENAME TO staging_failure;
-CREATE INDEX computer_attempt_ended ON computer_attempt (ended, success, remained);
+
+CREATE TABLE delivery (
+  day        TEXT NOT NULL,
+  policy     TEXT NOT NULL,
+  upd        INTEGER NOT NULL,
+  succeeded  INTEGER NOT NULL,
+  failed     INTEGER NOT NULL,
+  remained   INTEGER NOT NULL,
+  PRIMARY KEY (day, policy, upd)
+) WITHOUT ROWID;
+
+INSERT INTO delivery (day, policy, upd, succeeded, failed, remained)
+SELECT substr(ended, 1, 10), policy, upd, sum(success AND NOT remained), sum(NOT success AND NOT remained), sum(remained)
+FROM computer_attempt WHERE ended <> '' GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;

@@ -164,7 +164,16 @@ CREATE TABLE computer_attempt (
   PRIMARY KEY (number, id)
 ) WITHOUT ROWID;
 
-CREATE INDEX computer_attempt_ended ON computer_attempt (ended, success, remained);
+-- Attempts counted by the day on which they ended, in UTC: those that are kept no more too.
+CREATE TABLE delivery (
+  day        TEXT NOT NULL,
+  policy     TEXT NOT NULL,
+  upd        INTEGER NOT NULL,
+  succeeded  INTEGER NOT NULL,
+  failed     INTEGER NOT NULL,
+  remained   INTEGER NOT NULL,         -- the installer succeeded, and the update is missing still
+  PRIMARY KEY (day, policy, upd)
+) WITHOUT ROWID;
 
 -------------------------------------------------------------------------------------------- identity: who is who
 

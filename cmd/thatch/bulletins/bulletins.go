@@ -32,8 +32,18 @@ func bulletinsCommand(a *cli.App) *cobra.Command {
 		Example: "  thatch bulletins list --filter latest=yes --filter severity=Critical",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(bulletinsList(a), bulletinsShow(a), bulletinsStage(a), bulletinsUnstage(a), bulletinsSeverity(a), bulletinsAlarms(a))
+	cmd.AddCommand(bulletinsList(a), bulletinsShow(a), bulletinsStage(a), bulletinsUnstage(a), bulletinsSeverity(a), bulletinsAlarms(a), bulletinsSuperseded(a))
 	return cmd
+}
+
+func bulletinsSuperseded(a *cli.App) *cobra.Command {
+	return a.List(cli.Listing{
+		Use: "superseded", Short: "List bulletins all of whose updates are replaced, and by what", Path: "/superseded-bulletins",
+		Long:    "Columns to filter and sort by: bulletin, by, by_latest, id, month, policies, released, severity, staged, title, updates, vendor.",
+		Example: "  thatch bulletins superseded --filter 'policies=>0'",
+		Heads:   []string{"BULLETIN", "MONTH", "SEVERITY", "STAGED", "POLICIES", "REPLACED BY", "DESCRIPTION"},
+		Keys:    []string{"bulletin", "month", "severity", "staged", "policies", "by", "title"},
+	})
 }
 
 func bulletinsList(a *cli.App) *cobra.Command {

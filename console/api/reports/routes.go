@@ -1,4 +1,4 @@
-// Package reports holds the routes of /api/v1 that sum up what the lists of compliance tell one by one.
+// Package reports holds the routes of /api/v1 that sum up what the lists of compliance and of attempts tell one by one.
 package reports
 
 import (
@@ -8,5 +8,5 @@ import (
 
 // Routes are all of them.
 func Routes(n *node.Node) []api.Route {
-	return []api.Route{groupRoute(n)}
+	return append(deliveryRoutes(n), groupRoute(n), summaryRoute(n), supersededRoute(n))
 }

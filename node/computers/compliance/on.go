@@ -3,8 +3,8 @@ package compliance
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,6 +20,7 @@ type OnComputer struct {
 	ID       string    `json:"id"`
 	Computer string    `json:"computer"`
 	Group    string    `json:"group"`
+	Update   string    `json:"update,omitempty"` // id, where the list is of one update
 	Status   string    `json:"status"` // installed, missing, unknown, pending, failed
 	LastSeen time.Time `json:"last_seen"`
 }
@@ -37,13 +38,18 @@ var OnColumns = store.ColumnNames(onColumns)
 
 // UpdateComputers returns a page of the computers that an update concerns, by name: of the update with an id or number.
 func (r *Room) UpdateComputers(ctx context.Context, update string, q store.Query) ([]*OnComputer, int, error) {
+	number, _ := strconv.ParseUint(update, 10, 32)
 	found, err := find(ctx, r, func(s *snapshot) []*updateItem { return s.updates }, func(i *updateItem) bool {
-		return i.row.ID == update || fmt.Sprint(i.row.Number) == update
+		return i.row.ID == update || uint64(i.row.Number) == number
 	})
 	if found == nil {
 		return nil, 0, cmp.Or(err, store.NotFound("update", update))
 	}
-	return r.on(found.group, true, q)
+	page, total, err := r.on(found.group, true, q)
+	for _, row := range page {
+		row.Update = found.row.ID
+	}
+	return page, total, err
 }
 
 // CVEComputers returns a page of the computers that a vulnerability concerns, by name. Open to it are those on which an

@@ -1,16 +1,17 @@
-// Package delivery counts what agents did: attempts to install updates, day by day.
+// Package delivery counts what agents did: attempts to install updates, by day, by policy and by update. They are counted
+// as reports bring them, so that reading costs what there is to show, and what is kept no more of a computer stays counted.
 package delivery
 
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"time"
 
 	"thatch/node/store"
-	"thatch/node/store/rows"
 )
 
-// MaxDays is the longest time that is counted, in days.
+// MaxDays is the longest time that is counted, in days. Twice as long is kept.
 const MaxDays = 366
 
 // Counts are attempts that ended.
@@ -19,6 +20,14 @@ type Counts struct {
 	Succeeded int `json:"succeeded"`
 	Failed    int `json:"failed"`   // the installer failed
 	Remained  int `json:"remained"` // the installer said that it had done it, and the update is missing still
+}
+
+// Add adds other counts.
+func (c *Counts) Add(other Counts) {
+	c.Executed += other.Executed
+	c.Succeeded += other.Succeeded
+	c.Failed += other.Failed
+	c.Remained += other.Remained
 }
 
 // Day is the attempts that ended on a day in UTC.
@@ -33,50 +42,116 @@ type Summary struct {
 	Counts
 }
 
+// Attempt is what is counted of one.
+type Attempt struct {
+	Ended     time.Time
+	Policy    string
+	Update    uint32
+	Succeeded bool
+	Remained  bool
+}
+
+// Count is the statement that counts an attempt of a computer which its table does not hold yet: it stands before the one
+// that puts it there. What a clock that runs ahead dates counts for the day of the report.
+func Count(computer uint32, id string, a Attempt, at time.Time) store.Statement {
+	ended := a.Ended
+	if ended.IsZero() || ended.After(at) {
+		ended = at
+	}
+	return store.Statement{
+		SQL: `INSERT INTO delivery (day, policy, upd, succeeded, failed, remained) SELECT ?, ?, ?, ?, ?, ?
+			WHERE NOT EXISTS (SELECT 1 FROM computer_attempt WHERE number = ? AND id = ?) ORDER BY 1
+			ON CONFLICT (day, policy, upd) DO UPDATE SET succeeded = succeeded + excluded.succeeded,
+				failed = failed + excluded.failed, remained = remained + excluded.remained`,
+		Args: []any{
+			ended.UTC().Format(time.DateOnly), a.Policy, int64(a.Update), a.Succeeded && !a.Remained, !a.Succeeded && !a.Remained, a.Remained,
+			int64(computer), id,
+		},
+	}
+}
+
+// Forget is the statement that drops what is older than anybody asks for.
+func Forget(at time.Time) store.Statement {
+	return store.Statement{SQL: `DELETE FROM delivery WHERE day < ?`, Args: []any{at.UTC().AddDate(0, 0, -2*MaxDays).Format(time.DateOnly)}}
+}
+
+// since is the first of the last days up to now.
+func since(now time.Time, days int) (time.Time, error) {
+	if days < 1 || days > MaxDays {
+		return time.Time{}, store.Invalid("days: from 1 to %d are counted", MaxDays)
+	}
+	return now.UTC().Truncate(24*time.Hour).AddDate(0, 0, 1-days), nil
+}
+
 // Read counts the attempts that ended in the last days up to now. It is store.ErrInvalid for less than one day or more
 // than MaxDays.
 func Read(ctx context.Context, reader store.Reader, now time.Time, days int) (s Summary, err error) {
-	if days < 1 || days > MaxDays {
-		return Summary{}, store.Invalid("days: from 1 to %d are counted", MaxDays)
+	first, err := since(now, days)
+	if err != nil {
+		return Summary{}, err
 	}
-	first := now.UTC().Truncate(24*time.Hour).AddDate(0, 0, 1-days)
 	s.Days = make([]Day, days)
 	at := make(map[string]*Day, days)
 	for i := range s.Days {
 		s.Days[i].Day = first.AddDate(0, 0, i).Format(time.DateOnly)
 		at[s.Days[i].Day] = &s.Days[i]
 	}
-	return s, reader.View(ctx, func(tx *sql.Tx) error {
-		found, err := tx.QueryContext(ctx, `SELECT substr(ended, 1, 10), success, remained, count(*) FROM computer_attempt
-			WHERE ended >= ? GROUP BY 1, 2, 3`, rows.Stamp(first))
+	err = read(ctx, reader, first, `day`, func(day string, _ string, c Counts) {
+		if d := at[day]; d != nil { // else a day to come, by this node's clock
+			d.Add(c)
+			s.Add(c)
+		}
+	})
+	return s, err
+}
+
+// Sum is the attempts of one policy, or of one update.
+type Sum struct {
+	Counts
+	Last string `json:"last_day"` // the latest day with an attempt
+}
+
+// ByPolicy counts the attempts of the last days by the id of their policy.
+func ByPolicy(ctx context.Context, reader store.Reader, now time.Time, days int) (map[string]Sum, error) {
+	return sums(ctx, reader, now, days, `policy`)
+}
+
+// ByUpdate counts the attempts of the last days by the number of their update, in decimal.
+func ByUpdate(ctx context.Context, reader store.Reader, now time.Time, days int) (map[string]Sum, error) {
+	return sums(ctx, reader, now, days, `CAST(upd AS TEXT)`)
+}
+
+func sums(ctx context.Context, reader store.Reader, now time.Time, days int, by string) (map[string]Sum, error) {
+	first, err := since(now, days)
+	if err != nil {
+		return nil, err
+	}
+	found := map[string]Sum{}
+	return found, read(ctx, reader, first, by, func(name, last string, c Counts) { found[name] = Sum{c, last} })
+}
+
+// read sums up by an expression over the table's columns.
+func read(ctx context.Context, reader store.Reader, first time.Time, by string, take func(name, last string, c Counts)) error {
+	err := reader.View(ctx, func(tx *sql.Tx) error {
+		found, err := tx.QueryContext(ctx, `SELECT `+by+`, max(day), sum(succeeded), sum(failed), sum(remained) FROM delivery
+			WHERE day >= ? GROUP BY 1`, first.Format(time.DateOnly))
 		if err != nil {
 			return err
 		}
 		defer found.Close()
 		for found.Next() {
-			var day string
-			var succeeded, remained bool
-			var n int
-			if err := found.Scan(&day, &succeeded, &remained, &n); err != nil {
+			var name, last string
+			var c Counts
+			if err := found.Scan(&name, &last, &c.Succeeded, &c.Failed, &c.Remained); err != nil {
 				return err
 			}
-			if d := at[day]; d != nil { // what a clock that runs ahead dates is counted when its day has come
-				d.add(succeeded, remained, n)
-				s.add(succeeded, remained, n)
-			}
+			c.Executed = c.Succeeded + c.Failed + c.Remained
+			take(name, last, c)
 		}
 		return found.Err()
 	})
-}
-
-func (c *Counts) add(succeeded, remained bool, n int) {
-	c.Executed += n
-	switch {
-	case remained:
-		c.Remained += n
-	case !succeeded:
-		c.Failed += n
-	default:
-		c.Succeeded += n
+	if err != nil {
+		return fmt.Errorf("read what was delivered: %w", err)
 	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package delivery_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -17,18 +18,21 @@ func TestRead(t *testing.T) {
 	now := time.Date(2026, 3, 10, 23, 59, 0, 0, time.UTC)
 	var statements []store.Statement
 	attempt := func(ended time.Time, success, remained bool) {
-		statements = append(statements, store.Statement{
+		id := fmt.Sprint(len(statements))
+		put := store.Statement{
 			SQL: `INSERT INTO computer_attempt (number, id, upd, policy, package, started, ended, code, success, restart, remained, text)
-			      VALUES (1, ?, 1, 'p', 'k', ?, ?, 0, ?, 0, ?, '')`,
-			Args: []any{fmt.Sprint(len(statements)), rows.Stamp(ended), rows.Stamp(ended), success, remained}, Want: 1,
-		})
+			      VALUES (1, ?, 1, 'p', 'k', ?, ?, 0, ?, 0, ?, '') ON CONFLICT DO NOTHING`,
+			Args: []any{id, rows.Stamp(ended), rows.Stamp(ended), success, remained},
+		}
+		count := delivery.Count(1, id, delivery.Attempt{Ended: ended, Policy: "p", Update: 7, Succeeded: success, Remained: remained}, now)
+		statements = append(statements, count, put, count, put) // brought twice
 	}
 	attempt(now, true, false)
 	attempt(now.Add(-time.Minute), false, false)
 	attempt(now.Add(-24*time.Hour), false, true)
 	attempt(now.AddDate(0, 0, -2).Truncate(24*time.Hour), true, false)                   // the first moment that is counted
 	attempt(now.AddDate(0, 0, -2).Truncate(24*time.Hour).Add(-time.Second), true, false) // one before it
-	attempt(now.AddDate(0, 0, 3), true, false)                                           // by a clock that runs ahead
+	attempt(now.AddDate(0, 0, 3), true, false)                                           // by a clock that runs ahead: counts today
 	applied, err := db.Write(t.Context(), store.Batch{Actor: "test", Reason: "test", Statements: statements})
 	if err = errors.Join(err, applied.Err()); err != nil {
 		t.Fatal(err)
@@ -40,10 +44,28 @@ func TestRead(t *testing.T) {
 	want := []delivery.Day{
 		{Day: "2026-03-08", Counts: delivery.Counts{Executed: 1, Succeeded: 1}},
 		{Day: "2026-03-09", Counts: delivery.Counts{Executed: 1, Remained: 1}},
-		{Day: "2026-03-10", Counts: delivery.Counts{Executed: 2, Succeeded: 1, Failed: 1}},
+		{Day: "2026-03-10", Counts: delivery.Counts{Executed: 3, Succeeded: 2, Failed: 1}},
 	}
-	if fmt.Sprint(s.Days) != fmt.Sprint(want) || s.Counts != (delivery.Counts{Executed: 4, Succeeded: 2, Failed: 1, Remained: 1}) {
+	if fmt.Sprint(s.Days) != fmt.Sprint(want) || s.Counts != (delivery.Counts{Executed: 5, Succeeded: 3, Failed: 1, Remained: 1}) {
 		t.Errorf("got %+v", s)
+	}
+	for name, sums := range map[string]func(context.Context, store.Reader, time.Time, int) (map[string]delivery.Sum, error){
+		"p": delivery.ByPolicy, "7": delivery.ByUpdate,
+	} {
+		got, err := sums(t.Context(), db, now, 3)
+		if err != nil || len(got) != 1 || got[name] != (delivery.Sum{Counts: s.Counts, Last: "2026-03-10"}) {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+		if _, err := sums(t.Context(), db, now, 0); !errors.Is(err, store.ErrInvalid) {
+			t.Errorf("no days: %v", err)
+		}
+	}
+	forget := delivery.Forget(now.AddDate(0, 0, 2*delivery.MaxDays-1))
+	if _, err := db.Write(t.Context(), store.Batch{Actor: "test", Reason: "test", Statements: []store.Statement{forget}}); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := delivery.Read(t.Context(), db, now, 3); err != nil || s.Executed != 4 {
+		t.Errorf("after forgetting the eighth: %+v, %v", s, err)
 	}
 	for _, days := range []int{0, -1, delivery.MaxDays + 1} {
 		if _, err := delivery.Read(t.Context(), db, now, days); !errors.Is(err, store.ErrInvalid) {
