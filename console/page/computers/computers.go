@@ -80,7 +80,7 @@ func list() *page.Page {
 				{Title: "Retired", Query: "retired=yes&columns=computer,group,product,last_seen,retired"},
 			},
 			Actions: []page.Action{
-				{Name: "move", Title: "Move", Fields: []page.Field{{Name: "group", Title: "to group"}}},
+				{Name: "move", Title: "Move computers", Fields: []page.Field{{Name: "group", Title: "to group"}}},
 				{
 					Name: "retire", Title: "Retire", Scope: identity.Administrator, Danger: true,
 					Confirm: "Retire the chosen computers? Their certificates are revoked at once, and they are counted no more. To come back, an agent must enrol anew.",

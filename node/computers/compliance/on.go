@@ -21,7 +21,7 @@ type OnComputer struct {
 	Computer string    `json:"computer"`
 	Group    string    `json:"group"`
 	Update   string    `json:"update,omitempty"` // id, where the list is of one update
-	Status   string    `json:"status"` // installed, missing, unknown, pending, failed
+	Status   string    `json:"status"`           // installed, missing, unknown, pending, failed
 	LastSeen time.Time `json:"last_seen"`
 }
 
