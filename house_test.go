@@ -33,7 +33,7 @@ var arrows = map[string][]string{
 	"node/quorum":          {"node/store/*", "catalog/*", "schedule"},
 	"node/bulletins":       {"node/store/*", "catalog/*", "schedule"},
 	"node/computers":       {"node/store/*", "node/bulletins/*", "catalog/*", "schedule"},
-	"node/policies":        {"node/store/*", "node/bulletins/*", "node/computers/*", "node/replicas/dataset", "catalog/*", "schedule"},
+	"node/policies":        {"node/store/*", "node/identity", "node/bulletins/*", "node/computers/*", "node/replicas/dataset", "catalog/*", "schedule"},
 	"node/replicas":        {"node/store/*", "catalog/*"},
 	"node/tasks":           {"node/store/*", "catalog/*", "schedule"},
 	"node/scopes":          {"node/sites", "node/replicas/*"},

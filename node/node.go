@@ -188,6 +188,7 @@ func (n *Node) openRooms(ctx context.Context) error {
 	author := authoring.Author{Site: n.site.ID, Writer: n.writer, Signer: n.Identity, Now: n.cfg.Now}
 	n.Policies = policies.New(policies.Config{
 		Author: author, Reader: n.db, Bulletins: n.Bulletins, Computers: n.Computers, Selected: rules.Selected,
+		Approval: n.asksApproval,
 	})
 	n.Windows = windows.Open(windows.Config{Author: author, Reader: n.db, Computers: n.Computers})
 	n.Bulletins.CountPolicies(n.Policies.CountByBulletin)

@@ -16,6 +16,7 @@ import (
 	"thatch/catalog/document"
 	"thatch/catalog/federation"
 	"thatch/node/identity"
+	"thatch/node/settings"
 	"thatch/node/store"
 )
 
@@ -241,4 +242,10 @@ func (n *Node) Ready(ctx context.Context) error {
 		return err
 	}
 	return n.quorum.Ready(ctx)
+}
+
+// asksApproval says whether policies that somebody below the scope approver made stay off until an approver enables them.
+func (n *Node) asksApproval(ctx context.Context) (bool, error) {
+	values, err := n.Settings.All(ctx)
+	return settings.PolicyApproval.In(values), err
 }

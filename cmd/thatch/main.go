@@ -13,6 +13,7 @@ import (
 	"thatch/cmd/internal/cli"
 	"thatch/cmd/thatch/bulletins"
 	"thatch/cmd/thatch/hierarchy"
+	"thatch/cmd/thatch/operators"
 	"thatch/cmd/thatch/payloads"
 	"thatch/cmd/thatch/replicate"
 )
@@ -68,6 +69,7 @@ func rootCommand(a *cli.App) *cobra.Command {
 	}
 	a.Bind(root)
 	root.AddCommand(bulletins.Commands(a)...)
+	root.AddCommand(operators.Commands(a)...)
 	root.AddCommand(hierarchy.Commands(a, replicate.Commands(a)...)...)
 	root.AddCommand(
 		nodeCommand(a),

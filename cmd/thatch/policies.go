@@ -176,6 +176,9 @@ func policiesCreate(a *cli.App) *cobra.Command {
 
 func printCreated(w io.Writer, word string, made policies.Created) error {
 	fmt.Fprintf(w, "%s: %s with %d updates (%s)\n", word, made.Name, made.Updates, made.ID)
+	if made.Awaits {
+		fmt.Fprintln(w, "it stays off until an approver enables it: thatch policies enable")
+	}
 	if len(made.LeftOut) == 0 {
 		return nil
 	}

@@ -32,6 +32,7 @@ func tokensCommand(a *cli.App) *cobra.Command {
 func tokensCreate(a *cli.App) *cobra.Command {
 	var forAPI bool
 	var name, scope, group string
+	var groups, sites []string
 	var limit int
 	var lasts time.Duration
 	cmd := &cobra.Command{
@@ -54,7 +55,7 @@ func tokensCreate(a *cli.App) *cobra.Command {
 			hours := int(lasts / time.Hour)
 			if forAPI {
 				var made identity.APIToken
-				in := operators.NewAPI{Name: name, Scope: identity.Scope(scope), Hours: hours}
+				in := operators.NewAPI{Name: name, Scope: identity.Scope(scope), Part: identity.Part{Groups: groups, Sites: sites}, Hours: hours}
 				if err := c.Post(cmd.Context(), "/tokens/api", in, &made); err != nil {
 					return err
 				}
@@ -72,6 +73,8 @@ func tokensCreate(a *cli.App) *cobra.Command {
 	flags.BoolVar(&forAPI, "api", false, "make an API token instead of an enrolment token")
 	flags.StringVar(&name, "name", "", "what it is for")
 	flags.StringVar(&scope, "scope", "viewer", "of an API token: viewer, operator, approver or administrator")
+	flags.StringSliceVar(&groups, "groups", nil, "of an API token: groups of computers that it may act on; with --sites empty too: the whole site")
+	flags.StringSliceVar(&sites, "sites", nil, "of an API token: names or ids of sites that it may act on, with all below them")
 	flags.StringVar(&group, "group", "", "of an enrolment token: computers enrolled with it belong to this group")
 	flags.IntVar(&limit, "limit", 0, "of an enrolment token: computers that may enrol with it; 0 any number")
 	flags.DurationVar(&lasts, "for", 0, "how long it is good, such as 72h; 0: 30 days for enrolment, 90 days for the API")

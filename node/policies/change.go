@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"thatch/catalog/document"
-	"thatch/catalog/federation"
 	"thatch/catalog/policy"
 	"thatch/node/bulletins/live"
 	"thatch/node/policies/above"
@@ -129,14 +128,9 @@ func (r *Room) Change(ctx context.Context, name string, version int64, e Edit) e
 		}
 		more = append(more, alone)
 	}
-	if e.Local != nil && *e.Local != found.Local {
-		said, err := r.say(ctx, found.ID, federation.State{Enabled: found.Enabled, Paused: found.Paused, Local: *e.Local})
-		if err != nil {
-			return err
-		}
-		more = append(more, said...)
-	}
-	return r.replace(ctx, "change policy "+found.Name, edition{found, version, body, found.document.Languages}, more...)
+	next := edition{found, version, body, found.document.Languages, found.Local}
+	set(&next.local, e.Local)
+	return r.replace(ctx, "change policy "+found.Name, next, more...)
 }
 
 // editable is a copy of the body that may be changed. The id of a policy names the site that made it, and sites below take it
@@ -162,20 +156,41 @@ type edition struct {
 	version   int64
 	body      policy.Policy
 	languages []string
+	local     bool
 }
 
-// replace puts another revision of a policy's document. Its pins stay, unless more changes them.
+// replace puts another revision of a policy's document. Its pins stay, unless more changes them. Where an approver is asked
+// for, the policy is off until one enables it.
 func (r *Room) replace(ctx context.Context, reason string, e edition, more ...store.Statement) error {
 	doc, err := r.cfg.Sign(document.Policy, e.of.ID, e.languages, e.body)
 	if err != nil {
 		return err
 	}
-	if doc.Digest == e.of.document.Digest && len(more) == 0 && e.version == e.of.Version {
+	state := e.of.said()
+	state.Local = e.local
+	if doc.Digest == e.of.document.Digest && len(more) == 0 && e.version == e.of.Version && state == e.of.said() {
 		return nil
 	}
 	var statements []store.Statement
 	if doc.Digest != e.of.document.Digest {
 		statements = store.Receive(doc, false, store.Former{Digest: e.of.document.Digest})
+		judged, err := r.judge(ctx)
+		if err != nil {
+			return err
+		}
+		made, words := judged.made(e.of.ID)
+		statements, reason = append(statements, made...), reason+words
+		if judged.holds() && state.Enabled {
+			state.Enabled = false
+			statements = append(statements, store.Statement{SQL: `UPDATE policy SET enabled = 0 WHERE id = ?`, Args: []any{e.of.ID}, Want: 1})
+		}
+	}
+	if state != e.of.said() {
+		said, err := r.say(ctx, e.of.ID, state)
+		if err != nil {
+			return err
+		}
+		statements = append(statements, said...)
 	}
 	statements = append(statements, r.touch(e.of.ID, e.version, "name", e.body.Name))
 	return r.cfg.Write(ctx, reason, append(statements, more...)...)
@@ -254,7 +269,7 @@ func (r *Room) Revise(ctx context.Context, name string, version int64) (Created,
 	}
 	answer.Version++
 	more := append(store.Unpin(found.ID), pins(found.ID, body.Updates)...)
-	return answer, r.replace(ctx, "revise policy "+found.Name, edition{found, version, body, c.Languages}, more...)
+	return answer, r.replace(ctx, "revise policy "+found.Name, edition{found, version, body, c.Languages, found.Local}, more...)
 }
 
 // keep carries over what was set for single updates, and counts those whose pins differ.

@@ -38,8 +38,9 @@ type Created struct {
 	Name    string             `json:"policy"`
 	Version int64              `json:"version"`
 	Updates int                `json:"updates"`
-	Changed int                `json:"changed"`  // of Revise: updates with another pin than before, added or removed
-	LeftOut []contents.LeftOut `json:"left_out"` // updates without a package that matters to this site
+	Changed int                `json:"changed"`                   // of Revise: updates with another pin than before, added or removed
+	Awaits  bool               `json:"awaits_approval,omitempty"` // it is off until an approver enables it
+	LeftOut []contents.LeftOut `json:"left_out"`                  // updates without a package that matters to this site
 }
 
 // body makes the policy that a draft means.
@@ -84,25 +85,33 @@ func (r *Room) Create(ctx context.Context, d Draft) (Created, error) {
 	if err != nil {
 		return Created{}, err
 	}
+	judged, err := r.judge(ctx)
+	if err != nil {
+		return Created{}, err
+	}
+	on := !d.Off && !judged.holds()
 	now := rows.Stamp(r.cfg.Now())
 	statements := append([]store.Statement{alone}, store.Put(doc, "", store.Former{Absent: true})...)
 	statements = append(statements, store.Statement{
-		SQL: `INSERT INTO policy (id, name, enabled, paused, version, created, created_by, changed, idx)
-			VALUES (?, ?, ?, 0, 1, ?, ?, ?, ?)`,
-		Args: []any{doc.ID, body.Name, !d.Off, now, store.ActorOf(ctx), now, store.Index{}}, Want: 1,
+		SQL: `INSERT INTO policy (id, name, enabled, paused, version, created, created_by, changed, idx, maker)
+			VALUES (?, ?, ?, 0, 1, ?, ?, ?, ?, ?)`,
+		Args: []any{doc.ID, body.Name, on, now, store.ActorOf(ctx), now, store.Index{}, judged.maker()}, Want: 1,
 	})
 	for _, id := range c.Bulletins {
 		statements = append(statements, store.Statement{
 			SQL: `INSERT INTO policy_bulletin (policy, bulletin) VALUES (?, ?)`, Args: []any{doc.ID, id}, Want: 1,
 		})
 	}
-	said, err := r.say(ctx, doc.ID, federation.State{Enabled: !d.Off, Local: d.Local})
+	said, err := r.say(ctx, doc.ID, federation.State{Enabled: on, Local: d.Local})
 	if err != nil {
 		return Created{}, err
 	}
 	statements = append(append(statements, said...), pins(doc.ID, body.Updates)...)
-	created := Created{ID: doc.ID, Name: body.Name, Version: 1, Updates: len(body.Updates), LeftOut: orEmpty(c.Left)}
-	return created, r.cfg.Write(ctx, "create policy "+body.Name, statements...)
+	created := Created{
+		ID: doc.ID, Name: body.Name, Version: 1, Updates: len(body.Updates), LeftOut: orEmpty(c.Left), Awaits: judged.holds(),
+	}
+	_, words := judged.made(doc.ID)
+	return created, r.cfg.Write(ctx, "create policy "+body.Name+words, statements...)
 }
 
 // Preview tells what Create would make of a draft, and for whom. Query chooses a page of the computers that miss something,

@@ -75,6 +75,7 @@ var columns = []store.Column[*PolicyRow]{
 	{Name: "waits_for", Value: func(p *PolicyRow) any { return p.WaitsFor }},
 	{Name: "created", Kind: store.Time, Value: func(p *PolicyRow) any { return rows.Stamp(p.Created) }},
 	{Name: "created_by", Value: func(p *PolicyRow) any { return p.By }},
+	{Name: "unapproved", Value: func(p *PolicyRow) any { return p.Unapproved }},
 	{Name: "changed", Kind: store.Time, Value: func(p *PolicyRow) any { return rows.Stamp(p.Changed) }},
 }
 

@@ -174,7 +174,7 @@ func (m mark) managed() []string {
 
 func (o *orders) readRows(ctx context.Context, tx *sql.Tx) error {
 	found, err := tx.QueryContext(ctx, `SELECT p.id, p.name, p.enabled, p.paused, p.settings,
-			coalesce(s.enabled, 0), coalesce(s.paused, 0), coalesce(s.local, 0), p.version, p.created, p.created_by, p.changed,
+			coalesce(s.enabled, 0), coalesce(s.paused, 0), coalesce(s.local, 0), p.version, p.created, p.created_by, p.changed, p.maker,
 			coalesce((SELECT group_concat(bulletin, char(10)) FROM (
 				SELECT bulletin FROM policy_bulletin b WHERE b.policy = p.id ORDER BY bulletin)), '')
 		FROM policy p LEFT JOIN policy_state s ON s.policy = p.id ORDER BY p.name, p.id`)
@@ -187,7 +187,7 @@ func (o *orders) readRows(ctx context.Context, tx *sql.Tx) error {
 		p.Above = &Switch{}
 		var created, changed, from string
 		err := found.Scan(&p.ID, &p.Name, &p.Here.Enabled, &p.Here.Paused, &p.stated, &p.Above.Enabled, &p.Above.Paused, &p.Local,
-			&p.Version, &created, &p.By, &changed, &from)
+			&p.Version, &created, &p.By, &changed, &p.Unapproved, &from)
 		if err != nil {
 			return err
 		}

@@ -25,6 +25,8 @@ type Config struct {
 	Computers *computers.Room
 	// Selected is the audience of a document that is about to be made (see rules.Selected). Nil: nobody in particular.
 	Selected func(ctx context.Context, tx *sql.Tx, kind document.Kind, id string) (string, error)
+	// Approval says whether what those below the scope approver make stays off until an approver enables it. Nil: no.
+	Approval func(ctx context.Context) (bool, error)
 }
 
 // Room is safe for use by several goroutines.
@@ -54,6 +56,8 @@ type Row struct {
 	By        string    `json:"created_by"`
 	Changed   time.Time `json:"changed"`
 	Bulletins []string  `json:"bulletins"` // document ids
+	// Unapproved is who made or changed what no approver has switched on since.
+	Unapproved string `json:"unapproved,omitempty"`
 }
 
 // Switch is what a site says of a policy.

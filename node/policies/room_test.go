@@ -33,6 +33,7 @@ type site struct {
 	writer    store.Writer
 	mu        sync.Mutex
 	clock     time.Time
+	asks      bool // policies are approved
 }
 
 func newSite(t testing.TB) *site {
@@ -60,7 +61,10 @@ func (s *site) open(t testing.TB) (stop func()) {
 		t.Fatal(err)
 	}
 	author := authoring.Author{Site: bulletinstest.Site, Writer: s.writer, Signer: bulletinstest.Signer{}, Now: s.now}
-	s.Room = policies.New(policies.Config{Author: author, Reader: s.db, Bulletins: s.bulletins, Computers: s.computers})
+	s.Room = policies.New(policies.Config{
+		Author: author, Reader: s.db, Bulletins: s.bulletins, Computers: s.computers,
+		Approval: func(context.Context) (bool, error) { return s.asks, nil },
+	})
 	s.windows = windows.Open(windows.Config{Author: author, Reader: s.db, Computers: s.computers})
 	ctx, cancel := context.WithCancel(context.Background())
 	ticker := time.NewTicker(time.Millisecond)

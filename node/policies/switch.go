@@ -40,11 +40,25 @@ func (r *Room) flag(ctx context.Context, name string, version int64, column stri
 	statements := []store.Statement{r.touch(found.ID, version, column, on)}
 	switch {
 	case found.Above == nil:
-		state := federation.State{Enabled: found.Enabled, Paused: found.Paused, Local: found.Local}
+		state := found.said()
 		if column == "enabled" {
 			state.Enabled = on
 		} else {
 			state.Paused = on
+		}
+		if column == "enabled" && on {
+			judged, err := r.judge(ctx)
+			if err != nil {
+				return err
+			}
+			approved, err := judged.enable(found)
+			if err != nil {
+				return err
+			}
+			if len(approved) > 0 {
+				reason = "approve and enable policy " + found.Name + " of " + found.Unapproved
+			}
+			statements = append(statements, approved...)
 		}
 		said, err := r.say(ctx, found.ID, state)
 		if err != nil {
@@ -136,7 +150,7 @@ func (r *Room) SayAll(ctx context.Context) error {
 		if len(silent) > 1 { // there is a document to remove
 			continue
 		}
-		said, err := r.say(ctx, p.ID, federation.State{Enabled: p.Enabled, Paused: p.Paused, Local: p.Local})
+		said, err := r.say(ctx, p.ID, p.said())
 		if err != nil {
 			return err
 		}

@@ -49,6 +49,21 @@ func LinkOf(n *node.Node, l operators.Link) Link {
 	return Link{URL: n.URL() + FirstPath + "?code=" + url.QueryEscape(l.Code), Expires: l.Expires}
 }
 
+// namePart has sites that are named as people call them named by their ids.
+func namePart(c *api.Call, part *identity.Part) error {
+	if part == nil {
+		return nil
+	}
+	for i, name := range part.Sites {
+		id, err := c.Node.RollUps.SiteID(c.Context(), name)
+		if err != nil {
+			return err
+		}
+		part.Sites[i] = id
+	}
+	return nil
+}
+
 func operatorRoutes(n *node.Node) []api.Route {
 	return []api.Route{
 		{
@@ -63,6 +78,9 @@ func operatorRoutes(n *node.Node) []api.Route {
 			Method: "POST", Path: "/operators", Scope: identity.Administrator,
 			Summary: "Make an operator; the answer holds the link with which they choose a password",
 			Do: api.Do(func(c *api.Call, in operators.Draft) (Made, error) {
+				if err := namePart(c, &in.Part); err != nil {
+					return Made{}, err
+				}
 				made, link, err := n.Operators.Create(c.Context(), in)
 				return Made{made, LinkOf(n, link)}, err
 			}),
@@ -71,6 +89,9 @@ func operatorRoutes(n *node.Node) []api.Route {
 			Method: "PUT", Path: "/operators/{operator}", Scope: identity.Administrator,
 			Summary: "Change an operator; who gets another role or part signs in again",
 			Do: api.Do(func(c *api.Call, in Change) (operators.Operator, error) {
+				if err := namePart(c, in.Part); err != nil {
+					return operators.Operator{}, err
+				}
 				return n.Operators.Change(c.Context(), c.Var("operator"), in.From, in.Edit)
 			}),
 		},

@@ -68,6 +68,9 @@ func tokenRoutes(n *node.Node) []api.Route {
 			Method: "POST", Path: "/tokens/api", Scope: identity.Administrator,
 			Summary: "Make an API token; the answer is the only place where its text stands",
 			Do: api.Do(func(c *api.Call, in NewAPI) (identity.APIToken, error) {
+				if err := namePart(c, &in.Part); err != nil {
+					return identity.APIToken{}, err
+				}
 				until, err := ends(n.Now(), in.Hours, apiHours)
 				if err != nil {
 					return identity.APIToken{}, err

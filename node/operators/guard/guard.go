@@ -86,8 +86,8 @@ func (g *Guard) Clear(key string) {
 	delete(g.keys, key)
 }
 
-// add makes room for a key. Where there are too many, those that nobody used for a while go, else any: an attacker with
-// so many keys is slowed down by nothing that is counted here.
+// add makes room for a key. Where there are too many, those that nobody used for a while go, then any, down to half, so
+// that not every new key pays for it: an attacker with so many keys is slowed down by nothing that is counted here.
 func (g *Guard) add(key string, now time.Time) *attempts {
 	if g.keys == nil {
 		g.keys = map[string]*attempts{}
@@ -99,7 +99,7 @@ func (g *Guard) add(key string, now time.Time) *attempts {
 			}
 		}
 		for k := range g.keys {
-			if len(g.keys) < maxKeys {
+			if len(g.keys) <= maxKeys/2 {
 				break
 			}
 			delete(g.keys, k)
