@@ -148,11 +148,11 @@ func (f format) span(d time.Duration) string {
 // tone says how a state is coloured: good, bad, warn, busy or "".
 func tone(state any) string {
 	switch strings.ToLower(fmt.Sprint(state)) {
-	case "installed", "done", "ok", "ready", "succeeded", "complete", "here", "equal", "on", "active", "staged", "online":
+	case "installed", "done", "ok", "ready", "succeeded", "complete", "here", "equal", "on", "active", "staged", "online", "current", "added":
 		return "good"
-	case "failed", "failed to install", "critical", "revoked", "lost", "different", "missing", "error", "alarm", "refused":
+	case "failed", "failed to install", "critical", "revoked", "lost", "different", "missing", "error", "alarm", "refused", "withdrawn", "gone", "removed":
 		return "bad"
-	case "important", "installation failed - rescheduled", "retry", "waiting", "awaiting", "paused", "unknown", "cannot tell",
+	case "important", "newer", "revised", "installation failed - rescheduled", "retry", "waiting", "awaiting", "paused", "unknown", "cannot tell",
 		"not all there", "pending", "quarantined", "cancelled", "interrupted", "stopped", "no package":
 		return "warn"
 	case "running", "installation scheduled", "download required", "downloading", "queued", "staging":

@@ -26,8 +26,8 @@ type Page struct {
 	Title string         // in English, as the message catalog has it
 	Scope identity.Scope // that it takes to see it; "" viewer
 	Help  Help
-	List  *List                                         // the page is a list; nil: Show makes it
-	Show  func(q *Request) (*View, error)               // GET
+	List  *List                                         // the page is a list, and files of it; nil: Show makes it
+	Show  func(q *Request) (*View, error)               // GET; of a page with a List, what stands around its table
 	Acts  map[string]Act                                // what its forms do, by their field "do"
 	Raw   func(q *Request, w http.ResponseWriter) error // the page writes its answer itself (streams, files)
 }
@@ -211,7 +211,7 @@ func (c *Console) show(q *Request, w http.ResponseWriter, wrong error) {
 			c.fail(q, w, err)
 		}
 		return
-	case p.List != nil:
+	case p.List != nil && p.Show == nil:
 		view, err = q.listPage(p.List)
 	default:
 		view, err = p.Show(q)

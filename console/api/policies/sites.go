@@ -8,6 +8,7 @@ import (
 
 	"thatch/node"
 	"thatch/node/bulletins/live"
+	"thatch/node/computers"
 	"thatch/node/rollups"
 	"thatch/node/store"
 	"thatch/node/store/rows"
@@ -65,7 +66,14 @@ func sites(ctx context.Context, n *node.Node, bulletins []string, here Site) ([]
 		}
 	}
 	if len(list) > 0 && list[0].Depth == 0 {
-		here.ID, here.Site, here.Computers, here.Exact, here.Told, here.AsOf = list[0].ID, list[0].Site, list[0].Computers, true, true, n.Now()
+		here.ID, here.Site, here.Exact, here.Told, here.AsOf = list[0].ID, list[0].Site, true, true, n.Now()
+		n.Computers.Look(func(v computers.View) {
+			for _, m := range v.Members() {
+				if m.Retired.IsZero() {
+					here.Computers++
+				}
+			}
+		})
 		list[0] = &here
 	}
 	return list, nil

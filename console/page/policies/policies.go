@@ -18,7 +18,6 @@ func Area() page.Area {
 	if err != nil {
 		panic(err) // embedded
 	}
-	return page.Area{Templates: templates, Pages: []*page.Page{
-		list(), wizard(), severities(),
-	}}
+	pages := []*page.Page{list(), wizard(), severities()}
+	return page.Area{Templates: templates, Pages: append(pages, policyPages()...)}
 }

@@ -150,3 +150,59 @@ func policyNamed(t testing.TB, b *pagetest.Browser, name string) (d made.Detail)
 	}
 	return d
 }
+
+func TestPolicy(t *testing.T) {
+	b := start(t)
+	at := "/policies/" + url.PathEscape(order(t, b, "February"))
+	first := b.Get(t, at)
+	first.Has(t, "February", "Across the tree", "Switch off", "create", "those that need it", "4 computers have not installed everything yet")
+	version := regexp.MustCompile(`name="version" value="(\d+)"`).FindStringSubmatch(first.Body)[1]
+	b.Post(t, at, form("do", "pause", "version", version)).Has(t, "February is paused.", "it is paused", "Let go on")
+	b.Post(t, at, form("do", "resume", "version", version)).Has(t, `role="alert"`)
+	b.Post(t, at, form("do", "resume")).Has(t, "February goes on.")
+	updates := b.Get(t, at+"/updates")
+	updates.Has(t, "Update u1 &lt;script&gt;", "current", "Do not install")
+	b.Post(t, at+"/updates", form("do", "exclude", "key", "u2")).Has(t, "1 update is changed.")
+	b.Post(t, at+"/updates", form("do", "command", "key", "u1", "command", "/norestart")).Has(t, "/norestart")
+	b.Post(t, at+"/updates", form("do", "include")).Has(t, "Choose at least one update.")
+	b.Get(t, at).Has(t, "1 is left out")
+	b.Get(t, at+"/computers?state=waiting").Has(t, "pc-1", `href="/computers/`, "berlin")
+	if csv := b.Get(t, at+"/computers?format=csv"); !strings.Contains(csv.Body, "pc-4") || strings.Contains(csv.Body, "<html") {
+		t.Errorf("as a file: %s", csv.Body)
+	}
+	b.Get(t, at+"/history").Has(t, "create", "change", "pause", "/norestart")
+	b.Get(t, at+"/revise").Has(t, "Nothing would change")
+	b.Language = "de"
+	b.Get(t, at).Has(t, "Fortschritt", "Verlauf")
+	b.Language = ""
+	b.Operator.Scope = identity.Viewer
+	lacks(t, b.Get(t, at), `value="pause"`, "/change", "/revise")
+	lacks(t, b.Get(t, at+"/updates"), `value="exclude"`)
+	if answer := b.Get(t, at+"/change"); answer.Status != 403 {
+		t.Errorf("a viewer sees the form: %d", answer.Status)
+	}
+	b.Operator.Scope = identity.Administrator
+	b.Post(t, at, form("do", "delete", "called", "February")).Has(t, "February is deleted.", "There is no policy yet")
+	if answer := b.Get(t, at); answer.Status != 404 {
+		t.Errorf("a policy that is gone: %d", answer.Status)
+	}
+}
+
+func TestChangeAPolicy(t *testing.T) {
+	b := start(t)
+	id := order(t, b, "February")
+	order(t, b, "March")
+	at := "/policies/" + url.PathEscape(id) + "/change"
+	b.Get(t, at).Has(t, `value="February"`, `value="asap" checked`)
+	b.Post(t, at, form("do", "change", "name", "March", "names", "pc-1")).Has(t, `role="alert"`, `value="March"`, `value="pc-1"`)
+	b.Post(t, at, form("do", "change", "name", "April", "names", "pc-1 pc-2", "everyone", "yes", "platform", "windows", "start", "at", "at", "2027-03-01T22:00",
+		"clock", "own", "override", "yes", "attempts", "3", "local", "yes")).Has(t, "April is changed.", "pc-1, pc-2", "2027-03-01T22:00 on each computer")
+	now := policyNamed(t, b, "April")
+	if now.Plan.At != "2027-03-01T22:00" || now.Target.NeedsIt || !now.OverrideWindows || now.Attempts != 3 || !now.Local {
+		t.Errorf("%+v, %+v, %+v", now.Plan, now.Target, now)
+	}
+	page := b.Get(t, at)
+	page.Has(t, `value="pc-1, pc-2"`, `name="everyone" value="yes" checked`, `value="2027-03-01T22:00"`)
+	b.Post(t, at, form("do", "change", "version", "1", "name", "May")).Has(t, `role="alert"`)
+	b.Post(t, at, form("do", "change", "name", "May")).Has(t, "May is changed.")
+}
