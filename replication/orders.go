@@ -16,14 +16,13 @@ import (
 const orderAgain = time.Second
 
 // takeOrders takes what the parent asks for again, and ends what it does not wait for.
-func (l *Link) takeOrders(ctx context.Context, answer *wire.LinkResponse) {
-	for _, order := range answer.Orders {
+func (l *Link) takeOrders(ctx context.Context, asks wire.Asks) {
+	for _, order := range asks.Orders {
 		l.orders.Take(order)
 	}
-	for _, id := range answer.Over {
+	for _, id := range asks.Over {
 		l.cancelOrder(ctx, id)
 	}
-	answer.Orders, answer.Over = nil, nil
 }
 
 // cancelOrder ends the run of an order; no other follows.

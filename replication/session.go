@@ -95,7 +95,9 @@ func (s *session) callLink(ctx context.Context) error {
 	if answer.Site != s.parent.ID {
 		return fmt.Errorf("the site at %s says that it is %s, not the parent %s", s.client.Address(), answer.Site, s.parent.ID)
 	}
-	s.takeOrders(ctx, &answer)
+	s.takeOrders(ctx, answer.Asks)
+	s.up.Want(answer.Wanted)
+	answer.Asks = wire.Asks{}
 	s.linkMu.Lock()
 	s.link = answer
 	s.linkMu.Unlock()

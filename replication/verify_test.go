@@ -2,6 +2,7 @@ package replication_test
 
 import (
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -308,4 +309,34 @@ func TestAPolicyThatIsMendedIsHeldToItsSettings(t *testing.T) {
 	if after := stated(); after != before {
 		t.Errorf("out of quarantine it is held to %q, before to %q", after, before)
 	}
+}
+
+// TestWhatCameUpLeavesQuarantineOnRequest: the parent asks for it at once, takes it where it is fine now, and forgets what its
+// child does not have.
+func TestWhatCameUpLeavesQuarantineOnRequest(t *testing.T) {
+	parent, child := pair(t, replicationtest.Config{}, replicationtest.Config{}, 1)
+	real := child.Put(t, document.RollUp, child.Site().ID+":b-0", `{"note":"true"}`)
+	parent.Eventually(t, "what goes up", func() error { return parent.HoldsID(document.RollUp, real.ID) })
+	behind(t, parent, `DELETE FROM document WHERE kind = 'roll-up'`)
+	behind(t, parent, `DELETE FROM revision WHERE kind = 'roll-up'`)
+	var lies []dataset.Entry
+	for _, id := range []string{real.ID, child.Site().ID + ":b-never"} {
+		lie := dataset.Entry{Head: real.Head, Body: real.Body, Size: len(real.Body)}
+		lie.ID, lie.Signature = id, make([]byte, 64)
+		lies = append(lies, lie)
+	}
+	from := replicas.Neighbour{ID: child.Site().ID, Direction: dataset.Up, Below: []string{child.Site().ID}}
+	if o, err := parent.Replicas.Repair(t.Context(), from, dataset.Health, lies); err != nil || len(o.Quarantined) != 2 {
+		t.Fatalf("%+v, %v", o, err)
+	}
+	if err := parent.Replicas.Retry(t.Context(), lies[0].Key(), lies[1].Key()); err != nil {
+		t.Fatal(err)
+	}
+	parent.Eventually(t, "the quarantine is empty", func() error {
+		aside, err := parent.Replicas.Quarantine(t.Context())
+		if err == nil && len(aside) > 0 {
+			err = fmt.Errorf("in quarantine: %+v", aside)
+		}
+		return errors.Join(err, parent.HoldsID(document.RollUp, real.ID))
+	})
 }

@@ -290,7 +290,7 @@ func (w *work) setAside(e *dataset.Entry, problem error) error {
 		reason = NotSent
 	}
 	before, there := w.in.aside[e.Key()]
-	if there && !before.due && before.Digest == e.Digest && (before.Reason == reason || reason == NotSent) {
+	if there && !before.Due && before.Digest == e.Digest && (before.Reason == reason || reason == NotSent) {
 		return nil
 	}
 	q := Quarantined{

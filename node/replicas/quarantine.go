@@ -64,7 +64,7 @@ type Quarantined struct {
 	Reason    Reason            `json:"reason"`
 	Detail    string            `json:"detail"`
 	Since     time.Time         `json:"since"`
-	due       bool              // somebody wants it tried again
+	Due       bool              `json:"due,omitempty"` // somebody wants it tried again
 }
 
 const quarantineColumns = `neighbour, direction, type, kind, id, digest, origin, languages, reason, detail, since, due`
@@ -73,7 +73,7 @@ func scanQuarantined(rows *sql.Rows) (Quarantined, error) {
 	var q Quarantined
 	var digest []byte
 	var languages, since string
-	err := rows.Scan(&q.Neighbour, &q.Direction, &q.Type, &q.Kind, &q.ID, &digest, &q.Origin, &languages, &q.Reason, &q.Detail, &since, &q.due)
+	err := rows.Scan(&q.Neighbour, &q.Direction, &q.Type, &q.Kind, &q.ID, &digest, &q.Origin, &languages, &q.Reason, &q.Detail, &since, &q.Due)
 	if err != nil {
 		return q, err
 	}
@@ -110,10 +110,14 @@ func (r *Room) quarantine(ctx context.Context, where string, args ...any) (list 
 	return list, nil
 }
 
-// Retry has documents in quarantine asked for again by the next run (see Due). Without keys it is all of them.
+// TopicRetry is that of batches by which somebody wants documents in quarantine tried again.
+const TopicRetry = "quarantine-retry"
+
+// Retry has documents in quarantine asked for again: what came from above by the next run (see Due), what came from below of
+// the child as soon as it is there. Without keys it is all of them.
 func (r *Room) Retry(ctx context.Context, keys ...dataset.Key) error {
 	if len(keys) == 0 {
-		return r.write(ctx, "try again what is in quarantine", []store.Statement{{SQL: `UPDATE quarantine SET due = 1`}})
+		return r.write(ctx, "try again what is in quarantine", []store.Statement{{SQL: `UPDATE quarantine SET due = 1`}}, TopicRetry)
 	}
 	var statements []store.Statement
 	for _, k := range keys {
@@ -121,7 +125,7 @@ func (r *Room) Retry(ctx context.Context, keys ...dataset.Key) error {
 			SQL: `UPDATE quarantine SET due = 1 WHERE kind = ? AND id = ?`, Args: []any{string(k.Kind), k.ID},
 		})
 	}
-	return r.write(ctx, "try again what is in quarantine", statements)
+	return r.write(ctx, "try again what is in quarantine", statements, TopicRetry)
 }
 
 // Release takes documents of a neighbour out of quarantine that nobody sends any more.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -28,7 +29,7 @@ func (s *server) link(r *http.Request, child sites.Child, q wire.LinkRequest) (*
 	site, now := s.node.Site(), s.node.Now().UTC()
 	answer := &wire.LinkResponse{
 		Site: site.ID, Name: site.Name, Version: s.node.Version(), Epoch: site.Epoch, Languages: languages,
-		Limits: child.Limits, Cursors: map[dataset.Type]*dataset.Cursor{}, Compares: true, At: now,
+		Limits: child.Limits, Cursors: map[dataset.Type]*dataset.Cursor{}, Asks: wire.Asks{Wanted: map[dataset.Type][]dataset.Key{}}, Compares: true, At: now,
 	}
 	if off := q.At.Sub(now); off > skew || off < -skew {
 		s.log.Warn("a child's clock is off", "child", child.Name, "by", off.Round(time.Second).String())
@@ -48,6 +49,9 @@ func (s *server) link(r *http.Request, child sites.Child, q wire.LinkRequest) (*
 		if !cursor.Zero() {
 			answer.Cursors[t] = &cursor
 		}
+		if err := s.wanted(ctx, child, t, answer); err != nil {
+			return nil, err
+		}
 	}
 	for _, kind := range q.Kinds[:min(len(q.Kinds), maxKinds)] {
 		if !slices.Contains(answer.Kinds, kind) {
@@ -62,6 +66,17 @@ func (s *server) link(r *http.Request, child sites.Child, q wire.LinkRequest) (*
 		answer.Alarms = append(answer.Alarms, alarm.Text)
 	}
 	return answer, err
+}
+
+// wanted names what came up of a type, is in quarantine, and is to be tried again.
+func (s *server) wanted(ctx context.Context, child sites.Child, t dataset.Type, answer *wire.LinkResponse) error {
+	aside, err := s.node.Replicas.QuarantineOf(ctx, replicas.Neighbour{ID: child.ID, Direction: dataset.Up}, t)
+	for _, q := range aside {
+		if q.Due && len(answer.Wanted[t]) < maxWanted {
+			answer.Wanted[t] = append(answer.Wanted[t], q.Key)
+		}
+	}
+	return err
 }
 
 // rules are those of a child, with their schedules told in full.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"thatch/catalog/document"
+	"thatch/node/replicas"
 	"thatch/node/replicas/dataset"
 	"thatch/node/sites"
 	"thatch/node/store"
@@ -83,7 +84,7 @@ func (s *server) stream(w http.ResponseWriter, r *http.Request, child sites.Chil
 	node := s.nodeOf(r)
 	orders := s.streams.enter(child.ID, node)
 	defer s.streams.leave(child.ID, node, orders)
-	documents, tree := s.node.Watch(store.TopicDocuments), s.node.Watch(sites.Topic, "languages")
+	documents, tree := s.node.Watch(store.TopicDocuments), s.node.Watch(sites.Topic, "languages", replicas.TopicRetry)
 	defer documents.Close()
 	defer tree.Close()
 	w.Header().Set("Content-Type", "application/x-ndjson")

@@ -41,6 +41,9 @@ type Pusher struct {
 	Link
 	again chan struct{} // something may go up
 
+	wantedMu sync.Mutex
+	wanted   map[dataset.Type][]dataset.Key // by the parent, out of their turn
+
 	mu      sync.Mutex
 	cursors map[dataset.Type]dataset.Cursor // how far the parent holds what went up
 }
@@ -87,8 +90,44 @@ func (p *Pusher) Run(ctx context.Context) error {
 func (p *Pusher) all(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	_, err := p.Types(ctx)
-	return err
+	if _, err := p.Types(ctx); err != nil {
+		return err
+	}
+	return p.sendWanted(ctx)
+}
+
+// Want has documents sent out of their turn, which the parent wants to judge again.
+func (p *Pusher) Want(keys map[dataset.Type][]dataset.Key) {
+	if len(keys) == 0 {
+		return
+	}
+	p.wantedMu.Lock()
+	p.wanted = keys
+	p.wantedMu.Unlock()
+	p.Look()
+}
+
+// sendWanted sends what the parent wants to judge again, and says what of it is not there.
+func (p *Pusher) sendWanted(ctx context.Context) error {
+	p.wantedMu.Lock()
+	wanted := p.wanted
+	p.wanted = nil
+	p.wantedMu.Unlock()
+	for t, keys := range wanted {
+		scope, err := p.Scope(ctx, t)
+		if err != nil {
+			return err
+		}
+		digests, gone, err := p.Node.Sender.Current(ctx, scope, keys)
+		if err == nil {
+			_, err = p.Apart(ctx, scope, digests, gone)
+		}
+		if err != nil {
+			p.Ask() // the parent names them again
+			return fmt.Errorf("send up what the parent wants of %s: %w", t, err)
+		}
+	}
+	return nil
 }
 
 // Alone has nothing else go up until release is called, so that what differs at both ends does so for no reason of that kind.

@@ -64,9 +64,17 @@ type LinkResponse struct {
 	Compares  bool                             `json:"compares"`          // the parent knows PathUpBuckets: what went up can be verified
 	Limits    sites.Limits                     `json:"limits"`
 	Alarms    []string                         `json:"alarms,omitempty"` // about this link, at the parent
-	Orders    []RunOrder                       `json:"orders,omitempty"` // that the calling node took, and does not name any more
-	Over      []string                         `json:"over,omitempty"`   // ids of orders that it names, and nobody waits for
-	At        time.Time                        `json:"at"`
+	Asks
+	At time.Time `json:"at"`
+}
+
+// Asks are what the parent asks of the node that calls.
+type Asks struct {
+	Orders []RunOrder `json:"orders,omitempty"` // that the node took, and does not name any more
+	Over   []string   `json:"over,omitempty"`   // ids of orders that it names, and nobody waits for
+	// Wanted are documents of what went up that are in quarantine at the parent and that somebody wants tried again: the child
+	// sends what it has of them out of its turn, and says of the others that they are not there.
+	Wanted map[dataset.Type][]dataset.Key `json:"wanted,omitempty"`
 }
 
 // Sends says whether a rule that is on sends something of a type.

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"thatch/catalog/document"
@@ -256,4 +257,33 @@ func (s *Sender) Bodies(ctx context.Context, scope Scope, digests []document.Dig
 		return nil, nil, fmt.Errorf("%s: %w", scope.Type, err)
 	}
 	return docs, refused, nil
+}
+
+// Current are the digests of the documents of a scope's type with some keys, and the keys of which there is none. One that is
+// damaged is there.
+func (s *Sender) Current(ctx context.Context, scope Scope, keys []Key) (digests []document.Digest, gone []Key, err error) {
+	err = s.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
+		digests, gone = nil, nil
+		kinds, err := scope.kinds(ctx, tx)
+		if err != nil {
+			return err
+		}
+		for _, key := range keys {
+			if !slices.Contains(kinds, key.Kind) {
+				continue
+			}
+			var raw []byte
+			err := tx.QueryRowContext(ctx, `SELECT digest FROM document WHERE kind = ? AND id = ?`, string(key.Kind), key.ID).Scan(&raw)
+			switch {
+			case notFound(err):
+				gone = append(gone, key)
+			case err != nil:
+				return fmt.Errorf("look up %s %q: %w", key.Kind, key.ID, err)
+			case len(raw) == len(document.Digest{}):
+				digests = append(digests, document.Digest(raw))
+			}
+		}
+		return nil
+	})
+	return digests, gone, err
 }
