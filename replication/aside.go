@@ -8,6 +8,7 @@ import (
 	"thatch/node/replicas"
 	"thatch/node/replicas/dataset"
 	"thatch/node/sites"
+	"thatch/replication/wire"
 )
 
 // tellAside lists in the run's result what is in quarantine after it, and has people know while there is something.
@@ -18,6 +19,7 @@ func (r *run) tellAside(ctx context.Context) {
 		r.log.Error("what is in quarantine cannot be read", "type", r.params.Type, "error", err)
 		return
 	}
+	r.result.Omit(wire.ListAside, len(aside)-maxAside)
 	for _, q := range aside[:min(len(aside), maxAside)] {
 		r.result.Aside = append(r.result.Aside, q.Key)
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"thatch/catalog/document"
 	"thatch/node/replicas"
@@ -176,5 +177,42 @@ func TestADocumentThatNamesAnotherRevisionIsMendedAtOnce(t *testing.T) {
 			alter(parent, "health", child.Site().ID)
 			mended(replication.Params{Type: dataset.Health, Up: true, Verify: 100, Repair: true})
 		})
+	}
+}
+
+// TestAResultThatWouldBeTooLong: a run ends well with more in quarantine than its result can name, and says how many more.
+func TestAResultThatWouldBeTooLong(t *testing.T) {
+	parent, child := pair(t, replicationtest.Config{}, replicationtest.Config{}, 1)
+	doc := parent.Put(t, document.Bulletin, "b-true", `{"note":"true"}`)
+	from := replicas.Neighbour{ID: parent.Site().ID, Direction: dataset.Down}
+	var lies []dataset.Entry
+	for i := range 400 {
+		lie, err := document.New(document.Bulletin, fmt.Sprintf("%s-%d", strings.Repeat("ü", 240), i), nil, doc.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if lie.Origin, lie.Signature = doc.Origin, make([]byte, 64); i == 0 {
+			lie.Origin = strings.Repeat("é", 400) // its reason is longer than is kept
+		}
+		lies = append(lies, dataset.Entry{Head: lie.Head, Body: lie.Body, Size: len(lie.Body)})
+	}
+	for len(lies) > 0 {
+		if o, err := child.Replicas.Repair(t.Context(), from, dataset.Data, lies[:100]); err != nil || len(o.Quarantined) != 100 {
+			t.Fatalf("%d, %v", len(o.Quarantined), err)
+		}
+		lies = lies[100:]
+	}
+	aside, err := child.Replicas.Quarantine(t.Context())
+	for _, q := range aside {
+		if !utf8.ValidString(q.Detail) {
+			t.Errorf("%q ends in half a letter", q.Detail)
+		}
+	}
+	if err != nil || len(aside) != 400 {
+		t.Fatalf("%d in quarantine, %v", len(aside), err)
+	}
+	r := asked(t, child, replication.Params{Type: dataset.Data})
+	if len(r.Aside) == 0 || r.More[wire.ListAside] == 0 || len(r.Aside)+r.More[wire.ListAside] != 400 {
+		t.Errorf("%d are named, %v more", len(r.Aside), r.More)
 	}
 }

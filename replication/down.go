@@ -142,12 +142,16 @@ func (r *run) took(o replicas.Outcome) {
 	for _, key := range o.Yielded {
 		if len(r.result.Yielded) < maxListed {
 			r.result.Yielded = append(r.result.Yielded, key)
+		} else {
+			r.result.Omit(wire.ListYielded, 1)
 		}
 		r.job.Log("%s %q of this site gave way to the parent's, which says something else.", key.Kind, key.ID)
 	}
 	for _, q := range o.Quarantined {
 		if len(r.result.Refused) < maxListed {
 			r.result.Refused = append(r.result.Refused, wire.Refusal{Key: q.Key, Reason: q.Detail})
+		} else {
+			r.result.Omit(wire.ListRefused, 1)
 		}
 		r.job.Log("%s %q went into quarantine: %s", q.Kind, q.ID, q.Detail)
 	}

@@ -136,6 +136,7 @@ func (s *session) run(ctx context.Context, job *tasks.Job, p Params) (result wir
 		if !p.Up {
 			r.tellAside(telling)
 		}
+		r.result.Fit(tasks.MaxResult / 2)
 		result = r.result
 		state := tasks.Done
 		switch {
@@ -176,7 +177,7 @@ func (r *run) bring(ctx context.Context) error {
 func (s *session) ended(ctx context.Context, id string, r *run, state tasks.State, err error) {
 	text := ""
 	if err != nil {
-		text = err.Error()
+		text = wire.Text(err.Error())
 		s.failed.Lock()
 		if !r.params.Asked { // for runAndWait
 			s.failures[id] = err

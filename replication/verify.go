@@ -233,6 +233,8 @@ func (v *verification) note(format string, args ...any) {
 	v.job.Log(format+".", args...)
 	if len(v.out.Lines) < maxListed {
 		v.out.Lines = append(v.out.Lines, fmt.Sprintf(format, args...))
+	} else {
+		v.result.Omit(wire.ListLines, 1)
 	}
 }
 

@@ -170,7 +170,7 @@ ORDER BY id, kind`
 func setAside(q Quarantined) store.Statement {
 	const most = 500
 	if len(q.Detail) > most {
-		q.Detail = q.Detail[:most]
+		q.Detail = strings.ToValidUTF8(q.Detail[:most], "")
 	}
 	return store.Statement{
 		SQL: `INSERT INTO quarantine (` + quarantineColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)

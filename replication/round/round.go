@@ -4,6 +4,7 @@
 package round
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -51,6 +52,7 @@ type Result struct {
 	Removed     int    `json:"removed"`
 	Bytes       int64  `json:"bytes"`
 	Links       []Link `json:"links"`
+	MoreLinks   int    `json:"more_links,omitempty"` // that are not named
 }
 
 // Link is what came of one link.
@@ -169,6 +171,7 @@ func (r *Rounds) do(ctx context.Context, job *tasks.Job, p Params) (any, error) 
 		links, err = r.below(ctx, job, p)
 	}
 	result := sum(links, p.Verify)
+	result.fit(tasks.MaxResult / 2)
 	return result, err
 }
 
@@ -384,6 +387,30 @@ func sum(links []Link, percent int) Result {
 		}
 	}
 	return result
+}
+
+// fit shortens a result to about so many bytes of JSON: first the lists of its runs, then that of its links, where those that
+// failed are named first.
+func (r *Result) fit(most int) {
+	runs := 1
+	for _, link := range r.Links {
+		runs += len(link.Runs) + len(link.Up)
+	}
+	slices.SortStableFunc(r.Links, func(a, b Link) int { return -cmp.Compare(min(len(a.Error), 1), min(len(b.Error), 1)) })
+	for i := range r.Links {
+		link := &r.Links[i]
+		link.Error = wire.Text(link.Error)
+		for _, of := range [][]wire.RunResult{link.Runs, link.Up} {
+			for j := range of {
+				of[j].Fit(most / 2 / runs)
+			}
+		}
+		raw, err := json.Marshal(link)
+		if most -= len(raw); err != nil || most < 0 && i > 0 {
+			r.Links, r.MoreLinks = r.Links[:i], len(r.Links)-i
+			return
+		}
+	}
 }
 
 func (r *Result) add(v *wire.Verified) {

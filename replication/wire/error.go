@@ -97,9 +97,7 @@ func ReadError(response *http.Response) error {
 			answer.After = seconds
 		}
 	}
-	if len(answer.Text) > MaxText {
-		answer.Text = answer.Text[:MaxText]
-	}
+	answer.Text = Text(answer.Text)
 	return answer
 }
 

@@ -216,6 +216,7 @@ type RunResult struct {
 	Yielded    []dataset.Key  `json:"yielded,omitempty"`
 	Refused    []Refusal      `json:"refused,omitempty"` // into quarantine, by this run
 	Aside      []dataset.Key  `json:"aside,omitempty"`   // in quarantine after it
+	More       map[string]int `json:"more,omitempty"`    // of these lists, and the verification's lines: how many more there are
 	Sequence   store.Sequence `json:"sequence"`
 	Verified   *Verified      `json:"verified,omitempty"`
 }

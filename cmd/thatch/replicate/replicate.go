@@ -17,6 +17,7 @@ import (
 	"thatch/node/tasks"
 	"thatch/replication/offline"
 	"thatch/replication/round"
+	"thatch/replication/wire"
 )
 
 // Commands are those of replication beside its rules.
@@ -144,7 +145,7 @@ func printRuns(w io.Writer, raw json.RawMessage) error {
 			}
 			rows = append(rows, []string{
 				link.Site, string(r.Type), mode, cli.Text(r.Documents), cli.Text(r.Removed), cli.Text(r.Bytes),
-				fmt.Sprintf("%.2f s", r.Seconds), cli.Text(len(r.Refused)),
+				fmt.Sprintf("%.2f s", r.Seconds), cli.Text(r.RefusedCount()),
 			})
 		}
 	}
@@ -154,8 +155,13 @@ func printRuns(w io.Writer, raw json.RawMessage) error {
 	return printOutside(w, result)
 }
 
-// printOutside says which runs went on although the link's windows were closed.
+// printOutside says which runs went on although the link's windows were closed, and how many links are not named.
 func printOutside(w io.Writer, result round.Result) error {
+	if result.MoreLinks > 0 {
+		if _, err := fmt.Fprintf(w, "and %d more sites\n", result.MoreLinks); err != nil {
+			return err
+		}
+	}
 	for _, link := range result.Links {
 		for _, r := range link.Runs {
 			if r.OutsideWindow {
@@ -193,7 +199,11 @@ func printVerified(w io.Writer, result round.Result) error {
 			if r.Verified == nil {
 				continue
 			}
-			for _, line := range r.Verified.Lines {
+			lines := r.Verified.Lines
+			if more := r.More[wire.ListLines]; more > 0 {
+				lines = append(slices.Clone(lines), fmt.Sprintf("and %d more", more))
+			}
+			for _, line := range lines {
 				if _, err := fmt.Fprintf(w, "%s: %s\n", link.Site, line); err != nil {
 					return err
 				}

@@ -34,7 +34,7 @@ func ran(run sites.LinkRun, names map[string]string) Ran {
 	if json.Unmarshal(run.Result, &result) != nil {
 		return r
 	}
-	r.Documents, r.Removed, r.Bytes, r.Refused = result.Documents, result.Removed, result.Bytes, len(result.Refused)
+	r.Documents, r.Removed, r.Bytes, r.Refused = result.Documents, result.Removed, result.Bytes, result.RefusedCount()
 	if r.Verified = result.Verified; r.Verified != nil {
 		r.Repaired = r.Verified.Repaired
 		r.Outcome = "different"
