@@ -5,6 +5,7 @@ package policies
 import (
 	"embed"
 	"io/fs"
+	"slices"
 
 	"thatch/console/page"
 )
@@ -19,5 +20,5 @@ func Area() page.Area {
 		panic(err) // embedded
 	}
 	pages := []*page.Page{list(), wizard(), severities()}
-	return page.Area{Templates: templates, Pages: append(pages, policyPages()...)}
+	return page.Area{Templates: templates, Pages: slices.Concat(pages, policyPages(), windowPages())}
 }

@@ -206,3 +206,33 @@ func TestChangeAPolicy(t *testing.T) {
 	b.Post(t, at, form("do", "change", "version", "1", "name", "May")).Has(t, `role="alert"`)
 	b.Post(t, at, form("do", "change", "name", "May")).Has(t, "May is changed.")
 }
+
+func TestWindows(t *testing.T) {
+	b := start(t)
+	b.Zone = "Europe/Berlin"
+	b.Get(t, "/windows").Has(t, "There is no maintenance window", `href="/windows/new"`)
+	b.Get(t, "/windows/new").Has(t, "Say at what time it opens")
+	look := b.Post(t, "/windows/new", form("do", "look", "repeat", "monthly", "weekday", "tuesday", "week", "second", "offset", "4", "opens", "20:00", "hours", "8", "names", "pc-1"))
+	look.Has(t, "It is for 1 computer of this site.", `value="tuesday" checked`, `<option value="second" selected>`, "20:00")
+	if n := strings.Count(look.Body, "20:00</td>"); n != 8 {
+		t.Errorf("%d openings are shown:\n%s", n, pagetest.Main(look.Body))
+	}
+	b.Post(t, "/windows/new", form("do", "look", "repeat", "weekly", "opens", "20:00", "hours", "1")).Has(t, "needs at least one")
+	b.Post(t, "/windows/new", form("do", "create", "repeat", "weekly", "name", "kept", "opens", "20:00")).Has(t, `role="alert"`, `value="kept"`)
+	made := b.Post(t, "/windows/new", form("do", "create", "name", "night <b>", "repeat", "daily", "weekday", "monday", "opens", "22:00", "hours", "4", "minutes", "30", "zone", "Europe/Berlin"))
+	made.Has(t, "night &lt;b&gt; is made.", "4:30 h", "22:00</td>", "4 · all")
+	at := regexp.MustCompile(`href="(/windows/[^"/]+)/change"`).FindStringSubmatch(made.Body)[1]
+	b.Get(t, at+"/change").Has(t, `value="22:00"`, `value="30"`, `name="version" value="`)
+	b.Post(t, at+"/change", form("do", "change", "name", "day", "repeat", "weekly", "weekday", "monday", "weekday", "friday", "opens", "09:00", "hours", "1", "language", "de")).
+		Has(t, "day is changed.", "monday, friday", "Languages: de", "2 ·")
+	b.Get(t, "/windows").Has(t, "day", "weekly")
+	b.Get(t, "/policies/new?step=2&name=p&bulletin=b1").Has(t, "day</a>", "2 computers have no window")
+	b.Language = "de"
+	b.Get(t, at).Has(t, "Wartungsfenster", "Zeitzone")
+	b.Language = ""
+	b.Operator.Scope = identity.Viewer
+	lacks(t, b.Get(t, at), "<form", "/change")
+	lacks(t, b.Get(t, "/windows"), "/windows/new")
+	b.Operator.Scope = identity.Operate
+	b.Post(t, at, form("do", "delete", "called", "day")).Has(t, "day is deleted.")
+}
