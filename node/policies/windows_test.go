@@ -50,7 +50,7 @@ func TestWindowsComeAndGo(t *testing.T) {
 		t.Fatalf("a German computer gets %d windows", len(got))
 	}
 	w, err := s.windows.Find(ctx, "NIGHT")
-	if err != nil || w.Count != 1 || w.Opens == nil || w.Closes != nil || w.IsOpen || !strings.Contains(w.Text, "daily at 22:00 for 2h0m0s") {
+	if err != nil || w.Count != 1 || w.Opens == nil || w.Closes != nil || w.IsOpen || !strings.Contains(w.Text, "daily at 22:00 for 2h") {
 		t.Errorf("window %+v, %v", w, err)
 	}
 	changed := windows.Body{Window: nightly("night")}
@@ -107,8 +107,8 @@ func TestWindowOfALaterVersion(t *testing.T) {
 func TestDescribe(t *testing.T) {
 	s := newSite(t)
 	for want, w := range map[string]schedule.Window{
-		"monday, friday at 20:00 for 1h0m0s, Europe/Berlin": {Name: "a", Repeat: schedule.Weekly, Weekdays: []schedule.Weekday{"monday", "friday"}, Start: "20:00", Minutes: 60, Zone: "Europe/Berlin"},
-		"4 days after the second tuesday of the month at 20:00 for 1h0m0s, each computer's own time": {
+		"monday, friday at 20:00 for 1h, Europe/Berlin": {Name: "a", Repeat: schedule.Weekly, Weekdays: []schedule.Weekday{"monday", "friday"}, Start: "20:00", Minutes: 60, Zone: "Europe/Berlin"},
+		"4 days after the second tuesday of the month at 20:00 for 1h, each computer's own time": {
 			Name: "b", Repeat: schedule.Monthly, Week: schedule.Second, Weekdays: []schedule.Weekday{"tuesday"}, OffsetDays: 4, Start: "20:00", Minutes: 60,
 		},
 	} {

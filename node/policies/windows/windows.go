@@ -278,7 +278,11 @@ func describe(w schedule.Window) string {
 	if w.Zone != "" {
 		zone = w.Zone
 	}
-	return fmt.Sprintf("%s at %s for %s, %s", text, w.Start, time.Duration(w.Minutes)*time.Minute, zone)
+	lasts := strings.TrimSuffix((time.Duration(w.Minutes) * time.Minute).String(), "0s")
+	if w.Minutes%60 == 0 {
+		lasts = strings.TrimSuffix(lasts, "0m")
+	}
+	return fmt.Sprintf("%s at %s for %s, %s", text, w.Start, lasts, zone)
 }
 
 func (b *Body) check() error {
