@@ -237,10 +237,12 @@ type CustomSeverity struct {
 	Order int    `json:"order"` // higher is more severe
 }
 
-// Assignment gives a bulletin a custom severity. Its document's id is the bulletin's id.
+// Assignment is what a site decides of a bulletin: it gives it a custom severity, or never offers it. Its document's id is
+// the bulletin's id.
 type Assignment struct {
 	Bulletin string `json:"bulletin"`
-	Severity string `json:"severity"` // document id of the custom severity
+	Severity string `json:"severity"`              // document id of the custom severity, "" none
+	Never    bool   `json:"never_offer,omitempty"` // it goes into no policy, and is not missing where it is not installed
 }
 
 // Encode writes a body: JSON with fields in the order of the type, no HTML escaping, no trailing newline. Equal values

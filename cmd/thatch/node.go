@@ -21,6 +21,7 @@ import (
 	"thatch/console/api"
 	"thatch/console/api/hierarchy"
 	"thatch/console/api/links"
+	"thatch/console/api/offers"
 	"thatch/console/api/operators"
 	"thatch/console/api/overview"
 	"thatch/console/api/payloads"
@@ -175,6 +176,7 @@ func mount(n *node.Node) halves {
 		tree.Routes(n),
 		overview.Routes(n),
 		vulnerabilities.Routes(n),
+		offers.Routes(n),
 	)
 	n.Mount("/", console.New(n, api.New(n, routes...)))
 	n.Mount("/agent/v1/", server.New(n))

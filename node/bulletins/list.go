@@ -27,6 +27,7 @@ type Marks struct {
 	Exploited  bool `json:"exploited"`
 	Disclosed  bool `json:"disclosed"`
 	Superseded bool `json:"superseded"` // every one of its updates is
+	Never      bool `json:"never_offered"`
 }
 
 // Row is one bulletin of a list.
@@ -72,6 +73,7 @@ var columns = []store.Column[*Row]{
 	{Name: "exploited", Kind: store.Flag, Value: func(r *Row) any { return r.Exploited }},
 	{Name: "disclosed", Kind: store.Flag, Value: func(r *Row) any { return r.Disclosed }},
 	{Name: "superseded", Kind: store.Flag, Value: func(r *Row) any { return r.Superseded }},
+	{Name: "never_offered", Kind: store.Flag, Value: func(r *Row) any { return r.Never }},
 	{Name: "latest", Kind: store.Flag, Value: func(r *Row) any { return !r.Superseded }},
 	{Name: "updates", Kind: store.Number, Value: func(r *Row) any { return r.Updates }},
 	{Name: "downloaded", Kind: store.Number, Value: func(r *Row) any { return r.Downloaded }},
@@ -143,7 +145,7 @@ func rowOf(v *live.View, s *staging.State, one *live.Bulletin) *Row {
 		ID: one.ID, Name: one.Name, Source: one.Source, Vendor: one.Vendor, Severity: one.Severity,
 		Released: cmp.Or(one.Released, supersedence.ReleasedFrom(one.Named)), Revised: one.Revised, Month: one.Month, Title: one.Title, Description: one.Description,
 		URL:   one.URL,
-		Marks: Marks{Exploited: one.Exploited, Disclosed: one.Disclosed, Superseded: v.BulletinSuperseded(one.ID)},
+		Marks: Marks{Exploited: one.Exploited, Disclosed: one.Disclosed, Superseded: v.BulletinSuperseded(one.ID), Never: v.NeverOffered(one.ID)},
 	}
 	_, row.Staged = s.Staged[one.ID]
 	if custom := v.SeverityOf(one.ID); custom != nil {

@@ -41,6 +41,10 @@ func (b *Bulletins) ReadyUpdates(ctx context.Context, bulletin string) (ready []
 			if u.Detector {
 				continue
 			}
+			if v.NeverOffered(found.ID) {
+				not = append(not, NotReady{Update: u, Name: u.Name, Status: staging.NeverOffered, Text: "its bulletin is never offered", Blocks: true})
+				continue
+			}
 			us := s.Update(v, u)
 			if us.Status == staging.Ready {
 				ready = append(ready, readyOf(us))

@@ -170,6 +170,25 @@ func (b *Bulletins) DeleteSeverity(ctx context.Context, name, version, reassign 
 // AssignSeverity gives bulletins, by id or name, a custom severity, or takes it away where severity is "none". All of
 // them are changed, or none.
 func (b *Bulletins) AssignSeverity(ctx context.Context, severity string, bulletins ...string) error {
+	return b.decide(ctx, "assign custom severity "+severity, bulletins, func(v *live.View, id string) (edit, error) {
+		return assign(v, id, "", severity)
+	})
+}
+
+// NeverOffer has bulletins, by id or name, never be offered, or offered again: those that are not go into no new policy, and
+// are not missing where they are not installed. All of them are changed, or none.
+func (b *Bulletins) NeverOffer(ctx context.Context, never bool, bulletins ...string) error {
+	reason := "offer bulletins again"
+	if never {
+		reason = "never offer bulletins"
+	}
+	return b.decide(ctx, reason, bulletins, func(v *live.View, id string) (edit, error) {
+		return decide(v, id, func(a *catalog.Assignment) { a.Never = never })
+	})
+}
+
+// decide makes one edit for each of some bulletins.
+func (b *Bulletins) decide(ctx context.Context, reason string, bulletins []string, make func(v *live.View, id string) (edit, error)) error {
 	var edits []edit
 	err := b.catalog.Read(ctx, func(v *live.View) error {
 		for _, name := range bulletins {
@@ -177,7 +196,7 @@ func (b *Bulletins) AssignSeverity(ctx context.Context, severity string, bulleti
 			if err != nil {
 				return err
 			}
-			e, err := assign(v, found.ID, "", severity)
+			e, err := make(v, found.ID)
 			if err != nil {
 				return err
 			}
@@ -190,29 +209,38 @@ func (b *Bulletins) AssignSeverity(ctx context.Context, severity string, bulleti
 	if err != nil {
 		return err
 	}
-	return b.write(ctx, "assign custom severity "+severity, edits...)
+	return b.write(ctx, reason, edits...)
 }
 
 // assign makes the edit that gives a bulletin a custom severity by name; an empty edit where nothing changes.
 func assign(v *live.View, bulletin, former, severity string) (edit, error) {
-	was := absent
-	if held := v.Assignment(bulletin); held != nil {
-		was = held.Digest.String()
+	id := ""
+	if !strings.EqualFold(severity, "none") {
+		found, err := findSeverity(v, severity)
+		if err != nil {
+			return edit{}, err
+		}
+		if id = found.ID; id == former {
+			return edit{}, store.Invalid("custom severity %q is the one that is to go; name another one, or none", severity)
+		}
 	}
-	if strings.EqualFold(severity, "none") {
+	return decide(v, bulletin, func(a *catalog.Assignment) { a.Severity = id })
+}
+
+// decide makes the edit that changes what was decided of a bulletin; an empty edit where nothing changes.
+func decide(v *live.View, bulletin string, change func(a *catalog.Assignment)) (edit, error) {
+	was, to := absent, catalog.Assignment{Bulletin: bulletin}
+	if held := v.Assignment(bulletin); held != nil {
+		was, to = held.Digest.String(), held.Assignment
+	}
+	change(&to)
+	if to.Severity == "" && !to.Never {
 		if was == absent {
 			return edit{}, nil
 		}
 		return removal(document.Assignment, bulletin, was), nil
 	}
-	found, err := findSeverity(v, severity)
-	if err != nil {
-		return edit{}, err
-	}
-	if found.ID == former {
-		return edit{}, store.Invalid("custom severity %q is the one that is to go; name another one, or none", severity)
-	}
-	doc, err := encoded(document.Assignment, bulletin, nil, catalog.Assignment{Bulletin: bulletin, Severity: found.ID})
+	doc, err := encoded(document.Assignment, bulletin, nil, to)
 	if err != nil || doc.Digest.String() == was {
 		return edit{}, err
 	}

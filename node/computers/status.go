@@ -45,6 +45,7 @@ type State struct {
 type Question struct {
 	Covered    bool // the computer evaluated the update's present revision
 	Superseded bool // by an update that is not withdrawn
+	Never      bool // its bulletin is never offered
 	Applicable bool
 	Installed  bool
 	Unknown    bool
@@ -107,6 +108,8 @@ func Judge(q Question) Answer {
 		return say(NotApplicable, "")
 	case q.Superseded:
 		return say(Superseded, "another update replaces it")
+	case q.Never && !q.Ordered:
+		return say(NotApplicable, "its bulletin is never offered here")
 	case q.State != nil && underWay(q.State.Status):
 		return say(q.State.Status, q.State.Text)
 	case q.Ordered:

@@ -15,6 +15,7 @@ import (
 	"thatch/cmd/internal/cli"
 	"thatch/console/api"
 	"thatch/console/api/client"
+	"thatch/console/api/offers"
 	"thatch/node/bulletins/staging"
 	"thatch/node/tasks"
 )
@@ -32,7 +33,8 @@ func bulletinsCommand(a *cli.App) *cobra.Command {
 		Example: "  thatch bulletins list --filter latest=yes --filter severity=Critical",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(bulletinsList(a), bulletinsShow(a), bulletinsStage(a), bulletinsUnstage(a), bulletinsSeverity(a), bulletinsAlarms(a), bulletinsSuperseded(a))
+	cmd.AddCommand(bulletinsList(a), bulletinsShow(a), bulletinsStage(a), bulletinsUnstage(a), bulletinsSeverity(a), bulletinsAlarms(a), bulletinsSuperseded(a),
+		bulletinsOffer(a, "never", "Never offer bulletins", "never-offer", neverText), bulletinsOffer(a, "offer", "Offer bulletins again", "offer", ""))
 	return cmd
 }
 
@@ -51,7 +53,7 @@ func bulletinsList(a *cli.App) *cobra.Command {
 	list := a.List(cli.Listing{
 		Use: "list", Short: "List bulletins, newest first",
 		Long: "Columns to filter and sort by: id, bulletin, title, description, cve, source, vendor, severity, custom_severity,\n" +
-			"released, revised, month, staged, exploited, disclosed, superseded, latest, updates, downloaded, policies, needed, cves.",
+			"released, revised, month, staged, exploited, disclosed, superseded, latest, never_offered, updates, downloaded, policies, needed, cves.",
 		Example: "  thatch bulletins list --filter month=2019-02 --filter exploited=yes\n  thatch bulletins list -q flash --sort -cves\n" +
 			"  thatch bulletins list --filter latest=yes --group severity",
 		Path: "/bulletins",
@@ -225,6 +227,37 @@ func postNamed(cmd *cobra.Command, a *cli.App, path string, in api.Named) error 
 	}
 	answer.Alarms = []staging.Alarm{} // nothing was downloaded, so there is nothing new to say of it
 	return a.Print(answer, func(w io.Writer) error { return printStaged(w, answer) })
+}
+
+const neverText = "They are staged no longer, go into no new policy, and are not missing where they are not installed. Policies that were\n" +
+	"made before keep what they pin."
+
+func bulletinsOffer(a *cli.App, verb, short, route, long string) *cobra.Command {
+	return &cobra.Command{
+		Use: verb + " BULLETIN...", Short: short, Args: someBulletins, Long: long, Example: "  thatch bulletins " + verb + " KB4487017",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.Client()
+			if err != nil {
+				return err
+			}
+			var answer offers.Decided
+			if err := c.Post(cmd.Context(), "/bulletins/"+route, offers.Named{Bulletins: args}, &answer); err != nil {
+				return err
+			}
+			return a.Print(answer, func(w io.Writer) error {
+				for _, b := range answer.Bulletins {
+					said := "is offered"
+					if b.Never {
+						said = "is never offered"
+					}
+					if _, err := fmt.Fprintf(w, "%s %s\n", b.Name, said); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		},
+	}
 }
 
 func bulletinsAlarms(a *cli.App) *cobra.Command {

@@ -35,7 +35,7 @@ func bulletinPage() *page.Page {
 			Command: []string{"thatch bulletins show KB5000001", "thatch bulletins stage KB5000001", "thatch compliance bulletins --filter bulletin=KB5000001"},
 		},
 		Show: showBulletin,
-		Acts: map[string]page.Act{"stage": act(stage), "unstage": act(unstage), "severity": act(assign)},
+		Acts: map[string]page.Act{"stage": act(stage), "unstage": act(unstage), "severity": act(assign), "never": act(never), "offer": act(offer)},
 	}
 }
 

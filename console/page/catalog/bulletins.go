@@ -5,9 +5,12 @@ import (
 	"net/url"
 
 	"thatch/console/api"
+	"thatch/console/api/offers"
 	"thatch/console/page"
 	"thatch/node/bulletins"
 )
+
+const neverQuestion = "Never offer the chosen bulletins? They are staged no longer, go into no new policy and do not count as missing. Policies made before keep what they pin."
 
 // bulletinList is the Patch Remediation Center.
 func bulletinList() *page.Page {
@@ -28,12 +31,15 @@ func bulletinList() *page.Page {
 				{Title: "Needed here", Query: "needed=>0&sort=-needed"},
 				{Title: "Exploited", Query: "exploited=true"},
 				{Title: "Never staged", Query: "staged=false"},
+				{Title: "Never offered", Query: "never_offered=true"},
 			},
 			Actions: []page.Action{
 				{Name: "stage", Title: "Stage"},
 				{Name: "unstage", Title: "Unstage", Confirm: "Stage the chosen bulletins no longer? Policies keep what they pin."},
 				{Name: "policy", Title: "Make a policy"},
 				{Name: "severity", Title: "Set", Fields: []page.Field{{Name: "severity", Title: "Custom Severity", Options: customSeverities}}},
+				{Name: "never", Title: "Never offer", Danger: true, Confirm: neverQuestion},
+				{Name: "offer", Title: "Offer again"},
 			},
 			Empty: "No vendor catalog has been imported yet. Import one on the page Catalog.",
 		},
@@ -42,6 +48,8 @@ func bulletinList() *page.Page {
 			"unstage":  {Do: func(q *page.Request) (page.Outcome, error) { return unstage(q, chosen(q)...) }},
 			"policy":   {Do: func(q *page.Request) (page.Outcome, error) { return makePolicy(chosen(q)...), nil }},
 			"severity": {Do: func(q *page.Request) (page.Outcome, error) { return assign(q, chosen(q)...) }},
+			"never":    {Do: func(q *page.Request) (page.Outcome, error) { return never(q, chosen(q)...) }},
+			"offer":    {Do: func(q *page.Request) (page.Outcome, error) { return offer(q, chosen(q)...) }},
 		},
 	}
 }
@@ -65,6 +73,7 @@ func bulletinColumns() []page.Column {
 		{Name: "month", Title: "Month", Hidden: true, Groups: true},
 		{Name: "disclosed", Title: "Disclosed", Kind: page.Flag, Hidden: true},
 		{Name: "superseded", Title: "Superseded", Kind: page.Flag, Hidden: true, Groups: true},
+		{Name: "never_offered", Title: "Never offered", Kind: page.Flag, Hidden: true},
 		{Name: "source", Title: "Source", Hidden: true, Groups: true},
 	}
 }
@@ -105,4 +114,14 @@ func makePolicy(ids ...string) page.Outcome {
 func assign(q *page.Request, ids ...string) (page.Outcome, error) {
 	answer, err := page.Send[api.StageAnswer](q, http.MethodPost, "/bulletins/severity", api.Named{Bulletins: ids, Severity: q.Form("severity")})
 	return page.Outcome{Note: q.Words.Count("The custom severity of 1 bulletin is set.", "The custom severity of %s bulletins is set.", len(answer.Bulletins))}, err
+}
+
+func never(q *page.Request, ids ...string) (page.Outcome, error) {
+	answer, err := page.Send[offers.Decided](q, http.MethodPost, "/bulletins/never-offer", offers.Named{Bulletins: ids})
+	return page.Outcome{Note: q.Words.Count("1 bulletin is never offered.", "%s bulletins are never offered.", len(answer.Bulletins))}, err
+}
+
+func offer(q *page.Request, ids ...string) (page.Outcome, error) {
+	answer, err := page.Send[offers.Decided](q, http.MethodPost, "/bulletins/offer", offers.Named{Bulletins: ids})
+	return page.Outcome{Note: q.Words.Count("1 bulletin is offered again.", "%s bulletins are offered again.", len(answer.Bulletins))}, err
 }

@@ -14,6 +14,7 @@ import (
 	"thatch/catalog/document"
 	"thatch/catalog/rule"
 	"thatch/console/api"
+	"thatch/console/api/offers"
 	"thatch/console/api/policies"
 	"thatch/console/api/tree"
 	"thatch/console/api/vulnerabilities"
@@ -31,7 +32,7 @@ const evil = `<script>alert("vendor")</script>`
 // open is a browser on a node with the pages and routes of this room.
 func open(t testing.TB) *pagetest.Browser {
 	return pagetest.Start(t, func(n *node.Node) []api.Route {
-		return slices.Concat(vulnerabilities.Routes(n), policies.Routes(n), tree.Routes(n))
+		return slices.Concat(vulnerabilities.Routes(n), offers.Routes(n), policies.Routes(n), tree.Routes(n))
 	}, page.Area())
 }
 
@@ -171,6 +172,19 @@ func TestCustomSeverities(t *testing.T) {
 	}
 }
 
+func TestNeverOffered(t *testing.T) {
+	b := stocked(t)
+	b.Post(t, "/bulletins", url.Values{"do": {"never"}, "key": {"v/B", "v/C"}}).Has(t, "2 bulletins are never offered.")
+	b.Get(t, "/bulletins?never_offered=true").Has(t, "1 to 2 of 2")
+	one := b.Get(t, "/bulletins/v%2FB")
+	one.Has(t, "It is never offered", `value="offer"`)
+	if strings.Contains(one.Body, `value="stage"`) {
+		t.Error("what is never offered can be staged")
+	}
+	b.Post(t, "/bulletins/v%2FB", url.Values{"do": {"stage"}}).Has(t, `role="alert"`, "offer it again first")
+	b.Post(t, "/bulletins/v%2FB", url.Values{"do": {"offer"}}).Has(t, "1 bulletin is offered again.", `value="stage"`)
+}
+
 func TestUpdatesShowTheirRules(t *testing.T) {
 	b := stocked(t)
 	b.Get(t, "/updates").Has(t, "1 to 4 of 4", "not staged", "Without a rule")
@@ -216,7 +230,7 @@ func TestViewers(t *testing.T) {
 			t.Errorf("%s: %d, or a button that a viewer may not use", address, answer.Status)
 		}
 	}
-	for address, do := range map[string]string{"/bulletins": "stage", "/bulletins/v%2FB": "unstage", "/packages": "add", "/packages/v%2Fgood%2FP": "remove"} {
+	for address, do := range map[string]string{"/bulletins": "stage", "/bulletins/v%2FB": "unstage", "/bulletins/v%2FC": "never", "/packages": "add", "/packages/v%2Fgood%2FP": "remove"} {
 		if answer := b.Post(t, address, url.Values{"do": {do}, "key": {"v/B"}}); answer.Status != http.StatusForbidden {
 			t.Errorf("%s %s: %d", address, do, answer.Status)
 		}

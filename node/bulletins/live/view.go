@@ -70,7 +70,7 @@ type Severity struct {
 	catalog.CustomSeverity
 }
 
-// Assignment is a custom severity that a bulletin was given.
+// Assignment is what was decided of a bulletin.
 type Assignment struct {
 	Held
 	catalog.Assignment
@@ -382,7 +382,13 @@ func (v *View) SeverityOf(bulletin string) *Severity {
 	return nil
 }
 
-// Assignment returns the assignment of a custom severity to a bulletin, or nil.
+// NeverOffered says whether a bulletin is kept from policies, and from what counts as missing.
+func (v *View) NeverOffered(bulletin string) bool {
+	given := v.assignments[bulletin]
+	return given != nil && given.Never
+}
+
+// Assignment returns what was decided of a bulletin, or nil.
 func (v *View) Assignment(bulletin string) *Assignment { return v.assignments[bulletin] }
 
 // AssignedTo returns the bulletins that have a custom severity, sorted.

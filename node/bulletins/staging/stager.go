@@ -107,6 +107,9 @@ func (s *Stager) Stage(ctx context.Context, bulletins ...string) error {
 			if v.Bulletin(id) == nil {
 				return store.NotFound("bulletin", id)
 			}
+			if v.NeverOffered(id) {
+				return store.Invalid("bulletin %s is never offered; offer it again first: thatch bulletins offer %s", v.Bulletin(id).Name, v.Bulletin(id).Name)
+			}
 			statements = append(statements, store.Statement{
 				SQL:  `INSERT INTO staged (bulletin, since, actor) VALUES (?, ?, ?) ON CONFLICT (bulletin) DO NOTHING`,
 				Args: []any{id, s.cfg.Now().UTC().Format(time.RFC3339), store.ActorOf(ctx)},

@@ -30,6 +30,8 @@ const (
 	Refused     Status = "refused"    // its signature is missing or not trusted
 	NoPackage   Status = "no package" // none that is neutral or in a managed language is known
 	Withdrawn   Status = "withdrawn"  // the vendor expired the update
+	// NeverOffered is that of updates that no policy can pin, by whatever of them is here.
+	NeverOffered Status = "never offered"
 )
 
 // Staged says since when the site stages a bulletin, and who asked for it.

@@ -132,7 +132,7 @@ func (m *builder) bulletin(b *live.Bulletin) {
 			present = append(present, counted)
 			item.members = append(item.members, member{u.ID, m.updates[len(m.updates)-1].group})
 		}
-		row.Superseded = row.Superseded && counted.Superseded
+		row.Superseded = row.Superseded && m.view.Superseded(u.ID)
 		if !u.Evaluable {
 			row.NoRule++
 		}
@@ -155,8 +155,9 @@ func (m *builder) bulletin(b *live.Bulletin) {
 
 // update adds an update by itself and returns it as it is counted.
 func (m *builder) update(b *live.Bulletin, u *live.Update, exploited map[string]bool) Update {
+	superseded := m.view.Superseded(u.ID)
 	counted := Update{
-		Number: u.Number, Changed: cursorOf(u.Changed), Platform: u.Platform(), Severity: u.Severity, Superseded: m.view.Superseded(u.ID),
+		Number: u.Number, Changed: cursorOf(u.Changed), Platform: u.Platform(), Severity: u.Severity, Superseded: superseded || m.view.NeverOffered(b.ID),
 	}
 	for _, id := range u.CVEs {
 		counted.Exploited = counted.Exploited || exploited[id]
@@ -169,7 +170,7 @@ func (m *builder) update(b *live.Bulletin, u *live.Update, exploited map[string]
 		UpdateHead: heads.UpdateHead{
 			ID: u.ID, Update: u.Name, KB: u.KB, Bulletin: b.Name, Product: u.Product.Name, Severity: u.Severity, Month: b.Month,
 		},
-		Number: u.Number, Exploited: counted.Exploited, Superseded: counted.Superseded, NoRule: u.NoRule,
+		Number: u.Number, Exploited: counted.Exploited, Superseded: superseded, NoRule: u.NoRule,
 	}, m.groups.get([]Update{counted}, m.former.groups)})
 	return counted
 }

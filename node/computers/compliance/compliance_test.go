@@ -477,6 +477,7 @@ func TestShow(t *testing.T) {
 	if needed, err := s.Needed(ctx); err != nil || len(needed) != 1 || needed["b1"] != 1 {
 		t.Errorf("needed %v, %v; want b1 on one computer", needed, err)
 	}
+	s.neverOffered(t, m, u2)
 	if _, _, err := s.UpdateComputers(ctx, "u9", store.Query{}); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("computers of an update that is not there: %v", err)
 	}
@@ -537,5 +538,36 @@ func TestLastSeenAndBothWaysToCount(t *testing.T) {
 		if err != nil || d.Missing != 0 {
 			t.Errorf("after all %v: shown missing %d, %v", all, d.Missing, err)
 		}
+	}
+}
+
+// neverOffered has the bulletin b1 never be offered: its update u2 is missing nowhere any more, and says why.
+func (s *site) neverOffered(t *testing.T, m *machine, u2 uint32) {
+	t.Helper()
+	ctx := t.Context()
+	if err := s.bulletins.NeverOffer(ctx, true, "b1"); err != nil {
+		t.Fatal(err)
+	}
+	if needed, err := s.Needed(ctx); err != nil || len(needed) != 0 {
+		t.Errorf("needed %v, %v; it is never offered", needed, err)
+	}
+	rows, _, err := s.Updates(ctx, store.Query{Filter: map[string]string{"id": "u2"}}, false)
+	if err != nil || rows[0].Missing != 0 || rows[0].Applicable != 1 || rows[0].Superseded {
+		t.Errorf("update of a bulletin that is never offered %+v, %v", rows[0], err)
+	}
+	d, err := s.Show(ctx, m.ID, func(context.Context, string) ([]compliance.Order, error) { return nil, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, u := range d.Updates {
+		if u.Number == u2 && (u.Status != computers.NotApplicable || !strings.Contains(u.Text, "never offered")) {
+			t.Errorf("u2 on the computer: %s, %s", u.Status, u.Text)
+		}
+	}
+	if err := s.bulletins.NeverOffer(ctx, false, "b1"); err != nil {
+		t.Fatal(err)
+	}
+	if needed, err := s.Needed(ctx); err != nil || needed["b1"] != 1 {
+		t.Errorf("needed %v, %v; it is offered again", needed, err)
 	}
 }

@@ -196,7 +196,7 @@ func (j *judge) update(u *live.Update) *UpdateStatus {
 	number := u.Number
 	order, ordered := j.ordered[number]
 	q := computers.Question{
-		Covered: j.held.Known && j.held.Cursor.Compare(cursorOf(u.Changed)) >= 0, Superseded: j.view.Superseded(u.ID),
+		Covered: j.held.Known && j.held.Cursor.Compare(cursorOf(u.Changed)) >= 0, Superseded: j.view.Superseded(u.ID), Never: j.view.NeverOffered(u.Bulletin),
 		Applicable: j.held.Sets.Applicable.Contains(number), Installed: j.held.Sets.Installed.Contains(number),
 		Unknown: j.held.Sets.Unknown.Contains(number), Ordered: ordered, Alone: order.Alone != nil,
 	}

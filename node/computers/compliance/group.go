@@ -20,6 +20,7 @@ type group struct {
 
 	queued  bool // it is about to be counted
 	moved   bool // its counts are others than RollUps last said
+	again   bool // it was counted since RollUps last said it
 	counted bool
 	stale   bool              // to be counted whole
 	touched []computers.Touch // since it was counted; while they are few they bring the counts up to date
@@ -80,7 +81,7 @@ func (g *group) count(v computers.View) {
 	g.moved = g.moved || !g.counted || figures(counts) != figures(g.counts)
 	counts.Percent = heads.Percent(counts.Installed, counts.Missing)
 	g.counts, g.every, g.percent = counts, every, heads.Percent(counts.Installed, every)
-	g.queued, g.counted, g.stale, g.touched = false, true, false, nil
+	g.queued, g.again, g.counted, g.stale, g.touched = false, true, true, false, nil
 }
 
 // result is the counts; every says that superseded updates can be missing too.

@@ -124,7 +124,7 @@ type Standing struct {
 	Applicable int      `json:"applicable"`
 	Installed  int      `json:"installed"`
 	Missing    int      `json:"missing"`
-	Superseded int      `json:"superseded"` // applicable and not installed, and another update replaces them: not missing
+	Superseded int      `json:"superseded"` // applicable and not installed, and another update replaces them, or they are never offered: not missing
 	Critical   int      `json:"critical"`   // missing, of vendor's severity Critical
 	Exploited  int      `json:"exploited"`  // missing, and seen exploited
 	Unknown    int      `json:"unknown"`

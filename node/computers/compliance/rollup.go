@@ -3,6 +3,7 @@ package compliance
 import (
 	"context"
 	"iter"
+	"slices"
 
 	"github.com/RoaringBitmap/roaring/v2"
 
@@ -42,7 +43,7 @@ func (s *snapshot) ofRollUps() iter.Seq[*group] {
 	}
 }
 
-// RollUps are the figures of the bulletins, superseded updates left out: of those that changed since the last call, or,
+// RollUps are the figures of the bulletins, superseded updates left out: of those that changed (or may have) since the last call, or,
 // where whole is asked for or the catalog is another one, of all of which there is something to tell; all says which. A
 // bulletin that changed and of which nothing is left to tell has a roll-up without counts. Computers aside are not counted;
 // where they are others than at the last call, all are told. One may call it.
@@ -51,7 +52,7 @@ func (r *Room) RollUps(ctx context.Context, whole bool, aside *roaring.Bitmap) (
 		all = whole || r.told != s.mark() || !r.aside.Equals(aside)
 		r.told, r.aside = s.mark(), aside.Clone()
 		for _, b := range s.bulletins {
-			if b.present == nil || !all && !b.moved() {
+			if b.present == nil || !all && !b.moved(!aside.IsEmpty()) {
 				continue
 			}
 			if rollUp := b.rollUp(v, aside); !all || rollUp.Counts != (federation.Counts{}) {
@@ -59,7 +60,7 @@ func (r *Room) RollUps(ctx context.Context, whole bool, aside *roaring.Bitmap) (
 			}
 		}
 		for one := range s.ofRollUps() {
-			one.moved = false
+			one.moved, one.again = false, false
 		}
 		return nil
 	})
@@ -74,16 +75,11 @@ type snapshotMark struct {
 
 func (s *snapshot) mark() snapshotMark { return snapshotMark{s.epoch, s.at} }
 
-func (b *bulletinItem) moved() bool {
-	if b.present.moved {
-		return true
-	}
-	for _, m := range b.members {
-		if m.moved {
-			return true
-		}
-	}
-	return false
+// moved says whether there may be something new to tell. Where computers are left out, counts of all can stay what they
+// were while one that is left out changed against one that is not.
+func (b *bulletinItem) moved(aside bool) bool {
+	moved := func(g *group) bool { return g.moved || aside && g.again }
+	return moved(b.present) || slices.ContainsFunc(b.members, func(m member) bool { return moved(m.group) })
 }
 
 func (b *bulletinItem) rollUp(v computers.View, aside *roaring.Bitmap) federation.RollUp {

@@ -1,6 +1,7 @@
 package compliance_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/RoaringBitmap/roaring/v2"
@@ -86,4 +87,32 @@ func TestRollUpsFollow(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestWhoIsLeftOutHidesNobody: one computer that is left out of the figures comes to be known while another one becomes
+// unknown, so that the figures of both together stay what they were.
+func TestWhoIsLeftOutHidesNobody(t *testing.T) {
+	s := newSite(t)
+	s.catalog(t, "first")
+	out, in := s.machine(t, "out"), s.machine(t, "in")
+	u2 := s.updates[1].number
+	out.unknown, in.applicable = map[uint32]bool{u2: true}, map[uint32]bool{u2: true}
+	s.report(t, out)
+	s.report(t, in)
+	aside := roaring.BitmapOf(out.Number)
+	if _, _, err := s.RollUps(t.Context(), true, aside); err != nil {
+		t.Fatal(err)
+	}
+	out.unknown, out.applicable = map[uint32]bool{}, in.applicable
+	in.unknown, in.applicable = map[uint32]bool{u2: true}, map[uint32]bool{}
+	s.report(t, out)
+	s.report(t, in)
+	list, all, err := s.RollUps(t.Context(), false, aside)
+	at := slices.IndexFunc(list, func(r federation.RollUp) bool { return r.Bulletin == "b1" })
+	if err != nil || all || at < 0 || list[at].Unknown != 1 || list[at].Missing != 0 {
+		t.Errorf("told %+v (all %v), %v; want that b1 is unknown on one computer", list, all, err)
+	}
+	if list, _, err = s.RollUps(t.Context(), false, aside); err != nil || len(list) != 0 {
+		t.Errorf("nothing changed, and told is %+v, %v", list, err)
+	}
 }

@@ -17,12 +17,12 @@ type Update struct {
 	Platform   string           // "": any
 	Severity   catalog.Severity
 	Exploited  bool // it repairs a vulnerability that was seen exploited
-	Superseded bool
+	Superseded bool // or its bulletin is never offered: it is not missing
 }
 
 // Counts are numbers of computers. For several updates together: applicable, one of them is; installed, every one
-// that is applicable is installed; missing, unknown, failed, one of them is. Superseded updates are left out of
-// missing. Pending are those that have not evaluated the newest revision; they are counted beside what they said of an
+// that is applicable is installed; missing, unknown, failed, one of them is. Superseded updates, and those that are
+// never offered, are left out of missing. Pending are those that have not evaluated the newest revision; they are counted beside what they said of an
 // earlier one. Scheduled: a policy orders one of them, it is not installed yet, and no install of it failed.
 type Counts struct {
 	heads.Told
