@@ -141,8 +141,8 @@ func (r *Room) newLink(operator string) (store.Statement, Link, error) {
 	}
 	until := r.cfg.Now().Add(linkLasts).UTC()
 	return store.Statement{
-		SQL: `INSERT INTO operator_link (hash, operator, expires) VALUES (?, ?, ?)
-			ON CONFLICT (operator) DO UPDATE SET hash = excluded.hash, expires = excluded.expires`,
+		SQL: `INSERT INTO operator_link (hash, operator, expires, enters) VALUES (?, ?, ?, 0)
+			ON CONFLICT (operator) DO UPDATE SET hash = excluded.hash, expires = excluded.expires, enters = 0`,
 		Args: []any{hash, operator, rows.Stamp(until)}, Want: 1,
 	}, Link{Code: code, Expires: until}, nil
 }

@@ -266,7 +266,7 @@ func (r *Room) Accept(ctx context.Context, c Chosen, from Origin) (Entry, error)
 	}
 	r.addresses.Back(address)
 	statements := []store.Statement{{
-		SQL: `DELETE FROM operator_link WHERE hash = ? AND expires > ?`, Args: []any{hashOf(c.Code), rows.Stamp(r.cfg.Now())}, Want: 1,
+		SQL: `DELETE FROM operator_link WHERE hash = ? AND expires > ? AND enters = 0`, Args: []any{hashOf(c.Code), rows.Stamp(r.cfg.Now())}, Want: 1,
 	}}
 	if o == nil {
 		if o, err = r.draft(ctx, Draft{Name: c.Name, Scope: identity.Administrator}, "operator "+identity.Local.Name); err != nil {
@@ -296,7 +296,7 @@ func (r *Room) Accept(ctx context.Context, c Chosen, from Origin) (Entry, error)
 
 // invited finds whom a link is for, nil for whoever comes first.
 func (r *Room) invited(ctx context.Context, code string) (*record, time.Time, error) {
-	operator, expires, err := r.link(ctx, code)
+	operator, expires, err := r.link(ctx, code, false)
 	if err != nil {
 		return nil, time.Time{}, err
 	}
@@ -314,9 +314,9 @@ func (r *Room) invited(ctx context.Context, code string) (*record, time.Time, er
 	return o, until, err
 }
 
-func (r *Room) link(ctx context.Context, code string) (operator, expires string, err error) {
+func (r *Room) link(ctx context.Context, code string, enters bool) (operator, expires string, err error) {
 	err = r.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
-		return tx.QueryRowContext(ctx, `SELECT operator, expires FROM operator_link WHERE hash = ?`, hashOf(code)).Scan(&operator, &expires)
+		return tx.QueryRowContext(ctx, `SELECT operator, expires FROM operator_link WHERE hash = ? AND enters = ?`, hashOf(code), enters).Scan(&operator, &expires)
 	})
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", "", ErrLink

@@ -50,7 +50,8 @@ CREATE INDEX session_operator ON session (operator);
 CREATE TABLE operator_link (
   hash       BLOB PRIMARY KEY,
   operator   TEXT NOT NULL UNIQUE,
-  expires    TEXT NOT NULL
+  expires    TEXT NOT NULL,
+  enters     INTEGER NOT NULL
 ) WITHOUT ROWID;
 
 CREATE TABLE operator_view (

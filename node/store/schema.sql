@@ -578,7 +578,8 @@ CREATE INDEX session_operator ON session (operator);
 CREATE TABLE operator_link (
   hash       BLOB PRIMARY KEY,         -- SHA-256 of the code
   operator   TEXT NOT NULL UNIQUE,     -- id, '' whoever comes first
-  expires    TEXT NOT NULL
+  expires    TEXT NOT NULL,
+  enters     INTEGER NOT NULL            -- 1: it opens a session, and no password is chosen
 ) WITHOUT ROWID;
 
 CREATE TABLE operator_view (           -- of a list, as an operator saved it
