@@ -13,6 +13,9 @@ import (
 	"thatch/node/operators"
 )
 
+// EnterPath is the page that opens a session for whoever comes by such a link.
+const EnterPath = "/sign-in/enter"
+
 // FirstPath is the page on which somebody who comes by a link chooses a password.
 const FirstPath = "/sign-in/first"
 
@@ -42,6 +45,15 @@ type Reset struct {
 // Routes are all of them.
 func Routes(n *node.Node) []api.Route {
 	return slices.Concat(operatorRoutes(n), doorRoutes(n), sessionRoutes(n), selfRoutes(n), tokenRoutes(n))
+}
+
+// enterLink makes a link that opens a session without a password, for whoever may read the data folder.
+func enterLink(c *api.Call) (Link, error) {
+	if !c.Who.IsLocal() {
+		return Link{}, identity.Forbidden("such a link is made by whoever may read the node's data folder (--data on its machine)")
+	}
+	l, err := c.Node.Operators.EnterLink(c.Context(), c.Var("operator"))
+	return Link{URL: c.Node.URL() + EnterPath + "?code=" + url.QueryEscape(l.Code), Expires: l.Expires}, err
 }
 
 // LinkOf is the address of a link.
@@ -125,6 +137,10 @@ func doorRoutes(n *node.Node) []api.Route {
 				link, err := n.Operators.Reset(c.Context(), c.Var("operator"), in.SecondFactor)
 				return LinkOf(n, link), err
 			}),
+		},
+		{
+			Method: "POST", Path: "/operators/{operator}/enter", Scope: identity.Administrator, Do: api.Get(enterLink),
+			Summary: "Make a link that opens a session of an operator, once, within ten minutes; the answer is the only place where it stands",
 		},
 		{
 			Method: "POST", Path: "/operators/{operator}/lock", Scope: identity.Administrator, Summary: "Keep an operator out: sessions end at once",

@@ -39,6 +39,7 @@ const (
 	path       = "/sign-in"
 	secondPath = path + "/second"
 	firstPath  = routes.FirstPath
+	enterPath  = routes.EnterPath
 	oidcPath   = path + "/oidc"
 	backPath   = oidcPath + "/back"
 	outPath    = "/sign-out"
@@ -84,6 +85,7 @@ func (d *Door) Open() map[string]http.Handler {
 		"GET " + path + "/{$}": d.showSignIn, "GET " + path: d.showSignIn, "POST " + path: d.signIn,
 		"GET " + secondPath: d.showSecond, "POST " + secondPath: d.second,
 		"GET " + firstPath: d.showFirst, "POST " + firstPath: d.first,
+		"GET " + enterPath: d.enterByLink,
 		"GET " + oidcPath: d.toProvider, "GET " + backPath: d.fromProvider,
 		"POST " + outPath: d.signOut,
 	} {
@@ -311,6 +313,21 @@ func (d *Door) second(w http.ResponseWriter, r *http.Request) {
 	default:
 		d.show(w, r, status, "signin-second.html", "Second factor", f)
 	}
+}
+
+// enterByLink opens the session of a link from whoever may read the node's data folder.
+func (d *Door) enterByLink(w http.ResponseWriter, r *http.Request) {
+	entry, err := d.node.Operators.Enter(r.Context(), r.URL.Query().Get("code"), origin(r))
+	if err == nil {
+		d.enter(w, r, entry, "/")
+		return
+	}
+	status, text, ok := refusal(w, err)
+	if !ok {
+		d.fail(w, r, err)
+		return
+	}
+	d.render.Open(w, r, status, "signin-failed.html", "That did not work", form{Wrong: text})
 }
 
 func (d *Door) showFirst(w http.ResponseWriter, r *http.Request) {
