@@ -76,6 +76,9 @@ func (d *demo) tell(ctx context.Context) error {
 	if d.Once {
 		return nil
 	}
+	if err := d.consoles(ctx); err != nil {
+		return err
+	}
 	return d.liveOn(ctx)
 }
 
@@ -290,6 +293,27 @@ func (d *demo) compliant(ctx context.Context, except string) error {
 	}
 	if count != len(dozen) {
 		return fmt.Errorf("the sites count %d computers, want %d", count, len(dozen))
+	}
+	return nil
+}
+
+// consoles prints an address for each site that opens its console signed in.
+func (d *demo) consoles(ctx context.Context) error {
+	d.chapter("The consoles")
+	d.note("Each site has one. An operator is made at each, and a link that signs in, once, within ten minutes:")
+	for _, args := range [][]string{{"operators", "create", "demo", "--scope", "administrator"}, {"operators", "enter", "demo"}} {
+		d.prompt(d.top(), args...)
+	}
+	d.note("\nThe consoles, signed in (a browser asks about each site's own authority, which it cannot know):")
+	for _, s := range d.sites {
+		if err := d.ask(ctx, s, new(any), "operators", "create", "demo", "--scope", "administrator"); err != nil {
+			return err
+		}
+		var link struct{ URL string }
+		if err := d.ask(ctx, s, &link, "operators", "enter", "demo"); err != nil {
+			return err
+		}
+		d.say("  %-8s %s", s.name, link.URL)
 	}
 	return nil
 }

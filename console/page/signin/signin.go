@@ -86,7 +86,7 @@ func (d *Door) Open() map[string]http.Handler {
 		"GET " + secondPath: d.showSecond, "POST " + secondPath: d.second,
 		"GET " + firstPath: d.showFirst, "POST " + firstPath: d.first,
 		"GET " + enterPath: d.enterByLink,
-		"GET " + oidcPath: d.toProvider, "GET " + backPath: d.fromProvider,
+		"GET " + oidcPath:  d.toProvider, "GET " + backPath: d.fromProvider,
 		"POST " + outPath: d.signOut,
 	} {
 		mux.HandleFunc(pattern, handler)

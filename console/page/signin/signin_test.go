@@ -451,3 +451,25 @@ func TestTooManyFromOneAddress(t *testing.T) {
 		t.Errorf("Retry-After: %q", got.Header.Get("Retry-After"))
 	}
 }
+
+// TestEnterByLink: whoever may read the data folder opens a session by a link, once; a second factor is still asked for.
+func TestEnterByLink(t *testing.T) {
+	s := start(t)
+	operatorstest.Make(t, s.Operators, operators.Draft{Name: "ada", Scope: identity.Viewer})
+	link, err := s.Operators.EnterLink(t.Context(), "ada")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := "/sign-in/enter?code=" + url.QueryEscape(link.Code)
+	b := s.browser(t)
+	b.get("/sign-in/enter?code=guessed").want(t, http.StatusUnauthorized, "not known")
+	if got := b.get(page); got.StatusCode != http.StatusSeeOther || got.to() != "/" {
+		t.Fatalf("the link answers %d, to %q", got.StatusCode, got.to())
+	}
+	b.get("/account").want(t, http.StatusOK, "ada", "viewer")
+	other := s.browser(t)
+	other.get(page).want(t, http.StatusUnauthorized, "was used")
+	if other.cookie() != "" {
+		t.Error("a link that was used opened a session")
+	}
+}
