@@ -49,7 +49,7 @@ func operatorsCommand(a *cli.App) *cobra.Command {
 				return a.Show(cmd.Context(), client.Path("operators", args[0]))
 			},
 		},
-		create(a), change(a), reset(a), firstLink(a),
+		create(a), change(a), reset(a), firstLink(a), enter(a),
 		doorCommand(a, "lock", "Keep an operator out: their sessions end at once"),
 		doorCommand(a, "unlock", "Let an operator in again, whom an administrator or wrong passwords kept out"),
 		&cobra.Command{
@@ -171,6 +171,18 @@ func link(a *cli.App, cmd *cobra.Command, path string, in any) error {
 		return err
 	}
 	return a.Print(made, func(w io.Writer) error { return printLink(w, made) })
+}
+
+func enter(a *cli.App) *cobra.Command {
+	return &cobra.Command{
+		Use: "enter NAME", Short: "Make a link that opens a session of an operator, once, without a password", Args: cli.Args("NAME"),
+		Long: "Make a link that opens a session of an operator at the console, once, within ten minutes. A second factor is still\n" +
+			"asked for. It is made on the node's machine, with --data.",
+		Example: "  thatch operators enter anna --data ./site",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return link(a, cmd, client.Path("operators", args[0], "enter"), nil)
+		},
+	}
 }
 
 func firstLink(a *cli.App) *cobra.Command {
