@@ -147,11 +147,12 @@ func (c *Console) render(q *Request, w http.ResponseWriter, status int, view *Vi
 	if wrong != nil {
 		f.Wrong = sentence(api.AsError(wrong))
 	}
-	c.write(q, w, status, view.Template, "layout.html", f)
+	c.write(w, status, view.Template, "layout.html", f)
 }
 
 // write makes the content, then the layout around it, and answers with both or with neither.
-func (c *Console) write(q *Request, w http.ResponseWriter, status int, name, layout string, f *frame) {
+func (c *Console) write(w http.ResponseWriter, status int, name, layout string, f *frame) {
+	q := f.Request
 	out, err := c.page(q, name, layout, f)
 	if err != nil {
 		c.Log.Error("page could not be made", "path", q.R.URL.Path, "template", name, "error", err)
@@ -197,7 +198,7 @@ func (q *Request) Part(name string, data any) (HTML, error) {
 func (c *Console) Open(w http.ResponseWriter, r *http.Request, status int, name, title string, data any) {
 	q := &Request{R: r, console: c, Words: words.For(r.Header.Get("Accept-Language")), zone: zone(Session{}, r)}
 	f := &frame{Request: q, Site: c.Site(r.Context()), Title: q.T(title), Data: data, Assets: assetNames, Self: r.URL.RequestURI()}
-	c.write(q, w, status, name, "open.html", f)
+	c.write(w, status, name, "open.html", f)
 }
 
 // sentence is an error's text as a page says it: without the word for its class, which the API's code says too.

@@ -25,8 +25,8 @@ type Series struct {
 }
 
 const (
-	width, height            = 640.0, 200.0
-	left, right, top, bottom = 44.0, 8.0, 8.0, 22.0
+	width, height            = 440.0, 190.0
+	left, right, top, bottom = 40.0, 6.0, 8.0, 22.0
 	colours                  = 5
 )
 
@@ -72,7 +72,7 @@ func (c Chart) Bars(w *words.Catalog) template.HTML {
 
 // Rows draws one horizontal bar for each label, its series beside each other, all in proportion to the longest.
 func (c Chart) Rows(w *words.Catalog) template.HTML {
-	const line, from = 22.0, 150.0
+	const line, from = 22.0, 130.0
 	most := c.most(true)
 	if most == 0 {
 		most = 1
@@ -81,10 +81,10 @@ func (c Chart) Rows(w *words.Catalog) template.HTML {
 	fmt.Fprintf(&b, `<svg class="chart" viewBox="0 0 %.0f %.0f" role="img" aria-label="%s">`, width, line*float64(len(c.Labels)), template.HTMLEscapeString(c.Title))
 	for at, label := range c.Labels {
 		middle := line*float64(at) + line/2
-		fmt.Fprintf(&b, `<text x="%.0f" y="%.1f" text-anchor="end">%s</text>`, from-8, middle+4, template.HTMLEscapeString(short(label, 24)))
+		fmt.Fprintf(&b, `<text x="%.0f" y="%.1f" text-anchor="end">%s</text>`, from-8, middle+4, template.HTMLEscapeString(short(label, 20)))
 		x, sum := from, 0.0
 		for i, s := range c.Series {
-			wide := s.Values[at] / most * (width - from - 60)
+			wide := s.Values[at] / most * (width - from - 50)
 			if s.Values[at] > 0 {
 				fmt.Fprintf(&b, `<rect class="s%d" x="%.1f" y="%.1f" width="%.1f" height="%.1f"/>`, colour(i), x, middle-7, math.Max(wide, 1), 14.0)
 			}
@@ -143,7 +143,7 @@ func (c Chart) axes(b *strings.Builder, w *words.Catalog, most float64) {
 			fmt.Fprintf(b, `<text x="%.0f" y="%.1f" text-anchor="end">%s</text>`, left-6, at+4, number(w, value))
 		}
 	}
-	every := max(1, (len(c.Labels)+7)/8)
+	every := max(1, (len(c.Labels)+5)/6)
 	for i := 0; i < len(c.Labels); i += every {
 		fmt.Fprintf(b, `<text x="%.1f" y="%.0f" text-anchor="middle">%s</text>`, c.x(i, 0.5), height-6, template.HTMLEscapeString(short(c.Labels[i], 12)))
 	}
