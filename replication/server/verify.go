@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"net/http"
 
 	"thatch/catalog/document"
@@ -50,7 +51,11 @@ func (s *server) bucketHeads(of scoping) func(*http.Request, sites.Child, wire.B
 		}
 		scope.Except = append(scope.Except, q.Except...)
 		page := &wire.Page{Header: wire.Header{Type: q.Type}}
-		if page.Entries, _, err = s.node.Sender.BucketHeads(r.Context(), scope, q.Buckets...); err != nil {
+		page.Entries, _, err = s.node.Sender.BucketHeads(r.Context(), scope, q.Buckets...)
+		if errors.Is(err, dataset.ErrManyHeads) {
+			err = wire.Refuse(wire.CodeTooLarge, "%v", err)
+		}
+		if err != nil {
 			return nil, err
 		}
 		s.damagedIn(r.Context(), page.Entries)

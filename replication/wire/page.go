@@ -18,7 +18,7 @@ import (
 
 // Limits of a page, of either direction.
 const (
-	MaxEntries   = 4096
+	MaxEntries   = dataset.MostHeads
 	MaxPage      = 16 << 20 // bytes of a page, decompressed
 	maxHeader    = 1 << 20
 	maxKind      = 64 // bytes, as package document has it
