@@ -136,11 +136,15 @@ func Parse(name string) Product { return scopes.of(name).product }
 func parse(name string) Product {
 	name = Tidy(name)
 	var p Product
-	if parts := onWindows.FindStringSubmatch(name); parts != nil {
-		p.Component, name = parts[1], parts[2]
+	if strings.Contains(strings.ToLower(name), "on windows") { // most names are told without the expression
+		if parts := onWindows.FindStringSubmatch(name); parts != nil {
+			p.Component, name = parts[1], parts[2]
+		}
 	}
-	if bare := coreSuffix.ReplaceAllString(name, ""); bare != name {
-		p.Core, name = true, bare
+	if strings.HasSuffix(name, ")") {
+		if bare := coreSuffix.ReplaceAllString(name, ""); bare != name {
+			p.Core, name = true, bare
+		}
 	}
 	if found := architecture.FindStringSubmatch(name); found != nil {
 		p.Architecture = archNames[strings.ToLower(found[1])]

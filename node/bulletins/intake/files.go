@@ -23,16 +23,7 @@ func (w *work) lookHeld(r reading) error {
 		}
 	}
 	for file, of := range keys {
-		slices.Sort(of)
-		const query = `SELECT key, body FROM import_part WHERE source = ? AND file = ? AND key IN `
-		err := r.eachOf(query, []any{w.saved.Source, file}, of, func(rows *sql.Rows) error {
-			var key string
-			var body []byte
-			err := rows.Scan(&key, &body)
-			w.held.parts[place{key, file}] = body
-			return err
-		})
-		if err != nil {
+		if err := w.lookParts(r, file, of); err != nil {
 			return err
 		}
 	}
@@ -47,6 +38,27 @@ func (w *work) lookHeld(r reading) error {
 		return err
 	}
 	return w.lookFailures(r)
+}
+
+// lookParts reads the parts of a file that are held of some keys. Most files are new, and have none: that is asked first
+// where keys are many.
+func (w *work) lookParts(r reading, file string, keys []string) error {
+	if len(keys) > 8 {
+		var some bool
+		const query = `SELECT EXISTS (SELECT 1 FROM import_part WHERE source = ? AND file = ?)`
+		if err := r.tx.QueryRowContext(r.ctx, query, w.saved.Source, file).Scan(&some); err != nil || !some {
+			return err
+		}
+	}
+	slices.Sort(keys)
+	const query = `SELECT key, body FROM import_part WHERE source = ? AND file = ? AND key IN `
+	return r.eachOf(query, []any{w.saved.Source, file}, keys, func(rows *sql.Rows) error {
+		var key string
+		var body []byte
+		err := rows.Scan(&key, &body)
+		w.held.parts[place{key, file}] = body
+		return err
+	})
 }
 
 func (w *work) files() []string {
