@@ -122,7 +122,10 @@ func (b *browser) size(width, height int64) { b.do(chromedp.EmulateViewport(widt
 func (b *browser) theme(scheme string) {
 	b.do(chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
 		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+			Features: []*emulation.MediaFeature{
+				{Name: "prefers-color-scheme", Value: scheme},
+				{Name: "prefers-reduced-motion", Value: "reduce"}, // no picture in the middle of a change
+			},
 		})
 		return err
 	}))
