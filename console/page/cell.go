@@ -59,13 +59,14 @@ type Column struct {
 	Name       string // of the JSON field, and of the API's column
 	Title      string // in English
 	Kind       Kind
-	Link       string   // where its cell leads: "/bulletins/{id}", with the row's JSON fields; "" nowhere
-	Choices    []string // values to choose from in the filter
-	Hidden     bool     // not shown at first
-	Groups     bool     // the list can be grouped by it
-	Unsorted   bool     // the API does not sort by it
-	Unfiltered bool     // the API does not filter by it
-	Wide       bool     // takes the room that is left
+	Link       string                             // where its cell leads: "/bulletins/{id}", with the row's JSON fields; "" nowhere
+	Choices    []string                           // values to choose from in the filter
+	Values     func(q *Request) ([]string, error) // instead of Choices, where the API knows them
+	Hidden     bool                               // not shown at first
+	Groups     bool                               // the list can be grouped by it
+	Unsorted   bool                               // the API does not sort by it
+	Unfiltered bool                               // the API does not filter by it
+	Wide       bool                               // takes the room that is left
 }
 
 // Filterable says whether the column has a filter.

@@ -433,6 +433,14 @@ func (t *Table) Allowed() []Action {
 	return may
 }
 
+// ChoicesOf are the values to choose from in the filter of a column; none: any can be written.
+func (t *Table) ChoicesOf(c Column) ([]string, error) {
+	if c.Values == nil {
+		return c.Choices, nil
+	}
+	return c.Values(t.Frame)
+}
+
 // FieldOptions are the choices of a field of an action.
 func (t *Table) FieldOptions(f Field) ([]Option, error) {
 	if f.Options == nil {

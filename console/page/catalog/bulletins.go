@@ -3,11 +3,13 @@ package catalog
 import (
 	"net/http"
 	"net/url"
+	"slices"
 
 	"thatch/console/api"
 	"thatch/console/api/offers"
 	"thatch/console/page"
 	"thatch/node/bulletins"
+	"thatch/node/store"
 )
 
 const neverQuestion = "Never offer the chosen bulletins? They are staged no longer, go into no new policy and do not count as missing. Policies made before keep what they pin."
@@ -69,13 +71,26 @@ func bulletinColumns() []page.Column {
 		{Name: "cves", Title: "CVEs", Kind: page.Number, Link: "/cves?bulletins={bulletin}"},
 		{Name: "needed", Title: "Needed", Kind: page.Number},
 		{Name: "title", Title: "Description", Wide: true},
-		{Name: "vendor", Title: "Vendor", Hidden: true, Groups: true},
+		{Name: "vendor", Title: "Vendor", Hidden: true, Groups: true, Values: vendors},
 		{Name: "month", Title: "Month", Hidden: true, Groups: true},
 		{Name: "disclosed", Title: "Disclosed", Kind: page.Flag, Hidden: true},
 		{Name: "superseded", Title: "Superseded", Kind: page.Flag, Hidden: true, Groups: true},
 		{Name: "never_offered", Title: "Never offered", Kind: page.Flag, Hidden: true},
 		{Name: "source", Title: "Source", Hidden: true, Groups: true},
 	}
+}
+
+// vendors are those of all bulletins.
+func vendors(q *page.Request) ([]string, error) {
+	groups, err := page.Get[api.List[store.Group]](q, "/bulletin-groups", "by", "vendor")
+	var names []string
+	for _, group := range groups.Items {
+		if group.Value != "" {
+			names = append(names, group.Value)
+		}
+	}
+	slices.Sort(names)
+	return names, err
 }
 
 // customSeverities are the choices of the site's own severities, and none of them.

@@ -127,6 +127,8 @@ func TestBulletinsAreStaged(t *testing.T) {
 	if at, next := strings.Index(list.Body, "B 2"), strings.Index(list.Body, "B 1"); at > next {
 		t.Error("the newest bulletin is not first")
 	}
+	list.Has(t, `<select name="vendor">`, `<option value="&lt;script&gt;`)
+	b.Get(t, "/bulletins?vendor="+url.QueryEscape(evil)).Has(t, "1 to 2 of 2", " selected>&lt;script&gt;")
 	b.Get(t, "/bulletins?superseded=false").Has(t, "1 to 2 of 2") // one of the first one's updates is replaced, not all
 	b.Get(t, "/bulletins?staged=false").Has(t, "1 to 2 of 2")
 	b.Get(t, "/bulletins?needed=%3E0").Has(t, "Nothing fits these filters.")

@@ -24,7 +24,7 @@ func cveList() *page.Page {
 				{Name: "missing", Title: "Open computers", Kind: page.Number},
 				{Name: "percent", Title: "Compliance", Kind: page.Percent},
 				{Name: "updates", Title: "Updates", Kind: page.Number},
-				{Name: "bulletins", Title: "Bulletins"},
+				{Name: "bulletins", Title: "Bulletins", Hidden: true},
 				{Name: "title", Title: "Description", Wide: true},
 				{Name: "installed", Title: "Installed", Kind: page.Number, Hidden: true},
 				{Name: "unknown", Title: "Cannot tell", Kind: page.Number, Hidden: true},
