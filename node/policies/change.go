@@ -14,6 +14,7 @@ import (
 	"thatch/catalog/policy"
 	"thatch/node/bulletins/live"
 	"thatch/node/policies/above"
+	"thatch/node/policies/approval"
 	"thatch/node/policies/contents"
 	"thatch/node/policies/outlook"
 	"thatch/node/store"
@@ -174,13 +175,12 @@ func (r *Room) replace(ctx context.Context, reason string, e edition, more ...st
 	var statements []store.Statement
 	if doc.Digest != e.of.document.Digest {
 		statements = store.Receive(doc, false, store.Former{Digest: e.of.document.Digest})
-		judged, err := r.judge(ctx)
+		judged, err := approval.Of(ctx, r.cfg.Approval)
 		if err != nil {
 			return err
 		}
-		made, words := judged.made(e.of.ID)
-		statements, reason = append(statements, made...), reason+words
-		if judged.holds() && state.Enabled {
+		statements, reason = append(statements, judged.Changed(e.of.ID)...), reason+judged.Words()
+		if judged.Holds() && state.Enabled {
 			state.Enabled = false
 			statements = append(statements, store.Statement{SQL: `UPDATE policy SET enabled = 0 WHERE id = ?`, Args: []any{e.of.ID}, Want: 1})
 		}

@@ -9,6 +9,7 @@ import (
 	"thatch/catalog/policy"
 	"thatch/node/bulletins/live"
 	"thatch/node/computers"
+	"thatch/node/policies/approval"
 	"thatch/node/policies/contents"
 	"thatch/node/policies/outlook"
 	"thatch/node/store"
@@ -85,17 +86,17 @@ func (r *Room) Create(ctx context.Context, d Draft) (Created, error) {
 	if err != nil {
 		return Created{}, err
 	}
-	judged, err := r.judge(ctx)
+	judged, err := approval.Of(ctx, r.cfg.Approval)
 	if err != nil {
 		return Created{}, err
 	}
-	on := !d.Off && !judged.holds()
+	on := !d.Off && !judged.Holds()
 	now := rows.Stamp(r.cfg.Now())
 	statements := append([]store.Statement{alone}, store.Put(doc, "", store.Former{Absent: true})...)
 	statements = append(statements, store.Statement{
 		SQL: `INSERT INTO policy (id, name, enabled, paused, version, created, created_by, changed, idx, maker)
 			VALUES (?, ?, ?, 0, 1, ?, ?, ?, ?, ?)`,
-		Args: []any{doc.ID, body.Name, on, now, store.ActorOf(ctx), now, store.Index{}, judged.maker()}, Want: 1,
+		Args: []any{doc.ID, body.Name, on, now, store.ActorOf(ctx), now, store.Index{}, judged.Maker()}, Want: 1,
 	})
 	for _, id := range c.Bulletins {
 		statements = append(statements, store.Statement{
@@ -108,10 +109,9 @@ func (r *Room) Create(ctx context.Context, d Draft) (Created, error) {
 	}
 	statements = append(append(statements, said...), pins(doc.ID, body.Updates)...)
 	created := Created{
-		ID: doc.ID, Name: body.Name, Version: 1, Updates: len(body.Updates), LeftOut: orEmpty(c.Left), Awaits: judged.holds(),
+		ID: doc.ID, Name: body.Name, Version: 1, Updates: len(body.Updates), LeftOut: orEmpty(c.Left), Awaits: judged.Holds(),
 	}
-	_, words := judged.made(doc.ID)
-	return created, r.cfg.Write(ctx, "create policy "+body.Name+words, statements...)
+	return created, r.cfg.Write(ctx, "create policy "+body.Name+judged.Words(), statements...)
 }
 
 // Preview tells what Create would make of a draft, and for whom. Query chooses a page of the computers that miss something,

@@ -9,6 +9,7 @@ import (
 	"thatch/catalog/document"
 	"thatch/catalog/federation"
 	"thatch/node/policies/above"
+	"thatch/node/policies/approval"
 	"thatch/node/store"
 )
 
@@ -47,11 +48,11 @@ func (r *Room) flag(ctx context.Context, name string, version int64, column stri
 			state.Paused = on
 		}
 		if column == "enabled" && on {
-			judged, err := r.judge(ctx)
+			judged, err := approval.Of(ctx, r.cfg.Approval)
 			if err != nil {
 				return err
 			}
-			approved, err := judged.enable(found)
+			approved, err := judged.Enable(found.ID, found.Name, found.Unapproved)
 			if err != nil {
 				return err
 			}
@@ -74,6 +75,11 @@ func (r *Room) flag(ctx context.Context, name string, version int64, column stri
 		reason += " for this site"
 	}
 	return r.cfg.Write(ctx, reason, statements...)
+}
+
+// said is what the site says of a policy of its own.
+func (p *order) said() federation.State {
+	return federation.State{Enabled: p.Enabled, Paused: p.Paused, Local: p.Local}
 }
 
 // say makes the statements by which this site says of a policy of its own whether it is in force, here and to the sites

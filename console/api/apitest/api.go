@@ -11,9 +11,12 @@ import (
 	"thatch/console/api/client"
 	"thatch/console/api/hierarchy"
 	"thatch/console/api/operators"
+	"thatch/console/api/overview"
 	"thatch/console/api/payloads"
 	"thatch/console/api/policies"
+	"thatch/console/api/reports"
 	"thatch/console/api/tree"
+	"thatch/console/api/vulnerabilities"
 	"thatch/node"
 	"thatch/node/identity"
 	"thatch/node/nodetest"
@@ -29,7 +32,8 @@ func Start(t testing.TB) (*node.Node, *client.Client) {
 
 // Routes are those of the nouns that have packages of their own and need nothing but the node.
 func Routes(n *node.Node) []api.Route {
-	return slices.Concat(hierarchy.Routes(n), payloads.Routes(n), operators.Routes(n), policies.Routes(n), tree.Routes(n))
+	return slices.Concat(hierarchy.Routes(n), payloads.Routes(n), operators.Routes(n), overview.Routes(n), policies.Routes(n), reports.Routes(n),
+		tree.Routes(n), vulnerabilities.Routes(n))
 }
 
 // Local is a client of a running node through the local door.

@@ -5,6 +5,7 @@ package operators
 import (
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"thatch/console/api"
@@ -67,6 +68,10 @@ func namePart(c *api.Call, part *identity.Part) error {
 		return nil
 	}
 	for i, name := range part.Sites {
+		if own := c.Node.Site(); strings.EqualFold(name, own.Name) {
+			part.Sites[i] = own.ID
+			continue
+		}
 		id, err := c.Node.RollUps.SiteID(c.Context(), name)
 		if err != nil {
 			return err

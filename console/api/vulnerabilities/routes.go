@@ -18,7 +18,7 @@ func Routes(n *node.Node) []api.Route {
 			Do: api.Get(func(c *api.Call) (bulletins.CVEDetail, error) { return n.Bulletins.ShowCVE(c.Context(), c.Var("id")) }),
 		},
 		{
-			Method: "GET", Path: "/cves/{id}/computers", Scope: identity.Viewer, Columns: compliance.OnColumns,
+			Method: "GET", Path: "/cves/{id}/computers", Scope: identity.Viewer, Columns: compliance.OnColumns, Reach: api.Reach{Group: "group"},
 			Summary: "The computers that a vulnerability concerns: open to it where one of the updates that fix it is missing or failed",
 			Do: api.Get(func(c *api.Call) (api.List[*compliance.OnComputer], error) {
 				q, err := c.List()

@@ -131,6 +131,15 @@ func local(back string) string {
 	return back
 }
 
+// view is a page with a form; the title is in English.
+type view struct{ template, title string }
+
+var (
+	signInView = view{"signin.html", "Sign in"}
+	secondView = view{"signin-second.html", "Second factor"}
+	firstView  = view{"signin-first.html", "Choose a password"}
+)
+
 // form is what the pages of this package are given.
 type form struct {
 	Secret string // hidden field: the browser's cookie has the same
@@ -155,7 +164,7 @@ func genuine(w http.ResponseWriter, r *http.Request) bool {
 }
 
 // show writes a page with a form.
-func (d *Door) show(w http.ResponseWriter, r *http.Request, status int, name, title string, f form) {
+func (d *Door) show(w http.ResponseWriter, r *http.Request, status int, at view, f form) {
 	if cookie, err := r.Cookie(formCookie); err == nil && len(cookie.Value) == base64.RawURLEncoding.EncodedLen(formSecret) {
 		f.Secret = cookie.Value
 	} else {
@@ -167,7 +176,7 @@ func (d *Door) show(w http.ResponseWriter, r *http.Request, status int, name, ti
 		f.Secret = base64.RawURLEncoding.EncodeToString(raw)
 		setCookie(w, formCookie, f.Secret, http.SameSiteStrictMode, 0)
 	}
-	d.render.Open(w, r, status, name, title, f)
+	d.render.Open(w, r, status, at.template, at.title, f)
 }
 
 // setCookie sets a cookie that lasts as long as the browser, or seconds; less than 0 takes it away.
@@ -258,7 +267,7 @@ func (d *Door) signInPage(w http.ResponseWriter, r *http.Request, status int, f 
 		return
 	}
 	f.Label, f.Nobody = label, !any
-	d.show(w, r, status, "signin.html", "Sign in", f)
+	d.show(w, r, status, signInView, f)
 }
 
 func (d *Door) signIn(w http.ResponseWriter, r *http.Request) {
@@ -284,7 +293,7 @@ func (d *Door) signIn(w http.ResponseWriter, r *http.Request) {
 }
 
 func (d *Door) showSecond(w http.ResponseWriter, r *http.Request) {
-	d.show(w, r, http.StatusOK, "signin-second.html", "Second factor", form{Back: local(r.URL.Query().Get("back"))})
+	d.show(w, r, http.StatusOK, secondView, form{Back: local(r.URL.Query().Get("back"))})
 }
 
 func (d *Door) second(w http.ResponseWriter, r *http.Request) {
@@ -292,7 +301,7 @@ func (d *Door) second(w http.ResponseWriter, r *http.Request) {
 	f := form{Back: local(r.PostForm.Get("back"))}
 	if !sent {
 		f.Wrong = textForm
-		d.show(w, r, http.StatusForbidden, "signin-second.html", "Second factor", f)
+		d.show(w, r, http.StatusForbidden, secondView, f)
 		return
 	}
 	pending := ""
@@ -311,7 +320,7 @@ func (d *Door) second(w http.ResponseWriter, r *http.Request) {
 	case errors.Is(err, operators.ErrNoSession):
 		d.signInPage(w, r, status, f)
 	default:
-		d.show(w, r, status, "signin-second.html", "Second factor", f)
+		d.show(w, r, status, secondView, f)
 	}
 }
 
@@ -349,7 +358,7 @@ func (d *Door) firstPage(w http.ResponseWriter, r *http.Request, status int, f f
 	if f.First = invited.Name == ""; !f.First {
 		f.Name = invited.Name
 	}
-	d.show(w, r, status, "signin-first.html", "Choose a password", f)
+	d.show(w, r, status, firstView, f)
 }
 
 func (d *Door) first(w http.ResponseWriter, r *http.Request) {
