@@ -29,6 +29,7 @@ import (
 	"thatch/console/api/reports"
 	"thatch/console/api/tree"
 	"thatch/console/api/vulnerabilities"
+	"thatch/console/api/why"
 	"thatch/node"
 	"thatch/node/store"
 	"thatch/replication"
@@ -171,6 +172,7 @@ func mount(n *node.Node) halves {
 		routes,
 		payloads.Routes(n),
 		reports.Routes(n),
+		why.Routes(n),
 		operators.Routes(n),
 		policies.Routes(n),
 		tree.Routes(n),

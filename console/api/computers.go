@@ -38,12 +38,12 @@ func computerRoutes(n *node.Node) []Route {
 		},
 		{
 			Method: "GET", Path: "/computers/{id}", Scope: identity.Viewer, Summary: "A computer: facts, the status of updates, attempts",
-			Reach: computerReach,
+			Reach: ComputerReach,
 			Do:    Get(show),
 		},
 		{
 			Method: "GET", Path: "/computers/{id}/updates", Scope: identity.Viewer, Summary: "The status of the updates of a computer",
-			Columns: compliance.StatusColumns, Reach: computerReach, Do: Get(func(c *Call) (List[*compliance.UpdateStatus], error) {
+			Columns: compliance.StatusColumns, Reach: ComputerReach, Do: Get(func(c *Call) (List[*compliance.UpdateStatus], error) {
 				d, err := show(c)
 				if err != nil {
 					return List[*compliance.UpdateStatus]{}, err
@@ -53,7 +53,7 @@ func computerRoutes(n *node.Node) []Route {
 		},
 		{
 			Method: "PUT", Path: "/computers/{id}", Scope: identity.Operate, Summary: "Move a computer to a group",
-			Reach: computerReach,
+			Reach: ComputerReach,
 			Do: Do(func(c *Call, in ComputerChange) (None, error) {
 				id, err := n.Compliance.Find(c.Var("id"))
 				if err != nil {
@@ -63,7 +63,7 @@ func computerRoutes(n *node.Node) []Route {
 			}),
 		},
 		{
-			Method: "POST", Path: "/computers/{id}/retire", Scope: identity.Administrator, Reach: computerReach, Do: Do(retire),
+			Method: "POST", Path: "/computers/{id}/retire", Scope: identity.Administrator, Reach: ComputerReach, Do: Do(retire),
 			Summary: "Take a computer out of the site: its certificates are revoked, its row stays and is not counted",
 		},
 	}

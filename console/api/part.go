@@ -100,8 +100,8 @@ func (c *Call) Peek(into any) error {
 	return nil
 }
 
-// computerReach is that of routes whose {id} is a computer; it may be moved only within the part.
-var computerReach = Reach{Check: func(c *Call) error {
+// ComputerReach is that of routes whose {id} is a computer; it may be moved only within the part.
+var ComputerReach = Reach{Check: func(c *Call) error {
 	id, err := c.Node.Compliance.Find(c.Var("id"))
 	if err != nil || c.OwnSite() {
 		return err

@@ -22,7 +22,7 @@ func Area() page.Area {
 	if err != nil {
 		panic(err) // embedded
 	}
-	return page.Area{Templates: templates, Pages: []*page.Page{list(), add()}}
+	return page.Area{Templates: templates, Pages: []*page.Page{list(), add(), one(), because()}}
 }
 
 // columns are those of computers wherever they are listed.

@@ -3,6 +3,7 @@ package computers_test
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,6 +13,7 @@ import (
 	"thatch/console/api"
 	"thatch/console/api/operators"
 	"thatch/console/api/reports"
+	"thatch/console/api/why"
 	"thatch/console/page/computers"
 	"thatch/console/page/pagetest"
 	"thatch/node"
@@ -24,7 +26,9 @@ import (
 // start runs a node with the pages of this room, and no computers.
 func start(t *testing.T) *pagetest.Browser {
 	t.Helper()
-	return pagetest.Start(t, func(n *node.Node) []api.Route { return append(reports.Routes(n), operators.Routes(n)...) }, computers.Area())
+	return pagetest.Start(t, func(n *node.Node) []api.Route {
+		return slices.Concat(reports.Routes(n), operators.Routes(n), why.Routes(n))
+	}, computers.Area())
 }
 
 // hostile is a text of a vendor or of a computer that would run where it is not shown as text.
@@ -176,4 +180,44 @@ func TestAddComputers(t *testing.T) {
 	if answer := b.Get(t, "/computers/add"); answer.Status != 403 {
 		t.Errorf("an operator sees tokens: %d", answer.Status)
 	}
+}
+
+func TestOneComputer(t *testing.T) {
+	b, ids := site(t)
+	answer := b.Get(t, "/computers/"+ids[0])
+	answer.Has(t, "pc-1", "17763.379", "SN-pc-1", "1 hotfix", "KB7", "no policy in force orders it here", `href="/computers/`+ids[0]+`/updates/u1"`, "it may install at any time")
+	lacks(t, answer, hostile)
+	b.Get(t, "/computers/"+ids[2]+"?status=Cannot+tell").Has(t, "no registry &lt;script&gt;", `aria-current="true">Cannot tell 1`)
+	b.Get(t, "/computers/"+ids[2]+"?status=Installed").Has(t, "Nothing is open here")
+	b.Post(t, "/computers/"+ids[0], url.Values{"do": {"move"}, "group": {"paris"}, "version": {"99"}}).Has(t, `role="alert"`, `value="paris"`)
+	b.Post(t, "/computers/"+ids[0], url.Values{"do": {"move"}, "group": {"paris"}, "version": {"0"}}).Has(t, "1 computer was moved.", "/computers?group=paris")
+	b.Language = "de"
+	b.Get(t, "/computers/"+ids[0]).Has(t, "Aufgenommen", "Wartungsfenster dieses Computers")
+	b.Language = ""
+	b.Post(t, "/computers/"+ids[0], url.Values{"do": {"retire"}, "version": {"0"}}).Has(t, "1 computer was retired.", "Retired on")
+	b.Operator.Scope = identity.Viewer
+	lacks(t, b.Get(t, "/computers/"+ids[1]), `value="move"`, `value="retire"`)
+	for _, path := range []string{"/computers/nobody", "/computers/nobody/updates/u1", "/computers/" + ids[1] + "/updates/none"} {
+		if answer := b.Get(t, path); answer.Status != 404 {
+			t.Errorf("%s: %d", path, answer.Status)
+		}
+	}
+}
+
+func TestWhy(t *testing.T) {
+	b, ids := site(t)
+	for path, want := range map[string][]string{
+		"/computers/" + ids[0] + "/updates/u1": {
+			"No policy orders it", "it applies and is not installed", "The architecture is x64", "Only the computer can tell. It said on", "KB1 is installed, or one that replaces it",
+			"RegKeyExists", "No policy holds this update.", "The agent has not tried to install it.",
+		},
+		"/computers/" + ids[2] + "/updates/u1": {"cannot tell", "no registry &lt;script&gt;"},
+		"/computers/" + ids[1] + "/updates/u1": {"It does not apply to this computer", "it does not apply"},
+	} {
+		answer := b.Get(t, path)
+		answer.Has(t, want...)
+		lacks(t, answer, hostile)
+	}
+	b.Language = "de"
+	b.Get(t, "/computers/"+ids[0]+"/updates/u1").Has(t, "Regel für Regel", "Die Architektur ist x64", "Nur der Computer kann es sagen")
 }

@@ -48,13 +48,14 @@ type Attempt struct {
 // Detail is everything of one computer.
 type Detail struct {
 	ComputerRow
-	MachineID string           `json:"machine_id"`
-	Hardware  string           `json:"hardware"`
-	Enrolled  time.Time        `json:"enrolled"`
-	Facts     *computers.Facts `json:"facts"` // nil: it never reported
-	Counter   uint64           `json:"reports"`
-	Updates   []*UpdateStatus  `json:"updates"`  // ordered, applicable, or not to be told; by status, then name
-	Attempts  []Attempt        `json:"attempts"` // newest first
+	MachineID   string           `json:"machine_id"`
+	Hardware    string           `json:"hardware"`
+	Certificate string           `json:"certificate"` // serial of the present one
+	Enrolled    time.Time        `json:"enrolled"`
+	Facts       *computers.Facts `json:"facts"` // nil: it never reported
+	Counter     uint64           `json:"reports"`
+	Updates     []*UpdateStatus  `json:"updates"`  // ordered, applicable, or not to be told; by status, then name
+	Attempts    []Attempt        `json:"attempts"` // newest first
 }
 
 // Find returns the id of the computer with an id, or with a name that it alone bears among those that are not retired.
@@ -96,7 +97,7 @@ func (r *Room) Show(ctx context.Context, name string, ordered func(ctx context.C
 		return nil, err
 	}
 	d := &Detail{
-		MachineID: held.MachineID, Hardware: held.Hardware, Enrolled: held.Enrolled, Facts: held.Facts, Counter: held.Counter,
+		MachineID: held.MachineID, Hardware: held.Hardware, Certificate: held.Certificate, Enrolled: held.Enrolled, Facts: held.Facts, Counter: held.Counter,
 		Attempts: []Attempt{}, Updates: []*UpdateStatus{},
 	}
 	err = r.look(ctx, func(s *snapshot, v computers.View) error {
@@ -126,6 +127,39 @@ func (r *Room) Show(ctx context.Context, name string, ordered func(ctx context.C
 		return cmp.Or(cmp.Compare(order(a.Status), order(b.Status)), cmp.Compare(a.Update, b.Update), cmp.Compare(a.Number, b.Number))
 	})
 	return d, err
+}
+
+// Status is how an update of the catalog, by its id, stands on a computer, whether or not it concerns it, with everything that the
+// computer said.
+func (r *Room) Status(ctx context.Context, computer, update string, ordered func(ctx context.Context, computer string) ([]Order, error)) (*UpdateStatus, *computers.Detail, error) {
+	id, err := r.Find(computer)
+	if err != nil {
+		return nil, nil, err
+	}
+	orders, err := ordered(ctx, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	held, err := r.computers.Detail(ctx, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	var status *UpdateStatus
+	err = r.catalog.Read(ctx, func(v *live.View) error {
+		judge := newJudge(&held, orders, v)
+		found := v.UpdateByID(update)
+		for _, o := range orders {
+			if o.Alone != nil && o.Alone.ID == update {
+				found = o.Alone
+			}
+		}
+		if found == nil {
+			return store.NotFound("update", update)
+		}
+		status = judge.update(found)
+		return nil
+	})
+	return status, &held, err
 }
 
 // order puts what calls for a person first.

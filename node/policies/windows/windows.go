@@ -412,3 +412,22 @@ func (r *Room) checkDates(b, former *Body) error {
 	}
 	return nil
 }
+
+// At is a window as a computer sees it.
+type At struct {
+	ID     string     `json:"id"`
+	Name   string     `json:"name"`
+	Text   string     `json:"text"` // when, in words
+	IsOpen bool       `json:"open"`
+	Opens  *time.Time `json:"opens,omitempty"` // next
+}
+
+// At says how the window stands for a computer in a time zone; nil: it is not known, and UTC counts.
+func (w *Window) At(now time.Time, zone *time.Location) At {
+	at := At{ID: w.Doc.ID, Name: w.Body.Name, Text: describe(w.Body.Window)}
+	_, at.IsOpen = w.Body.Open(now, zone)
+	if start, _ := w.Body.Next(now, zone); !start.IsZero() {
+		at.Opens = &start
+	}
+	return at
+}
