@@ -127,7 +127,7 @@ func TestComputersAndTheirViews(t *testing.T) {
 		t.Errorf("the file:\n%s", csv.Body)
 	}
 	b.Language = "de"
-	b.Get(t, "/computers").Has(t, "Braucht Aufmerksamkeit", "Ohne Bericht", "Zuletzt gehört")
+	b.Get(t, "/computers").Has(t, "Alle Computer, die diese Site verwaltet", "in Gruppe")
 }
 
 func TestMoveAndRetireMany(t *testing.T) {
