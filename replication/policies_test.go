@@ -548,11 +548,22 @@ func TestSettingsFromAbove(t *testing.T) {
 	if err != nil || len(rows) != 1 {
 		t.Errorf("%d bulletins of the severity from above, %v", len(rows), err)
 	}
+	if err := top.Bulletins.NeverOffer(t.Context(), true, "KB2.0"); err != nil {
+		t.Fatal(err)
+	}
+	child.Eventually(t, "never offered below either", func() error {
+		rows, err := child.Bulletins.Rows(t.Context(), rows[0].ID)
+		if err == nil && (!rows[0].Never || rows[0].CustomSeverity != "This week") {
+			err = fmt.Errorf("bulletin %+v", rows[0])
+		}
+		return err
+	})
 	name := "That week"
 	for what, err := range map[string]error{
 		"renamed":    child.Bulletins.ChangeSeverity(t.Context(), "This week", "", &name, nil),
 		"deleted":    child.Bulletins.DeleteSeverity(t.Context(), "This week", "", "none"),
 		"reassigned": child.Bulletins.AssignSeverity(t.Context(), "Here", "KB2.0"),
+		"offered":    child.Bulletins.NeverOffer(t.Context(), false, "KB2.0"),
 	} {
 		if !errors.Is(err, store.ErrConflict) || !strings.Contains(err.Error(), "site Top") {
 			t.Errorf("%s below: %v", what, err)

@@ -20,7 +20,7 @@ func bulletinList() *page.Page {
 		Path: "/bulletins", Title: "Patch Remediation Center",
 		Help: page.Help{
 			Text:    "All bulletins of the vendors' catalogs. Choose some and stage them: every package of theirs that matters to this site is downloaded and checked. Policies are made of staged bulletins.",
-			Command: []string{"thatch bulletins list --filter severity=Critical --sort -released", "thatch bulletins stage KB5000001", "thatch bulletins severity Urgent KB5000001"},
+			Command: []string{"thatch bulletins list --filter severity=Critical --sort -released", "thatch bulletins stage KB5000001", "thatch bulletins severity Urgent KB5000001", "thatch bulletins never KB5000001"},
 		},
 		List: &page.List{
 			Path: "/bulletins", Key: "id", Sort: "-released", Limit: 50,
