@@ -110,6 +110,9 @@ func (r *run) current(ctx context.Context, page *wire.Page) bool {
 
 // apply has the room take a page over, and counts it.
 func (r *run) apply(ctx context.Context, page *wire.Page) error {
+	if page.Type != r.params.Type {
+		return fmt.Errorf("the parent answered with a page of %.60q where %s was asked for", page.Type, r.params.Type)
+	}
 	neighbour, err := r.above(ctx)
 	if err != nil {
 		return err

@@ -429,6 +429,21 @@ func TestUpwardPushesThatAreNotTheSendersOwn(t *testing.T) {
 			}
 		})
 	}
+	// A page that says no type, or one that does not go up, brings nothing in: a package of the child's own making, for one.
+	for _, of := range []dataset.Type{"", "other", dataset.Data, dataset.Policies} {
+		doc, err := document.New(document.Package, child.Site().ID+":p", nil, []byte(`{}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		child.Identity.Sign(&doc)
+		page := &wire.Page{Header: wire.Header{Type: of}, Entries: []dataset.Entry{{Head: doc.Head, Body: doc.Body, Size: len(doc.Body)}}}
+		if _, err := client.Push(t.Context(), wire.PathUp, page); wire.CodeOf(err) != wire.CodeRefused || !strings.Contains(err.Error(), "nothing travels up") {
+			t.Errorf("by %q: %v", of, err)
+		}
+		if now, held := current(t, parent, doc.Kind, doc.ID); held {
+			t.Errorf("by %q the parent holds it now: %s", of, now.Body)
+		}
+	}
 	if err := standing(t, parent, sites.Refused, true); err != nil {
 		t.Error(err)
 	}

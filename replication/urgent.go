@@ -50,6 +50,9 @@ func (s *session) takeUrgent(ctx context.Context) error {
 	if err != nil || len(page.Entries) == 0 {
 		return err
 	}
+	if page.Type != dataset.Policies {
+		return fmt.Errorf("the parent answered with a page of %.60q where states of policies were asked for", page.Type)
+	}
 	neighbour, err := s.above(ctx)
 	if err != nil {
 		return err

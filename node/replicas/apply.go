@@ -55,8 +55,12 @@ func (r *Room) Stated(ctx context.Context, from Neighbour, page dataset.Page) (O
 	return r.take(ctx, &work{room: r, from: from, t: page.Type, came: page.Entries, stated: &page.Settings})
 }
 
-// take does the work; where something changed between looking and writing, it looks again.
+// take does the work; where something changed between looking and writing, it looks again. Which kinds may come is asked of
+// the type, which the neighbour says: another word than those that travel its way would let in what does not travel.
 func (r *Room) take(ctx context.Context, w *work) (Outcome, error) {
+	if !slices.Contains(dataset.Types(w.from.Direction), w.t) {
+		return Outcome{}, fmt.Errorf("%w: nothing travels %s by %.60q", ErrRefused, w.from.Direction, w.t)
+	}
 	const tries = 3
 	for try := 1; ; try++ {
 		outcome, err := w.try(ctx)

@@ -261,6 +261,39 @@ func TestUpwardOnlyWhatIsOfTheSender(t *testing.T) {
 	}
 }
 
+// TestNothingTravelsByATypeThatIsNone: which kinds may come hangs on the type that a neighbour says. By one that does not
+// travel its way nothing is taken, kept aside or remembered.
+func TestNothingTravelsByATypeThatIsNone(t *testing.T) {
+	top, mid := family(t)
+	for _, c := range []struct {
+		from  replicas.Neighbour
+		maker *replicastest.Site
+		types []dataset.Type
+	}{
+		{up(), mid, []dataset.Type{"", "other", dataset.Data, dataset.Policies, dataset.Settings}},
+		{replicas.Neighbour{ID: "above", Direction: dataset.Down}, mid, []dataset.Type{"", "other", dataset.Health}},
+	} {
+		for _, of := range c.types {
+			for _, kind := range []document.Kind{document.Package, document.RollUp, document.LanguageAlert, "later"} {
+				list := entries(c.maker.Doc(t, kind, "mid:x", "{}"))
+				if _, err := top.Room.Repair(t.Context(), c.from, of, list); !errors.Is(err, replicas.ErrRefused) {
+					t.Errorf("%s by %q %s: %v", kind, of, c.from.Direction, err)
+				}
+				page := dataset.Page{Type: of, Entries: list, Complete: true}
+				if _, err := top.Room.Apply(t.Context(), c.from, page); !errors.Is(err, replicas.ErrRefused) {
+					t.Errorf("a page of %s by %q %s: %v", kind, of, c.from.Direction, err)
+				}
+				if held := top.Holds(t, kind); len(held) > 0 {
+					t.Errorf("%s by %q %s is held: %q", kind, of, c.from.Direction, held)
+				}
+			}
+		}
+	}
+	if aside, err := top.Room.Quarantine(t.Context()); err != nil || len(aside) > 0 {
+		t.Errorf("in quarantine: %+v, %v", aside, err)
+	}
+}
+
 func TestUpwardNewSitesComeWithTheirKeys(t *testing.T) {
 	top, mid := family(t)
 	low := replicastest.New(t, "low", mid, "de")

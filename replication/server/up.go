@@ -33,6 +33,9 @@ func (s *server) up(r *http.Request, child sites.Child, page *wire.Page) (*wire.
 	switch {
 	case errors.Is(err, replicas.ErrCursor):
 		return nil, wire.Refuse(wire.CodeOld, "%v", err)
+	case errors.Is(err, replicas.ErrRefused):
+		s.log.Warn("a child sent what it must not", "child", child.Name, "error", err)
+		return nil, errors.Join(wire.Refuse(wire.CodeRefused, "%v", err), s.node.Sites.RaiseRefused(ctx, child, err))
 	case err != nil:
 		return nil, err
 	}
