@@ -41,6 +41,7 @@ var arrows = map[string][]string{
 	"node/sites/hierarchy": {"node/sites", "node/scopes", "node/store/*", "node/replicas/dataset", "catalog/*"},
 	"node/sites":           {"node/store/*", "node/identity", "node/replicas/dataset", "catalog/*", "schedule"},
 	"node/places":          {},
+	"node/disk":            {},
 	"node/check":           {"node/store/*", "catalog/*"},
 	"node/identity":        {"node/store/*", "catalog/*", "schedule"},
 	"node":                 {"node/*", "catalog/*", "schedule"},

@@ -239,6 +239,9 @@ func (n *Node) Dir() string { return n.cfg.Dir }
 // Index is that of the last batch in this node's database.
 func (n *Node) Index() uint64 { return n.db.Applied() }
 
+// Quorum is where this node stands among those of the site, and the size of its database on disk.
+func (n *Node) Quorum() (status quorum.Status, database int64) { return n.quorum.Status(), n.db.Size() }
+
 // Collect registers the metrics of the node and its rooms.
 func (n *Node) Collect(into prometheus.Registerer) {
 	gauge := func(name, help string, read func() float64) {

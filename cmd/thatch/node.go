@@ -19,8 +19,10 @@ import (
 	"thatch/cmd/internal/service"
 	"thatch/console"
 	"thatch/console/api"
+	"thatch/console/api/families"
 	"thatch/console/api/hierarchy"
 	"thatch/console/api/links"
+	"thatch/console/api/nodes"
 	"thatch/console/api/offers"
 	"thatch/console/api/operators"
 	"thatch/console/api/overview"
@@ -176,6 +178,8 @@ func mount(n *node.Node) halves {
 		operators.Routes(n),
 		policies.Routes(n),
 		tree.Routes(n),
+		nodes.Routes(n),
+		families.Routes(n),
 		overview.Routes(n),
 		vulnerabilities.Routes(n),
 		offers.Routes(n),

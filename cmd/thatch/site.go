@@ -22,7 +22,13 @@ func siteCommand(a *cli.App) *cobra.Command {
 		Use: "show", Short: "Show the site and the node that answers", Args: cobra.NoArgs,
 		Example: "  thatch site show --json",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.Show(cmd.Context(), "/site") },
-	}, siteLanguages(a), &cobra.Command{
+	}, siteLanguages(a), a.List(cli.Listing{
+		Use: "nodes", Short: "The nodes of the site: role, index, disk, certificate, version",
+		Long:    "What the node that answers knows of itself and of the others.\nColumns to filter and sort by: address, id, index, lag, role, version.",
+		Example: "  thatch site nodes",
+		Path:    "/site/nodes", Heads: []string{"NODE", "ROLE", "ADDRESS", "VERSION", "STARTED", "INDEX", "LAG", "CERTIFICATE ENDS"},
+		Keys: []string{"id", "role", "address", "version", "started", "index", "lag", "certificate_ends"},
+	}), &cobra.Command{
 		Use: "rename NAME", Short: "Call the site otherwise", Args: cli.Args("NAME"),
 		Long:    "Change what the site is called. The sites above and below learn of it.",
 		Example: "  thatch site rename \"Berlin Mitte\"",

@@ -29,6 +29,7 @@ const (
 	Date          // a day
 	Time          // a moment, to the minute
 	Ago           // a moment, as how long ago
+	Word          // a word without a colour; translated
 )
 
 func (k Kind) largestFirst() bool {
@@ -105,6 +106,10 @@ func (q *Request) cell(c Column, row reflect.Value) Cell {
 	case Score:
 		if score, ok := value.(float64); ok && score > 0 {
 			cell.Text = f.Decimal(score, 1)
+		}
+	case Word:
+		if text := text(value); text != "" {
+			cell.Text = q.T(text)
 		}
 	case Bytes:
 		if n, ok := value.(int64); ok && n > 0 {

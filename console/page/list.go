@@ -350,7 +350,7 @@ func (q *Request) filterText(c Column, value string) string {
 	}
 	parts := strings.Split(value, ",")
 	for i, part := range parts {
-		if c.Kind == Severity || c.Kind == State {
+		if c.Kind == Severity || c.Kind == State || c.Kind == Word {
 			parts[i] = q.T(part)
 		}
 	}

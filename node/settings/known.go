@@ -39,8 +39,8 @@ var (
 	// PayloadSource is one of staging.FromParent, FromVendor and FromParentThenVendor.
 	PayloadSource = define(Setting[string]{
 		Name: "staging.source", Default: "parent",
-		Text:  "where a site with a parent gets payloads of the parent's documents: parent, vendor, parent-then-vendor",
-		check: oneOf("parent", "vendor", "parent-then-vendor"),
+		Text:    "where a site with a parent gets payloads of the parent's documents: parent, vendor, parent-then-vendor",
+		Choices: payloadSources, check: oneOf(payloadSources...),
 	})
 	CheckSignatures = define(Setting[bool]{
 		Name: "staging.check_signatures", Default: true,
@@ -57,6 +57,8 @@ var (
 		check: checkPEM,
 	})
 )
+
+var payloadSources = []string{"parent", "vendor", "parent-then-vendor"}
 
 // What agents do where a policy says nothing else.
 var (

@@ -23,6 +23,7 @@ type Setting[T any] struct {
 	Name    string
 	Default T
 	Text    string        // one line for people
+	Choices []T           // of which it is one; nil: any
 	check   func(T) error // nil: every T is good
 }
 
@@ -30,6 +31,7 @@ type Setting[T any] struct {
 type definition struct {
 	name, text, kind string
 	standard         json.RawMessage
+	choices          []string
 	check            func(json.RawMessage) error
 }
 
@@ -41,7 +43,7 @@ func define[T any](s Setting[T]) Setting[T] {
 		panic(fmt.Sprintf("settings: default of %s: %v", s.Name, err)) // a fault of this package, seen by any test
 	}
 	definitions[s.Name] = definition{
-		name: s.Name, text: s.Text, kind: kindOf(reflect.TypeFor[T]()), standard: standard,
+		name: s.Name, text: s.Text, kind: kindOf(reflect.TypeFor[T]()), standard: standard, choices: texts(s.Choices),
 		check: func(raw json.RawMessage) error {
 			value, err := decode[T](raw)
 			if err == nil && s.check != nil {
@@ -51,6 +53,15 @@ func define[T any](s Setting[T]) Setting[T] {
 		},
 	}
 	return s
+}
+
+// texts are choices as people read them.
+func texts[T any](choices []T) []string {
+	var list []string
+	for _, c := range choices {
+		list = append(list, fmt.Sprint(c))
+	}
+	return list
 }
 
 func kindOf(t reflect.Type) string {
@@ -102,7 +113,8 @@ type Entry struct {
 	Set     bool            `json:"set"`  // somebody set it
 	Type    string          `json:"type"` // boolean, text, number, list of texts, secret
 	Text    string          `json:"text"`
-	Version int             `json:"version"` // 0: never set
+	Choices []string        `json:"choices,omitempty"` // of which it is one
+	Version int             `json:"version"`           // 0: never set
 }
 
 // Room reads and writes the settings. It is safe for use by several goroutines.
@@ -172,7 +184,7 @@ func (r *Room) List(ctx context.Context) ([]Entry, error) {
 }
 
 func (d definition) entry(found map[string]row) Entry {
-	e := Entry{Name: d.name, Value: d.standard, Default: d.standard, Type: d.kind, Text: d.text}
+	e := Entry{Name: d.name, Value: d.standard, Default: d.standard, Type: d.kind, Text: d.text, Choices: d.choices}
 	if row, ok := found[d.name]; ok {
 		e.Version = row.version
 		if string(row.value) != "null" {

@@ -24,8 +24,21 @@ func catalogCommand(a *cli.App) *cobra.Command {
 		Example: "  thatch catalog import --source msrc",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(catalogImport(a), catalogSources(a), catalogRuns(a))
+	cmd.AddCommand(catalogImport(a), catalogSources(a), catalogRuns(a), catalogFamilies(a))
 	return cmd
+}
+
+func catalogFamilies(a *cli.App) *cobra.Command {
+	return a.List(cli.Listing{
+		Use: "families", Short: "Product families, and how many of their updates imports would leave out",
+		Long: "Count what the catalog here holds of each product family, and how much of it the setting catalog.excluded_families, or\n" +
+			"--exclude, has imports leave out. What former imports left out is not in the catalog.\n" +
+			"Columns to filter and sort by: family, left_out, products, source, updates.",
+		Example: "  thatch catalog families --sort -updates\n  thatch catalog families --exclude Mariner,\"Microsoft Office\" --filter 'left_out=>0'",
+		Path:    "/catalog/families", Heads: []string{"FAMILY", "SOURCE", "PRODUCTS", "UPDATES", "LEFT OUT"},
+		Keys:  []string{"family", "source", "products", "updates", "left_out"},
+		Flags: map[string]string{"exclude": "families to leave out, with commas between them, instead of the setting"},
+	})
 }
 
 func catalogImport(a *cli.App) *cobra.Command {

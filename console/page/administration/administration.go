@@ -19,5 +19,6 @@ func Area() page.Area {
 	}
 	return page.Area{Templates: templates, Pages: []*page.Page{
 		taskList(), runs(), run(), runEvents(), runLog(), task(), // runs before {name}: the first that fits answers
+		alarmList(), auditList(), auditOne(), settingList(), familyList(),
 	}}
 }

@@ -123,8 +123,8 @@ func (r reader) list(it *item, list []any, depth int) {
 			}
 		}
 	}
-	if len(objects) == 1 && depth < shownDepth {
-		it.Items = r.items(objects[0], depth+1)
+	if depth < shownDepth && (len(objects) == 1 || slices.ContainsFunc(objects, nested)) {
+		r.each(it, objects, depth)
 		return
 	}
 	it.More = max(0, len(plain)-shownRows) + max(0, len(objects)-shownRows)
@@ -138,6 +138,30 @@ func (r reader) list(it *item, list []any, depth int) {
 			row[slices.Index(columns, f.name)] = r.scalar(f.name, f.value)
 		}
 		it.Rows = append(it.Rows, row)
+	}
+}
+
+// nested says whether an object holds a list of objects: a table would not show them.
+func nested(object []field) bool {
+	return slices.ContainsFunc(object, func(f field) bool {
+		list, ok := f.value.([]any)
+		return ok && slices.ContainsFunc(list, func(value any) bool { _, ok := value.([]field); return ok })
+	})
+}
+
+// each shows objects one after the other, under their first text where there are several.
+func (r reader) each(it *item, objects [][]field, depth int) {
+	if len(objects) == 1 {
+		it.Items = r.items(objects[0], depth+1)
+		return
+	}
+	it.More = max(0, len(objects)-shownRows)
+	for _, object := range objects[:min(len(objects), shownRows)] {
+		label := ""
+		if len(object) > 0 {
+			label, _ = object[0].value.(string)
+		}
+		it.Items = append(it.Items, item{Label: label, Items: r.items(object, depth+1)})
 	}
 }
 

@@ -56,7 +56,7 @@ func taskList() *page.Page {
 		Path: "/tasks", Title: "Tasks",
 		Help: page.Help{
 			Text:    "What the site does by itself or for long: when, when next, and what came of it last time. Run a task now, or open it to change its schedule. Every run keeps its progress, its log and its result.",
-			Command: []string{"thatch tasks list", "thatch tasks run housekeeping", "thatch tasks schedule housekeeping --schedule '17 * * * *'"},
+			Command: []string{"thatch tasks list", "thatch tasks run housekeeping", "thatch tasks schedule housekeeping '17 * * * *'"},
 		},
 		Show: showTasks,
 		Acts: map[string]page.Act{
@@ -144,7 +144,7 @@ func task() *page.Page {
 		Path: "/tasks/{name}", Nav: "/tasks", Title: "Task",
 		Help: page.Help{
 			Text:    "One task: its schedule, whether the schedule is in force, and its runs. A schedule is a crontab line (minute, hour, day, month, weekday) in the time zone of the node, or @hourly, @daily, @weekly.",
-			Command: []string{"thatch tasks schedule housekeeping --schedule '17 * * * *'"},
+			Command: []string{"thatch tasks schedule housekeeping '17 * * * *'"},
 		},
 		Show: showTask,
 		Acts: map[string]page.Act{

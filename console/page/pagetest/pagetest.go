@@ -80,7 +80,8 @@ func (b *Browser) Post(t testing.TB, address string, form url.Values) Answer {
 	form.Set("token", Token)
 	answer := b.Send(t, address, form)
 	if answer.Status == http.StatusSeeOther {
-		return b.Get(t, answer.Header.Get("Location"))
+		to, _, _ := strings.Cut(answer.Header.Get("Location"), "#") // which the server is not told
+		return b.Get(t, to)
 	}
 	return answer
 }

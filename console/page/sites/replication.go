@@ -27,9 +27,9 @@ var ruleTypes = []string{"languages", "data", "policies", "settings"}
 var runColumns = []page.Column{
 	{Name: "started", Title: "Started", Kind: page.Time, Link: "/replication/runs/{id}"},
 	{Name: "site", Title: "Site", Link: "/sites/{neighbour}", Unsorted: true, Unfiltered: true},
-	{Name: "direction", Title: "Direction", Kind: page.State, Choices: []string{"down", "up"}, Groups: true},
-	{Name: "type", Title: "Type", Kind: page.State, Choices: ruleTypes, Groups: true},
-	{Name: "mode", Title: "Mode", Kind: page.State, Choices: []string{"differential", "complete"}, Groups: true},
+	{Name: "direction", Title: "Direction", Kind: page.Word, Choices: []string{"down", "up"}, Groups: true},
+	{Name: "type", Title: "Type", Kind: page.Word, Choices: ruleTypes, Groups: true},
+	{Name: "mode", Title: "Mode", Kind: page.Word, Choices: []string{"differential", "complete"}, Groups: true},
 	{Name: "state", Title: "State", Kind: page.State, Choices: []string{"done", "failed", "cancelled"}, Groups: true},
 	{Name: "documents", Title: "Documents", Kind: page.Number, Unsorted: true, Unfiltered: true},
 	{Name: "removed", Title: "Removed", Kind: page.Number, Unsorted: true, Unfiltered: true, Hidden: true},
@@ -263,16 +263,16 @@ func quarantine() *page.Page {
 		Path: "/replication/quarantine", Nav: "/replication", Title: "Quarantine",
 		Help: page.Help{
 			Text:    "Documents that this site did not accept from a neighbour, with the reason: a wrong digest or signature, an unknown key, a size or content that its rules refuse. They harm nothing here. When the reason is seen to, have them tried again.",
-			Command: []string{"thatch replication quarantine list", "thatch replication quarantine retry --all"},
+			Command: []string{"thatch replication quarantine list", "thatch replication quarantine retry"},
 		},
 		List: &page.List{
 			Path: "/replication/quarantine", Key: "id",
 			Columns: []page.Column{
 				{Name: "id", Title: "Document", Wide: true},
 				{Name: "kind", Title: "Kind", Groups: true},
-				{Name: "type", Title: "Type", Kind: page.State, Groups: true},
-				{Name: "direction", Title: "Direction", Kind: page.State, Choices: []string{"down", "up"}},
-				{Name: "reason", Title: "Reason", Kind: page.State, Groups: true},
+				{Name: "type", Title: "Type", Kind: page.Word, Groups: true},
+				{Name: "direction", Title: "Direction", Kind: page.Word, Choices: []string{"down", "up"}},
+				{Name: "reason", Title: "Reason", Kind: page.Word, Groups: true},
 				{Name: "detail", Title: "Detail", Wide: true},
 				{Name: "neighbour", Title: "Site", Link: "/sites/{neighbour}", Hidden: true, Groups: true},
 				{Name: "origin", Title: "Made by", Hidden: true, Link: "/sites/{origin}"},

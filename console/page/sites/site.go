@@ -105,7 +105,7 @@ func (v *siteView) read(q *page.Request) error {
 	}
 	var err error
 	if v.Runs, err = q.Table(&page.List{
-		Path: "/replication/runs", Args: []string{"neighbour", v.ID}, Key: "id", Limit: 25, Columns: siteRunColumns(),
+		Path: "/replication/runs", Args: []string{"neighbour", v.ID}, Key: "id", Limit: 10, Columns: siteRunColumns(),
 		Empty: "Nothing passed over this link yet.",
 	}); err != nil {
 		return err

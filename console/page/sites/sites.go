@@ -23,7 +23,7 @@ func Area() page.Area {
 		panic(err) // embedded
 	}
 	return page.Area{Templates: templates, Pages: []*page.Page{
-		tree(), oneSite(), overview(), linkRuns(), linkRun(), quarantine(), newRule(), oneRule(), // new before {id}: the first that fits answers
+		tree(), oneSite(), ownSite(), overview(), linkRuns(), linkRun(), quarantine(), newRule(), oneRule(), // new before {id}: the first that fits answers
 	}}
 }
 
