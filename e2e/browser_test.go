@@ -27,8 +27,9 @@ var shots = flag.String("shots", "", "folder for pictures of every page of the c
 
 // browser is a Chromium that trusts whom the test runs.
 type browser struct {
-	t   *testing.T
-	ctx context.Context
+	t       *testing.T
+	ctx     context.Context
+	scripts bool // pages may run theirs
 
 	mu     sync.Mutex
 	faults []string // scripts that failed, what the content-security policy stopped, answers of 5xx
@@ -47,7 +48,7 @@ func openBrowser(t *testing.T) *browser {
 	t.Cleanup(stop)
 	ctx, stop := chromedp.NewContext(allocated)
 	t.Cleanup(stop)
-	b := &browser{t: t, ctx: ctx}
+	b := &browser{t: t, ctx: ctx, scripts: true}
 	if err := chromedp.Listen(ctx, b.listen); err != nil { // starts the browser, with no limit: it takes its time
 		t.Fatal(err)
 	}
@@ -55,7 +56,8 @@ func openBrowser(t *testing.T) *browser {
 		_, one := chromedp.Call(ctx, network.Enable, network.EnableParams{})
 		_, two := chromedp.Call(ctx, log.Enable, cdp.Empty{})
 		_, three := chromedp.Call(ctx, runtime.Enable, cdp.Empty{})
-		return errors.Join(one, two, three)
+		_, four := chromedp.Call(ctx, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
+		return errors.Join(one, two, three, four)
 	}))
 	return b
 }
