@@ -10,6 +10,7 @@ import (
 	"thatch/console/page/catalog"
 	"thatch/console/page/computers"
 	"thatch/console/page/home"
+	"thatch/console/page/operators"
 	"thatch/console/page/policies"
 	"thatch/console/page/reports"
 	"thatch/console/page/signin"
@@ -40,5 +41,6 @@ func Areas() []page.Area {
 		sites.Area(),
 		policies.Area(),
 		sources.Area(),
+		operators.Area(),
 	}
 }
