@@ -25,31 +25,31 @@ func complianceCommand(a *cli.App) *cobra.Command {
 	reports := []cli.Listing{
 		{
 			Use: "bulletins", Short: "Compliance by bulletin, newest month first", Path: "/compliance/bulletins",
-			Long:    countsText + columnsText(compliance.BulletinColumns),
+			Long:    countsText + cli.Columns(compliance.BulletinColumns),
 			Example: "  thatch compliance bulletins --filter severity=Critical --sort -missing\n  thatch compliance bulletins --filter month=2019-02 --json",
 			Heads:   append([]string{"BULLETIN", "MONTH", "SEVERITY", "EXPLOITED", "UPDATES"}, countHeads...),
 			Keys:    append([]string{"bulletin", "month", "severity", "exploited", "updates"}, countKeys...),
 		},
 		{
-			Use: "updates", Short: "Compliance by update", Path: "/compliance/updates", Long: countsText + columnsText(compliance.UpdateColumns),
+			Use: "updates", Short: "Compliance by update", Path: "/compliance/updates", Long: countsText + cli.Columns(compliance.UpdateColumns),
 			Example: "  thatch compliance updates --filter 'missing=>0' --sort -missing\n  thatch compliance updates --filter superseded=no -q 'windows 10'",
 			Heads:   append([]string{"UPDATE", "BULLETIN", "PRODUCT", "SEVERITY", "EXPLOITED", "SUPERSEDED"}, countHeads...),
 			Keys:    append([]string{"update", "bulletin", "product", "severity", "exploited", "superseded"}, countKeys...),
 		},
 		{
-			Use: "cves", Short: "Compliance by vulnerability, newest first", Path: "/compliance/cves", Long: countsText + columnsText(compliance.CVEColumns),
+			Use: "cves", Short: "Compliance by vulnerability, newest first", Path: "/compliance/cves", Long: countsText + cli.Columns(compliance.CVEColumns),
 			Example: "  thatch compliance cves --filter exploited=yes --filter 'missing=>0'\n  thatch compliance cves -q CVE-2019-0676",
 			Heads:   append([]string{"CVE", "SEVERITY", "SCORE", "EXPLOITED", "BULLETINS"}, countHeads...),
 			Keys:    append([]string{"cve", "severity", "score", "exploited", "bulletins"}, countKeys...),
 		},
 		{
-			Use: "months", Short: "Compliance by month, newest first", Path: "/compliance/months", Long: countsText + columnsText(compliance.MonthColumns),
+			Use: "months", Short: "Compliance by month, newest first", Path: "/compliance/months", Long: countsText + cli.Columns(compliance.MonthColumns),
 			Example: "  thatch compliance months",
 			Heads:   append([]string{"MONTH", "BULLETINS", "UPDATES"}, countHeads...), Keys: append([]string{"month", "bulletins", "updates"}, countKeys...),
 		},
 		{
 			Use: "computers", Short: "Compliance by computer; counts are updates", Path: "/compliance/computers",
-			Long:    "Columns to filter and sort by: " + columnsText(compliance.ComputerColumns),
+			Long:    "Columns to filter and sort by: " + cli.Columns(compliance.ComputerColumns),
 			Example: "  thatch compliance computers --filter 'percent=<95' --sort percent",
 			Heads:   append([]string{"COMPUTER", "GROUP", "CRITICAL", "EXPLOITED"}, countHeads...),
 			Keys:    append([]string{"computer", "group", "critical", "exploited"}, countKeys...),
@@ -63,14 +63,14 @@ func complianceCommand(a *cli.App) *cobra.Command {
 	}
 	cmd.AddCommand(a.List(cli.Listing{
 		Use: "update UPDATE", Short: "The computers that an update concerns", Path: "/compliance/updates", Args: []string{"UPDATE"}, After: "/computers",
-		Long:    "UPDATE is an id or a number.\n\nColumns to filter and sort by: " + columnsText(compliance.OnColumns),
+		Long:    "UPDATE is an id or a number.\n\nColumns to filter and sort by: " + cli.Columns(compliance.OnColumns),
 		Example: "  thatch compliance update 17 --filter status=missing",
 		Heads:   []string{"COMPUTER", "GROUP", "STATUS", "LAST SEEN", "ID"}, Keys: []string{"computer", "group", "status", "last_seen", "id"},
 	}))
 	cmd.AddCommand(a.List(cli.Listing{
 		Use: "cve CVE", Short: "The computers that a vulnerability concerns", Path: "/cves", Args: []string{"CVE"}, After: "/computers",
 		Long: "Open to it are those on which an update that fixes it, and that no other replaces, is missing or failed.\n\n" +
-			"Columns to filter and sort by: " + columnsText(compliance.OnColumns),
+			"Columns to filter and sort by: " + cli.Columns(compliance.OnColumns),
 		Example: "  thatch compliance cve CVE-2019-0540 --filter status=missing,failed",
 		Heads:   []string{"COMPUTER", "GROUP", "STATUS", "LAST SEEN", "ID"}, Keys: []string{"computer", "group", "status", "last_seen", "id"},
 	}))

@@ -35,26 +35,26 @@ func treeCommand(a *cli.App) *cobra.Command {
 	}
 	reports := []cli.Listing{
 		{
-			Use: "bulletins", Short: "By bulletin, newest month first", Path: "/compliance/tree/bulletins", Long: figuresText + columnsText(rollups.BulletinColumns),
+			Use: "bulletins", Short: "By bulletin, newest month first", Path: "/compliance/tree/bulletins", Long: figuresText + cli.Columns(rollups.BulletinColumns),
 			Example: "  thatch compliance tree bulletins --filter severity=Critical --sort -missing\n  thatch compliance tree bulletins --of Berlin --json",
 			Heads:   append([]string{"BULLETIN", "MONTH", "SEVERITY", "SITES"}, append(figureHeads, "AS OF")...),
 			Keys:    append([]string{"bulletin", "month", "severity", "sites"}, append(figureKeys, "as_of")...),
 		},
 		{
-			Use: "updates", Short: "By update, newest month first", Path: "/compliance/tree/updates", Long: figuresText + columnsText(rollups.UpdateColumns),
+			Use: "updates", Short: "By update, newest month first", Path: "/compliance/tree/updates", Long: figuresText + cli.Columns(rollups.UpdateColumns),
 			Example: "  thatch compliance tree updates --filter 'missing=>0' --sort -missing",
 			Heads:   append([]string{"UPDATE", "BULLETIN", "PRODUCT", "SEVERITY", "SITES"}, append(figureHeads, "AS OF")...),
 			Keys:    append([]string{"update", "bulletin", "product", "severity", "sites"}, append(figureKeys, "as_of")...),
 		},
 		{
-			Use: "sites", Short: "By site, in the order of the tree", Path: "/compliance/tree/sites", Long: treeSitesText + columnsText(rollups.SiteColumns),
+			Use: "sites", Short: "By site, in the order of the tree", Path: "/compliance/tree/sites", Long: treeSitesText + cli.Columns(rollups.SiteColumns),
 			Example: "  thatch compliance tree sites --bulletin KB-ID --own\n  thatch compliance tree sites --filter 'not_reporting=>0'",
 			Heads:   append([]string{"SITE", "DEPTH", "BELOW", "COMPUTERS", "LISTED", "NOT REPORTING", "ALARMS"}, append(figureHeads, "AGE", "TOLD", "HEARD")...),
 			Keys:    append([]string{"site", "depth", "below", "computers", "listed", "not_reporting", "alarms"}, append(figureKeys, "age_seconds", "told", "heard")...),
 		},
 		{
 			Use: "computers", Short: "Computers, where their sites tell of them one by one", Path: "/compliance/tree/computers",
-			Long:    treeComputersText + columnsText(rollups.ComputerColumns),
+			Long:    treeComputersText + cli.Columns(rollups.ComputerColumns),
 			Example: "  thatch compliance tree computers --filter 'missing=>0' --sort -missing\n  thatch compliance tree computers --of Berlin --filter not_reporting=yes",
 			Heads: []string{
 				"SITE", "NAME", "GROUP", "PRODUCT", "BUILD", "LANGUAGES", "AGENT", "SEEN", "SIMULATED", "APPLICABLE", "INSTALLED", "MISSING", "FAILED", "UNKNOWN", "AGE",

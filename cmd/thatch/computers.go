@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -23,7 +21,7 @@ func computersCommand(a *cli.App) *cobra.Command {
 	}
 	list := a.List(cli.Listing{
 		Use: "list", Short: "List computers, with what they miss", Path: "/computers",
-		Long: "Columns to filter and sort by: " + columnsText(compliance.ComputerColumns),
+		Long: "Columns to filter and sort by: " + cli.Columns(compliance.ComputerColumns),
 		Example: "  thatch computers list --filter group=berlin --sort -missing\n" +
 			"  thatch computers list --filter doubt=yes\n  thatch computers list --with-retired",
 		Heads: []string{"COMPUTER", "GROUP", "PRODUCT", "LANGUAGES", "MISSING", "SUPERSEDED", "CRITICAL", "EXPLOITED", "UNKNOWN", "PENDING", "FAILED", "PERCENT", "LAST SEEN", "SIMULATED", "ID"},
@@ -33,7 +31,7 @@ func computersCommand(a *cli.App) *cobra.Command {
 	yes(list, "all", "with-retired")
 	updates := a.List(cli.Listing{
 		Use: "updates COMPUTER", Short: "List the status of updates on a computer", Path: "/computers", Args: []string{"COMPUTER"}, After: "/updates",
-		Long:    "Columns to filter and sort by: " + columnsText(compliance.StatusColumns),
+		Long:    "Columns to filter and sort by: " + cli.Columns(compliance.StatusColumns),
 		Example: "  thatch computers updates pc-17 --filter status=failed*",
 		Heads:   []string{"STATUS", "BULLETIN", "UPDATE", "LAST APPLIED", "STARTS", "WHY"},
 		Keys:    []string{"status", "bulletin", "update", "last_applied", "starts", "text"},
@@ -47,11 +45,6 @@ func yes(cmd *cobra.Command, flags ...string) {
 	for _, name := range flags {
 		cmd.Flags().Lookup(name).NoOptDefVal = "true"
 	}
-}
-
-func columnsText(columns []string) string {
-	sorted := slices.Sorted(slices.Values(columns))
-	return strings.Join(sorted, ", ") + "."
 }
 
 func computersShow(a *cli.App) *cobra.Command {

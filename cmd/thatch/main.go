@@ -14,6 +14,7 @@ import (
 	"thatch/cmd/thatch/bulletins"
 	"thatch/cmd/thatch/hierarchy"
 	"thatch/cmd/thatch/operators"
+	"thatch/cmd/thatch/ordering"
 	"thatch/cmd/thatch/payloads"
 	"thatch/cmd/thatch/replicate"
 )
@@ -69,14 +70,13 @@ func rootCommand(a *cli.App) *cobra.Command {
 	}
 	a.Bind(root)
 	root.AddCommand(bulletins.Commands(a)...)
+	root.AddCommand(ordering.Commands(a)...)
 	root.AddCommand(operators.Commands(a)...)
 	root.AddCommand(hierarchy.Commands(a, replicate.Commands(a)...)...)
 	root.AddCommand(
 		nodeCommand(a),
 		payloads.Command(a),
 		siteCommand(a),
-		policiesCommand(a),
-		windowsCommand(a),
 		computersCommand(a),
 		complianceCommand(a),
 		overviewCommand(a),

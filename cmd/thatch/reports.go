@@ -17,14 +17,14 @@ func deliveryLists(a *cli.App) []*cobra.Command {
 	return []*cobra.Command{
 		a.List(cli.Listing{
 			Use: "policies", Short: "By policy: computers meant, done, waiting, failed, and the attempts", Path: "/delivery/policies",
-			Long:    "Columns to filter and sort by: " + columnsText(reports.PolicyColumns),
+			Long:    "Columns to filter and sort by: " + cli.Columns(reports.PolicyColumns),
 			Example: "  thatch delivery policies --filter 'failed=>0'", Flags: daysFlag,
 			Heads: append([]string{"POLICY", "STATE", "COMPUTERS", "DONE", "NOT DONE", "FAILED NOW"}, attemptHeads...),
 			Keys:  append([]string{"policy", "state", "targeted", "done", "waiting", "failed"}, attemptKeys...),
 		}),
 		a.List(cli.Listing{
 			Use: "updates", Short: "By update, those that failed most often first", Path: "/delivery/updates",
-			Long:    "Columns to filter and sort by: " + columnsText(reports.UpdateColumns),
+			Long:    "Columns to filter and sort by: " + cli.Columns(reports.UpdateColumns),
 			Example: "  thatch delivery updates --filter 'failures=>0' --days 7", Flags: daysFlag,
 			Heads: append([]string{"UPDATE", "BULLETIN", "PRODUCT"}, attemptHeads...), Keys: append([]string{"update", "bulletin", "product"}, attemptKeys...),
 		}),
@@ -34,7 +34,7 @@ func deliveryLists(a *cli.App) []*cobra.Command {
 func computerGroups(a *cli.App) *cobra.Command {
 	return a.List(cli.Listing{
 		Use: "groups", Short: "List groups, with how many of their computers call for a person", Path: "/computer-groups",
-		Long:    "Columns to filter and sort by: " + columnsText(reports.GroupColumns),
+		Long:    "Columns to filter and sort by: " + cli.Columns(reports.GroupColumns),
 		Example: "  thatch computers groups --sort -exploited",
 		Heads:   []string{"GROUP", "COMPUTERS", "ATTENTION", "EXPLOITED", "NOT REPORTING", "CANNOT TELL", "COMPLETE"},
 		Keys:    []string{"group", "computers", "attention", "exploited", "silent", "unknown", "complete"},
@@ -45,7 +45,7 @@ func complianceSummary(a *cli.App) *cobra.Command {
 	cmd := a.List(cli.Listing{
 		Use: "summary", Short: "A report summed up by severity, computers by how much they miss", Path: "/compliance/summary",
 		Long: "Of computers: complete are those that miss nothing, nearly 95 % and more, partly 80 % and more, barely less, untold those of\n" +
-			"which nothing is known.\n\nColumns to filter and sort by: " + columnsText(reports.LineColumns),
+			"which nothing is known.\n\nColumns to filter and sort by: " + cli.Columns(reports.LineColumns),
 		Example: "  thatch compliance summary --of cves\n  thatch compliance summary --of computers",
 		Heads:   []string{"NAME", "KNOWN", "CONCERN A COMPUTER", "COMPLETE", "OPEN", "EXPLOITED", "DISCLOSED", "PAIRS MISSING"},
 		Keys:    []string{"name", "known", "concerns", "complete", "open", "exploited", "disclosed", "missing"},

@@ -108,7 +108,7 @@ func tasksHistory(a *cli.App) *cobra.Command {
 	list := a.List(cli.Listing{
 		Use: "history [RUN]", Short: "List runs, or show one with its result and log",
 		Example: "  thatch tasks history --filter state=failed\n  thatch tasks history 0d9f2f0c-6c1c-4c53-9a6c-0f8e9d7b6a55",
-		Long:    "Columns to filter and sort by: " + columnsText(tasks.RunColumns),
+		Long:    "Columns to filter and sort by: " + cli.Columns(tasks.RunColumns),
 		Path:    "/runs",
 		Heads:   []string{"RUN", "TASK", "STATE", "STARTED", "ENDED", "BY", "ERROR"},
 		Keys:    []string{"id", "task", "state", "started", "ended", "actor", "error"},

@@ -91,8 +91,8 @@ func tokensList(a *cli.App) *cobra.Command {
 	var forAPI bool
 	enrolment := cli.Listing{
 		Use: "list", Short: "List tokens, without their secrets", Path: "/tokens/enrolment",
-		Long: "Columns to filter and sort by: " + columnsText(identity.EnrolmentColumns) +
-			"\nWith --api: " + columnsText(identity.APIColumns),
+		Long: "Columns to filter and sort by: " + cli.Columns(identity.EnrolmentColumns) +
+			"\nWith --api: " + cli.Columns(identity.APIColumns),
 		Example: "  thatch tokens list --filter revoked=no\n  thatch tokens list --api",
 		Heads:   []string{"ID", "NAME", "GROUP", "USED", "LIMIT", "EXPIRES", "REVOKED", "BY"},
 		Keys:    []string{"id", "name", "group", "used", "limit", "expires", "revoked", "by"},
@@ -126,7 +126,7 @@ func auditCommand(a *cli.App) *cobra.Command {
 	}
 	cmd.AddCommand(a.List(cli.Listing{
 		Use: "list", Short: "List changes, newest first", Path: "/audit",
-		Long:    "Columns to filter and sort by: " + columnsText(identity.AuditColumns),
+		Long:    "Columns to filter and sort by: " + cli.Columns(identity.AuditColumns),
 		Example: "  thatch audit list -q token --filter 'at=>2026-01-01'",
 		Heads:   []string{"AT", "WHO", "WHAT", "DETAIL"}, Keys: []string{"at", "actor", "action", "detail"},
 	}))

@@ -32,43 +32,10 @@ type Detail struct {
 }
 
 // PinnedUpdate is one update of a policy.
-type PinnedUpdate struct {
-	Update      string   `json:"id"`
-	Name        string   `json:"update"`
-	Product     string   `json:"product,omitempty"`
-	Enabled     bool     `json:"enabled"`
-	CommandLine string   `json:"command_line,omitempty"`
-	Packages    int      `json:"packages"`
-	Languages   []string `json:"languages"` // of its packages; empty: neutral
-	Held        bool     `json:"held"`
-	Outdated    bool     `json:"outdated"` // the catalog holds another revision, or none; Revise follows it
-	Arrived     bool     `json:"arrived"`  // everything pinned of it that matters to the site is here
-	Lacks       []string `json:"lacks"`    // managed languages in which a package is there and none pinned
-	Missing     int      `json:"missing"`
-	Failed      int      `json:"failed"`
-	// Standing is how the catalog stands to what is pinned: current, newer, withdrawn, gone; Note says it to people.
-	Standing pinned.Standing `json:"standing"`
-	Note     string          `json:"note,omitempty"`
-}
-
-var pinnedColumns = []store.Column[*PinnedUpdate]{
-	{Name: "id", Value: func(u *PinnedUpdate) any { return u.Update }},
-	{Name: "update", Value: func(u *PinnedUpdate) any { return u.Name }, Search: true},
-	{Name: "product", Value: func(u *PinnedUpdate) any { return u.Product }, Search: true},
-	{Name: "enabled", Kind: store.Flag, Value: func(u *PinnedUpdate) any { return u.Enabled }},
-	{Name: "languages", Value: func(u *PinnedUpdate) any { return u.Languages }},
-	{Name: "packages", Kind: store.Number, Value: func(u *PinnedUpdate) any { return u.Packages }},
-	{Name: "held", Kind: store.Flag, Value: func(u *PinnedUpdate) any { return u.Held }},
-	{Name: "outdated", Kind: store.Flag, Value: func(u *PinnedUpdate) any { return u.Outdated }},
-	{Name: "standing", Value: func(u *PinnedUpdate) any { return string(u.Standing) }},
-	{Name: "missing", Kind: store.Number, Value: func(u *PinnedUpdate) any { return u.Missing }},
-	{Name: "failed", Kind: store.Number, Value: func(u *PinnedUpdate) any { return u.Failed }},
-	{Name: "command_line", Value: func(u *PinnedUpdate) any { return u.CommandLine }, Search: true},
-	{Name: "note", Value: func(u *PinnedUpdate) any { return u.Note }, Search: true},
-}
+type PinnedUpdate = outlook.Pinned
 
 // PinnedColumns names what the list of a policy's updates can be filtered and sorted by.
-func PinnedColumns() []string { return store.ColumnNames(pinnedColumns) }
+func PinnedColumns() []string { return store.ColumnNames(outlook.PinnedColumns) }
 
 // Show returns the policy with an id, or with a name that it alone bears.
 func (r *Room) Show(ctx context.Context, name string) (*Detail, error) {
@@ -141,7 +108,7 @@ func (r *Room) Updates(ctx context.Context, name string, q store.Query) ([]*Pinn
 	for i := range d.UpdateList {
 		rows[i] = &d.UpdateList[i]
 	}
-	return store.Select(q, rows, pinnedColumns)
+	return store.Select(q, rows, outlook.PinnedColumns)
 }
 
 func (p *order) detail(v *live.View, memory computers.View, state *staging.State, managed []string) *Detail {
@@ -195,35 +162,6 @@ func (p *order) pinnedUpdate(pin *policy.Update, v *live.View, memory computers.
 	return row
 }
 
-// note says to people what the catalog makes of a pinned update. Withdrawals are told with the day on which the vendor
-// file that says so was imported, where that is known.
-func (row *PinnedUpdate) note(ordered bool, imported string) {
-	switch row.Standing {
-	case pinned.Newer:
-		row.Note = "a newer revision exists: revise"
-		return
-	case pinned.Withdrawn:
-		row.Note = "withdrawn by the vendor"
-		if day, _, dated := strings.Cut(imported, "T"); dated {
-			row.Note += ", as imported on " + day
-		}
-	case pinned.Gone:
-		row.Note = "left the catalog"
-	default:
-		return
-	}
-	if ordered && row.Enabled {
-		row.Note += "; still ordered"
-	}
-}
-
-func (row *PinnedUpdate) add(note string) {
-	if row.Note != "" {
-		note = row.Note + "; " + note
-	}
-	row.Note = note
-}
-
 // notes fills in the notes of a policy's updates.
 func (r *Room) notes(ctx context.Context, d *Detail) error {
 	for i := range d.UpdateList {
@@ -235,13 +173,7 @@ func (r *Room) notes(ctx context.Context, d *Detail) error {
 				return err
 			}
 		}
-		row.note(d.Enabled, imported)
-		if len(row.Lacks) > 0 {
-			row.add("the catalog has packages in " + strings.Join(row.Lacks, ", ") + " that are not pinned: stage the bulletin, then revise")
-		}
-		if !row.Arrived {
-			row.add("not everything of it has arrived from above")
-		}
+		row.Noted(d.Enabled, imported)
 	}
 	return nil
 }

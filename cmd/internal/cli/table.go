@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -189,4 +190,9 @@ func at(fields map[string]any, key string) any {
 		return at(inner, rest)
 	}
 	return value
+}
+
+// Columns names the columns that a list can be filtered and sorted by, as help texts say them.
+func Columns(columns []string) string {
+	return strings.Join(slices.Sorted(slices.Values(columns)), ", ") + "."
 }

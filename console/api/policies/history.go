@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"thatch/node"
+	"thatch/node/policies/approval"
 	"thatch/node/store"
 	"thatch/node/store/rows"
 )
@@ -65,7 +66,7 @@ func named(ctx context.Context, n *node.Node, name string, before uint64) (forme
 	}
 	for _, e := range entries {
 		did, of, ok := strings.Cut(e.Action, " policy ")
-		of = strings.TrimSuffix(of, " for this site")
+		of = strings.TrimSuffix(strings.TrimSuffix(of, " for this site"), approval.AwaitsWords)
 		if !ok || !slices.Contains(verbs, did) || before > 0 && e.Index >= before {
 			continue
 		}

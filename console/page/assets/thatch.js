@@ -82,14 +82,14 @@
   };
   // A form whose answer is worked out while it is filled in: the address keeps what it says.
   for (const form of all("form[data-live]")) {
-    const part = document.getElementById(form.dataset.live);
+    const parts = form.dataset.live.split(" ").map((id) => document.getElementById(id));
     let waiting;
     form.addEventListener("input", () => {
       clearTimeout(waiting);
       waiting = setTimeout(() => {
         const says = [...new FormData(form)].filter(([name, value]) => value !== "" && name !== "token" && name !== "do");
         history.replaceState(null, "", location.pathname + "?" + new URLSearchParams(says));
-        refresh(part).catch(() => {});
+        for (const part of parts) refresh(part).catch(() => {});
       }, 400);
     });
   }

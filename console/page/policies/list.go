@@ -38,6 +38,7 @@ func list() *page.Page {
 				{Name: "local", Title: "Sites below may switch it", Kind: page.Flag, Hidden: true},
 				{Name: "awaited_documents", Title: "Awaited from above", Kind: page.Number, Hidden: true},
 				{Name: "lacks", Title: "Lacks languages", Hidden: true},
+				{Name: "unapproved", Title: "Awaits approval of", Hidden: true},
 				{Name: "created", Title: "Made", Kind: page.Time, Hidden: true},
 				{Name: "created_by", Title: "Made by", Hidden: true, Groups: true},
 				{Name: "changed", Title: "Changed", Kind: page.Ago},
@@ -48,6 +49,7 @@ func list() *page.Page {
 				{Title: "Waiting", Query: "state=waiting,awaiting"},
 				{Title: "Failed", Query: "failed=>0&sort=-failed"},
 				{Title: "Off", Query: "enabled=false"},
+				{Title: "Awaits approval", Query: "enabled=false&unapproved=*"},
 				{Title: "From above", Query: "from_above=true"},
 			},
 			Actions: []page.Action{

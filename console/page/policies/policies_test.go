@@ -236,3 +236,23 @@ func TestWindows(t *testing.T) {
 	b.Operator.Scope = identity.Operate
 	b.Post(t, at, form("do", "delete", "called", "day")).Has(t, "day is deleted.")
 }
+
+// TestApproval: what an operator makes where the site asks for approval says that it awaits one, and who may give it.
+func TestApproval(t *testing.T) {
+	b := start(t)
+	if err := apitest.Local(t, b.Node).Put(t.Context(), "/settings/policies.approval", map[string]any{"value": true}, nil); err != nil {
+		t.Fatal(err)
+	}
+	b.Operator = identity.Operator{Name: "Otto", Scope: identity.Operate}
+	b.Post(t, "/policies/new", form("do", "create", "step", "2", "name", "March", "bulletin", "b1")).
+		Has(t, "It stays off until an approver switches it on.", "Awaits approval.", "Otto")
+	id := policyNamed(t, b, "March").ID
+	at := "/policies/" + url.PathEscape(id)
+	b.Post(t, at, form("do", "enable")).Has(t, `role="alert"`, "awaits an approver")
+	b.Get(t, "/policies?enabled=false&unapproved=*").Has(t, "March")
+	b.Get(t, at+"/history").Has(t, "create")
+	b.Operator = identity.Operator{Name: "Anna", Scope: identity.Approver}
+	answer := b.Post(t, at, form("do", "enable"))
+	answer.Has(t, "March is switched on.")
+	lacks(t, answer, "Awaits approval.")
+}

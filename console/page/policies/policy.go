@@ -231,16 +231,6 @@ func policyUpdates() *page.Page {
 		},
 		Empty: "It pins no updates.",
 	}
-	change := func(edit func(q *page.Request, ids []string) policies.Edit) page.Act {
-		return page.Act{Do: func(q *page.Request) (page.Outcome, error) {
-			ids := q.Forms("key")
-			if len(ids) == 0 {
-				return page.Outcome{}, wrong(q.T("Choose at least one update."))
-			}
-			_, err := page.Send[*policies.Detail](q, http.MethodPut, page.To("policies", q.Var("id")), ordered.PolicyChange{Edit: edit(q, ids)})
-			return page.Outcome{Note: q.Words.Count("1 update is changed.", "%s updates are changed.", len(ids))}, err
-		}}
-	}
 	return &page.Page{
 		Path: policyPath + "/updates", Nav: "/policies", Title: "Updates of a policy", List: list,
 		Help: page.Help{
@@ -256,9 +246,9 @@ func policyUpdates() *page.Page {
 			return &plain
 		}),
 		Acts: map[string]page.Act{
-			"include": change(func(_ *page.Request, ids []string) policies.Edit { return policies.Edit{Enable: ids} }),
-			"exclude": change(func(_ *page.Request, ids []string) policies.Edit { return policies.Edit{Disable: ids} }),
-			"command": change(func(q *page.Request, ids []string) policies.Edit {
+			"include": changeUpdates(func(_ *page.Request, ids []string) policies.Edit { return policies.Edit{Enable: ids} }),
+			"exclude": changeUpdates(func(_ *page.Request, ids []string) policies.Edit { return policies.Edit{Disable: ids} }),
+			"command": changeUpdates(func(q *page.Request, ids []string) policies.Edit {
 				lines := make(map[string]string, len(ids))
 				for _, id := range ids {
 					lines[id] = q.Form("command")
@@ -267,6 +257,18 @@ func policyUpdates() *page.Page {
 			}),
 		},
 	}
+}
+
+// changeUpdates makes what changes the chosen updates of a policy.
+func changeUpdates(edit func(q *page.Request, ids []string) policies.Edit) page.Act {
+	return page.Act{Do: func(q *page.Request) (page.Outcome, error) {
+		ids := q.Forms("key")
+		if len(ids) == 0 {
+			return page.Outcome{}, wrong(q.T("Choose at least one update."))
+		}
+		_, err := page.Send[*policies.Detail](q, http.MethodPut, page.To("policies", q.Var("id")), ordered.PolicyChange{Edit: edit(q, ids)})
+		return page.Outcome{Note: q.Words.Count("1 update is changed.", "%s updates are changed.", len(ids))}, err
+	}}
 }
 
 func policyComputers() *page.Page {

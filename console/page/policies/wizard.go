@@ -132,6 +132,9 @@ func create(q *page.Request, f fields) (page.Outcome, error) {
 	if len(made.LeftOut) > 0 {
 		note += " " + q.Words.Count("1 update was left out.", "%s updates were left out.", len(made.LeftOut))
 	}
+	if made.Awaits {
+		note += " " + q.T("It stays off until an approver switches it on.")
+	}
 	return page.Outcome{To: page.To("policies", made.ID), Note: note}, nil
 }
 

@@ -10,6 +10,9 @@ import (
 	"thatch/node/store"
 )
 
+// AwaitsWords are what the audit log says of a change that awaits an approver.
+const AwaitsWords = ", which stays off until an approver enables it"
+
 // Judgement is what the caller of a change is. The node itself needs nobody's approval.
 type Judgement struct {
 	asked    bool // the site has what those below approver make stay off until an approver enables it
@@ -43,7 +46,7 @@ func (j Judgement) Maker() string {
 // Words say in the audit log that a policy awaits an approver, where it does.
 func (j Judgement) Words() string {
 	if j.Holds() {
-		return ", which stays off until an approver enables it"
+		return AwaitsWords
 	}
 	return ""
 }

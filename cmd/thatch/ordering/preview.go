@@ -1,4 +1,4 @@
-package main
+package ordering
 
 import (
 	"fmt"
@@ -24,14 +24,14 @@ func policyLists(a *cli.App) []*cobra.Command {
 	return []*cobra.Command{
 		of(cli.Listing{
 			Use: "computers POLICY", Short: "List the computers that a policy is for at this site, and how they stand", After: "/computers",
-			Long:    "Columns to filter and sort by: " + columnsText(outlook.StandingColumns()),
+			Long:    "Columns to filter and sort by: " + cli.Columns(outlook.StandingColumns()),
 			Example: "  thatch policies computers February --filter state=failed",
 			Heads:   []string{"COMPUTER", "GROUP", "PLATFORM", "LANGUAGE", "STATE", "MISSING", "ID"},
 			Keys:    []string{"computer", "group", "platform", "language", "state", "missing", "id"},
 		}),
 		of(cli.Listing{
 			Use: "updates POLICY", Short: "List the updates that a policy pins", After: "/updates",
-			Long:    "Columns to filter and sort by: " + columnsText(policies.PinnedColumns()),
+			Long:    "Columns to filter and sort by: " + cli.Columns(policies.PinnedColumns()),
 			Example: "  thatch policies updates February --filter outdated=yes",
 			Heads:   []string{"UPDATE", "PRODUCT", "ENABLED", "LANGUAGES", "HELD", "MISSING", "FAILED", "NOTE", "ID"},
 			Keys:    []string{"update", "product", "enabled", "languages", "held", "missing", "failed", "note", "id"},
@@ -120,7 +120,7 @@ func printPreview(w io.Writer, p *ordered.Preview) error {
 	}
 	rows := make([][]string, 0, len(p.Updates))
 	for _, u := range p.Updates {
-		rows = append(rows, []string{fmt.Sprint(u.Number), u.Name, u.Product, yesNo(u.Enabled), fmt.Sprint(u.Packages), fmt.Sprint(u.Missing), u.Waits})
+		rows = append(rows, []string{fmt.Sprint(u.Number), u.Name, u.Product, cli.Text(u.Enabled), fmt.Sprint(u.Packages), fmt.Sprint(u.Missing), u.Waits})
 	}
 	fmt.Fprintln(w)
 	if err := cli.Table(w, []string{"NUMBER", "UPDATE", "PRODUCT", "ENABLED", "PACKAGES", "MISSING", "WAITS FOR"}, rows); err != nil {

@@ -1,4 +1,5 @@
-package main
+// Package ordering holds the commands of what is ordered: policies and maintenance windows.
+package ordering
 
 import (
 	"encoding/json"
@@ -19,6 +20,11 @@ import (
 	"thatch/node/policies"
 )
 
+// Commands are all of them.
+func Commands(a *cli.App) []*cobra.Command {
+	return []*cobra.Command{policiesCommand(a), windowsCommand(a)}
+}
+
 func policiesCommand(a *cli.App) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "policies", Short: "Software update policies: what is ordered, for whom, and when", Args: cobra.NoArgs,
@@ -27,7 +33,7 @@ func policiesCommand(a *cli.App) *cobra.Command {
 	}
 	cmd.AddCommand(policiesCreate(a), a.List(cli.Listing{
 		Use: "list", Short: "List policies and how far they are", Path: "/policies",
-		Long:    "Columns to filter and sort by: " + columnsText(policies.Columns()),
+		Long:    "Columns to filter and sort by: " + cli.Columns(policies.Columns()),
 		Example: "  thatch policies list --filter state=failed",
 		Heads:   []string{"POLICY", "SITE", "STATE", "TARGETED", "DONE", "WAITING", "FAILED", "WAITS FOR", "UPDATES", "BULLETINS", "CHANGED", "ID"},
 		Keys:    []string{"policy", "site", "state", "targeted", "done", "waiting", "failed", "waits_for", "updates", "bulletins", "changed", "id"},
@@ -218,7 +224,7 @@ func printPolicy(w io.Writer, raw json.RawMessage) error {
 			languages = "neutral"
 		}
 		rows = append(rows, []string{
-			u.Name, u.Product, yesNo(u.Enabled), languages, yesNo(u.Held), fmt.Sprint(u.Missing), fmt.Sprint(u.Failed), u.CommandLine, u.Note,
+			u.Name, u.Product, cli.Text(u.Enabled), languages, cli.Text(u.Held), fmt.Sprint(u.Missing), fmt.Sprint(u.Failed), u.CommandLine, u.Note,
 		})
 	}
 	fmt.Fprintln(w)
@@ -367,5 +373,5 @@ func remove(cmd *cobra.Command, a *cli.App, path string, query url.Values, name 
 	if err := c.Do(cmd.Context(), client.Request{Method: http.MethodDelete, Path: path, Query: query}, nil); err != nil {
 		return err
 	}
-	return done(a, "deleted", name)
+	return a.Done("deleted", name, "deleted")
 }

@@ -1,4 +1,4 @@
-package main
+package ordering
 
 import (
 	"fmt"
@@ -23,7 +23,7 @@ func windowsCommand(a *cli.App) *cobra.Command {
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(a.List(cli.Listing{
-		Use: "list", Short: "List maintenance windows", Path: "/windows", Long: "Columns to filter and sort by: " + columnsText(windows.Columns()),
+		Use: "list", Short: "List maintenance windows", Path: "/windows", Long: "Columns to filter and sort by: " + cli.Columns(windows.Columns()),
 		Example: "  thatch windows list --filter open=yes",
 		Heads:   []string{"WINDOW", "WHEN", "OPEN", "CLOSES", "OPENS", "COMPUTERS", "SITE", "ID"},
 		Keys:    []string{"name", "text", "open", "closes", "opens", "computers", "site", "id"},
