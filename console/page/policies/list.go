@@ -20,7 +20,7 @@ func list() *page.Page {
 		List: &page.List{
 			Path: "/policies", Key: "id",
 			Columns: []page.Column{
-				{Name: "policy", Title: "Policy", Link: "/policies/{id}"},
+				{Name: "policy", Title: "Policy", Link: "/policies/{id}", Wide: true},
 				{Name: "state", Title: "State", Kind: page.State, Choices: states, Groups: true},
 				{Name: "enabled", Title: "Switched on", Kind: page.Flag},
 				{Name: "paused", Title: "Paused", Kind: page.Flag},
@@ -31,7 +31,7 @@ func list() *page.Page {
 				{Name: "failed", Title: "Failed", Kind: page.Number},
 				{Name: "updates", Title: "Updates", Kind: page.Number},
 				{Name: "site", Title: "Site", Groups: true},
-				{Name: "waits_for", Title: "Waits for", Wide: true},
+				{Name: "waits_for", Title: "Waits for"},
 				{Name: "bulletins", Title: "Bulletins", Hidden: true},
 				{Name: "description", Title: "Description", Hidden: true},
 				{Name: "from_above", Title: "From above", Kind: page.Flag, Hidden: true, Groups: true},

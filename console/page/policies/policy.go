@@ -204,7 +204,7 @@ func policyUpdates() *page.Page {
 	list := &page.List{
 		Path: "/policies/{id}/updates", Key: "id",
 		Columns: []page.Column{
-			{Name: "update", Title: "Update", Link: "/updates/{id}"},
+			{Name: "update", Title: "Update", Link: "/updates/{id}", Wide: true},
 			{Name: "product", Title: "Product", Groups: true},
 			{Name: "enabled", Title: "Installed by it", Kind: page.Flag},
 			{Name: "standing", Title: "In the catalog", Kind: page.State, Choices: []string{"current", "newer", "withdrawn", "gone"}, Groups: true},
@@ -214,7 +214,7 @@ func policyUpdates() *page.Page {
 			{Name: "missing", Title: "Missing", Kind: page.Number},
 			{Name: "failed", Title: "Failed", Kind: page.Number},
 			{Name: "command_line", Title: "Command line"},
-			{Name: "note", Title: "Note", Wide: true},
+			{Name: "note", Title: "Note"},
 			{Name: "outdated", Title: "Outdated", Kind: page.Flag, Hidden: true},
 		},
 		Views: []page.ListView{
