@@ -173,15 +173,18 @@ func (o *Outlook) count(memory computers.View, s *sets, a Asked) {
 	}
 	o.Computers.Done = o.Computers.Targeted - o.Computers.Missing - o.Computers.Unknown
 	platforms, languages, groups := tally{}, tally{}, tally{}
-	for number, m := range memory.Members() {
-		if !m.Retired.IsZero() {
+	for _, counts := range memory.Cursors() { // of all that are not retired
+		for _, n := range counts {
+			o.Computers.All += n
+		}
+	}
+	members := memory.Members()
+	for it := s.targeted.Iterator(); it.HasNext(); {
+		m := members[it.Next()]
+		if m == nil {
 			continue
 		}
-		o.Computers.All++
-		if !s.targeted.Contains(number) {
-			continue
-		}
-		c, todo := pinned.Computer(m, true), s.todo.Contains(number)
+		c, todo := pinned.Computer(m, true), s.todo.Contains(m.Number)
 		platforms.add(c.System.Platform, todo)
 		languages.add(language(c), todo)
 		groups.add(m.Group, todo)
