@@ -160,8 +160,8 @@ func order(t *testing.T, b *browser, h hands) string {
 			t.Errorf("the wizard's second page does not say %q:\n%s", want, outlook)
 		}
 	}
-	if told := b.text("#outlook table.list tbody"); !strings.Contains(told, "HERE-01") {
-		t.Errorf("the dry run does not tell of the computer that lacks it:\n%s", b.text("#outlook"))
+	if told := b.text("#dry-run table.list tbody"); !strings.Contains(told, "HERE-01") {
+		t.Errorf("the dry run does not tell of the computer that lacks it:\n%s", b.text("#dry-run"))
 	}
 	h.press(`.foot button[value="create"]`)
 	if note := b.text(".note.good"); !strings.Contains(note, "is made") {
