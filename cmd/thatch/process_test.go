@@ -119,6 +119,7 @@ func TestExitCodes(t *testing.T) {
 		{"tasks run", 2, "TASK"},
 		{"tasks nonsense", 2, "nonsense"},
 		{"nonsense", 2, "nonsense"},
+		{"replication runs list", 2, `takes no arguments; got ["list"]`},
 		{"site show --nonsense", 2, "nonsense"},
 		{"site languages english!", 2, "BCP 47"},
 		{"settings set agents.attempts", 2, "--default"},

@@ -54,6 +54,9 @@ func (in *intake) judge(e *dataset.Entry) (verdict, error) {
 	now, have := in.current[e.Key()]
 	own := have && now.origin == in.site
 	if e.Removed {
+		if t, known := dataset.TypeOf(e.Kind, in.from.Direction); known && t != in.t {
+			return same, nil // each type has rules and a cursor of its own: by another nothing is taken away
+		}
 		if !have || own || in.below[now.origin] != (in.from.Direction == dataset.Up) {
 			return same, nil // what is not of the sender it cannot take away
 		}

@@ -294,6 +294,27 @@ func TestNothingTravelsByATypeThatIsNone(t *testing.T) {
 	}
 }
 
+// TestNothingIsTakenAwayByAnotherType: a page of one type removes nothing that comes by another.
+func TestNothingIsTakenAwayByAnotherType(t *testing.T) {
+	_, mid := filled(t)
+	before := mid.Holds(t, document.Update)
+	if len(before) == 0 {
+		t.Fatal("there is nothing to take away")
+	}
+	gone := []dataset.Entry{{Head: document.Head{Kind: document.Update, ID: "u1"}, Removed: true}}
+	for _, of := range []dataset.Type{dataset.Languages, dataset.Settings, dataset.Policies} {
+		if o, err := mid.Room.Repair(t.Context(), mid.Above(), of, gone); err != nil || o.Removed != 0 {
+			t.Errorf("by %s: %+v, %v", of, o, err)
+		}
+	}
+	if now := mid.Holds(t, document.Update); !slices.Equal(now, before) {
+		t.Errorf("%d updates are held, before there were %d", len(now), len(before))
+	}
+	if o, err := mid.Room.Repair(t.Context(), mid.Above(), dataset.Data, gone); err != nil || o.Removed != 1 {
+		t.Errorf("by data: %+v, %v", o, err)
+	}
+}
+
 func TestUpwardNewSitesComeWithTheirKeys(t *testing.T) {
 	top, mid := family(t)
 	low := replicastest.New(t, "low", mid, "de")

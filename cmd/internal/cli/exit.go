@@ -56,6 +56,9 @@ func Args(names ...string) cobra.PositionalArgs {
 		if len(args) == len(names) {
 			return nil
 		}
+		if len(names) == 0 {
+			return Usagef("%s takes no arguments; got %q. See: %s --help", cmd.CommandPath(), args, cmd.CommandPath())
+		}
 		return Usagef("%s takes %s; got %d of %d arguments. See: %s --help", cmd.CommandPath(), strings.Join(names, " "),
 			len(args), len(names), cmd.CommandPath())
 	}

@@ -28,8 +28,8 @@ func Commands(a *cli.App) []*cobra.Command {
 			Use: "runs", Short: "What went over the links with parent and children, newest first",
 			Long:    "Columns to filter and sort by: neighbour, direction, type, mode, state, started, ended.",
 			Example: "  thatch replication runs\n  thatch replication runs --filter state=failed --json",
-			Path:    "/replication/runs", Heads: []string{"STARTED", "SITE", "DIRECTION", "TYPE", "MODE", "STATE", "DOCUMENTS", "BYTES", "SECONDS", "VERIFIED", "ERROR"},
-			Keys: []string{"started", "site", "direction", "type", "mode", "state", "documents", "bytes", "seconds", "verified", "error"},
+			Path:    "/replication/runs", Heads: []string{"STARTED", "SITE", "DIRECTION", "TYPE", "MODE", "STATE", "DOCUMENTS", "BYTES", "SECONDS", "VERIFIED", "REPAIRED", "REFUSED", "ERROR"},
+			Keys: []string{"started", "site", "direction", "type", "mode", "state", "documents", "bytes", "seconds", "verified", "repaired", "refused", "error"},
 		}),
 		quarantineCommand(a),
 	}
