@@ -15,17 +15,20 @@ BenchmarkWrite/writers=1-2         	    1173	    852514 ns/op	      1173 rows/s
 BenchmarkWrite500Rows/writers=4    	      12	  24000000 ns/op	     41213.5 rows/s
 BenchmarkPages/cves/after-a-report-16 	 1	 3 ns/op	1500000 p50-ns	2500000 max-ns	30.00 pages
 BenchmarkLook/first-2  1  9 ns/op  250000000 cpu-ns/op
+BenchmarkConsole/|reports|updates|{id}-2 1 5 ns/op 61000000 max-ns 51000000 p50-ns 40000 size-B 200.0 status
+BenchmarkConsole/|policies|{id} 1 5 ns/op 0 size-B 0 status
 PASS
 ok  	thatch/node/quorum	5.1s
 `
 
 func TestBenchmarksAreRead(t *testing.T) {
 	results, err := parseBench([]byte(printed))
-	if err != nil || len(results) != 4 {
+	if err != nil || len(results) != 6 {
 		t.Fatalf("%d results, %v", len(results), err)
 	}
 	rows := append(writeRows(results[:2], 1000), complianceRows(results[2:3])...)
-	rows = append(rows, scanRows(results[3:])...)
+	rows = append(rows, scanRows(results[3:4])...)
+	rows = append(rows, consoleRows(results[4:])...)
 	want := []row{
 		{"write, durable, single writes, writers: 1", "1173/s", "1000 flushes/s of the disk alone", "one voter; 853µs each"},
 		{"write, durable, rows in batches of 500, writers: 4", "41214/s", "", "one voter; 24ms each"},
@@ -34,6 +37,8 @@ func TestBenchmarksAreRead(t *testing.T) {
 			"a computer reported five changes since the last one; 100 rows, through the API, 30 pages",
 		},
 		{"scan of 5,000 updates, first round", "250.00 ms CPU", "aim: 500 ms CPU", "reads the rules' log"},
+		{"console, /reports/updates/{id}", "p50 51.00 ms, max 61.00 ms, 40 kB", "aim: under 50 ms, 100 kB", "beyond the aim"},
+		{"console, /policies/{id}", "not opened", "", "nothing of a site like this one is linked there"},
 	}
 	for i := range want {
 		if rows[i] != want[i] {
@@ -146,7 +151,7 @@ func TestFederationRows(t *testing.T) {
 	results, err := parseBench([]byte("BenchmarkMonth/msrc-2  1  3 ns/op  1000 wire-B  800 zstd-B  50000 rsync-B  10 documents  0.25 equal-s  0.5 change-s\n" +
 		"BenchmarkMonth/sdp-2000-2  1  3 ns/op  1000 wire-B  500 zstd-B\n" +
 		"BenchmarkDifferential/10000-2  30  2000000 ns/op  1000000 cpu-ns/op\nBenchmarkDifferential/100000-2  30  2200000 ns/op  1100000 cpu-ns/op\n"))
-	if err != nil || len(results) != 4 {
+	if err != nil || len(results) != 6 {
 		t.Fatalf("%d results, %v", len(results), err)
 	}
 	months, differential := monthRows(results[:2]), differentialRows(results[2:])

@@ -1,6 +1,6 @@
 // Command bench measures what the design promises and prints one table:
 //
-//	go run ./bench [-only import,stream,write,compliance,scan,federation,federation-large,children] [-data FOLDER] [-rounds N] [-time 1s]
+//	go run ./bench [-only import,stream,write,compliance,console,scan,federation,federation-large,children] [-data FOLDER] [-rounds N] [-time 1s]
 //
 // Figures drift with the machine, so whatever has a peer is measured beside it, in turn, in the same run.
 package main
@@ -43,6 +43,7 @@ var measures = []measure{
 	{"stream", benchStream},
 	{"write", benchWrite},
 	{"compliance", benchCompliance},
+	{"console", benchConsole},
 	{"scan", benchScan},
 	{"federation", benchFederation},
 }

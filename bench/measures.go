@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -108,6 +109,37 @@ func complianceRows(results []result) []row {
 		}
 		note := fmt.Sprintf("%s; 100 rows, through the API, %.0f pages", variants[variant], r.figures["pages"])
 		rows = append(rows, row{"compliance, page of " + page, figure, "aim: under 20 ms", note})
+	}
+	return rows
+}
+
+// benchConsole opens every page of the console of a large site.
+func benchConsole(ctx context.Context, _ settings) ([]row, error) {
+	results, err := goBench(ctx, "./bench", "^BenchmarkConsole$", "1x") // it repeats its pages itself
+	if err != nil {
+		return nil, err
+	}
+	return consoleRows(results), nil
+}
+
+func consoleRows(results []result) []row {
+	var rows []row
+	for _, r := range results {
+		page := strings.ReplaceAll(strings.TrimPrefix(r.name, "Console/"), "|", "/")
+		switch status := r.figures["status"]; {
+		case status == 0:
+			rows = append(rows, row{"console, " + page, "not opened", "", "nothing of a site like this one is linked there"})
+			continue
+		case status != http.StatusOK:
+			rows = append(rows, row{"console, " + page, "not opened", "", fmt.Sprintf("it answers %.0f", status)})
+			continue
+		}
+		figure := fmt.Sprintf("p50 %s, max %s, %.0f kB", millis(r.each("p50-ns")), millis(r.each("max-ns")), r.figures["size-B"]/1000)
+		note := ""
+		if r.each("p50-ns") > 50*time.Millisecond || r.figures["size-B"] > 100_000 {
+			note = "beyond the aim"
+		}
+		rows = append(rows, row{"console, " + page, figure, "aim: under 50 ms, 100 kB", note})
 	}
 	return rows
 }

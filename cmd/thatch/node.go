@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"sync"
 	"time"
 
@@ -19,19 +18,8 @@ import (
 	"thatch/cmd/internal/service"
 	"thatch/console"
 	"thatch/console/api"
-	"thatch/console/api/families"
-	"thatch/console/api/hierarchy"
 	"thatch/console/api/links"
-	"thatch/console/api/nodes"
-	"thatch/console/api/offers"
 	"thatch/console/api/operators"
-	"thatch/console/api/overview"
-	"thatch/console/api/payloads"
-	"thatch/console/api/policies"
-	"thatch/console/api/reports"
-	"thatch/console/api/tree"
-	"thatch/console/api/vulnerabilities"
-	"thatch/console/api/why"
 	"thatch/node"
 	"thatch/node/store"
 	"thatch/replication"
@@ -169,21 +157,7 @@ type halves struct {
 // mount puts the doors on a node.
 func mount(n *node.Node) halves {
 	h := halves{replication.New(n), parents.New(n)}
-	routes := append(hierarchy.Routes(n), links.Routes(n, h.link, round.New(n, h.link, h.parent))...)
-	routes = slices.Concat(
-		routes,
-		payloads.Routes(n),
-		reports.Routes(n),
-		why.Routes(n),
-		operators.Routes(n),
-		policies.Routes(n),
-		tree.Routes(n),
-		nodes.Routes(n),
-		families.Routes(n),
-		overview.Routes(n),
-		vulnerabilities.Routes(n),
-		offers.Routes(n),
-	)
+	routes := append(console.Routes(n), links.Routes(n, h.link, round.New(n, h.link, h.parent))...)
 	n.Mount("/", console.New(n, api.New(n, routes...)))
 	n.Mount("/agent/v1/", server.New(n))
 	n.Mount(wire.Prefix, h.parent)

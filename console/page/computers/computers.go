@@ -69,7 +69,7 @@ func list() *page.Page {
 			Command: []string{"thatch computers list --filter 'missing=>0' --sort -critical", "thatch computers move pc-17 berlin"},
 		},
 		List: &page.List{
-			Path: "/computers", Key: "id", Sort: "computer", Columns: columns(),
+			Path: "/computers", Key: "id", Sort: "computer", Limit: 75, Columns: columns(),
 			Views: []page.ListView{
 				{Title: "All"},
 				{Title: "Needs attention", Query: "attention=true&sort=-exploited"},

@@ -19,7 +19,7 @@ func byBulletin() *page.Page {
 			Command: []string{"thatch compliance bulletins --filter severity=Critical --sort -missing"},
 		},
 		List: &page.List{
-			Path: "/compliance/bulletins", Key: "id", Sort: "-missing", Actions: remedies,
+			Path: "/compliance/bulletins", Key: "id", Sort: "-missing", Limit: 75, Actions: remedies,
 			Columns: slices.Concat([]page.Column{
 				{Name: "bulletin", Title: "Bulletin", Link: "/bulletins/{id}"},
 				{Name: "severity", Title: "Severity", Kind: page.Severity, Choices: severities, Groups: true},
@@ -79,7 +79,7 @@ func updates() *page.Page {
 			Command: []string{"thatch compliance updates --filter 'missing=>0' --sort -missing", "thatch compliance update 17 --filter status=missing"},
 		},
 		List: &page.List{
-			Path: "/compliance/updates", Key: "bulletin", Sort: "-missing", Actions: remedies,
+			Path: "/compliance/updates", Key: "bulletin", Sort: "-missing", Limit: 75, Actions: remedies,
 			Columns: slices.Concat([]page.Column{
 				{Name: "update", Title: "Update", Link: "/reports/updates/{id}", Wide: true},
 				{Name: "kb", Title: "KB", Hidden: true},

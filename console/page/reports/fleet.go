@@ -152,7 +152,7 @@ func site() *page.Page {
 			Command: []string{"thatch compliance tree bulletins --of berlin --sort -missing"},
 		},
 		List: &page.List{
-			Path: "/compliance/tree/bulletins", Args: []string{"of", "{site}"}, Key: "id", Sort: "-missing", Actions: remedies,
+			Path: "/compliance/tree/bulletins", Args: []string{"of", "{site}"}, Key: "id", Sort: "-missing", Limit: 75, Actions: remedies,
 			Columns: slices.Concat([]page.Column{
 				{Name: "bulletin", Title: "Bulletin", Link: "/bulletins/{id}"},
 				{Name: "severity", Title: "Severity", Kind: page.Severity, Choices: severities, Groups: true},

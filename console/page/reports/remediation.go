@@ -155,7 +155,7 @@ func details() *page.Page {
 			Command: []string{"thatch bulletins list --filter month=2019-02", "thatch bulletins show KB5000001"},
 		},
 		List: &page.List{
-			Path: "/bulletins", Key: "id", Sort: "-released", Actions: remedies,
+			Path: "/bulletins", Key: "id", Sort: "-released", Limit: 75, Actions: remedies,
 			Columns: []page.Column{
 				{Name: "bulletin", Title: "Bulletin", Link: "/bulletins/{id}"},
 				{Name: "severity", Title: "Severity", Kind: page.Severity, Choices: severities, Groups: true},
