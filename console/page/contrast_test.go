@@ -11,7 +11,7 @@ import (
 
 // TestContrast holds the colours of the stylesheet to WCAG 2.1 AA: 4.5 to 1 for texts, 3 to 1 for what is drawn.
 func TestContrast(t *testing.T) {
-	raw, err := os.ReadFile("assets/thatch.css")
+	raw, err := os.ReadFile("assets/files/thatch.css")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/gorilla/mux"
 
 	"thatch/console/api"
+	"thatch/console/page/assets"
 	"thatch/console/page/words"
 	"thatch/node/identity"
 )
@@ -131,7 +132,7 @@ func New(cfg Config) *Console {
 	}
 	c.templates = parse(sources)
 	c.nav = c.navigation()
-	c.router.PathPrefix(assetPrefix).Handler(assets())
+	c.router.PathPrefix(assets.Prefix).Handler(assets.Handler())
 	for prefix, open := range cfg.Open {
 		c.router.PathPrefix(prefix).Handler(open)
 	}

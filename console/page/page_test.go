@@ -15,6 +15,7 @@ import (
 	"thatch/console/api"
 	"thatch/console/api/operators"
 	"thatch/console/page"
+	"thatch/console/page/assets"
 	"thatch/console/page/pagetest"
 	"thatch/node"
 	"thatch/node/identity"
@@ -309,7 +310,7 @@ func TestHeaders(t *testing.T) {
 			t.Errorf("the page holds %q", forbidden)
 		}
 	}
-	for name, address := range page.Assets() {
+	for name, address := range assets.Names() {
 		if asset := b.Get(t, address); asset.Status != http.StatusOK || !strings.Contains(asset.Header.Get("Cache-Control"), "immutable") || !strings.Contains(answer.Body, address) {
 			t.Errorf("%s: %d %s", name, asset.Status, asset.Header.Get("Cache-Control"))
 		}

@@ -16,6 +16,7 @@ import (
 
 	"thatch/catalog"
 	"thatch/console/api"
+	"thatch/console/page/assets"
 	"thatch/console/page/words"
 )
 
@@ -138,7 +139,7 @@ func (f *frame) Token() template.HTML {
 func (c *Console) render(q *Request, w http.ResponseWriter, status int, view *View, wrong error) {
 	f := &frame{
 		Request: q, Site: c.Site(q.R.Context()), Nav: c.navFor(q), Title: view.Title, Crumbs: view.Crumbs, Note: q.note.Text,
-		Data: view.Data, Self: q.R.URL.RequestURI(), Assets: assetNames,
+		Data: view.Data, Self: q.R.URL.RequestURI(), Assets: assets.Names(),
 	}
 	if q.page != nil {
 		f.Help = q.page.Help
@@ -194,11 +195,11 @@ func (q *Request) Part(name string, data any) (HTML, error) {
 	return HTML(out.String()), nil
 }
 
-// Open renders a page without a session, such as the one to sign in, in a layout of its own.
-func (c *Console) Open(w http.ResponseWriter, r *http.Request, status int, name, title string, data any) {
+// Open renders a page without a session, such as the one to sign in, in a layout of its own. The view's title is in English.
+func (c *Console) Open(w http.ResponseWriter, r *http.Request, status int, v View) {
 	q := &Request{R: r, console: c, Words: words.For(r.Header.Get("Accept-Language")), zone: zone(Session{}, r)}
-	f := &frame{Request: q, Site: c.Site(r.Context()), Title: q.T(title), Data: data, Assets: assetNames, Self: r.URL.RequestURI()}
-	c.write(w, status, name, "open.html", f)
+	f := &frame{Request: q, Site: c.Site(r.Context()), Title: q.T(v.Title), Data: v.Data, Assets: assets.Names(), Self: r.URL.RequestURI()}
+	c.write(w, status, v.Template, "open.html", f)
 }
 
 // sentence is an error's text as a page says it: without the word for its class, which the API's code says too.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"thatch/console/api"
+	"thatch/console/page"
 	"thatch/console/page/signin/provider"
 	"thatch/node/identity"
 )
@@ -88,5 +89,5 @@ func (d *Door) providerFailed(w http.ResponseWriter, r *http.Request, err error)
 	case !ok:
 		status, text = http.StatusBadGateway, api.AsError(err).Text
 	}
-	d.render.Open(w, r, status, "signin-failed.html", "That did not work", form{Wrong: text})
+	d.render.Open(w, r, status, page.View{Template: "signin-failed.html", Title: "That did not work", Data: form{Wrong: text}})
 }

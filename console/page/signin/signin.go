@@ -48,9 +48,9 @@ const (
 //go:embed templates/*.html
 var files embed.FS
 
-// Renderer writes pages without a session. Name is that of a template of the Area, title is in English.
+// Renderer writes pages without a session; titles are in English.
 type Renderer interface {
-	Open(w http.ResponseWriter, r *http.Request, status int, name, title string, data any)
+	Open(w http.ResponseWriter, r *http.Request, status int, v page.View)
 }
 
 // Door lets people in. It is the console's page.Sessions.
@@ -176,7 +176,7 @@ func (d *Door) show(w http.ResponseWriter, r *http.Request, status int, at view,
 		f.Secret = base64.RawURLEncoding.EncodeToString(raw)
 		setCookie(w, formCookie, f.Secret, http.SameSiteStrictMode, 0)
 	}
-	d.render.Open(w, r, status, at.template, at.title, f)
+	d.render.Open(w, r, status, page.View{Template: at.template, Title: at.title, Data: f})
 }
 
 // setCookie sets a cookie that lasts as long as the browser, or seconds; less than 0 takes it away.
@@ -239,7 +239,7 @@ func (d *Door) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if e.Status >= http.StatusInternalServerError && r.Context().Err() == nil {
 		d.log.Error("signing in failed", "path", r.URL.Path, "error", err)
 	}
-	d.render.Open(w, r, e.Status, "signin-failed.html", "That did not work", form{Wrong: e.Text})
+	d.render.Open(w, r, e.Status, page.View{Template: "signin-failed.html", Title: "That did not work", Data: form{Wrong: e.Text}})
 }
 
 func origin(r *http.Request) operators.Origin {
@@ -336,7 +336,7 @@ func (d *Door) enterByLink(w http.ResponseWriter, r *http.Request) {
 		d.fail(w, r, err)
 		return
 	}
-	d.render.Open(w, r, status, "signin-failed.html", "That did not work", form{Wrong: text})
+	d.render.Open(w, r, status, page.View{Template: "signin-failed.html", Title: "That did not work", Data: form{Wrong: text}})
 }
 
 func (d *Door) showFirst(w http.ResponseWriter, r *http.Request) {
@@ -352,7 +352,7 @@ func (d *Door) firstPage(w http.ResponseWriter, r *http.Request, status int, f f
 			d.fail(w, r, err)
 			return
 		}
-		d.render.Open(w, r, status, "signin-failed.html", "That did not work", form{Wrong: text})
+		d.render.Open(w, r, status, page.View{Template: "signin-failed.html", Title: "That did not work", Data: form{Wrong: text}})
 		return
 	}
 	if f.First = invited.Name == ""; !f.First {
@@ -399,7 +399,7 @@ func (d *Door) signOut(w http.ResponseWriter, r *http.Request) {
 		return
 	case err == nil && ok:
 		if r.ParseForm() != nil || !page.SameOrigin(r) || subtle.ConstantTimeCompare([]byte(s.Token), []byte(r.PostForm.Get("token"))) != 1 {
-			d.render.Open(w, r, http.StatusForbidden, "signin-failed.html", "That did not work", form{Wrong: textForm})
+			d.render.Open(w, r, http.StatusForbidden, page.View{Template: "signin-failed.html", Title: "That did not work", Data: form{Wrong: textForm}})
 			return
 		}
 		if err := d.node.Operators.SignOut(r.Context(), c.Value); err != nil {
