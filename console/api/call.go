@@ -73,7 +73,8 @@ func (c *Call) List() (store.Query, error) {
 			q.Filter[name] = args.Get(name)
 		}
 	}
-	return q, c.narrow(&q)
+	err = c.narrow(&q) // before q is returned: what it leaves out guards what others may not see
+	return q, err
 }
 
 // Listed makes the answer of a list from the rows of a page and the number of all.
