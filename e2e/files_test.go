@@ -67,12 +67,12 @@ func TestFilesAreWhatIsShown(t *testing.T) {
 	b.size(1440, 900)
 	b.enter(s, "vera")
 	for path, want := range map[string]int{
-		"/bulletins?limit=25&sort=bulletin":                                                30,
-		"/bulletins?limit=25&sort=-bulletin&q=L1":                                          11,
-		"/bulletins?group=severity&columns=title,bulletin,updates,vendor,source":           30,
-		"/computers?limit=25&sort=-computer":                                               7,
-		"/computers?group=group&columns=computer,group,languages,build,simulated,missing":  7,
-		"/computers?group=!berlin&sort=-computer&columns=group,computer,last_seen,percent": 4,
+		"/bulletins?limit=25&sort=bulletin":                                                 30,
+		"/bulletins?limit=25&sort=-bulletin&q=L1":                                           11,
+		"/bulletins?grouped=severity&columns=title,bulletin,updates,vendor,source":          30,
+		"/computers?limit=25&sort=-computer":                                                7,
+		"/computers?grouped=group&columns=computer,group,languages,build,simulated,missing": 7,
+		"/computers?group=!berlin&sort=-computer&columns=group,computer,last_seen,percent":  4,
 	} {
 		b.open(s.at(path))
 		table, err := csv.NewReader(strings.NewReader(b.file(`.exports a[href*="format=csv"]`))).ReadAll()

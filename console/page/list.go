@@ -108,11 +108,14 @@ type Tab struct {
 	Current     bool
 }
 
+// reserved are the names that say in an address how a list is shown. A column of that name could not be filtered.
+var reserved = []string{"q", "sort", "page", "limit", "columns", "grouped", "view"}
+
 // state is what the address says of the list, and nothing else.
 func (q *Request) state(l *List) url.Values {
 	state := url.Values{}
 	for name, values := range q.R.URL.Query() {
-		known := slices.Contains([]string{"q", "sort", "page", "limit", "columns", "group", "view"}, name) ||
+		known := slices.Contains(reserved, name) ||
 			slices.ContainsFunc(l.Columns, func(c Column) bool { return c.Name == name && !c.Unfiltered })
 		if known && len(values) > 0 && strings.TrimSpace(values[0]) != "" {
 			state.Set(name, strings.TrimSpace(strings.Join(values, ","))) // check boxes send one value each
@@ -125,7 +128,7 @@ func (q *Request) state(l *List) url.Values {
 func (l *List) asking(state url.Values) url.Values {
 	ask := url.Values{}
 	for name := range state {
-		if !slices.Contains([]string{"columns", "group", "view"}, name) {
+		if !slices.Contains([]string{"columns", "grouped", "view"}, name) {
 			ask.Set(name, state.Get(name))
 		}
 	}
@@ -153,7 +156,7 @@ func (l *List) rows(state url.Values) int {
 
 // group is the column that the list is grouped by: what the address says, "none" for none.
 func (l *List) group(state url.Values) string {
-	name := first(state.Get("group"), l.Group)
+	name := first(state.Get("grouped"), l.Group)
 	if i := slices.IndexFunc(l.Columns, func(c Column) bool { return c.Name == name && c.Groups }); i < 0 {
 		return ""
 	}

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -123,6 +124,9 @@ func New(cfg Config) *Console {
 			}
 			c.pages[p.Path] = p
 			if p.List != nil {
+				if i := slices.IndexFunc(p.List.Columns, func(c Column) bool { return slices.Contains(reserved, c.Name) }); i >= 0 {
+					panic("a column called " + p.List.Columns[i].Name + " at " + p.Path)
+				}
 				acts := listActs(p.List)
 				maps.Copy(acts, p.Acts)
 				p.Acts = acts

@@ -148,7 +148,7 @@ func TestListShowsWhatTheAddressAsks(t *testing.T) {
 		"/things?kind=red&limit=25":            {"1 to 25 of 125", "Kind: red", `href="/things?limit=25" title="Take this filter away"`},
 		"/things?q=thing+7":                    {"Search: thing 7"},
 		"/things?sort=-size":                   {`aria-sort="descending"`, "249 kB"},
-		"/things?group=kind":                   {`<tr class="group"><th colspan="7" scope="rowgroup">green`},
+		"/things?grouped=kind":                 {`<tr class="group"><th colspan="7" scope="rowgroup">green`},
 		"/things?columns=name,severity":        {"Critical"},
 		"/things?columns=name&columns=percent": {"m0"}, // as check boxes send them without script
 		"/things?q=nothing+like+it":            {"Nothing fits these filters.", `href="/things"`},

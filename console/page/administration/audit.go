@@ -26,7 +26,7 @@ func auditList() *page.Page {
 				{Name: "detail", Title: "Detail", Wide: true, Unsorted: true, Unfiltered: true, Hidden: true},
 				{Name: "request", Title: "Request", Hidden: true},
 			},
-			Views: []page.ListView{{Title: "All", Query: ""}, {Title: "People and tools", Query: "actor=operator*"}, {Title: "By whom", Query: "group=actor"}},
+			Views: []page.ListView{{Title: "All", Query: ""}, {Title: "People and tools", Query: "actor=operator*"}, {Title: "By whom", Query: "grouped=actor"}},
 			Empty: "Nobody changed anything yet.",
 		},
 	}

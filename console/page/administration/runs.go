@@ -35,7 +35,7 @@ func runs() *page.Page {
 				{Title: "All", Query: ""},
 				{Title: "Running", Query: "state=running"},
 				{Title: "Failed", Query: "state=failed"},
-				{Title: "By task", Query: "group=task"},
+				{Title: "By task", Query: "grouped=task"},
 			},
 			Empty: "No task ran yet. Start one on the page Tasks.",
 		},

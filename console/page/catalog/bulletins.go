@@ -29,7 +29,7 @@ func bulletinList() *page.Page {
 				{Title: "All", Query: ""},
 				{Title: "Latest", Query: "superseded=false"},
 				{Title: "Last month", Query: "month={last-month}"},
-				{Title: "By month", Query: "group=month&sort=-month"},
+				{Title: "By month", Query: "grouped=month&sort=-month"},
 				{Title: "Needed here", Query: "needed=>0&sort=-needed"},
 				{Title: "Exploited", Query: "exploited=true"},
 				{Title: "Never staged", Query: "staged=false"},

@@ -104,8 +104,8 @@ func TestVendorsTextsAreTexts(t *testing.T) {
 	b := stocked(t)
 	b.Post(t, "/bulletins/v%2FB", url.Values{"do": {"stage"}})
 	for _, address := range []string{
-		"/bulletins", "/bulletins?columns=bulletin,vendor,title,source&group=vendor", "/bulletins/v%2FB", "/updates", "/updates?group=product", "/updates/v%2Fgood",
-		"/packages", "/packages?group=languages", "/packages/v%2Fgood%2FP", "/packages/v%2Fgone%2FP", "/cves", "/cves/CVE-2026-0001", "/packages?update=" + url.QueryEscape(evil),
+		"/bulletins", "/bulletins?columns=bulletin,vendor,title,source&grouped=vendor", "/bulletins/v%2FB", "/updates", "/updates?grouped=product", "/updates/v%2Fgood",
+		"/packages", "/packages?grouped=languages", "/packages/v%2Fgood%2FP", "/packages/v%2Fgone%2FP", "/cves", "/cves/CVE-2026-0001", "/packages?update=" + url.QueryEscape(evil),
 	} {
 		answer := b.Get(t, address)
 		if answer.Status != http.StatusOK {

@@ -39,7 +39,7 @@ func updateList() *page.Page {
 			Views: []page.ListView{
 				{Title: "All", Query: ""},
 				{Title: "Latest", Query: "superseded=false&sort=-month"},
-				{Title: "By product", Query: "group=product"},
+				{Title: "By product", Query: "grouped=product"},
 				{Title: "Exploited", Query: "exploited=true"},
 				{Title: "Needs a person", Query: "status=failed,refused"},
 				{Title: "Without a rule", Query: "no_rule=true&columns=update,bulletin,product,no_rule"},

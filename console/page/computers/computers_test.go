@@ -122,6 +122,8 @@ func TestComputersAndTheirViews(t *testing.T) {
 		}
 		lacks(t, answer, hostile)
 	}
+	lacks(t, b.Get(t, "/computers?group=berlin"), "pc-3")
+	b.Get(t, "/computers?group=berlin&grouped=product").Has(t, "1 to 2 of 2", `class="group"`)
 	csv := b.Get(t, "/computers?format=csv&columns=computer,group,missing&sort=computer")
 	if !strings.HasPrefix(csv.Body, "Computer,Group,Missing\npc-1,berlin,2\npc-2,berlin,1\n") {
 		t.Errorf("the file:\n%s", csv.Body)

@@ -40,7 +40,7 @@ func byBulletin() *page.Page {
 				{Title: "Critical and open", Query: "missing=>0&severity=Critical&sort=-missing"},
 				{Title: "Exploited and open", Query: "exploited=true&missing=>0&sort=-missing"},
 				{Title: "Failed", Query: "failed=>0&sort=-failed"},
-				{Title: "By month", Query: "group=month&sort=-month"},
+				{Title: "By month", Query: "grouped=month&sort=-month"},
 			},
 			Empty: "Nothing can be told yet: import a catalog on the page Catalog, and enrol computers.",
 			Head: drawn(func(q *page.Request) (page.HTML, error) {
@@ -99,7 +99,7 @@ func updates() *page.Page {
 				{Title: "Exploited and open", Query: "exploited=true&missing=>0&sort=-missing"},
 				{Title: "Failed", Query: "failed=>0&sort=-failed"},
 				{Title: "Cannot tell", Query: "unknown=>0&sort=-unknown"},
-				{Title: "By product", Query: "group=product&missing=>0"},
+				{Title: "By product", Query: "grouped=product&missing=>0"},
 			},
 			Empty: "Nothing can be told yet: import a catalog on the page Catalog, and enrol computers.",
 			Head:  drawn(func(q *page.Request) (page.HTML, error) { return bySeverity(q, "updates", q.T("Updates by severity")) }),

@@ -130,7 +130,7 @@ func TestReports(t *testing.T) {
 		"/reports/superseded":                       {"KB1", "KB2", "1 to 1 of 1"},
 		"/reports/superseded?policies=%3E0":         {"Nothing fits these filters"},
 		"/reports/computers?percent=%3C95":          {"pc-1", "pc-2", "1 to 2 of 2"},
-		"/reports/bulletins?group=severity":         {`class="group"`},
+		"/reports/bulletins?grouped=severity":       {`class="group"`},
 		"/reports/cves?exploited=true&missing=%3E0": {"1 to 1 of 1"},
 	} {
 		answer := b.Get(t, path)
