@@ -278,7 +278,7 @@ func quarantine() *page.Page {
 				{Name: "origin", Title: "Made by", Hidden: true, Link: "/sites/{origin}"},
 				{Name: "since", Title: "Since", Kind: page.Time, Unsorted: true, Unfiltered: true},
 			},
-			Views:   []page.ListView{{Title: "All", Query: ""}, {Title: "By reason", Query: "grouped=reason"}, {Title: "By kind", Query: "group=kind"}},
+			Views:   []page.ListView{{Title: "All", Query: ""}, {Title: "By reason", Query: "grouped=reason"}, {Title: "By kind", Query: "grouped=kind"}},
 			Actions: []page.Action{{Name: "retry", Title: "Try again"}},
 			Empty:   "Nothing is in quarantine: everything that neighbours sent was accepted.",
 		},
