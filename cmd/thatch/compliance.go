@@ -61,19 +61,26 @@ func complianceCommand(a *cli.App) *cobra.Command {
 		yes(inner, "all")
 		cmd.AddCommand(inner)
 	}
-	cmd.AddCommand(a.List(cli.Listing{
-		Use: "update UPDATE", Short: "The computers that an update concerns", Path: "/compliance/updates", Args: []string{"UPDATE"}, After: "/computers",
-		Long:    "UPDATE is an id or a number.\n\nColumns to filter and sort by: " + cli.Columns(compliance.OnColumns),
-		Example: "  thatch compliance update 17 --filter status=missing",
-		Heads:   []string{"COMPUTER", "GROUP", "STATUS", "LAST SEEN", "ID"}, Keys: []string{"computer", "group", "status", "last_seen", "id"},
-	}))
-	cmd.AddCommand(a.List(cli.Listing{
-		Use: "cve CVE", Short: "The computers that a vulnerability concerns", Path: "/cves", Args: []string{"CVE"}, After: "/computers",
-		Long: "Open to it are those on which an update that fixes it, and that no other replaces, is missing or failed.\n\n" +
-			"Columns to filter and sort by: " + cli.Columns(compliance.OnColumns),
-		Example: "  thatch compliance cve CVE-2019-0540 --filter status=missing,failed",
-		Heads:   []string{"COMPUTER", "GROUP", "STATUS", "LAST SEEN", "ID"}, Keys: []string{"computer", "group", "status", "last_seen", "id"},
-	}))
+	cmd.AddCommand(concerned(a)...)
 	cmd.AddCommand(treeCommand(a), complianceSummary(a))
 	return cmd
+}
+
+// concerned are the commands about the computers that one thing concerns.
+func concerned(a *cli.App) []*cobra.Command {
+	return []*cobra.Command{
+		a.List(cli.Listing{
+			Use: "update UPDATE", Short: "The computers that an update concerns", Path: "/compliance/updates", Args: []string{"UPDATE"}, After: "/computers",
+			Long:    "UPDATE is an id or a number.\n\nColumns to filter and sort by: " + cli.Columns(compliance.OnColumns),
+			Example: "  thatch compliance update 17 --filter status=missing",
+			Heads:   []string{"COMPUTER", "GROUP", "STATUS", "LAST SEEN", "ID"}, Keys: []string{"computer", "group", "status", "last_seen", "id"},
+		}),
+		a.List(cli.Listing{
+			Use: "cve CVE", Short: "The computers that a vulnerability concerns", Path: "/cves", Args: []string{"CVE"}, After: "/computers",
+			Long: "Open to it are those on which an update that fixes it, and that no other replaces, is missing or failed.\n\n" +
+				"Columns to filter and sort by: " + cli.Columns(compliance.OnColumns),
+			Example: "  thatch compliance cve CVE-2019-0540 --filter status=missing,failed",
+			Heads:   []string{"COMPUTER", "GROUP", "STATUS", "LAST SEEN", "ID"}, Keys: []string{"computer", "group", "status", "last_seen", "id"},
+		}),
+	}
 }

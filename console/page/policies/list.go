@@ -59,9 +59,7 @@ func list() *page.Page {
 				{Name: "resume", Title: "Let go on"},
 			},
 			Empty: "There is no policy yet. Stage a bulletin, then make a policy of it.",
-			Head: func(*page.Request) (string, any, error) {
-				return "policy-list-head.html", nil, nil
-			},
+			Head:  func(*page.Request) (string, any, error) { return "policy-list-head.html", nil, nil },
 		},
 		Acts: map[string]page.Act{
 			"enable":  {Do: switchAll("enable", "1 policy is switched on.", "%s policies are switched on.")},
