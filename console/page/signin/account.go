@@ -82,7 +82,7 @@ func showAccount(q *page.Request) (*page.View, error) {
 
 // renewed gives the browser another cookie for its session: what it may do, or how it was proved, has changed.
 func (d *Door) renewed(q *page.Request) ([]*http.Cookie, error) {
-	c, err := q.R.Cookie(Cookie)
+	c, err := q.R.Cookie(CookieName(q.R.Host))
 	if err != nil {
 		return nil, nil // no session of a browser: nothing to renew
 	}
@@ -91,7 +91,7 @@ func (d *Door) renewed(q *page.Request) ([]*http.Cookie, error) {
 		return nil, err
 	}
 	q.Session.Token = operators.FormToken(next) // for the forms of this very answer
-	return []*http.Cookie{cookie(Cookie, next, http.SameSiteLaxMode, 0)}, nil
+	return []*http.Cookie{cookie(CookieName(q.R.Host), next, http.SameSiteLaxMode, 0)}, nil
 }
 
 func (d *Door) choosePassword(q *page.Request) (page.Outcome, error) {

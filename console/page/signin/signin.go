@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"math"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -25,8 +26,18 @@ import (
 	"thatch/node/store"
 )
 
-// Cookie is what a session is known by. Browsers take a name that begins so only from this very host, over TLS.
-const Cookie = "__Host-thatch"
+// cookieName begins the name of the cookie by which a session is known. Browsers take a name that begins so only from this
+// very host, over TLS.
+const cookieName = "__Host-thatch"
+
+// CookieName is the name of a session's cookie at a HOST:PORT. Browsers send a host's cookies to all its ports: the name tells
+// nodes of several sites apart that run on one machine.
+func CookieName(host string) string {
+	if _, port, err := net.SplitHostPort(host); err == nil && port != "443" {
+		return cookieName + "-" + port
+	}
+	return cookieName
+}
 
 const (
 	formCookie = "__Host-thatch-form"
@@ -96,7 +107,7 @@ func (d *Door) Open() map[string]http.Handler {
 
 // Session is the session of a request; false where there is none.
 func (d *Door) Session(r *http.Request) (page.Session, bool, error) {
-	cookie, err := r.Cookie(Cookie)
+	cookie, err := r.Cookie(CookieName(r.Host))
 	if err != nil {
 		return page.Session{}, false, nil
 	}
@@ -191,12 +202,12 @@ func cookie(name, value string, same http.SameSite, seconds int) *http.Cookie {
 // enter gives the browser its session, and sends it to the second factor or to where it wanted to go. The session that it
 // had before ends.
 func (d *Door) enter(w http.ResponseWriter, r *http.Request, entry operators.Entry, back string) {
-	if former, err := r.Cookie(Cookie); err == nil && former.Value != entry.Cookie {
+	if former, err := r.Cookie(CookieName(r.Host)); err == nil && former.Value != entry.Cookie {
 		if err := d.node.Operators.SignOut(r.Context(), former.Value); err != nil {
 			d.log.Warn("a former session could not be ended", "error", err)
 		}
 	}
-	setCookie(w, Cookie, entry.Cookie, http.SameSiteLaxMode, 0)
+	setCookie(w, CookieName(r.Host), entry.Cookie, http.SameSiteLaxMode, 0)
 	to := local(back)
 	if entry.Pending {
 		to = withBack(secondPath, back)
@@ -305,7 +316,7 @@ func (d *Door) second(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	pending := ""
-	if c, err := r.Cookie(Cookie); err == nil {
+	if c, err := r.Cookie(CookieName(r.Host)); err == nil {
 		pending = c.Value
 	}
 	entry, err := d.node.Operators.SecondFactor(r.Context(), pending, r.PostForm.Get("code"), origin(r))
@@ -391,7 +402,7 @@ func (d *Door) first(w http.ResponseWriter, r *http.Request) {
 // signOut ends the session. Its form is one of a page, and bears the session's token.
 func (d *Door) signOut(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	c, err := r.Cookie(Cookie)
+	c, err := r.Cookie(CookieName(r.Host))
 	s, ok, failed := d.Session(r)
 	switch {
 	case failed != nil:
@@ -407,6 +418,6 @@ func (d *Door) signOut(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	setCookie(w, Cookie, "", http.SameSiteLaxMode, -1)
+	setCookie(w, CookieName(r.Host), "", http.SameSiteLaxMode, -1)
 	http.Redirect(w, r, path, http.StatusSeeOther)
 }

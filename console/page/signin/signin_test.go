@@ -134,7 +134,7 @@ func (b *browser) cookie() string {
 		b.t.Fatal(err)
 	}
 	for _, c := range b.http.Jar.Cookies(u) {
-		if c.Name == signin.Cookie {
+		if c.Name == signin.CookieName(u.Host) {
 			return c.Value
 		}
 	}
@@ -208,7 +208,7 @@ func TestSignInAndOut(t *testing.T) {
 	}
 	var set *http.Cookie
 	for _, c := range got.Cookies() {
-		if c.Name == signin.Cookie {
+		if c.Name == signin.CookieName(got.Request.URL.Host) {
 			set = c
 		}
 	}
@@ -370,7 +370,7 @@ func TestPlantedCookie(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.http.Jar.SetCookies(u, []*http.Cookie{{Name: signin.Cookie, Value: planted, Path: "/", Secure: true}})
+	b.http.Jar.SetCookies(u, []*http.Cookie{{Name: signin.CookieName(u.Host), Value: planted, Path: "/", Secure: true}})
 	form := url.Values{"name": {"anna"}, "password": {operatorstest.Password}}
 	b.http.Jar.SetCookies(u, []*http.Cookie{{Name: "__Host-thatch-form", Value: strings.Repeat("x", 32), Path: "/", Secure: true}})
 	form.Set("form", strings.Repeat("x", 32))
@@ -471,5 +471,23 @@ func TestEnterByLink(t *testing.T) {
 	other.get(page).want(t, http.StatusUnauthorized, "was used")
 	if other.cookie() != "" {
 		t.Error("a link that was used opened a session")
+	}
+}
+
+// TestTwoSitesOnOneMachine: browsers send a host's cookies to all its ports; who signs in at a second site stays signed in at
+// the first.
+func TestTwoSitesOnOneMachine(t *testing.T) {
+	one, two := start(t), start(t)
+	for _, s := range []site{one, two} {
+		operatorstest.Make(t, s.Operators, operators.Draft{Name: "anna", Scope: identity.Viewer})
+	}
+	b := one.browser(t)
+	b.signIn("anna", operatorstest.Password).want(t, http.StatusSeeOther)
+	other := &browser{t, two, b.http}
+	other.signIn("anna", operatorstest.Password).want(t, http.StatusSeeOther)
+	b.get("/account").want(t, http.StatusOK, "anna")
+	other.get("/account").want(t, http.StatusOK, "anna")
+	if signin.CookieName("thatch.example") != "__Host-thatch" || signin.CookieName("thatch.example:443") != "__Host-thatch" {
+		t.Error("at the usual port the name has no port")
 	}
 }
