@@ -126,7 +126,8 @@ func TestAnswersFitTheirDescription(t *testing.T) {
 		for path, methods := range doc.Paths {
 			op, ok := methods["get"]
 			path = strings.TrimPrefix(path, "/api/v1")
-			if _, isJSON := op.Responses["200"].Content["application/json"]; !ok || !isJSON || strings.Contains(path, "{") != (pass == 1) {
+			own := strings.HasPrefix(path, "/self/") // is answered to operators with an account, and this client is none
+			if _, isJSON := op.Responses["200"].Content["application/json"]; !ok || !isJSON || own || strings.Contains(path, "{") != (pass == 1) {
 				continue
 			}
 			if pass == 1 {

@@ -169,12 +169,12 @@ func (b *schemas) fields(t reflect.Type) object {
 		switch {
 		case name == "-" || !f.IsExported() && !f.Anonymous:
 			continue
-		case f.Anonymous && name == "" && f.Type.Kind() == reflect.Struct:
-			inner := b.fields(f.Type)
+		case f.Anonymous && name == "" && embedded(f.Type).Kind() == reflect.Struct:
+			inner := b.fields(embedded(f.Type))
 			for key, schema := range inner["properties"].(object) {
 				properties[key] = schema
 			}
-			if more, ok := inner["required"].([]string); ok {
+			if more, ok := inner["required"].([]string); ok && f.Type.Kind() == reflect.Struct { // a nil pointer has no fields
 				required = append(required, more...)
 			}
 			continue
@@ -195,4 +195,12 @@ func (b *schemas) fields(t reflect.Type) object {
 
 func (s *Server) openapi(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, Document(s.routes, s.node.Version()))
+}
+
+// embedded is the struct that a field without a name brings its fields from, also by a pointer.
+func embedded(t reflect.Type) reflect.Type {
+	if t.Kind() == reflect.Pointer {
+		return t.Elem()
+	}
+	return t
 }

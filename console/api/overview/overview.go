@@ -215,6 +215,9 @@ func (o *Overview) vulnerabilities(ctx context.Context, n *node.Node) error {
 	o.Exploited.List, o.Exploited.Total, err = n.Compliance.CVEs(ctx, store.Query{
 		Filter: map[string]string{"exploited": "true", "missing": ">0"}, Sort: "missing", Descending: true, Limit: maxExposed,
 	}, false)
+	if o.Exploited.List == nil {
+		o.Exploited.List = []*compliance.CVERow{}
+	}
 	return err
 }
 
@@ -229,6 +232,9 @@ func (o *Overview) policies(ctx context.Context, n *node.Node) error {
 
 func (o *Overview) sites(ctx context.Context, n *node.Node) (err error) {
 	o.Sites, err = n.RollUps.SiteRows(ctx, rollups.Of{Own: true}, rollups.Within{})
+	if o.Sites == nil {
+		o.Sites = []*rollups.SiteRow{}
+	}
 	return err
 }
 
