@@ -1,5 +1,5 @@
 // Package chart draws figures as SVG on the server, each with its numbers in a table below, for those who do not see it.
-// Colours and fonts come from the console's stylesheet, by classes s1 to s5 (areas) and l1 to l5 (lines).
+// Colours and fonts come from the console's stylesheet, by classes s1 to s5.
 package chart
 
 import (
@@ -18,7 +18,7 @@ type Chart struct {
 	Series []Series
 }
 
-// Series is one line, or one colour of bars. There are at most five.
+// Series is one colour of bars. There are at most five.
 type Series struct {
 	Name   string
 	Values []float64
@@ -30,28 +30,9 @@ const (
 	colours                  = 5
 )
 
-// Lines draws each series as a line over the labels.
-func (c Chart) Lines(w *words.Catalog) template.HTML {
-	most := nice(c.most(false))
-	return c.figure(w, func(b *strings.Builder) {
-		c.axes(b, w, most)
-		for i, s := range c.Series {
-			var points []string
-			for at, value := range s.Values {
-				points = append(points, fmt.Sprintf("%.1f,%.1f", c.x(at, 0.5), y(value, most)))
-			}
-			if len(points) == 1 {
-				fmt.Fprintf(b, `<circle class="s%d" cx="%.1f" cy="%.1f" r="3"/>`, colour(i), c.x(0, 0.5), y(s.Values[0], most))
-				continue
-			}
-			fmt.Fprintf(b, `<polyline class="l%d" points="%s"/>`, colour(i), strings.Join(points, " "))
-		}
-	})
-}
-
 // Bars draws the series of each label upon each other.
 func (c Chart) Bars(w *words.Catalog) template.HTML {
-	most := nice(c.most(true))
+	most := nice(c.most())
 	return c.figure(w, func(b *strings.Builder) {
 		c.axes(b, w, most)
 		for at := range c.Labels {
@@ -73,7 +54,7 @@ func (c Chart) Bars(w *words.Catalog) template.HTML {
 // Rows draws one horizontal bar for each label, its series beside each other, all in proportion to the longest.
 func (c Chart) Rows(w *words.Catalog) template.HTML {
 	const line, from = 22.0, 130.0
-	most := c.most(true)
+	most := c.most()
 	if most == 0 {
 		most = 1
 	}
@@ -156,17 +137,13 @@ func (c Chart) x(at int, share float64) float64 {
 
 func y(value, most float64) float64 { return height - bottom - (height-top-bottom)*value/most }
 
-// most is the greatest value, or the greatest sum of a label's.
-func (c Chart) most(stacked bool) float64 {
+// most is the greatest sum of a label's values.
+func (c Chart) most() float64 {
 	most := 0.0
 	for at := range c.Labels {
 		sum := 0.0
 		for _, s := range c.Series {
-			if stacked {
-				sum += s.Values[at]
-			} else {
-				sum = math.Max(sum, s.Values[at])
-			}
+			sum += s.Values[at]
 		}
 		most = math.Max(most, sum)
 	}
