@@ -8,8 +8,8 @@ import (
 	"strconv"
 	"time"
 
-	"thatch/catalog"
 	"thatch/console/api"
+	"thatch/console/api/reports"
 	"thatch/node"
 	"thatch/node/computers"
 	"thatch/node/computers/compliance"
@@ -23,10 +23,9 @@ import (
 )
 
 const (
-	days        = 30 // that summaries look back
-	maxExposed  = 10 // vulnerabilities and alarms that are named one by one
-	dateOfDay   = time.DateOnly
-	onEveryPage = store.MaxPage
+	days       = 30 // that summaries look back
+	maxExposed = 10 // vulnerabilities and alarms that are named one by one
+	dateOfDay  = time.DateOnly
 )
 
 // Overview is how a site stands, apart from the sites below it, which have a line each.
@@ -68,9 +67,9 @@ type Bulletins struct {
 
 // Open counts what is missing of one severity.
 type Open struct {
-	Severity  catalog.Severity `json:"severity"`
-	Bulletins int              `json:"bulletins"`
-	Missing   int              `json:"missing"` // pairs of an update and a computer
+	Severity  string `json:"severity"` // Unspecified where the vendor names none
+	Bulletins int    `json:"bulletins"`
+	Missing   int    `json:"missing"` // pairs of an update and a computer
 }
 
 // Exposed are vulnerabilities that are seen exploited and whose updates are missing.
@@ -189,29 +188,14 @@ func one(is bool) int {
 
 // vulnerabilities counts what is missing by severity, and names what is exploited.
 func (o *Overview) vulnerabilities(ctx context.Context, n *node.Node) error {
-	by := map[catalog.Severity]*Open{}
-	for _, s := range []catalog.Severity{catalog.Critical, catalog.Important, catalog.Moderate, catalog.Low, catalog.Unspecified} {
-		o.Vulnerabilities = append(o.Vulnerabilities, Open{Severity: s})
+	lines, err := reports.BySeverity(ctx, n)
+	if err != nil {
+		return err
 	}
-	for i := range o.Vulnerabilities {
-		by[o.Vulnerabilities[i].Severity] = &o.Vulnerabilities[i]
+	for _, line := range lines {
+		o.Vulnerabilities = append(o.Vulnerabilities, Open{Severity: line.Name, Bulletins: line.Open, Missing: line.Missing})
+		o.Bulletins.Needed += line.Open
 	}
-	for offset, total := 0, 1; offset < total; offset += onEveryPage {
-		page, all, err := n.Compliance.Bulletins(ctx, store.Query{Filter: map[string]string{"missing": ">0"}, Offset: offset, Limit: onEveryPage}, false)
-		if err != nil {
-			return err
-		}
-		for _, row := range page {
-			open := by[row.Severity]
-			if open == nil {
-				open = by[catalog.Unspecified]
-			}
-			open.Bulletins++
-			open.Missing += row.Missing
-		}
-		total, o.Bulletins.Needed = all, all
-	}
-	var err error
 	o.Exploited.List, o.Exploited.Total, err = n.Compliance.CVEs(ctx, store.Query{
 		Filter: map[string]string{"exploited": "true", "missing": ">0"}, Sort: "missing", Descending: true, Limit: maxExposed,
 	}, false)

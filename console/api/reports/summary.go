@@ -118,6 +118,10 @@ func (l *Line) add(told heads.Told, marks [2]bool) {
 	l.Missing += told.Missing
 }
 
+// BySeverity sums compliance by bulletin up by severity, the most severe first; severities of which nothing is known are left
+// out, but for Critical.
+func BySeverity(ctx context.Context, n *node.Node) ([]*Line, error) { return ofBulletins(ctx, n) }
+
 func ofBulletins(ctx context.Context, n *node.Node) ([]*Line, error) {
 	return sum(ctx, n.Compliance.Bulletins, func(r *compliance.BulletinRow) (catalog.Severity, heads.Told, [2]bool) {
 		return r.Severity, r.Told, [2]bool{r.Exploited}

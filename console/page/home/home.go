@@ -159,11 +159,7 @@ func deliveries(q *page.Request, o overview.Overview) page.HTML {
 func open(q *page.Request, o overview.Overview) page.HTML {
 	c := chart.Chart{Title: q.T("Bulletins that computers here still need, by severity"), Series: []chart.Series{{Name: q.T("Bulletins")}}}
 	for _, s := range o.Vulnerabilities {
-		name := string(s.Severity)
-		if name == "" {
-			name = "Unspecified"
-		}
-		c.Labels = append(c.Labels, q.T(name))
+		c.Labels = append(c.Labels, q.T(s.Severity))
 		c.Series[0].Values = append(c.Series[0].Values, float64(s.Bulletins))
 	}
 	return c.Rows(q.Words)
