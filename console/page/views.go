@@ -16,7 +16,7 @@ type SavedView struct {
 
 // saved reads the views that the operator saved of the list; whoever has no account of their own has none.
 func (t *Table) saved() error {
-	if t.Frame.Session.Operator.ID == "" {
+	if t.Frame.Session.Operator.ID == "" || !t.OwnPage() {
 		return nil
 	}
 	list, err := Get[api.List[operators.View]](t.Frame, "/self/views", "page", t.Plain())
@@ -34,7 +34,10 @@ func (t *Table) saved() error {
 func (t *Table) MaySave() bool { return t.Frame.Session.Operator.ID != "" }
 
 // OwnPage says whether the list is a page, and not a part of one that has no acts of a list.
-func (t *Table) OwnPage() bool { return t.Frame.page != nil && t.Frame.page.List == t.List }
+func (t *Table) OwnPage() bool {
+	p := t.Frame.page
+	return p != nil && p.List != nil && p.List.Path == t.Path
+}
 
 // listActs are what every list's page does beside its own: saving views of it, and forgetting them.
 func listActs(l *List) map[string]Act {

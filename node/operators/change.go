@@ -108,6 +108,8 @@ func checkName(name string) error {
 	switch {
 	case name == "" || len(name) > maxName || strings.ContainsFunc(name, odd):
 		return store.Invalid("an operator's name has 1 to %d of the characters a-z, 0-9 and ._-@+; %.80q has others", maxName, name)
+	case uuid.Validate(name) == nil:
+		return store.Invalid("%q looks like an operator's id: choose another name", name)
 	case name == identity.Local.Name:
 		return store.Invalid("%q is whoever comes through the door in the data folder: choose another name", name)
 	}
@@ -260,7 +262,7 @@ func (r *Room) Delete(ctx context.Context, which string) error {
 		s.SQL += ` AND ` + another
 	}
 	err = r.write(ctx, "delete operator "+found.Name, s, endAll(found.ID), identity.RevokeOwn(found.ID),
-		store.Statement{SQL: `DELETE FROM operator_link WHERE operator = ?`, Args: []any{found.ID}},
+		endLinks(found.ID),
 		store.Statement{SQL: `DELETE FROM operator_view WHERE operator = ?`, Args: []any{found.ID}})
 	return r.lastOne(found, err, true)
 }
@@ -271,7 +273,7 @@ func (r *Room) Lock(ctx context.Context, which string) (Operator, error) {
 	if err != nil {
 		return Operator{}, err
 	}
-	err = r.write(ctx, "lock operator "+found.Name, r.guarded(found, 0, true, `disabled = 1`), endAll(found.ID))
+	err = r.write(ctx, "lock operator "+found.Name, r.guarded(found, 0, true, `disabled = 1`), endAll(found.ID), endLinks(found.ID))
 	if err != nil {
 		return Operator{}, r.lastOne(found, err, true)
 	}

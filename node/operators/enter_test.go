@@ -63,3 +63,32 @@ func TestEnterByLink(t *testing.T) {
 		t.Errorf("nobody: %v", err)
 	}
 }
+
+// TestLinksEnd: a link is good for nothing once its operator chose another password, or was kept out; and nobody bears a
+// name that is another's id.
+func TestLinksEnd(t *testing.T) {
+	r := operatorstest.Open(t, func() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) })
+	made := operatorstest.Make(t, r.Room, operators.Draft{Name: "ada", Scope: identity.Viewer})
+	from := operators.Origin{From: "192.0.2.7"}
+	for what, end := range map[string]func() error{
+		"another password": func() error {
+			return r.ChangePassword(t.Context(), operators.Caller{ID: made.ID}, operatorstest.Password, "another long password")
+		},
+		"kept out and let in": func() error {
+			_, lock := r.Lock(t.Context(), "ada")
+			_, unlock := r.Unlock(t.Context(), "ada")
+			return errors.Join(lock, unlock)
+		},
+	} {
+		link, err := r.EnterLink(t.Context(), "ada")
+		if err = errors.Join(err, end()); err != nil {
+			t.Fatal(what, err)
+		}
+		if _, err := r.Enter(t.Context(), link.Code, from); !errors.Is(err, operators.ErrLink) {
+			t.Errorf("%s: the link before is still good: %v", what, err)
+		}
+	}
+	if _, _, err := r.Create(t.Context(), operators.Draft{Name: made.ID, Scope: identity.Viewer}); !errors.Is(err, store.ErrInvalid) {
+		t.Errorf("a name that is another's id: %v", err)
+	}
+}

@@ -150,7 +150,7 @@ func (r *Room) ChangePassword(ctx context.Context, c Caller, former, next string
 	if err != nil {
 		return err
 	}
-	return r.write(ctx, "choose another password", r.own(o, `password = ?`, hash),
+	return r.write(ctx, "choose another password", r.own(o, `password = ?`, hash), endLinks(o.ID),
 		store.Statement{SQL: `DELETE FROM session WHERE operator = ? AND id <> ?`, Args: []any{o.ID, c.Session}})
 }
 
@@ -206,7 +206,7 @@ func (r *Room) ConfirmSecondFactor(ctx context.Context, c Caller, code string) (
 		return nil, err
 	}
 	return codes, r.write(ctx, "ask for a second factor at sign-in",
-		r.own(o, `totp = totp_next, totp_next = NULL, totp_step = ?, recovery = ?`, step, kept),
+		r.own(o, `totp = ?, totp_next = NULL, totp_step = ?, recovery = ?`, o.next, step, kept), // the secret that was proved, whatever was begun since
 		store.Statement{SQL: `DELETE FROM session WHERE operator = ? AND id <> ?`, Args: []any{o.ID, c.Session}},
 		store.Statement{SQL: `UPDATE session SET second = 1 WHERE operator = ?`, Args: []any{o.ID}})
 }

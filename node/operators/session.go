@@ -221,6 +221,11 @@ func end(cookie string) store.Statement {
 	return store.Statement{SQL: `DELETE FROM session WHERE hash = ?`, Args: []any{hashOf(cookie)}, Want: 1}
 }
 
+// endLinks has the links of an operator be good for nothing any more.
+func endLinks(operator string) store.Statement {
+	return store.Statement{SQL: `DELETE FROM operator_link WHERE operator = ?`, Args: []any{operator}}
+}
+
 func endAll(operator string) store.Statement {
 	return store.Statement{SQL: `DELETE FROM session WHERE operator = ?`, Args: []any{operator}}
 }

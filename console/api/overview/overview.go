@@ -4,6 +4,7 @@ package overview
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 	"time"
@@ -80,7 +81,7 @@ type Exposed struct {
 
 // Need is something that calls for a person.
 type Need struct {
-	Kind    string    `json:"kind"` // exploited, alarm, staging, policy, silent, quarantine, import
+	Kind    string    `json:"kind"` // exploited, alarm, alarms, staging, policy, awaiting, failed, silent, quarantine
 	Subject string    `json:"subject,omitempty"`
 	Text    string    `json:"text,omitempty"` // of an alarm
 	Count   int       `json:"count,omitempty"`
@@ -92,7 +93,10 @@ func Routes(n *node.Node) []api.Route {
 	return []api.Route{
 		{
 			Method: "GET", Path: "/overview", Scope: identity.Viewer, Summary: "How the site stands, and what calls for a person",
-			Do: api.Get(func(c *api.Call) (Overview, error) { return read(c.Context(), n) }),
+			Do: api.Get(func(c *api.Call) (Overview, error) {
+				o, err := read(c.Context(), n)
+				return o, errors.Join(err, o.keep(c))
+			}),
 		},
 		{
 			Method: "GET", Path: "/delivery", Scope: identity.Viewer,
@@ -110,6 +114,16 @@ func Routes(n *node.Node) []api.Route {
 			}),
 		},
 	}
+}
+
+// keep leaves out the sites that the caller may not see.
+func (o *Overview) keep(c *api.Call) (err error) {
+	o.Sites = slices.DeleteFunc(o.Sites, func(s *rollups.SiteRow) bool {
+		seen, failed := c.SeesSite(s.ID)
+		err = errors.Join(err, failed)
+		return !seen
+	})
+	return err
 }
 
 func read(ctx context.Context, n *node.Node) (Overview, error) {

@@ -154,7 +154,7 @@ func cves() *page.Page {
 			Columns: slices.Concat([]page.Column{
 				{Name: "cve", Title: "CVE", Link: "/cves/{cve}"},
 				{Name: "severity", Title: "Severity", Kind: page.Severity, Choices: severities, Groups: true},
-				{Name: "score", Title: "Score", Kind: page.Number},
+				{Name: "score", Title: "CVSS", Kind: page.Score},
 				{Name: "exploited", Title: "Exploited", Kind: page.Flag},
 				{Name: "disclosed", Title: "Disclosed", Kind: page.Flag},
 				{Name: "updates", Title: "Updates", Kind: page.Number, Hidden: true},

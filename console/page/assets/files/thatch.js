@@ -124,7 +124,7 @@
     row = Math.max(0, Math.min(list.length - 1, row + by));
     for (const tr of list) tr.classList.remove("here");
     list[row].classList.add("here");
-    const target = list[row].querySelector("a, input");
+    const target = list[row].querySelector("td:not(.pick) a") || list[row].querySelector("input");
     if (target) target.focus({ preventScroll: true });
     list[row].scrollIntoView({ block: "nearest" });
   };
