@@ -23,7 +23,7 @@ var schemaText string
 
 // SchemaVersion is the version of schema.sql. A change of schema.sql after a release comes with a migration to the
 // next version.
-const SchemaVersion = 3
+const SchemaVersion = 4
 
 // pageSize is that of files made from now on, in bytes; older ones keep theirs.
 const pageSize = 8192

@@ -101,7 +101,3 @@ CREATE TABLE delivery (
 INSERT INTO delivery (day, policy, upd, succeeded, failed, remained)
 SELECT substr(ended, 1, 10), policy, upd, sum(success AND NOT remained), sum(NOT success AND NOT remained), sum(remained)
 FROM computer_attempt WHERE ended <> '' GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
-
--- Files that version 2 made list the kinds of this index, which costs every entry of the journal a temporary table.
-DROP INDEX IF EXISTS journal_settings;
-CREATE INDEX journal_settings ON journal (idx, pos) WHERE kind = 'assignment' OR kind = 'severity' OR kind = 'window';

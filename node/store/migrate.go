@@ -26,8 +26,11 @@ var toVersion2 string
 //go:embed migrate-3.sql
 var toVersion3 string
 
+//go:embed migrate-4.sql
+var toVersion4 string
+
 // siteSteps are the migrations of the site's database. Statements obey Batch.Check.
-var siteSteps = map[int][]string{1: scriptOf(toVersion2), 2: scriptOf(toVersion3)}
+var siteSteps = map[int][]string{1: scriptOf(toVersion2), 2: scriptOf(toVersion3), 3: scriptOf(toVersion4)}
 
 // scriptOf splits a text into its statements, each of which ends with a semicolon at the end of a line.
 func scriptOf(text string) []string {

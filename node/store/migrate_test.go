@@ -110,6 +110,10 @@ func TestSitesOfFormerVersions(t *testing.T) {
 			`SELECT id || name || scope || part || operator FROM api_token`: "t1grafanaviewer",
 			`SELECT id || enabled || version || maker FROM policy`:          "s1/p13",
 		},
+		"site-3.sql": {
+			`SELECT id || name || scope || version FROM operator`: "o1annaadministrator4",
+			`SELECT hex(sha256) || node || size FROM holding`:     "01n15",
+		},
 		"site-2.sql first-2.sql": {failures: "u1/p0Aunsignedby nobody2026-01-02T00:00:00Z"},
 	} {
 		var dump []byte
