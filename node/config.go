@@ -9,6 +9,7 @@ import (
 
 	"thatch/catalog/document"
 	"thatch/node/operators/password"
+	"thatch/node/quorum"
 	"thatch/node/store"
 )
 
@@ -28,6 +29,7 @@ type Config struct {
 	Passwords password.Cost // of operators; the zero one is password.Standard
 	Log       *slog.Logger
 	Now       func() time.Time
+	Quorum    quorum.Config // how the node meets the others of its site; ID, folder, database and log are the node's own
 }
 
 func (c Config) complete() (Config, error) {

@@ -116,8 +116,9 @@ func (n *Node) open(ctx context.Context) error {
 	if err := n.openOwn(); err != nil {
 		return err
 	}
-	n.quorum, err = quorum.Open(ctx, quorum.Config{ID: n.folder.id, Dir: n.folder.path(QuorumFolder), DB: n.db, Log: n.cfg.Log})
-	if err != nil {
+	votes := n.cfg.Quorum
+	votes.ID, votes.Dir, votes.DB, votes.Log = n.folder.id, n.folder.path(QuorumFolder), n.db, n.cfg.Log
+	if n.quorum, err = quorum.Open(ctx, votes); err != nil {
 		return err
 	}
 	if err := n.quorum.Ready(ctx); err != nil {
@@ -241,6 +242,9 @@ func (n *Node) Index() uint64 { return n.db.Applied() }
 
 // Quorum is where this node stands among those of the site, and the size of its database on disk.
 func (n *Node) Quorum() (status quorum.Status, database int64) { return n.quorum.Status(), n.db.Size() }
+
+// Votes is this node's part in the quorum of its site: who leads, and who takes part.
+func (n *Node) Votes() *quorum.Quorum { return n.quorum }
 
 // Collect registers the metrics of the node and its rooms.
 func (n *Node) Collect(into prometheus.Registerer) {

@@ -23,13 +23,7 @@ func New(t testing.TB) *node.Node {
 // NewWith opens a node as configured, by default at a free port of the loopback.
 func NewWith(t testing.TB, cfg node.Config) *node.Node {
 	t.Helper()
-	if cfg.Listen == "" {
-		cfg.Listen = "127.0.0.1:0"
-	}
-	if cfg.Passwords == (password.Cost{}) {
-		cfg.Passwords = Cheap
-	}
-	n, err := node.New(context.Background(), cfg)
+	n, err := open(context.Background(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,6 +33,16 @@ func NewWith(t testing.TB, cfg node.Config) *node.Node {
 		}
 	})
 	return n
+}
+
+func open(ctx context.Context, cfg node.Config) (*node.Node, error) {
+	if cfg.Listen == "" {
+		cfg.Listen = "127.0.0.1:0"
+	}
+	if cfg.Passwords == (password.Cost{}) {
+		cfg.Passwords = Cheap
+	}
+	return node.New(ctx, cfg)
 }
 
 // Run runs a node with doors mounted on it (prefix -> handler) until the test ends, or until the returned function,
