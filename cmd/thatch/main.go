@@ -13,6 +13,7 @@ import (
 	"thatch/cmd/internal/cli"
 	"thatch/cmd/thatch/bulletins"
 	"thatch/cmd/thatch/hierarchy"
+	"thatch/cmd/thatch/load"
 	"thatch/cmd/thatch/operators"
 	"thatch/cmd/thatch/ordering"
 	"thatch/cmd/thatch/payloads"
@@ -87,6 +88,7 @@ func rootCommand(a *cli.App) *cobra.Command {
 		settingsCommand(a),
 		serviceCommand(a),
 		demoCommand(a),
+		load.Command(a),
 		versionCommand(a),
 	)
 	return root
