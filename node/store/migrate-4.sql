@@ -4,3 +4,29 @@
 -- Files that versions before 3 made list the kinds of this index, which costs every entry of the journal a temporary table.
 DROP INDEX IF EXISTS journal_settings;
 CREATE INDEX journal_settings ON journal (idx, pos) WHERE kind = 'assignment' OR kind = 'severity' OR kind = 'window';
+
+CREATE TABLE node (
+  id         TEXT PRIMARY KEY,
+  name       TEXT NOT NULL,
+  addresses  TEXT NOT NULL,
+  votes      INTEGER NOT NULL,
+  tls_key    BLOB NOT NULL,
+  seal_key   BLOB NOT NULL,
+  version    TEXT NOT NULL,
+  schema     INTEGER NOT NULL,
+  added      TEXT NOT NULL,
+  removed    TEXT NOT NULL DEFAULT '',
+  reason     TEXT NOT NULL DEFAULT ''
+) WITHOUT ROWID;
+
+CREATE TABLE node_token (
+  id         TEXT PRIMARY KEY,
+  name       TEXT NOT NULL,
+  hash       BLOB NOT NULL UNIQUE,
+  expires    TEXT NOT NULL,
+  created    TEXT NOT NULL,
+  created_by TEXT NOT NULL,
+  revoked    INTEGER NOT NULL DEFAULT 0,
+  used       TEXT NOT NULL DEFAULT '',
+  node       TEXT NOT NULL DEFAULT ''
+) WITHOUT ROWID;

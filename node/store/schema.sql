@@ -591,3 +591,33 @@ CREATE TABLE operator_view (           -- of a list, as an operator saved it
   PRIMARY KEY (operator, id),
   UNIQUE (operator, page, name)
 ) WITHOUT ROWID;
+
+---------------------------------------------------------------------------------------------------- members: the nodes of the site
+
+-- The nodes of the site. The one that leads has the quorum follow this table. A row stays when its node was removed: that one
+-- never comes back, and whoever looks sees why.
+CREATE TABLE node (
+  id         TEXT PRIMARY KEY,
+  name       TEXT NOT NULL,            -- what people call it
+  addresses  TEXT NOT NULL,            -- JSON list of HOST:PORT, those to try first first
+  votes      INTEGER NOT NULL,         -- whether it is to vote
+  tls_key    BLOB NOT NULL,            -- SHA-256 of the public key of its certificates
+  seal_key   BLOB NOT NULL,            -- X25519 public key to which secrets are sealed
+  version    TEXT NOT NULL,            -- of its program
+  schema     INTEGER NOT NULL,         -- newest version of this text that its program knows
+  added      TEXT NOT NULL,
+  removed    TEXT NOT NULL DEFAULT '', -- when
+  reason     TEXT NOT NULL DEFAULT ''  -- why it was removed
+) WITHOUT ROWID;
+
+CREATE TABLE node_token (              -- each lets one node join
+  id         TEXT PRIMARY KEY,
+  name       TEXT NOT NULL,            -- what it is for
+  hash       BLOB NOT NULL UNIQUE,     -- SHA-256 of the secret
+  expires    TEXT NOT NULL,
+  created    TEXT NOT NULL,
+  created_by TEXT NOT NULL,
+  revoked    INTEGER NOT NULL DEFAULT 0,
+  used       TEXT NOT NULL DEFAULT '', -- when
+  node       TEXT NOT NULL DEFAULT ''  -- id of the node that used it
+) WITHOUT ROWID;
