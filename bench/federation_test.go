@@ -22,6 +22,7 @@ import (
 
 	"thatch/catalog/document"
 	"thatch/node"
+	"thatch/node/folder"
 	"thatch/node/replicas"
 	"thatch/node/replicas/dataset"
 	"thatch/node/store"
@@ -305,7 +306,7 @@ WHERE d.idx > ? AND d.kind IN ('bulletin', 'update', 'package', 'payload') ORDER
 // copyFile copies the parent's database, all of it in its one file.
 func (m *monthly) copyFile(to string) {
 	m.b.Helper()
-	from := filepath.Join(m.parent.Dir(), node.DatabaseFile)
+	from := filepath.Join(m.parent.Dir(), folder.DatabaseFile)
 	db, err := sql.Open("sqlite", sqlite.Source(from))
 	must(m.b, err)
 	_, err = db.Exec(`PRAGMA wal_checkpoint(TRUNCATE)`)

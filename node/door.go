@@ -6,6 +6,8 @@ import (
 	"net"
 	"os"
 
+	"thatch/node/folder"
+
 	"thatch/node/identity"
 )
 
@@ -15,7 +17,7 @@ type door struct {
 	paths    []string     // removed at the end
 }
 
-// FileDoor is the content of DoorFile: where the node answers, and a secret that lasts as long as the node runs. It is
+// FileDoor is the content of folder.DoorFile: where the node answers, and a secret that lasts as long as the node runs. It is
 // the local door of systems without sockets in folders.
 type FileDoor struct {
 	Address     string `json:"address"`     // HOST:PORT of the TLS listener
@@ -32,7 +34,7 @@ func (n *Node) openFileDoor(address string) (door, error) {
 	if err != nil {
 		return door{}, fmt.Errorf("encode the local door: %w", err)
 	}
-	path := n.folder.path(DoorFile)
+	path := n.folder.Path(folder.DoorFile)
 	if err := os.WriteFile(path, text, 0o600); err != nil {
 		return door{}, fmt.Errorf("open the local door: %w", err)
 	}

@@ -9,6 +9,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+
+	"thatch/node/folder"
 )
 
 // maxSocketPath is what the systems we run on take as a socket's path, less the terminating zero.
@@ -17,18 +19,18 @@ const maxSocketPath = 103
 // openDoor opens the way in for whoever may read the data folder: a Unix socket there. Where its path is too long for
 // the system, the socket lies in a folder for temporary files, and a file in the data folder says where.
 func (n *Node) openDoor(string) (door, error) {
-	path := n.folder.path(SocketFile)
+	path := n.folder.Path(folder.SocketFile)
 	d := door{}
 	if len(path) > maxSocketPath {
 		short, err := os.MkdirTemp("", "thatch")
 		if err != nil {
 			return d, fmt.Errorf("make a folder for the local door: %w", err)
 		}
-		path = filepath.Join(short, SocketFile)
-		if err := os.WriteFile(n.folder.path(SocketPathFile), []byte(path), 0o600); err != nil {
+		path = filepath.Join(short, folder.SocketFile)
+		if err := os.WriteFile(n.folder.Path(folder.SocketPathFile), []byte(path), 0o600); err != nil {
 			return d, fmt.Errorf("say where the local door is: %w", err)
 		}
-		d.paths = append(d.paths, n.folder.path(SocketPathFile), short)
+		d.paths = append(d.paths, n.folder.Path(folder.SocketPathFile), short)
 	}
 	// The folder is locked, so a socket found there is a dead node's.
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"thatch/node/folder"
+
 	"thatch/catalog/content"
 	"thatch/catalog/importer"
 	"thatch/catalog/importer/all"
@@ -143,7 +145,7 @@ func (done *Imported) add(r importer.Result, first bool) {
 
 // request makes the request of a run from what was asked for and the site's settings.
 func (n *Node) request(ctx context.Context, what Import) (importer.Source, importer.Request, error) {
-	req := importer.Request{Source: what.Source, Exclude: what.Exclude, At: n.cfg.Now().UTC(), Scratch: n.folder.path(ScratchFolder)}
+	req := importer.Request{Source: what.Source, Exclude: what.Exclude, At: n.cfg.Now().UTC(), Scratch: n.folder.Path(folder.ScratchFolder)}
 	values, err := n.Settings.All(ctx)
 	if err != nil {
 		return nil, req, err

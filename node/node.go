@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"thatch/node/folder"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"thatch/catalog/content"
@@ -20,6 +22,7 @@ import (
 	"thatch/node/computers"
 	"thatch/node/computers/compliance"
 	"thatch/node/identity"
+	"thatch/node/members"
 	"thatch/node/operators"
 	"thatch/node/policies"
 	"thatch/node/policies/authoring"
@@ -42,10 +45,16 @@ type People struct {
 	Operators *operators.Room
 }
 
+// Standing is what a site consists of, and among which others it stands.
+type Standing struct {
+	Members *members.Room
+	Sites   *sites.Room
+}
+
 // Rooms are the nouns of a site; each owns its tables and verbs.
 type Rooms struct {
 	People
-	Sites      *sites.Room
+	Standing
 	Tasks      *tasks.Room
 	Settings   *settings.Room
 	Bulletins  *bulletins.Bulletins
@@ -65,7 +74,7 @@ type Rooms struct {
 type Node struct {
 	Rooms
 	cfg          Config
-	folder       *folder
+	folder       *folder.Folder
 	db           *store.DB
 	own          *local.Local
 	quorum       *quorum.Quorum
@@ -95,7 +104,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 	}
 	n := &Node{cfg: cfg, started: cfg.Now(), listens: make(chan struct{}), stop: make(chan struct{})}
 	n.doors.log = cfg.Log
-	if n.folder, err = openFolder(cfg.Dir); err != nil {
+	if n.folder, err = folder.Open(cfg.Dir); err != nil {
 		return nil, err
 	}
 	if err := n.open(ctx); err != nil {
@@ -107,17 +116,17 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 // open opens everything. Whoever adds a room adds it to openRooms.
 func (n *Node) open(ctx context.Context) error {
 	var err error
-	if err := n.folder.private(DatabaseFile); err != nil {
+	if err := n.folder.Private(folder.DatabaseFile); err != nil {
 		return err
 	}
-	if n.db, err = store.Open(ctx, store.Config{Path: n.folder.path(DatabaseFile), Log: n.cfg.Log}); err != nil {
+	if n.db, err = store.Open(ctx, store.Config{Path: n.folder.Path(folder.DatabaseFile), Log: n.cfg.Log}); err != nil {
 		return fmt.Errorf("open the site's database: %w", err)
 	}
 	if err := n.openOwn(); err != nil {
 		return err
 	}
 	votes := n.cfg.Quorum
-	votes.ID, votes.Dir, votes.DB, votes.Log = n.folder.id, n.folder.path(QuorumFolder), n.db, n.cfg.Log
+	votes.ID, votes.Dir, votes.DB, votes.Log = n.folder.ID, n.folder.Path(folder.QuorumFolder), n.db, n.cfg.Log
 	if n.quorum, err = quorum.Open(ctx, votes); err != nil {
 		return err
 	}
@@ -136,10 +145,10 @@ func (n *Node) open(ctx context.Context) error {
 
 // openOwn opens the node's own file, of which nothing is missed that was lost.
 func (n *Node) openOwn() error {
-	if err := n.folder.private(OwnFile); err != nil {
+	if err := n.folder.Private(folder.OwnFile); err != nil {
 		return err
 	}
-	own, lost, err := local.OpenOrRenew(n.folder.path(OwnFile))
+	own, lost, err := local.OpenOrRenew(n.folder.Path(folder.OwnFile))
 	if err != nil {
 		return fmt.Errorf("open the node's own file: %w", err)
 	}
@@ -154,14 +163,15 @@ func (n *Node) openOwn() error {
 func (n *Node) openRooms(ctx context.Context) error {
 	var err error
 	n.Identity, err = identity.Open(ctx, identity.Config{
-		Dir: n.cfg.Dir, Site: n.site.ID, Name: n.site.Name, Node: n.folder.id, Names: n.cfg.names(n.site.ID),
+		Dir: n.cfg.Dir, Site: n.site.ID, Name: n.site.Name, Node: n.folder.ID, Names: n.cfg.names(n.site.ID),
 		Reader: n.db, Writer: n.writer, Now: n.cfg.Now,
 	})
 	if err != nil {
 		return err
 	}
+	n.Members = members.New(n.Identity.Authority(), n.db, n.writer, n.cfg.Now)
 	n.openSites()
-	n.Tasks = tasks.New(tasks.Config{Node: n.folder.id, Reader: n.db, Writer: n.writer, Now: n.cfg.Now, Log: n.cfg.Log})
+	n.Tasks = tasks.New(tasks.Config{Node: n.folder.ID, Reader: n.db, Writer: n.writer, Now: n.cfg.Now, Log: n.cfg.Log})
 	n.Tasks.Register(n.housekeeping())
 	n.Settings = settings.New(n.db, n.writer, n.Identity)
 	n.Operators = operators.New(operators.Config{
@@ -213,7 +223,7 @@ func (n *Node) Close() error {
 		errs = append(errs, n.db.Close())
 	}
 	if n.folder != nil {
-		errs = append(errs, n.folder.close())
+		errs = append(errs, n.folder.Close())
 		n.folder = nil // closing again does nothing
 	}
 	return errors.Join(errs...)

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"thatch/node"
+	"thatch/node/folder"
 	"thatch/node/identity"
 	"thatch/node/nodetest"
 	"thatch/node/store"
@@ -25,7 +26,7 @@ import (
 func TestTwoNodesOnOneFolder(t *testing.T) {
 	first := nodetest.New(t)
 	_, err := node.New(t.Context(), node.Config{Dir: first.Dir(), Listen: "127.0.0.1:0"})
-	if !errors.Is(err, node.ErrLocked) || !strings.Contains(err.Error(), first.Dir()) {
+	if !errors.Is(err, folder.ErrLocked) || !strings.Contains(err.Error(), first.Dir()) {
 		t.Fatalf("a second node: %v", err)
 	}
 	if _, err := first.Status(t.Context()); err != nil {
@@ -86,7 +87,7 @@ func TestBadConfigurations(t *testing.T) {
 		"BCP 47":        {Dir: t.TempDir(), Languages: []string{"german!"}},
 		"at most 200":   {Dir: t.TempDir(), Site: strings.Repeat("x", 300)},
 		"not a dir":     {Dir: filepath.Join(file, "below")},
-		"no database":   {Dir: folderWith(t, node.DatabaseFile, "this is no database at all, it only pretends to be")},
+		"no database":   {Dir: folderWith(t, folder.DatabaseFile, "this is no database at all, it only pretends to be")},
 		"a node's id":   {Dir: folderWith(t, "node.id", "x")},
 		"authority.key": {Dir: usedFolder(t, "authority.key")},
 	} {
@@ -181,10 +182,10 @@ func local(t *testing.T, n *node.Node) *http.Client {
 
 func socket(t *testing.T, n *node.Node) string {
 	t.Helper()
-	if elsewhere, err := os.ReadFile(filepath.Join(n.Dir(), node.SocketPathFile)); err == nil {
+	if elsewhere, err := os.ReadFile(filepath.Join(n.Dir(), folder.SocketPathFile)); err == nil {
 		return string(elsewhere)
 	}
-	return filepath.Join(n.Dir(), node.SocketFile)
+	return filepath.Join(n.Dir(), folder.SocketFile)
 }
 
 func TestDoors(t *testing.T) {
@@ -328,7 +329,7 @@ func TestFileDoor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(n.Dir(), node.DoorFile)
+	path := filepath.Join(n.Dir(), folder.DoorFile)
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -385,7 +386,7 @@ func TestFilesAreTheOwnersAlone(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if info.Mode().Perm()&0o007 != 0 && e.Name() != node.ContentDir {
+		if info.Mode().Perm()&0o007 != 0 && e.Name() != folder.ContentFolder {
 			t.Errorf("others may read %s: %s", e.Name(), info.Mode())
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"thatch/catalog/document"
 	"thatch/node"
 	"thatch/node/bulletins/bulletinstest"
+	"thatch/node/folder"
 	"thatch/node/nodetest"
 	"thatch/node/store"
 )
@@ -40,7 +41,7 @@ func waitUntil(t *testing.T, what string, so func() bool) {
 // and nothing else.
 func TestOwnFile(t *testing.T) {
 	dir := t.TempDir()
-	path := filepath.Join(dir, node.OwnFile)
+	path := filepath.Join(dir, folder.OwnFile)
 	var digest string
 	for _, c := range []struct {
 		what  string
@@ -94,7 +95,7 @@ func TestChecksRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(n.Dir(), node.ContentFolder, "payloads", info.SHA256[:2], info.SHA256)
+	path := filepath.Join(n.Dir(), folder.ContentFolder, "payloads", info.SHA256[:2], info.SHA256)
 	if err := os.WriteFile(path, []byte("damaged"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -228,7 +228,7 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 	}
 	return Status{
 		Site: site.Name, SiteID: site.ID, Epoch: site.Epoch, Created: site.Created, Languages: languages,
-		Node: n.folder.id, Version: n.cfg.Version, Started: n.started, Address: n.Address(), Index: n.Index(),
+		Node: n.folder.ID, Version: n.cfg.Version, Started: n.started, Address: n.Address(), Index: n.Index(),
 		Fingerprint: identity.Fingerprint(n.Identity.Authority()),
 	}, nil
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"thatch/node/folder"
+
 	"thatch/catalog/content"
 	"thatch/catalog/content/authenticode"
 	"thatch/node/bulletins/staging"
@@ -24,7 +26,7 @@ func (n *Node) openContent(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.Content, err = content.Open(n.folder.path(ContentFolder), content.Options{
+	n.Content, err = content.Open(n.folder.Path(folder.ContentFolder), content.Options{
 		MaxSize: settings.PayloadSize.In(values), BytesPerSecond: settings.DownloadRate.In(values),
 		Altered: n.altered, Memory: check.Memory(n.own, n.cfg.Log), Now: n.cfg.Now,
 	})
@@ -32,7 +34,7 @@ func (n *Node) openContent(ctx context.Context) error {
 		return fmt.Errorf("open the payloads: %w", err)
 	}
 	n.Staging = staging.New(staging.Config{
-		Node: n.folder.id, Site: n.site.ID, Reader: n.db, Writer: n.writer, Signer: n.Identity, Catalog: n.Bulletins.Catalog(),
+		Node: n.folder.ID, Site: n.site.ID, Reader: n.db, Writer: n.writer, Signer: n.Identity, Catalog: n.Bulletins.Catalog(),
 		Content: n.Content, Settings: n.downloads, Now: n.cfg.Now, Log: n.cfg.Log,
 	})
 	n.Bulletins.State(n.Staging.Load)

@@ -21,6 +21,7 @@ import (
 	"thatch/node"
 	"thatch/node/bulletins/bulletinstest"
 	"thatch/node/bulletins/staging"
+	"thatch/node/folder"
 	"thatch/node/nodetest"
 	"thatch/node/store"
 	"thatch/node/tasks"
@@ -95,7 +96,7 @@ func TestStagingByItself(t *testing.T) {
 	// While it is stopped, a payload goes from the disk.
 	sum := sha256.Sum256([]byte("/de.bin"))
 	name := hex.EncodeToString(sum[:])
-	if err := os.Remove(filepath.Join(dir, node.ContentFolder, "payloads", name[:2], name)); err != nil {
+	if err := os.Remove(filepath.Join(dir, folder.ContentFolder, "payloads", name[:2], name)); err != nil {
 		t.Fatal(err)
 	}
 	n = nodetest.NewWith(t, node.Config{Dir: dir})

@@ -12,7 +12,7 @@ import (
 
 	"thatch/catalog/document"
 	"thatch/catalog/policy"
-	"thatch/node"
+	"thatch/node/folder"
 	"thatch/node/policies"
 	"thatch/node/policies/windows"
 	"thatch/node/replicas"
@@ -29,7 +29,7 @@ import (
 // behind changes a site's file behind its back.
 func behind(t *testing.T, s *replicationtest.Linked, statement string) {
 	t.Helper()
-	db, err := sql.Open("sqlite", sqlite.Source(filepath.Join(s.Dir(), node.DatabaseFile)))
+	db, err := sql.Open("sqlite", sqlite.Source(filepath.Join(s.Dir(), folder.DatabaseFile)))
 	if err != nil {
 		t.Fatal(err)
 	}

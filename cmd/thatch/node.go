@@ -21,6 +21,7 @@ import (
 	"thatch/console/api/links"
 	"thatch/console/api/operators"
 	"thatch/node"
+	"thatch/node/folder"
 	"thatch/node/store"
 	"thatch/replication"
 	"thatch/replication/joining"
@@ -123,7 +124,7 @@ func logged(ctx context.Context, a *cli.App, run func(ctx context.Context, out i
 	if runtime.GOOS != "windows" {
 		return run(ctx, a.Err)
 	}
-	if err := node.MakeFolder(a.Node.Dir); err != nil {
+	if err := folder.Make(a.Node.Dir); err != nil {
 		return err
 	}
 	file, err := service.LogFile(filepath.Join(a.Node.Dir, logFile))

@@ -13,7 +13,7 @@ import (
 	"slices"
 
 	"thatch/catalog/document"
-	"thatch/node"
+	"thatch/node/folder"
 	"thatch/node/replicas"
 	"thatch/node/replicas/dataset"
 	"thatch/node/scopes"
@@ -56,7 +56,7 @@ type file struct {
 }
 
 func open(ctx context.Context, dir string) (*file, error) {
-	f, err := store.OpenFile(filepath.Join(dir, node.DatabaseFile))
+	f, err := store.OpenFile(filepath.Join(dir, folder.DatabaseFile))
 	if err != nil {
 		return nil, err
 	}

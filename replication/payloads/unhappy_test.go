@@ -15,8 +15,8 @@ import (
 	"time"
 
 	"thatch/catalog/document"
-	"thatch/node"
 	"thatch/node/bulletins/staging"
+	"thatch/node/folder"
 	"thatch/node/sites"
 	"thatch/node/store"
 	"thatch/replication/replicationtest"
@@ -166,7 +166,7 @@ func TestAParentThatLies(t *testing.T) {
 func TestAlteredAtTheParent(t *testing.T) {
 	parent, child, v, _ := pair(t, 400_000)
 	sum := v.sum("a.exe")
-	path := filepath.Join(parent.Dir(), node.ContentFolder, "payloads", sum[:2], sum)
+	path := filepath.Join(parent.Dir(), folder.ContentFolder, "payloads", sum[:2], sum)
 	raw, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -184,7 +184,7 @@ func TestAlteredAtTheParent(t *testing.T) {
 	if got, err := io.ReadAll(held); err != nil || len(got) != 400_000 {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}
-	away, err := filepath.Glob(filepath.Join(parent.Dir(), node.ContentFolder, "quarantine", "*"))
+	away, err := filepath.Glob(filepath.Join(parent.Dir(), folder.ContentFolder, "quarantine", "*"))
 	if err != nil || len(away) != 1 {
 		t.Errorf("in quarantine at the parent: %v, %v", away, err)
 	}

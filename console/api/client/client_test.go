@@ -18,6 +18,7 @@ import (
 	"thatch/console/api/apitest"
 	"thatch/console/api/client"
 	"thatch/node"
+	"thatch/node/folder"
 	"thatch/node/identity"
 	"thatch/node/tasks"
 )
@@ -30,7 +31,7 @@ func fake(t *testing.T, h http.HandlerFunc) *client.Client {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	listener, err := net.Listen("unix", filepath.Join(dir, node.SocketFile))
+	listener, err := net.Listen("unix", filepath.Join(dir, folder.SocketFile))
 	if err != nil {
 		t.Skipf("no sockets in folders on this system: %v", err)
 	}
@@ -151,7 +152,7 @@ func TestFileDoor(t *testing.T) {
 	}
 	folder := func(content string) string {
 		dir := t.TempDir()
-		if err := os.WriteFile(filepath.Join(dir, node.DoorFile), []byte(content), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, folder.DoorFile), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		return dir

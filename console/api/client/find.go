@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"thatch/node"
+	"thatch/node/folder"
 )
 
 const dialTimeout = 10 * time.Second
@@ -58,14 +59,14 @@ func New(cfg Config) (*Client, error) {
 }
 
 func socketPath(dir string) (string, error) {
-	elsewhere, err := os.ReadFile(filepath.Join(dir, node.SocketPathFile))
+	elsewhere, err := os.ReadFile(filepath.Join(dir, folder.SocketPathFile))
 	switch {
 	case err == nil:
 		return string(elsewhere), nil
 	case errors.Is(err, fs.ErrPermission):
 		return "", notYours(dir)
 	}
-	return filepath.Join(dir, node.SocketFile), nil
+	return filepath.Join(dir, folder.SocketFile), nil
 }
 
 func notYours(dir string) error {
@@ -73,7 +74,7 @@ func notYours(dir string) error {
 }
 
 func fileDoor(dir string) (*Client, error) {
-	text, err := os.ReadFile(filepath.Join(dir, node.DoorFile))
+	text, err := os.ReadFile(filepath.Join(dir, folder.DoorFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, noNode(dir, nil)
 	}
@@ -82,11 +83,11 @@ func fileDoor(dir string) (*Client, error) {
 	}
 	var door node.FileDoor
 	if err := json.Unmarshal(text, &door); err != nil {
-		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, node.DoorFile), err)
+		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, folder.DoorFile), err)
 	}
 	host, port, err := net.SplitHostPort(door.Address)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, node.DoorFile), err)
+		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, folder.DoorFile), err)
 	}
 	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
 		host = "127.0.0.1"

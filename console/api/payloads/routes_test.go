@@ -14,6 +14,7 @@ import (
 	"thatch/console/api/payloads"
 	"thatch/node"
 	"thatch/node/bulletins/stock"
+	"thatch/node/folder"
 	"thatch/node/identity"
 	"thatch/node/nodetest"
 	"thatch/node/tasks"
@@ -55,7 +56,7 @@ func TestContent(t *testing.T) {
 		t.Errorf("%+v, %v", standing, err)
 	}
 	sum := list.Items[0].SHA256
-	if err := os.WriteFile(filepath.Join(n.Dir(), node.ContentFolder, "payloads", sum[:2], sum), []byte("pAyload"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(n.Dir(), folder.ContentFolder, "payloads", sum[:2], sum), []byte("pAyload"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if got := run(t, c, "/content/verify", nil); got.State != tasks.Failed || !strings.Contains(got.Error, "1 of 1 payloads were altered") {

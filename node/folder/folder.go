@@ -1,4 +1,5 @@
-package node
+// Package folder keeps the data folder of a node: its lock, the node's id, and the names of what lies in it.
+package folder
 
 import (
 	"errors"
@@ -20,8 +21,7 @@ const (
 	DatabaseFile   = "site.db"         // the site's truth
 	OwnFile        = "node.db"         // what is the node's own; lost, it is made anew
 	QuorumFolder   = "quorum"          // the log of batches, and snapshots
-	ContentDir     = "content"         // payloads by digest
-	ContentFolder  = "content"         // payloads
+	ContentFolder  = "content"         // payloads by digest
 	ScratchFolder  = "scratch"         // what does not fit into memory; emptied at every start
 	SocketFile     = "admin.sock"      // the local door (not on Windows)
 	SocketPathFile = "admin.sock.path" // where the socket is, when its path would be too long
@@ -33,15 +33,15 @@ const (
 // ErrLocked says that another node runs on the data folder.
 var ErrLocked = errors.New("another node runs on this data folder")
 
-// folder is a data folder that belongs to this process.
-type folder struct {
-	dir  string
+// Folder is a data folder that belongs to this process.
+type Folder struct {
+	Dir  string
+	ID   string // of the node; made at the first start
 	lock *os.File
-	id   string // of the node; made at the first start
 }
 
-// MakeFolder makes a data folder that is its owner's alone, unless there is one.
-func MakeFolder(dir string) error {
+// Make makes a data folder that is its owner's alone, unless there is one.
+func Make(dir string) error {
 	_, err := os.Stat(dir)
 	made := errors.Is(err, fs.ErrNotExist)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -56,30 +56,31 @@ func MakeFolder(dir string) error {
 	return nil
 }
 
-func openFolder(dir string) (*folder, error) {
-	if err := MakeFolder(dir); err != nil {
+// Open locks a data folder, which is made where there is none. Close it.
+func Open(dir string) (*Folder, error) {
+	if err := Make(dir); err != nil {
 		return nil, err
 	}
 	lock, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the lock of the data folder: %w", err)
 	}
-	f := &folder{dir: dir, lock: lock}
+	f := &Folder{Dir: dir, lock: lock}
 	if err := f.take(); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
-	if f.id, err = f.nodeID(); err == nil {
+	if f.ID, err = f.nodeID(); err == nil {
 		err = f.scratch()
 	}
 	if err != nil {
-		return nil, errors.Join(err, f.close())
+		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
 }
 
 // scratch makes the scratch folder, and drops what a node that was killed left in it.
-func (f *folder) scratch() error {
-	path := f.path(ScratchFolder)
+func (f *Folder) scratch() error {
+	path := f.Path(ScratchFolder)
 	err := os.RemoveAll(path)
 	if err == nil {
 		err = os.Mkdir(path, 0o700)
@@ -90,14 +91,14 @@ func (f *folder) scratch() error {
 	return nil
 }
 
-func (f *folder) take() error {
+func (f *Folder) take() error {
 	taken, err := lockFile(f.lock)
 	if err != nil {
-		return fmt.Errorf("lock the data folder %s: %w", f.dir, err)
+		return fmt.Errorf("lock the data folder %s: %w", f.Dir, err)
 	}
 	if !taken {
 		pid, _ := os.ReadFile(f.lock.Name())
-		return fmt.Errorf("%s: %w (process %s); stop it, or give this one another --data", f.dir, ErrLocked,
+		return fmt.Errorf("%s: %w (process %s); stop it, or give this one another --data", f.Dir, ErrLocked,
 			strings.TrimSpace(string(pid)))
 	}
 	text := strconv.Itoa(os.Getpid()) + "\n"
@@ -112,8 +113,8 @@ func writeAt(f *os.File, text string) error {
 	return err
 }
 
-func (f *folder) nodeID() (string, error) {
-	path := f.path(idName)
+func (f *Folder) nodeID() (string, error) {
+	path := f.Path(idName)
 	text, err := os.ReadFile(path)
 	if err == nil {
 		if id, err := uuid.ParseBytes(text); err == nil {
@@ -131,12 +132,12 @@ func (f *folder) nodeID() (string, error) {
 	return id, nil
 }
 
-// private makes sure that a file is its owner's alone before anything is written to it: the folder may have been made by
+// Private makes sure that a file is its owner's alone before anything is written to it: the folder may have been made by
 // somebody who lets others read it. SQLite gives the files beside a database the mode of the database.
-func (f *folder) private(name string) error {
-	file, err := os.OpenFile(f.path(name), os.O_RDWR|os.O_CREATE, 0o600)
+func (f *Folder) Private(name string) error {
+	file, err := os.OpenFile(f.Path(name), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return fmt.Errorf("open %s: %w", f.path(name), err)
+		return fmt.Errorf("open %s: %w", f.Path(name), err)
 	}
 	if runtime.GOOS == "windows" { // there the folder's own list of who may does it
 		return file.Close()
@@ -144,6 +145,8 @@ func (f *folder) private(name string) error {
 	return errors.Join(file.Chmod(0o600), file.Close())
 }
 
-func (f *folder) path(name string) string { return filepath.Join(f.dir, name) }
+// Path is that of something in the folder.
+func (f *Folder) Path(name string) string { return filepath.Join(f.Dir, name) }
 
-func (f *folder) close() error { return f.lock.Close() }
+// Close lets go of the folder.
+func (f *Folder) Close() error { return f.lock.Close() }
