@@ -21,6 +21,7 @@ import (
 	"thatch/console/api"
 	"thatch/console/api/apitest"
 	"thatch/console/api/client"
+	"thatch/console/api/reports"
 	"thatch/node"
 	"thatch/node/bulletins/bulletinstest"
 	"thatch/node/bulletins/live"
@@ -318,7 +319,7 @@ func startLarge(b *testing.B, dir string) (*node.Node, *client.Client) {
 	}
 	tell(b, "catalog", []time.Duration{time.Since(began)})
 	measurePreparing(b, n)
-	nodetest.Run(b, n, map[string]http.Handler{"/": api.New(n)})
+	nodetest.Run(b, n, map[string]http.Handler{"/": api.New(n, reports.Routes(n)...)})
 	return n, apitest.Local(b, n)
 }
 

@@ -5,6 +5,8 @@ import (
 
 	"thatch/cmd/internal/cli"
 	"thatch/node/computers/compliance"
+	"thatch/node/computers/compliance/report"
+	"thatch/node/store"
 )
 
 // The counts of every report, for people.
@@ -25,31 +27,31 @@ func complianceCommand(a *cli.App) *cobra.Command {
 	reports := []cli.Listing{
 		{
 			Use: "bulletins", Short: "Compliance by bulletin, newest month first", Path: "/compliance/bulletins",
-			Long:    countsText + cli.Columns(compliance.BulletinColumns),
+			Long:    countsText + cli.Columns(store.ColumnNames(report.OfBulletins)),
 			Example: "  thatch compliance bulletins --filter severity=Critical --sort -missing\n  thatch compliance bulletins --filter month=2019-02 --json",
 			Heads:   append([]string{"BULLETIN", "MONTH", "SEVERITY", "EXPLOITED", "UPDATES"}, countHeads...),
 			Keys:    append([]string{"bulletin", "month", "severity", "exploited", "updates"}, countKeys...),
 		},
 		{
-			Use: "updates", Short: "Compliance by update", Path: "/compliance/updates", Long: countsText + cli.Columns(compliance.UpdateColumns),
+			Use: "updates", Short: "Compliance by update", Path: "/compliance/updates", Long: countsText + cli.Columns(store.ColumnNames(report.OfUpdates)),
 			Example: "  thatch compliance updates --filter 'missing=>0' --sort -missing\n  thatch compliance updates --filter superseded=no -q 'windows 10'",
 			Heads:   append([]string{"UPDATE", "BULLETIN", "PRODUCT", "SEVERITY", "EXPLOITED", "SUPERSEDED"}, countHeads...),
 			Keys:    append([]string{"update", "bulletin", "product", "severity", "exploited", "superseded"}, countKeys...),
 		},
 		{
-			Use: "cves", Short: "Compliance by vulnerability, newest first", Path: "/compliance/cves", Long: countsText + cli.Columns(compliance.CVEColumns),
+			Use: "cves", Short: "Compliance by vulnerability, newest first", Path: "/compliance/cves", Long: countsText + cli.Columns(store.ColumnNames(report.OfCVEs)),
 			Example: "  thatch compliance cves --filter exploited=yes --filter 'missing=>0'\n  thatch compliance cves -q CVE-2019-0676",
 			Heads:   append([]string{"CVE", "SEVERITY", "SCORE", "EXPLOITED", "BULLETINS"}, countHeads...),
 			Keys:    append([]string{"cve", "severity", "score", "exploited", "bulletins"}, countKeys...),
 		},
 		{
-			Use: "months", Short: "Compliance by month, newest first", Path: "/compliance/months", Long: countsText + cli.Columns(compliance.MonthColumns),
+			Use: "months", Short: "Compliance by month, newest first", Path: "/compliance/months", Long: countsText + cli.Columns(store.ColumnNames(report.OfMonths)),
 			Example: "  thatch compliance months",
 			Heads:   append([]string{"MONTH", "BULLETINS", "UPDATES"}, countHeads...), Keys: append([]string{"month", "bulletins", "updates"}, countKeys...),
 		},
 		{
 			Use: "computers", Short: "Compliance by computer; counts are updates", Path: "/compliance/computers",
-			Long:    "Columns to filter and sort by: " + cli.Columns(compliance.ComputerColumns),
+			Long:    "Columns to filter and sort by: " + cli.Columns(store.ColumnNames(report.OfComputers)),
 			Example: "  thatch compliance computers --filter 'percent=<95' --sort percent",
 			Heads:   append([]string{"COMPUTER", "GROUP", "CRITICAL", "EXPLOITED"}, countHeads...),
 			Keys:    append([]string{"computer", "group", "critical", "exploited"}, countKeys...),

@@ -11,6 +11,8 @@ import (
 	"thatch/console/api"
 	"thatch/console/api/client"
 	"thatch/node/computers/compliance"
+	"thatch/node/computers/compliance/report"
+	"thatch/node/store"
 )
 
 func computersCommand(a *cli.App) *cobra.Command {
@@ -21,7 +23,7 @@ func computersCommand(a *cli.App) *cobra.Command {
 	}
 	list := a.List(cli.Listing{
 		Use: "list", Short: "List computers, with what they miss", Path: "/computers",
-		Long: "Columns to filter and sort by: " + cli.Columns(compliance.ComputerColumns),
+		Long: "Columns to filter and sort by: " + cli.Columns(store.ColumnNames(report.OfComputers)),
 		Example: "  thatch computers list --filter group=berlin --sort -missing\n" +
 			"  thatch computers list --filter doubt=yes\n  thatch computers list --with-retired",
 		Heads: []string{"COMPUTER", "GROUP", "PRODUCT", "LANGUAGES", "MISSING", "SUPERSEDED", "CRITICAL", "EXPLOITED", "UNKNOWN", "PENDING", "FAILED", "PERCENT", "LAST SEEN", "SIMULATED", "ID"},

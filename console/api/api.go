@@ -72,7 +72,7 @@ func Routes(n *node.Node) []Route {
 	for _, table := range [][]Route{
 		siteRoutes(n), taskRoutes(n), settingRoutes(n),
 		bulletinRoutes(n), stagingRoutes(n), packageRoutes(n), severityRoutes(n), catalogRoutes(n), evaluateRoutes(n),
-		computerRoutes(n), complianceRoutes(n),
+		computerRoutes(n),
 	} {
 		all = append(all, table...)
 	}

@@ -2,12 +2,11 @@ package api
 
 import (
 	"context"
-	"time"
 
 	"thatch/node"
 	"thatch/node/computers/compliance"
+	"thatch/node/computers/compliance/report"
 	"thatch/node/identity"
-	"thatch/node/settings"
 	"thatch/node/store"
 )
 
@@ -22,10 +21,10 @@ type Seen struct {
 	Version int64 `json:"version,omitempty"`
 }
 
-var (
-	paramAll     = Param{"all", "boolean", "superseded updates count as missing too"}
-	paramRetired = Param{"with_retired", "boolean", "retired computers are listed too, as they are where retired is filtered by"}
-)
+// ParamAll is the parameter of lists that can count superseded updates too.
+var ParamAll = Param{"all", "boolean", "superseded updates count as missing too"}
+
+var paramRetired = Param{"with_retired", "boolean", "retired computers are listed too, as they are where retired is filtered by"}
 
 func computerRoutes(n *node.Node) []Route {
 	show := func(c *Call) (*compliance.Detail, error) {
@@ -34,7 +33,7 @@ func computerRoutes(n *node.Node) []Route {
 	return []Route{
 		{
 			Method: "GET", Path: "/computers", Scope: identity.Viewer, Summary: "Computers, with what they miss",
-			Columns: compliance.ComputerColumns, Query: []Param{paramAll, paramRetired}, Reach: Reach{Group: "group"}, Do: Get(computerList),
+			Columns: store.ColumnNames(report.OfComputers), Query: []Param{ParamAll, paramRetired}, Reach: Reach{Group: "group"}, Do: Get(ComputerList),
 		},
 		{
 			Method: "GET", Path: "/computers/{id}", Scope: identity.Viewer, Summary: "A computer: facts, the status of updates, attempts",
@@ -82,13 +81,13 @@ func Listing[T any](c *Call, read func(ctx context.Context, q store.Query) ([]T,
 	return Listed(q, items, total), nil
 }
 
-func computerList(c *Call) (List[*compliance.ComputerRow], error) {
-	return Listing(c, func(ctx context.Context, q store.Query) ([]*compliance.ComputerRow, int, error) {
-		values, err := c.Node.Settings.All(ctx)
+// ComputerList is the action of lists of computers with what they miss.
+func ComputerList(c *Call) (List[*report.ComputerRow], error) {
+	return Listing(c, func(ctx context.Context, q store.Query) ([]*report.ComputerRow, int, error) {
+		silent, err := c.Node.Settings.SilentSince(ctx, c.Node.Now())
 		if err != nil {
 			return nil, 0, err
 		}
-		silent := c.Node.Now().Add(-time.Duration(settings.HealthSilent.In(values)) * time.Second)
 		return c.Node.Compliance.Computers(ctx, q, compliance.Asked{
 			All: c.Flag("all"), Retired: c.Flag("with_retired") || q.Filter["retired"] != "", Silent: silent,
 		})

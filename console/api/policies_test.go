@@ -22,6 +22,7 @@ import (
 	"thatch/node/bulletins/bulletinstest"
 	"thatch/node/computers"
 	"thatch/node/computers/compliance"
+	"thatch/node/computers/compliance/report"
 	"thatch/node/identity"
 	"thatch/node/policies"
 	"thatch/node/policies/windows"
@@ -192,7 +193,7 @@ func TestWindowLife(t *testing.T) {
 func TestComputersAndCompliance(t *testing.T) {
 	o := newOrdering(t)
 	ctx := t.Context()
-	var computers api.List[*compliance.ComputerRow]
+	var computers api.List[*report.ComputerRow]
 	if err := o.Get(ctx, "/computers", url.Values{"group": {"berlin"}, "missing": {">0"}}, &computers); err != nil || computers.Total != 1 ||
 		computers.Items[0].Exploited != 1 || computers.Items[0].Product != "Windows 10" {
 		t.Errorf("computers %+v, %v", computers, err)

@@ -87,3 +87,7 @@ func (r *Room) WriteSeen(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Silent says whether a computer is silent, or not reporting: it never reported (zero), or was last heard of before a time, which the
+// setting health.silent gives.
+func Silent(reported, heard, since time.Time) bool { return reported.IsZero() || heard.Before(since) }

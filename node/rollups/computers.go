@@ -13,7 +13,7 @@ import (
 	"thatch/catalog/document"
 	"thatch/catalog/federation"
 	"thatch/node/computers"
-	"thatch/node/computers/compliance"
+	"thatch/node/computers/compliance/report"
 	"thatch/node/settings"
 	"thatch/node/store"
 	"thatch/node/store/rows"
@@ -99,17 +99,14 @@ func (w *work) dueComputers(ctx context.Context) (named map[string]bool, due []d
 	}
 	since, machines := w.silentSince(), settings.HealthMachines.In(w.values)
 	named = map[string]bool{}
-	err = w.cfg.Compliance.Each(ctx, func(m *computers.Member, s compliance.Standing) {
+	err = w.cfg.Compliance.Each(ctx, since, func(m *computers.Member, row *report.ComputerRow) {
 		if w.aside.Contains(m.Number) {
 			return
 		}
 		named[m.ID] = true
-		one := dueComputer{m, grounds{m.Stamp, w.silent(m, since), machines, federation.Standing{
-			Applicable: s.Applicable, Installed: s.Installed, Missing: s.Missing, Failed: s.Failed, Unknown: s.Unknown,
-		}}, m.LastSeen}
-		if at := w.seen[m.Number]; at.After(one.seen) {
-			one.seen = at
-		}
+		one := dueComputer{m, grounds{m.Stamp, row.Silent, machines, federation.Standing{
+			Applicable: row.Applicable, Installed: row.Installed, Missing: row.Missing, Failed: row.Failed, Unknown: row.Unknown,
+		}}, row.LastSeen}
 		former, there := w.fleet.held[m.ID]
 		if len(due) < maxInRound && (!there || former.from != one.from || one.seen.Sub(former.seen) >= seenStep) {
 			due = append(due, one)

@@ -95,7 +95,11 @@ func (w *work) silentSince() time.Time {
 
 // silent says whether a computer never reported, or was not heard of since a time.
 func (w *work) silent(m *computers.Member, since time.Time) bool {
-	return m.Counter == 0 || m.LastSeen.Before(since) && w.seen[m.Number].Before(since)
+	heard := m.LastSeen
+	if seen := w.seen[m.Number]; seen.After(heard) {
+		heard = seen
+	}
+	return computers.Silent(m.Reported, heard, since)
 }
 
 // count counts the computers that are not retired and not another site's now, and those among them that are silent.

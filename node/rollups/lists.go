@@ -184,20 +184,20 @@ func entry[R any](rows map[string]*R, id string) *R {
 	return rows[id]
 }
 
-// report is how rows of a kind are completed, ordered and picked.
-type report[R any] struct {
+// sheet is how rows of a kind are completed, ordered and picked.
+type sheet[R any] struct {
 	columns  []store.Column[R]
 	describe func(row R, v *live.View)
 	compare  func(a, b R) int
 }
 
 var (
-	bulletinReport = report[*BulletinRow]{bulletinColumns, (*BulletinRow).describe, (*BulletinRow).compare}
-	updateReport   = report[*UpdateRow]{updateColumns, (*UpdateRow).describe, (*UpdateRow).compare}
+	bulletinReport = sheet[*BulletinRow]{bulletinColumns, (*BulletinRow).describe, (*BulletinRow).compare}
+	updateReport   = sheet[*UpdateRow]{updateColumns, (*UpdateRow).describe, (*UpdateRow).compare}
 )
 
 // described gives rows what the catalog knows of them, and picks the page of them that is asked for.
-func described[R any](ctx context.Context, r *Room, of report[R], rows map[string]R, q store.Query) (page []R, total int, err error) {
+func described[R any](ctx context.Context, r *Room, of sheet[R], rows map[string]R, q store.Query) (page []R, total int, err error) {
 	err = r.cfg.Catalog.Read(ctx, func(v *live.View) error {
 		for _, row := range rows {
 			of.describe(row, v)

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
@@ -10,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"thatch/schedule"
 )
@@ -113,6 +115,12 @@ var (
 		check: between(60, 366*24*3600),
 	})
 )
+
+// SilentSince is the time by which a computer had to be heard of so that it does not count as silent now.
+func (r *Room) SilentSince(ctx context.Context, now time.Time) (time.Time, error) {
+	values, err := r.All(ctx)
+	return now.Add(-time.Duration(HealthSilent.In(values)) * time.Second), err
+}
 
 func checkSomeSchedule(text string) error {
 	_, err := schedule.ParseRecurrence(text)

@@ -6,19 +6,17 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strconv"
 	"time"
 
 	"thatch/console/api"
 	"thatch/console/api/reports"
 	"thatch/node"
 	"thatch/node/computers"
-	"thatch/node/computers/compliance"
+	"thatch/node/computers/compliance/report"
 	"thatch/node/computers/delivery"
 	"thatch/node/identity"
 	"thatch/node/policies"
 	"thatch/node/rollups"
-	"thatch/node/settings"
 	"thatch/node/sites/alarms"
 	"thatch/node/store"
 )
@@ -51,7 +49,7 @@ type Computers struct {
 	Reporting    int `json:"reporting"`     // within the time of the setting health.silent
 	NotReporting int `json:"not_reporting"` // seen before, and no longer
 	Never        int `json:"never"`         // enrolled, and never reported
-	Complete     int `json:"complete"`      // nothing is missing and nothing cannot be told
+	Complete     int `json:"complete"`      // see report.ComputerRow.Complete
 	Exposed      int `json:"exposed"`       // something that is seen exploited is missing
 	Failed       int `json:"failed"`        // an install failed
 	Simulated    int `json:"simulated"`
@@ -75,8 +73,8 @@ type Open struct {
 
 // Exposed are vulnerabilities that are seen exploited and whose updates are missing.
 type Exposed struct {
-	Total int                  `json:"total"`
-	List  []*compliance.CVERow `json:"list"` // the first, those of most computers first
+	Total int              `json:"total"`
+	List  []*report.CVERow `json:"list"` // the first, those of most computers first
 }
 
 // Need is something that calls for a person.
@@ -96,21 +94,6 @@ func Routes(n *node.Node) []api.Route {
 			Do: api.Get(func(c *api.Call) (Overview, error) {
 				o, err := read(c.Context(), n)
 				return o, errors.Join(err, o.keep(c))
-			}),
-		},
-		{
-			Method: "GET", Path: "/delivery", Scope: identity.Viewer,
-			Summary: "Attempts to install updates, day by day: executed, succeeded, failed",
-			Query:   []api.Param{{Name: "days", Type: "integer", Text: "how many days up to now; by default 30"}},
-			Do: api.Get(func(c *api.Call) (delivery.Summary, error) {
-				asked := days
-				if text := c.Arg("days"); text != "" {
-					var err error
-					if asked, err = strconv.Atoi(text); err != nil {
-						return delivery.Summary{}, store.Invalid("days: %.40q is no number", text)
-					}
-				}
-				return delivery.Read(c.Context(), n.Reader(), n.Now(), asked)
 			}),
 		},
 	}
@@ -170,26 +153,25 @@ func (o *Overview) bulletins(ctx context.Context, n *node.Node) error {
 }
 
 func (o *Overview) computers(ctx context.Context, n *node.Node) error {
-	values, err := n.Settings.All(ctx)
+	silent, err := n.Settings.SilentSince(ctx, o.At)
 	if err != nil {
 		return err
 	}
-	silent := o.At.Add(-time.Duration(settings.HealthSilent.In(values)) * time.Second)
 	c := &o.Computers
-	return n.Compliance.Each(ctx, func(m *computers.Member, s compliance.Standing) {
+	return n.Compliance.Each(ctx, silent, func(_ *computers.Member, row *report.ComputerRow) {
 		c.Managed++
-		switch seen := n.Computers.LatestSeen(m.Number, m.LastSeen); {
-		case m.Reported.IsZero():
+		switch {
+		case row.Reported.IsZero():
 			c.Never++
-		case seen.Before(silent):
+		case row.Silent:
 			c.NotReporting++
 		default:
 			c.Reporting++
 		}
-		c.Complete += one(!m.Reported.IsZero() && s.Missing+s.Unknown+s.Pending == 0)
-		c.Exposed += one(s.Exploited > 0)
-		c.Failed += one(s.Failed > 0)
-		c.Simulated += one(m.Simulated)
+		c.Complete += one(row.Complete())
+		c.Exposed += one(row.Exploited > 0)
+		c.Failed += one(row.Failed > 0)
+		c.Simulated += one(row.Simulated)
 	})
 }
 
@@ -214,7 +196,7 @@ func (o *Overview) vulnerabilities(ctx context.Context, n *node.Node) error {
 		Filter: map[string]string{"exploited": "true", "missing": ">0"}, Sort: "missing", Descending: true, Limit: maxExposed,
 	}, false)
 	if o.Exploited.List == nil {
-		o.Exploited.List = []*compliance.CVERow{}
+		o.Exploited.List = []*report.CVERow{}
 	}
 	return err
 }

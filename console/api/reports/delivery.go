@@ -88,6 +88,17 @@ func deliveryRoutes(n *node.Node) []api.Route {
 	days := []api.Param{{Name: "days", Type: "integer", Text: "how many days up to now; by default 30"}}
 	return []api.Route{
 		{
+			Method: "GET", Path: "/delivery", Scope: identity.Viewer, Query: days,
+			Summary: "Attempts to install updates, day by day: executed, succeeded, failed",
+			Do: api.Get(func(c *api.Call) (delivery.Summary, error) {
+				days, err := daysOf(c)
+				if err != nil {
+					return delivery.Summary{}, err
+				}
+				return delivery.Read(c.Context(), n.Reader(), n.Now(), days)
+			}),
+		},
+		{
 			Method: "GET", Path: "/delivery/policies", Scope: identity.Viewer, Columns: PolicyColumns, Query: days,
 			Summary: "Software Update Delivery Summary by policy: computers that it means, that are done, that failed, and the attempts",
 			Do:      delivered(n, policiesDelivered, policyColumns),
@@ -100,15 +111,25 @@ func deliveryRoutes(n *node.Node) []api.Route {
 	}
 }
 
+// daysOf is how many days are asked for.
+func daysOf(c *api.Call) (int, error) {
+	text := c.Arg("days")
+	if text == "" {
+		return defaultDays, nil
+	}
+	days, err := strconv.Atoi(text)
+	if err != nil {
+		return 0, store.Invalid("days: %.40q is no number", text)
+	}
+	return days, nil
+}
+
 // delivered makes the action of a list of attempts.
 func delivered[R any](n *node.Node, read func(ctx context.Context, n *node.Node, days int) ([]R, error), columns []store.Column[R]) api.Action {
 	return api.Get(func(c *api.Call) (api.List[R], error) {
-		days := defaultDays
-		if text := c.Arg("days"); text != "" {
-			var err error
-			if days, err = strconv.Atoi(text); err != nil {
-				return api.List[R]{}, store.Invalid("days: %.40q is no number", text)
-			}
+		days, err := daysOf(c)
+		if err != nil {
+			return api.List[R]{}, err
 		}
 		return api.Listing(c, func(ctx context.Context, q store.Query) ([]R, int, error) {
 			all, err := read(ctx, n, days)

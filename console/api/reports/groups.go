@@ -6,14 +6,12 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"thatch/console/api"
 	"thatch/node"
 	"thatch/node/computers"
-	"thatch/node/computers/compliance"
+	"thatch/node/computers/compliance/report"
 	"thatch/node/identity"
-	"thatch/node/settings"
 	"thatch/node/store"
 )
 
@@ -25,7 +23,7 @@ type Group struct {
 	Exploited int    `json:"exploited"` // an update against something exploited is missing
 	Silent    int    `json:"silent"`    // never reported, or not heard of for the time of the setting health.silent
 	Unknown   int    `json:"unknown"`   // of some update cannot be told whether it is needed
-	Complete  int    `json:"complete"`  // nothing is missing, and nothing cannot be told
+	Complete  int    `json:"complete"`  // see report.ComputerRow.Complete
 }
 
 var groupColumns = []store.Column[*Group]{
@@ -56,24 +54,23 @@ func groupRoute(n *node.Node) api.Route {
 
 // groups are those of the site, by name.
 func groups(ctx context.Context, n *node.Node) ([]*Group, error) {
-	values, err := n.Settings.All(ctx)
+	since, err := n.Settings.SilentSince(ctx, n.Now())
 	if err != nil {
 		return nil, err
 	}
-	since := n.Now().Add(-time.Duration(settings.HealthSilent.In(values)) * time.Second)
 	found := map[string]*Group{}
-	err = n.Compliance.Each(ctx, func(m *computers.Member, s compliance.Standing) {
-		g := found[m.Group]
+	err = n.Compliance.Each(ctx, since, func(_ *computers.Member, row *report.ComputerRow) {
+		g := found[row.Group]
 		if g == nil {
-			g = &Group{Group: m.Group}
-			found[m.Group] = g
+			g = &Group{Group: row.Group}
+			found[row.Group] = g
 		}
 		g.Computers++
-		g.Attention += one(s.Attention() || m.Doubt != "")
-		g.Exploited += one(s.Exploited > 0)
-		g.Silent += one(m.Counter == 0 || m.LastSeen.Before(since) && n.Computers.LatestSeen(m.Number, m.LastSeen).Before(since))
-		g.Unknown += one(s.Unknown > 0)
-		g.Complete += one(m.Counter > 0 && s.Missing+s.Unknown == 0)
+		g.Attention += one(row.NeedsAttention())
+		g.Exploited += one(row.Exploited > 0)
+		g.Silent += one(row.Silent)
+		g.Unknown += one(row.Unknown > 0)
+		g.Complete += one(row.Complete())
 	})
 	return slices.SortedFunc(maps.Values(found), func(a, b *Group) int {
 		return cmp.Or(strings.Compare(strings.ToLower(a.Group), strings.ToLower(b.Group)), strings.Compare(a.Group, b.Group))

@@ -8,5 +8,5 @@ import (
 
 // Routes are all of them.
 func Routes(n *node.Node) []api.Route {
-	return append(deliveryRoutes(n), groupRoute(n), summaryRoute(n), supersededRoute(n))
+	return append(append(complianceRoutes(n), deliveryRoutes(n)...), groupRoute(n), summaryRoute(n), supersededRoute(n))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"thatch/catalog"
 	"thatch/console/api"
@@ -11,8 +12,8 @@ import (
 	"thatch/node/bulletins"
 	"thatch/node/bulletins/live"
 	"thatch/node/computers"
-	"thatch/node/computers/compliance"
 	"thatch/node/computers/compliance/heads"
+	"thatch/node/computers/compliance/report"
 	"thatch/node/identity"
 	"thatch/node/store"
 )
@@ -45,11 +46,11 @@ var LineColumns = store.ColumnNames(lineColumns)
 
 // Degrees of compliance of computers.
 const (
-	Complete = "complete" // nothing is missing
-	Nearly   = "nearly"   // 95 % and more
+	Complete = "complete" // see report.ComputerRow.Complete
+	Nearly   = "nearly"   // 95 % and more of what concerns it is installed
 	Partly   = "partly"   // 80 % and more
 	Barely   = "barely"   // less
-	Untold   = "untold"   // it never reported, or nothing is known to concern it
+	Untold   = "untold"   // it never reported
 )
 
 // summary is what summarises each report.
@@ -123,19 +124,19 @@ func (l *Line) add(told heads.Told, marks [2]bool) {
 func BySeverity(ctx context.Context, n *node.Node) ([]*Line, error) { return ofBulletins(ctx, n) }
 
 func ofBulletins(ctx context.Context, n *node.Node) ([]*Line, error) {
-	return sum(ctx, n.Compliance.Bulletins, func(r *compliance.BulletinRow) (catalog.Severity, heads.Told, [2]bool) {
+	return sum(ctx, n.Compliance.Bulletins, func(r *report.BulletinRow) (catalog.Severity, heads.Told, [2]bool) {
 		return r.Severity, r.Told, [2]bool{r.Exploited}
 	})
 }
 
 func ofUpdates(ctx context.Context, n *node.Node) ([]*Line, error) {
-	return sum(ctx, n.Compliance.Updates, func(r *compliance.UpdateRow) (catalog.Severity, heads.Told, [2]bool) {
+	return sum(ctx, n.Compliance.Updates, func(r *report.UpdateRow) (catalog.Severity, heads.Told, [2]bool) {
 		return r.Severity, r.Told, [2]bool{r.Exploited}
 	})
 }
 
 func ofCVEs(ctx context.Context, n *node.Node) ([]*Line, error) {
-	return sum(ctx, n.Compliance.CVEs, func(r *compliance.CVERow) (catalog.Severity, heads.Told, [2]bool) {
+	return sum(ctx, n.Compliance.CVEs, func(r *report.CVERow) (catalog.Severity, heads.Told, [2]bool) {
 		return r.Severity, r.Told, [2]bool{r.Exploited, r.Disclosed}
 	})
 }
@@ -147,28 +148,30 @@ func ofComputers(ctx context.Context, n *node.Node) ([]*Line, error) {
 		by[name] = &Line{Name: name}
 		lines = append(lines, by[name])
 	}
-	err := n.Compliance.Each(ctx, func(m *computers.Member, s compliance.Standing) {
-		percent := heads.Percent(s.Installed, s.Missing)
-		line := by[Untold]
-		switch {
-		case percent == nil || m.Counter == 0:
-		case s.Missing == 0:
-			line = by[Complete]
-		case *percent >= 95:
-			line = by[Nearly]
-		case *percent >= 80:
-			line = by[Partly]
-		default:
-			line = by[Barely]
-		}
+	err := n.Compliance.Each(ctx, time.Time{}, func(_ *computers.Member, row *report.ComputerRow) {
+		line := by[degree(row)]
 		line.Known++
-		line.Concerns += one(percent != nil)
-		line.Complete += one(percent != nil && s.Missing == 0)
-		line.Open += one(s.Missing > 0)
-		line.Exploited += one(s.Exploited > 0)
-		line.Missing += s.Missing
+		line.Concerns += one(row.Percent != nil)
+		line.Complete += one(row.Complete())
+		line.Open += one(row.Missing > 0)
+		line.Exploited += one(row.Exploited > 0)
+		line.Missing += row.Missing
 	})
 	return lines, err
+}
+
+func degree(row *report.ComputerRow) string {
+	switch {
+	case row.Reported.IsZero():
+		return Untold
+	case row.Complete():
+		return Complete
+	case row.Percent == nil || *row.Percent < 80:
+		return Barely
+	case *row.Percent < 95:
+		return Partly
+	}
+	return Nearly
 }
 
 // Superseded is a bulletin all of whose updates are replaced by others.

@@ -5,7 +5,7 @@ import (
 	"thatch/console/page"
 	"thatch/node/bulletins"
 	"thatch/node/bulletins/staging"
-	"thatch/node/computers/compliance"
+	"thatch/node/computers/compliance/report"
 	"thatch/node/identity"
 	"thatch/node/policies"
 	"thatch/node/rollups"
@@ -15,7 +15,7 @@ import (
 type bulletinShown struct {
 	bulletins.Detail
 	Article    string // the vendor's, "" none that can be linked
-	Here       *compliance.BulletinRow
+	Here       *report.BulletinRow
 	Tree       *rollups.BulletinRow // nil where this site stands alone
 	Severities []page.Option
 	Moving     bool // something is on its way
@@ -45,7 +45,7 @@ func showBulletin(q *page.Request) (*page.View, error) {
 		return nil, err
 	}
 	shown := &bulletinShown{Detail: d, Article: link(d.URL)}
-	if shown.Here, err = one[compliance.BulletinRow](q, "/compliance/bulletins", "id", d.ID); err != nil {
+	if shown.Here, err = one[report.BulletinRow](q, "/compliance/bulletins", "id", d.ID); err != nil {
 		return nil, err
 	}
 	if shown.Tree, err = one[rollups.BulletinRow](q, "/compliance/tree/bulletins", "id", d.ID); err != nil {

@@ -16,6 +16,7 @@ import (
 	"thatch/console/api"
 	"thatch/console/api/offers"
 	"thatch/console/api/policies"
+	"thatch/console/api/reports"
 	"thatch/console/api/tree"
 	"thatch/console/api/vulnerabilities"
 	page "thatch/console/page/catalog"
@@ -32,7 +33,7 @@ const evil = `<script>alert("vendor")</script>`
 // open is a browser on a node with the pages and routes of this room.
 func open(t testing.TB) *pagetest.Browser {
 	return pagetest.Start(t, func(n *node.Node) []api.Route {
-		return slices.Concat(vulnerabilities.Routes(n), offers.Routes(n), policies.Routes(n), tree.Routes(n))
+		return slices.Concat(reports.Routes(n), vulnerabilities.Routes(n), offers.Routes(n), policies.Routes(n), tree.Routes(n))
 	}, page.Area())
 }
 

@@ -3,7 +3,7 @@ package catalog
 import (
 	"thatch/console/page"
 	"thatch/node/bulletins"
-	"thatch/node/computers/compliance"
+	"thatch/node/computers/compliance/report"
 )
 
 func cveList() *page.Page {
@@ -45,7 +45,7 @@ func cveList() *page.Page {
 type cveShown struct {
 	bulletins.CVEDetail
 	Record    string // the public one
-	Here      *compliance.CVERow
+	Here      *report.CVERow
 	Bulletins *page.Table
 	Updates   *page.Table
 	Computers *page.Table // nil: nobody counts it
@@ -72,7 +72,7 @@ func showCVE(q *page.Request) (*page.View, error) {
 		shown.Record = "https://www.cve.org/CVERecord?id=" + d.ID
 	}
 	shown.Bulletins = q.Grid(d.BulletinList, bulletinsOf()...)
-	if shown.Here, err = one[compliance.CVERow](q, "/compliance/cves", "cve", d.ID); err != nil {
+	if shown.Here, err = one[report.CVERow](q, "/compliance/cves", "cve", d.ID); err != nil {
 		return nil, err
 	}
 	if shown.Here != nil {

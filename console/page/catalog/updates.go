@@ -6,7 +6,7 @@ import (
 
 	"thatch/console/page"
 	"thatch/node/bulletins"
-	"thatch/node/computers/compliance"
+	"thatch/node/computers/compliance/report"
 )
 
 func updateList() *page.Page {
@@ -58,7 +58,7 @@ type updateShown struct {
 	Article   string
 	Rules     []ruleShown
 	Packages  *page.Table
-	Here      *compliance.UpdateRow
+	Here      *report.UpdateRow
 	Computers *page.Table // nil: nobody counts it
 	Replaced  *page.Table // updates that it supersedes
 	Replacing *page.Table // updates that supersede it
@@ -91,7 +91,7 @@ func showUpdate(q *page.Request) (*page.View, error) {
 	shown.Packages = q.Grid(d.PackageList, packagesOf()...)
 	shown.Replaced, shown.Replacing = q.Grid(d.Supersedes, references()...), q.Grid(d.SupersededBy, references()...)
 	if !d.Withdrawn && !d.Detector {
-		if shown.Here, err = one[compliance.UpdateRow](q, "/compliance/updates", "id", d.ID); err != nil {
+		if shown.Here, err = one[report.UpdateRow](q, "/compliance/updates", "id", d.ID); err != nil {
 			return nil, err
 		}
 	}

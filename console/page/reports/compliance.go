@@ -8,7 +8,7 @@ import (
 	"thatch/console/page"
 	"thatch/console/page/chart"
 	"thatch/node/bulletins"
-	"thatch/node/computers/compliance"
+	"thatch/node/computers/compliance/report"
 )
 
 func byBulletin() *page.Page {
@@ -198,7 +198,7 @@ func months() *page.Page {
 			Views: []page.ListView{{Title: "All"}, {Title: "Needed here", Query: "missing=>0&sort=-month"}},
 			Empty: "Nothing can be told yet: import a catalog on the page Catalog, and enrol computers.",
 			Head: drawn(func(q *page.Request) (page.HTML, error) {
-				list, err := page.Get[api.List[*compliance.MonthRow]](q, "/compliance/months", "sort", "-month", "limit", drawnMonths)
+				list, err := page.Get[api.List[*report.MonthRow]](q, "/compliance/months", "sort", "-month", "limit", drawnMonths)
 				if err != nil {
 					return "", err
 				}

@@ -8,7 +8,7 @@ import (
 	"thatch/console/api"
 	"thatch/console/page"
 	"thatch/console/page/chart"
-	"thatch/node/computers/compliance"
+	"thatch/node/computers/compliance/report"
 	room "thatch/node/computers/delivery"
 	"thatch/node/store"
 )
@@ -134,7 +134,7 @@ func vulnerabilities() *page.Page {
 				if err != nil {
 					return "", nil, err
 				}
-				worst, err := page.Get[api.List[*compliance.CVERow]](q, "/compliance/cves", "exploited", "true", "missing", ">0", "sort", "-missing", "limit", "10")
+				worst, err := page.Get[api.List[*report.CVERow]](q, "/compliance/cves", "exploited", "true", "missing", ">0", "sort", "-missing", "limit", "10")
 				return "reports-vulnerabilities.html", analysis{drawing, worst}, err
 			},
 		},
@@ -144,7 +144,7 @@ func vulnerabilities() *page.Page {
 // analysis is what stands above the summary of vulnerabilities.
 type analysis struct {
 	Chart page.HTML
-	Worst api.List[*compliance.CVERow] // exploited and open, on most computers first
+	Worst api.List[*report.CVERow] // exploited and open, on most computers first
 }
 
 func details() *page.Page {

@@ -10,6 +10,7 @@ import (
 	"thatch/node/bulletins/live"
 	"thatch/node/computers"
 	"thatch/node/computers/compliance/heads"
+	"thatch/node/computers/compliance/report"
 	"thatch/node/store"
 )
 
@@ -53,24 +54,24 @@ func (s *snapshot) ofMonths() iter.Seq[*group] {
 }
 
 type updateItem struct {
-	row UpdateRow
+	row report.UpdateRow
 	*group
 }
 
 type bulletinItem struct {
-	row BulletinRow
+	row report.BulletinRow
 	*group
 	present *group   // of its updates that no other replaces; nil: there are none
 	members []member // the same, by id
 }
 
 type cveItem struct {
-	row CVERow
+	row report.CVERow
 	*group
 }
 
 type monthItem struct {
-	row MonthRow
+	row report.MonthRow
 	*group
 }
 
@@ -103,12 +104,12 @@ type builder struct {
 }
 
 type cveMaker struct {
-	row     CVERow
+	row     report.CVERow
 	updates []Update
 }
 
 type monthMaker struct {
-	row     MonthRow
+	row     report.MonthRow
 	updates []Update
 }
 
@@ -118,7 +119,7 @@ func (m *builder) bulletin(b *live.Bulletin) {
 		exploited[c.ID] = c.Exploited
 		m.cve(c, b)
 	}
-	row := BulletinRow{BulletinHead: heads.HeadOf(m.view, b)}
+	row := report.BulletinRow{BulletinHead: heads.HeadOf(m.view, b)}
 	var members, present []Update
 	item := &bulletinItem{}
 	row.Superseded = true
@@ -166,7 +167,7 @@ func (m *builder) update(b *live.Bulletin, u *live.Update, exploited map[string]
 		counted.Changed = computers.Cursor{} // no computer is asked, so none is behind
 	}
 	m.all = append(m.all, counted)
-	m.updates = append(m.updates, &updateItem{UpdateRow{
+	m.updates = append(m.updates, &updateItem{report.UpdateRow{
 		UpdateHead: heads.UpdateHead{
 			ID: u.ID, Update: u.Name, KB: u.KB, Bulletin: b.Name, Product: u.Product.Name, Severity: u.Severity, Month: b.Month,
 		},
@@ -178,7 +179,7 @@ func (m *builder) update(b *live.Bulletin, u *live.Update, exploited map[string]
 func (m *builder) cve(c catalog.CVE, b *live.Bulletin) {
 	maker := m.cves[c.ID]
 	if maker == nil {
-		maker = &cveMaker{row: CVERow{CVE: c.ID}}
+		maker = &cveMaker{row: report.CVERow{CVE: c.ID}}
 		m.cves[c.ID] = maker
 	}
 	row := &maker.row
@@ -194,7 +195,7 @@ func (m *builder) month(b *live.Bulletin, members []Update) {
 	}
 	maker := m.months[b.Month]
 	if maker == nil {
-		maker = &monthMaker{row: MonthRow{Month: b.Month}}
+		maker = &monthMaker{row: report.MonthRow{Month: b.Month}}
 		m.months[b.Month] = maker
 	}
 	maker.row.Bulletins++

@@ -23,6 +23,7 @@ import (
 	"thatch/node/bulletins/live"
 	"thatch/node/computers"
 	"thatch/node/computers/compliance"
+	"thatch/node/computers/compliance/report"
 	"thatch/node/store"
 )
 
@@ -190,8 +191,8 @@ func (s *site) report(t testing.TB, m *machine) {
 }
 
 // naive counts some updates the slow way.
-func (s *site) naive(all bool, in func(sampleUpdate) bool) compliance.Counts {
-	var c compliance.Counts
+func (s *site) naive(all bool, in func(sampleUpdate) bool) report.Counts {
+	var c report.Counts
 	var members []sampleUpdate
 	for _, u := range s.updates {
 		if u.counted && in(u) {
@@ -229,7 +230,7 @@ func (s *site) naive(all bool, in func(sampleUpdate) bool) compliance.Counts {
 	return c
 }
 
-func show(c compliance.Counts) string {
+func show(c report.Counts) string {
 	percent := "-"
 	if c.Percent != nil {
 		percent = fmt.Sprint(*c.Percent)
@@ -243,7 +244,7 @@ func (s *site) check(t interface {
 	Context() context.Context
 }, all bool,
 ) {
-	same := func(what string, got compliance.Counts, in func(sampleUpdate) bool) {
+	same := func(what string, got report.Counts, in func(sampleUpdate) bool) {
 		if want := s.naive(all, in); show(got) != show(want) {
 			t.Fatalf("%s (all %v): %s, want %s", what, all, show(got), show(want))
 		}
@@ -295,7 +296,7 @@ func (s *site) checkComputers(t interface {
 			continue
 		}
 		live++
-		var want compliance.Standing
+		var want report.Standing
 		for _, u := range s.updates {
 			if !u.counted {
 				continue
@@ -312,7 +313,7 @@ func (s *site) checkComputers(t interface {
 				}
 			}
 		}
-		at := slices.IndexFunc(rows, func(r *compliance.ComputerRow) bool { return r.Number == m.Number })
+		at := slices.IndexFunc(rows, func(r *report.ComputerRow) bool { return r.Number == m.Number })
 		if at < 0 {
 			t.Fatalf("computer %s is not listed", m.Name)
 		}
@@ -327,7 +328,7 @@ func (s *site) checkComputers(t interface {
 	}
 }
 
-func numbers(s compliance.Standing) string {
+func numbers(s report.Standing) string {
 	return fmt.Sprint(s.Applicable, s.Installed, s.Missing, s.Superseded, s.Critical, s.Exploited, s.Unknown, s.Pending, s.Failed)
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"thatch/node/bulletins/live"
 	"thatch/node/computers"
+	"thatch/node/computers/compliance/report"
 	"thatch/node/store"
 )
 
@@ -47,7 +48,7 @@ type Attempt struct {
 
 // Detail is everything of one computer.
 type Detail struct {
-	ComputerRow
+	report.ComputerRow
 	MachineID   string           `json:"machine_id"`
 	Hardware    string           `json:"hardware"`
 	Certificate string           `json:"certificate"` // serial of the present one

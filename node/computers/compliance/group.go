@@ -10,6 +10,7 @@ import (
 	"thatch/catalog/federation"
 	"thatch/node/computers"
 	"thatch/node/computers/compliance/heads"
+	"thatch/node/computers/compliance/report"
 )
 
 // group is some updates counted together: of a bulletin, a CVE, a month, or one alone. Whatever has the same updates
@@ -24,7 +25,7 @@ type group struct {
 	counted bool
 	stale   bool              // to be counted whole
 	touched []computers.Touch // since it was counted; while they are few they bring the counts up to date
-	counts  Counts
+	counts  report.Counts
 	every   int      // missing, superseded ones too
 	percent *float64 // of every
 }
@@ -69,7 +70,7 @@ func (g *group) dirty() bool { return !g.counted || g.stale || len(g.touched) > 
 
 // count brings the counts up to memory.
 func (g *group) count(v computers.View) {
-	counts, every := Counts{}, 0
+	counts, every := report.Counts{}, 0
 	switch {
 	case g.counted && !g.stale:
 		counts, every = g.adjusted(v)
@@ -85,7 +86,7 @@ func (g *group) count(v computers.View) {
 }
 
 // result is the counts; every says that superseded updates can be missing too.
-func (g *group) result(queue *waiting, every bool) Counts {
+func (g *group) result(queue *waiting, every bool) report.Counts {
 	counts := g.counts
 	if every {
 		counts.Missing, counts.Percent = g.every, g.percent
@@ -125,7 +126,7 @@ func within(c *computers.Column, set *roaring.Bitmap) *computers.Column {
 }
 
 // recount counts with bitmaps.
-func (g *group) recount(column func(update uint32) *computers.Column) (counts Counts, every int) {
+func (g *group) recount(column func(update uint32) *computers.Column) (counts report.Counts, every int) {
 	var applicable, missing, superseded, unknown, failed, open []*roaring.Bitmap
 	for _, u := range g.updates {
 		c := column(u.Number)
@@ -166,7 +167,7 @@ func (g *group) recount(column func(update uint32) *computers.Column) (counts Co
 }
 
 // recountOne makes no bitmap but one.
-func (g *group) recountOne(v computers.View) (counts Counts, every int) {
+func (g *group) recountOne(v computers.View) (counts report.Counts, every int) {
 	c := v.Column(g.updates[0].Number)
 	if c == nil {
 		return counts, 0
@@ -217,7 +218,7 @@ func misses(says computers.Says) bool {
 	return says&(computers.SaysApplicable|computers.SaysInstalled|computers.SaysUnknown) == computers.SaysApplicable
 }
 
-func (s *standingIn) count(counts *Counts, every *int, by int) {
+func (s *standingIn) count(counts *report.Counts, every *int, by int) {
 	add := func(to *int, is bool) {
 		if is {
 			*to += by
@@ -233,7 +234,7 @@ func (s *standingIn) count(counts *Counts, every *int, by int) {
 }
 
 // adjusted takes away what the touched computers counted before, and adds what they count now.
-func (g *group) adjusted(v computers.View) (counts Counts, every int) {
+func (g *group) adjusted(v computers.View) (counts report.Counts, every int) {
 	counts, every = g.counts, g.every
 	slices.SortStableFunc(g.touched, func(a, b computers.Touch) int {
 		return cmp.Or(cmp.Compare(a.Computer, b.Computer), cmp.Compare(a.Update, b.Update))

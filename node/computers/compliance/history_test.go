@@ -18,6 +18,7 @@ import (
 	"thatch/node/bulletins/live"
 	"thatch/node/computers"
 	"thatch/node/computers/compliance"
+	"thatch/node/computers/compliance/report"
 	"thatch/node/store"
 )
 
@@ -367,7 +368,7 @@ func (h *history) checkStatuses(t testing.TB, rt *rapid.T, seen map[computers.St
 }
 
 func (h *history) checkCounts(rt *rapid.T, all bool) {
-	same := func(what string, got compliance.Counts, in func(sampleUpdate) bool) {
+	same := func(what string, got report.Counts, in func(sampleUpdate) bool) {
 		if want := h.naive(all, in); show(got) != show(want) {
 			rt.Fatalf("%s (all %v): %s, want %s", what, all, show(got), show(want))
 		}

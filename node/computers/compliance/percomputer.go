@@ -9,6 +9,7 @@ import (
 	"thatch/catalog"
 	"thatch/node/computers"
 	"thatch/node/computers/compliance/heads"
+	"thatch/node/computers/compliance/report"
 )
 
 // perComputer is the other direction: of every computer, how many updates are what. What a computer says anew is taken
@@ -24,9 +25,9 @@ type perComputer struct {
 	counted bool
 	tallies []tally // by computer number
 	items   []*computerItem
-	list    []*ComputerRow // of all computers, by number; nil: to be made
-	present []*ComputerRow // those that are not retired
-	every   bool           // how the rows count what is missing
+	list    []*report.ComputerRow // of all computers, by number; nil: to be made
+	present []*report.ComputerRow // those that are not retired
+	every   bool                  // how the rows count what is missing
 	pending map[standsAt]int
 }
 
@@ -82,7 +83,7 @@ func (t *tally) add(u *Update, says computers.Says, by int32) {
 }
 
 // standing sums the tally up; every is what is missing, superseded ones too.
-func (t *tally) standing() (s Standing, every int) {
+func (t *tally) standing() (s report.Standing, every int) {
 	s.Applicable, s.Installed, s.Unknown, s.Failed = int(t.applicable), int(t.installed), int(t.unknown), int(t.failed)
 	for class, n := range t.missing {
 		every += int(n)
@@ -103,7 +104,7 @@ func (t *tally) standing() (s Standing, every int) {
 
 // computerItem is the row of one computer, with both ways to count what it misses.
 type computerItem struct {
-	row  ComputerRow
+	row  report.ComputerRow
 	both [2]struct {
 		missing int
 		percent *float64
@@ -118,24 +119,6 @@ func (i *computerItem) counting(every bool) {
 	}
 	i.row.Missing, i.row.Percent = i.both[at].missing, i.both[at].percent
 }
-
-// Standing is how many updates are what on one computer.
-type Standing struct {
-	Applicable int      `json:"applicable"`
-	Installed  int      `json:"installed"`
-	Missing    int      `json:"missing"`
-	Superseded int      `json:"superseded"` // applicable and not installed, and another update replaces them, or they are never offered: not missing
-	Critical   int      `json:"critical"`   // missing, of vendor's severity Critical
-	Exploited  int      `json:"exploited"`  // missing, and seen exploited
-	Unknown    int      `json:"unknown"`
-	Pending    int      `json:"pending"`
-	Failed     int      `json:"failed"`
-	Percent    *float64 `json:"percent"` // as in Counts
-}
-
-// Attention says whether a person should look after the computer: it misses what is critical or exploited, or an install
-// failed.
-func (s *Standing) Attention() bool { return s.Critical > 0 || s.Exploited > 0 || s.Failed > 0 }
 
 func newPerComputer(updates []Update) *perComputer {
 	p := &perComputer{}
@@ -197,7 +180,7 @@ func (p *perComputer) refresh(v computers.View) {
 }
 
 func (p *perComputer) makeLists() {
-	p.list, p.present = make([]*ComputerRow, 0, len(p.items)), make([]*ComputerRow, 0, len(p.items))
+	p.list, p.present = make([]*report.ComputerRow, 0, len(p.items)), make([]*report.ComputerRow, 0, len(p.items))
 	for _, item := range p.items {
 		if item == nil {
 			continue
@@ -210,7 +193,7 @@ func (p *perComputer) makeLists() {
 }
 
 // rows are the rows by number, with or without retired computers. Every says that superseded updates are missing too.
-func (p *perComputer) rows(every, retired bool) []*ComputerRow {
+func (p *perComputer) rows(every, retired bool) []*report.ComputerRow {
 	if p.every != every {
 		p.every = every
 		for _, item := range p.items {

@@ -9,6 +9,7 @@ import (
 
 	"thatch/catalog/federation"
 	"thatch/node/computers"
+	"thatch/node/computers/compliance/report"
 	"thatch/node/store"
 )
 
@@ -19,7 +20,7 @@ type member struct {
 }
 
 // figures are Told as roll-ups carry them.
-func figures(c Counts) federation.Counts {
+func figures(c report.Counts) federation.Counts {
 	return federation.Counts{
 		Applicable: c.Applicable, Installed: c.Installed, Missing: c.Missing, Failed: c.Failed, Scheduled: c.Scheduled, Unknown: c.Unknown,
 	}

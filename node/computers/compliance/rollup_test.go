@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	"thatch/catalog/federation"
-	"thatch/node/computers/compliance"
+	"thatch/node/computers/compliance/report"
 )
 
 // books are the roll-ups as whoever takes what changed would know them.
@@ -25,7 +25,7 @@ func (b rollUps) take(list []federation.RollUp, all bool) {
 	}
 }
 
-func told(c compliance.Counts) federation.Counts {
+func told(c report.Counts) federation.Counts {
 	return federation.Counts{
 		Applicable: c.Applicable, Installed: c.Installed, Missing: c.Missing, Failed: c.Failed, Scheduled: c.Scheduled, Unknown: c.Unknown,
 	}

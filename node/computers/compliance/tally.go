@@ -7,7 +7,6 @@ import (
 
 	"thatch/catalog"
 	"thatch/node/computers"
-	"thatch/node/computers/compliance/heads"
 )
 
 // Update is what compliance asks of an update of the catalog. Detectors and withdrawn updates are not counted.
@@ -18,15 +17,6 @@ type Update struct {
 	Severity   catalog.Severity
 	Exploited  bool // it repairs a vulnerability that was seen exploited
 	Superseded bool // or its bulletin is never offered: it is not missing
-}
-
-// Counts are numbers of computers. For several updates together: applicable, one of them is; installed, every one
-// that is applicable is installed; missing, unknown, failed, one of them is. Superseded updates, and those that are
-// never offered, are left out of missing. Pending are those that have not evaluated the newest revision; they are counted beside what they said of an
-// earlier one. Scheduled: a policy orders one of them, it is not installed yet, and no install of it failed.
-type Counts struct {
-	heads.Told
-	Pending int `json:"pending"`
 }
 
 // waiting are the cursors of all computers that are not retired, by platform: how many have not come to a sequence is a
