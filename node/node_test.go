@@ -82,14 +82,14 @@ func TestBadConfigurations(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, cfg := range map[string]node.Config{
-		"data folder":   {},
-		"HOST:PORT":     {Dir: t.TempDir(), Listen: "here"},
-		"BCP 47":        {Dir: t.TempDir(), Languages: []string{"german!"}},
-		"at most 200":   {Dir: t.TempDir(), Site: strings.Repeat("x", 300)},
-		"not a dir":     {Dir: filepath.Join(file, "below")},
-		"no database":   {Dir: folderWith(t, folder.DatabaseFile, "this is no database at all, it only pretends to be")},
-		"a node's id":   {Dir: folderWith(t, "node.id", "x")},
-		"authority.key": {Dir: usedFolder(t, "authority.key")},
+		"data folder": {},
+		"HOST:PORT":   {Dir: t.TempDir(), Listen: "here"},
+		"BCP 47":      {Dir: t.TempDir(), Languages: []string{"german!"}},
+		"at most 200": {Dir: t.TempDir(), Site: strings.Repeat("x", 300)},
+		"not a dir":   {Dir: filepath.Join(file, "below")},
+		"no database": {Dir: folderWith(t, folder.DatabaseFile, "this is no database at all, it only pretends to be")},
+		"a node's id": {Dir: folderWith(t, "node.id", "x")},
+		"node.key":    {Dir: usedFolder(t, "node.key")},
 	} {
 		n, err := node.New(t.Context(), cfg)
 		if err == nil {

@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"thatch/node/identity"
+	"thatch/node/identity/sealed"
 )
 
 // Names in the data folder.
@@ -126,7 +126,7 @@ func (f *Folder) nodeID() (string, error) {
 		return "", fmt.Errorf("read the node's id: %w", err)
 	}
 	id := uuid.NewString()
-	if err := identity.WriteSecret(path, []byte(id)); err != nil {
+	if err := sealed.WriteSecret(path, []byte(id)); err != nil {
 		return "", fmt.Errorf("keep the node's id: %w", err)
 	}
 	return id, nil

@@ -36,11 +36,11 @@ const (
 
 const maxCSR = 16 << 10
 
-// authority is the site's own: an ECDSA P-256 key and its self-signed certificate.
+// authority is the site's own: an ECDSA P-256 key, where this node holds it, and its self-signed certificate.
 type authority struct {
 	site string // id
 	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
+	key  func() (*ecdsa.PrivateKey, error)
 }
 
 // Fingerprint is the SHA-256 of a certificate, in lower-case hexadecimal.
@@ -57,8 +57,12 @@ func newSerial() (*big.Int, error) {
 	return serial.Add(serial, big.NewInt(1)), nil
 }
 
-func newAuthority(site, name string, key *ecdsa.PrivateKey, now time.Time) (*authority, error) {
+func newAuthority(site, name string, held func() (*ecdsa.PrivateKey, error), now time.Time) (*authority, error) {
 	serial, err := newSerial()
+	if err != nil {
+		return nil, err
+	}
+	key, err := held()
 	if err != nil {
 		return nil, err
 	}
@@ -76,18 +80,15 @@ func newAuthority(site, name string, key *ecdsa.PrivateKey, now time.Time) (*aut
 	if err != nil {
 		return nil, fmt.Errorf("make the site's authority: %w", err)
 	}
-	return openAuthority(site, der, key)
+	return openAuthority(site, der, held)
 }
 
-func openAuthority(site string, der []byte, key *ecdsa.PrivateKey) (*authority, error) {
+func openAuthority(site string, der []byte, held func() (*ecdsa.PrivateKey, error)) (*authority, error) {
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
 		return nil, fmt.Errorf("certificate of the site's authority: %w", err)
 	}
-	if public, ok := cert.PublicKey.(*ecdsa.PublicKey); !ok || !public.Equal(key.Public()) {
-		return nil, fmt.Errorf("the key of the site's authority does not belong to its certificate %s", Fingerprint(der))
-	}
-	return &authority{site: site, cert: cert, key: key}, nil
+	return &authority{site: site, cert: cert, key: held}, nil
 }
 
 // holderURI names a holder in a certificate.
@@ -158,13 +159,17 @@ func (a *authority) sign(template *x509.Certificate, public crypto.PublicKey, no
 	if err != nil {
 		return nil, err
 	}
+	key, err := a.key()
+	if err != nil {
+		return nil, fmt.Errorf("sign a certificate: %w", err)
+	}
 	template.SerialNumber = serial
 	if template.NotBefore.IsZero() {
 		template.NotBefore = now.Add(-backdated)
 	}
 	template.KeyUsage = x509.KeyUsageDigitalSignature
 	template.BasicConstraintsValid = true
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, public, a.key)
+	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, public, key)
 	if err != nil {
 		return nil, fmt.Errorf("sign a certificate: %w", err)
 	}

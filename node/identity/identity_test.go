@@ -1,13 +1,10 @@
 package identity_test
 
 import (
-	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"errors"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -356,44 +353,6 @@ func TestKeysSurviveAndAreGuarded(t *testing.T) {
 	}
 	if err := ring.Verify(&doc); err != nil {
 		t.Error(err)
-	}
-	for _, name := range []string{"authority.key", "signing.key"} {
-		info, err := os.Stat(filepath.Join(f.dir, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if info.Mode().Perm()&0o077 != 0 && os.PathSeparator == '/' {
-			t.Errorf("%s may be read by others: %s", name, info.Mode())
-		}
-	}
-}
-
-func TestDamagedKeys(t *testing.T) {
-	damage := map[string]func(path string) error{
-		"is missing":   os.Remove,
-		"no PEM block": func(path string) error { return os.WriteFile(path, []byte("x"), 0o600) },
-		"authority.key": func(path string) error {
-			return os.WriteFile(path, []byte("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"), 0o600)
-		},
-		"does not belong": func(path string) error {
-			other := open(t)
-			text, err := os.ReadFile(filepath.Join(other.dir, "authority.key"))
-			return errors.Join(err, os.WriteFile(path, text, 0o600))
-		},
-		"another kind": func(path string) error {
-			text, err := os.ReadFile(filepath.Join(filepath.Dir(path), "signing.key"))
-			return errors.Join(err, os.WriteFile(path, text, 0o600))
-		},
-	}
-	for want, do := range damage {
-		f := open(t)
-		if err := do(filepath.Join(f.dir, "authority.key")); err != nil {
-			t.Fatal(err)
-		}
-		_, err := identity.Open(context.Background(), identitytest.Config(f.dir, f.db, f.clock.Now))
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v", want, err)
-		}
 	}
 }
 

@@ -201,8 +201,12 @@ func ParseAuthority(site string, der []byte, now time.Time) (*x509.Certificate, 
 // Vouch signs a message for a purpose with the key of the site's authority: proof that whoever shows the authority's
 // certificate is that site.
 func (id *Identity) Vouch(purpose string, message []byte) ([]byte, error) {
+	key, err := id.authority.key()
+	if err != nil {
+		return nil, err
+	}
 	sum := vouched(purpose, message)
-	signature, err := ecdsa.SignASN1(rand.Reader, id.authority.key, sum[:])
+	signature, err := ecdsa.SignASN1(rand.Reader, key, sum[:])
 	if err != nil {
 		return nil, fmt.Errorf("sign with the site's authority: %w", err)
 	}

@@ -43,7 +43,11 @@ func (id *Identity) Unseal(purpose string, sealed []byte) ([]byte, error) {
 }
 
 func (id *Identity) box() (cipher.AEAD, error) {
-	key, err := hkdf.Key(sha256.New, id.signing.Seed(), nil, sealLabel, 32)
+	k := id.keys.Load()
+	if k == nil {
+		return nil, ErrKeyless
+	}
+	key, err := hkdf.Key(sha256.New, k.Signing.Seed(), nil, sealLabel, 32)
 	if err != nil {
 		return nil, fmt.Errorf("derive the key that seals: %w", err)
 	}

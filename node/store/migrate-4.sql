@@ -30,3 +30,11 @@ CREATE TABLE node_token (
   used       TEXT NOT NULL DEFAULT '',
   node       TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID;
+
+-- The site's private keys, sealed. A node moves its key files here when it opens its rooms.
+CREATE TABLE sealed_keys (
+  holder      TEXT PRIMARY KEY,
+  recipient   BLOB NOT NULL,
+  sealed      BLOB NOT NULL,
+  at          TEXT NOT NULL
+) WITHOUT ROWID;

@@ -177,10 +177,19 @@ CREATE TABLE delivery (
 
 -------------------------------------------------------------------------------------------- identity: who is who
 
-CREATE TABLE authority (               -- of the site; the key is a file of the node's own
+CREATE TABLE authority (               -- of the site
   one         INTEGER PRIMARY KEY CHECK (one = 1),
   certificate BLOB NOT NULL            -- DER
 );
+
+-- The site's private keys (its authority's, and the one that signs documents), sealed to the key of each node that votes,
+-- and to the recovery key that is kept off the site.
+CREATE TABLE sealed_keys (
+  holder      TEXT PRIMARY KEY,        -- id of a node, or 'recovery'
+  recipient   BLOB NOT NULL,           -- the holder's public key, X25519
+  sealed      BLOB NOT NULL,
+  at          TEXT NOT NULL
+) WITHOUT ROWID;
 
 -- Certificates made for computers. One that is not here, or is revoked, is good for nothing.
 CREATE TABLE certificate (
