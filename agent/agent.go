@@ -69,6 +69,9 @@ type Agent struct {
 	orders   *progress.Store
 	ordered  *order.Assignments // as the node said last
 
+	next   time.Time // when the next round is due
+	errand errand    // what an operator asked for
+
 	step func(string) // tests end the process here
 }
 

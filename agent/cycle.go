@@ -59,8 +59,19 @@ type Counts struct {
 
 // RunOnce makes one round: renew, learn the rules, scan, report, ask what is ordered, install it, report again. How it
 // went is written down for Status.
-func (a *Agent) RunOnce(ctx context.Context) (Cycle, error) {
-	cycle, err := a.round(ctx)
+func (a *Agent) RunOnce(ctx context.Context) (Cycle, error) { return a.runOnce(ctx, false) }
+
+// runOnce makes a round; one that only looks leaves what is ordered alone.
+func (a *Agent) runOnce(ctx context.Context, looks bool) (Cycle, error) {
+	cycle, err := a.round(ctx, looks)
+	switch {
+	case err != nil:
+	case looks && cycle.Next.Before(a.next) || !looks:
+		a.next = cycle.Next
+	}
+	if looks && !a.next.IsZero() {
+		cycle.Next = a.next
+	}
 	note := outcome{At: a.cfg.Now(), Cycle: cycle}
 	if err != nil {
 		note.Error = err.Error()
@@ -71,7 +82,7 @@ func (a *Agent) RunOnce(ctx context.Context) (Cycle, error) {
 	return cycle, err
 }
 
-func (a *Agent) round(ctx context.Context) (Cycle, error) {
+func (a *Agent) round(ctx context.Context, looks bool) (Cycle, error) {
 	var cycle Cycle
 	if a.identity == nil {
 		return cycle, fmt.Errorf("%w: run enrol with a token of its site", ErrNotEnrolled)
@@ -104,8 +115,10 @@ func (a *Agent) round(ctx context.Context) (Cycle, error) {
 	}
 	s.Pin(a.ordered.Updates())
 	w := &work{agent: a, scan: s, cycle: &cycle, tried: map[string]bool{}}
-	if err := w.do(ctx); err != nil {
-		return cycle, err
+	if !looks {
+		if err := w.do(ctx); err != nil {
+			return cycle, err
+		}
 	}
 	return a.finish(ctx, w, wait)
 }

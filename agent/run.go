@@ -26,7 +26,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	idle := idling{backoff: agentapi.Backoff{First: firstIdle, Most: longIdle, Random: a.cfg.Random}}
 	failures := 0
 	for {
-		cycle, err := a.RunOnce(ctx)
+		cycle, err := a.turn(ctx)
 		var wait time.Duration
 		switch {
 		case ctx.Err() != nil:
@@ -44,15 +44,29 @@ func (a *Agent) Run(ctx context.Context) error {
 		default:
 			failures++
 			wait = backoff.Wait(failures, err)
-			a.rotate()
 			a.cfg.Log.Warn("round failed", "error", err, "again_in", wait)
+			if ofNode(err) {
+				a.rotate()
+				a.pause(ctx, wait)
+				continue
+			}
 		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-a.cfg.After(wait):
-		}
+		a.rest(ctx, a.cfg.Now().Add(wait))
 	}
+}
+
+// pause waits, no longer than ctx lasts.
+func (a *Agent) pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-a.cfg.After(d):
+	}
+}
+
+// ofNode says whether a round failed because of the node that was called, or of the way to it.
+func ofNode(err error) bool {
+	var answer *agentapi.Error
+	return errors.As(err, &answer) || agentapi.Unreachable(err) || errors.Is(err, agentapi.ErrUntrusted)
 }
 
 // lasting says whether another round would end with the same error, until somebody does something.

@@ -158,6 +158,11 @@ func (c *Client) Assignments(ctx context.Context, request AssignmentsRequest) (A
 	return call[AssignmentsResponse](ctx, c, PathAssignments, request)
 }
 
+// Wait asks whether there is something to do now, and may take as long as the request says.
+func (c *Client) Wait(ctx context.Context, request WaitRequest) (WaitResponse, error) {
+	return call[WaitResponse](ctx, c, PathWait, request)
+}
+
 func call[Answer any](ctx context.Context, c *Client, path string, request any) (Answer, error) {
 	return callWith[Answer](ctx, c, path, "", request)
 }

@@ -21,6 +21,7 @@ const (
 	CodeRetired      = "retired"       // the computer was taken out of the site: it must enrol again
 	CodeClone        = "clone"         // another computer uses this identity: enrol again
 	CodeBusy         = "busy"          // come again after Error.After
+	CodeLeaving      = "leaving"       // the node stops: ask another one
 	CodeTooSoon      = "too_soon"      // it is granted later: after Error.After
 	CodeInvalid      = "invalid"       // the request makes no sense; trying again will not help
 	CodeTooLarge     = "too_large"

@@ -10,7 +10,7 @@ import (
 	"thatch/catalog/rule"
 )
 
-// Paths of the calls. Enrol, Renew, Rules, Report and Assignments are POSTs of the request type of the same name,
+// Paths of the calls. Enrol, Renew, Rules, Report, Assignments and Wait are POSTs of the request type of the same name,
 // Payload is a GET with ranges of Payload + sha256 in hexadecimal.
 const (
 	PathEnrol       = "/agent/v1/enrol"
@@ -18,8 +18,13 @@ const (
 	PathRules       = "/agent/v1/rules"
 	PathReport      = "/agent/v1/report"
 	PathAssignments = "/agent/v1/assignments"
+	PathWait        = "/agent/v1/wait"
 	PathPayload     = "/agent/v1/payloads/"
 )
+
+// Protocol is what agents of this version understand; they tell their site in their facts. Those of before, which say
+// nothing, do not call PathWait.
+const Protocol = 2
 
 // Limits of what a node reads from an agent, in bytes and counts.
 const (
@@ -130,6 +135,7 @@ type Facts struct {
 	Serial       string      `json:"serial,omitempty"`
 	TimeZone     string      `json:"time_zone,omitempty"` // IANA name where known
 	Agent        string      `json:"agent"`               // version
+	Protocol     int         `json:"protocol,omitempty"`  // what the agent understands, see agentapi.Protocol
 	Simulated    bool        `json:"simulated,omitempty"`
 }
 
@@ -221,6 +227,39 @@ type OrderedUpdate struct {
 	Payloads []document.Document `json:"payloads"`
 	Held     bool                `json:"held"` // a living node of the site holds every payload file
 }
+
+// WaitRequest asks whether there is something to do before the agent's next round is due. A node that has nothing to say
+// may hold its answer back for as long as the agent is ready to wait.
+type WaitRequest struct {
+	Seconds int   `json:"seconds,omitempty"` // how long the agent is ready to wait
+	Done    *Done `json:"done,omitempty"`    // what became of the last prompt; told until a node has answered
+}
+
+// Done says what became of a prompt.
+type Done struct {
+	Prompt string `json:"prompt"` // id
+	Failed bool   `json:"failed,omitempty"`
+	Text   string `json:"text,omitempty"` // for people
+}
+
+// WaitResponse is the answer: something to do, or when to ask again.
+type WaitResponse struct {
+	Prompt *Prompt `json:"prompt,omitempty"`
+	After  int     `json:"after,omitempty"` // seconds before the next call; 0: at once
+}
+
+// Prompt is what an operator asks of the computer now.
+type Prompt struct {
+	ID   string `json:"id"`
+	Kind string `json:"kind"` // PromptScan, PromptCycle; another one is passed over, and said to have failed
+}
+
+// Kinds of prompts. A scan reads facts and reports; a cycle also downloads and installs what is ordered, as far as windows
+// and policies allow, like every round.
+const (
+	PromptScan  = "scan"
+	PromptCycle = "cycle"
+)
 
 // Settings steer an agent; they come from the site.
 type Settings struct {

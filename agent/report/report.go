@@ -145,7 +145,7 @@ func described(s *scan.Scan, scene Scene) *agentapi.Facts {
 	m := s.Machine
 	f := &agentapi.Facts{
 		Name: m.Name, Domain: m.Domain, Addresses: m.Addresses, Manufacturer: m.Manufacturer, Model: m.Model, Serial: m.Serial,
-		TimeZone: m.TimeZone, Agent: scene.Agent, Simulated: scene.Simulated || s.Facts.Simulated,
+		TimeZone: m.TimeZone, Agent: scene.Agent, Protocol: agentapi.Protocol, Simulated: scene.Simulated || s.Facts.Simulated,
 	}
 	if s.Facts.System != nil {
 		f.System = *s.Facts.System

@@ -39,15 +39,29 @@ type server struct {
 	enrolments, calls  chan struct{} // places: strangers take none from computers
 	payloads           chan struct{}
 	ownCalls, ownSends *places.Places // and one computer takes none from the others
+	waits              *waits
 	pages              *pages
 	keys               *keyring
 }
 
 // New makes the handler of everything below /agent/v1/.
-func New(n *node.Node) http.Handler {
+func New(n *node.Node) http.Handler { return NewWith(n, Usual) }
+
+// Limits are how much of some things a node takes on.
+type Limits struct {
+	Waiting int // agents whose waiting calls are held
+	Asking  int // calls a second of those that are not held, in all the site
+}
+
+// Usual are the limits of a node. An agent that waits takes 40 kB.
+var Usual = Limits{Waiting: 2000, Asking: 200}
+
+// NewWith is New with other limits.
+func NewWith(n *node.Node, limits Limits) http.Handler {
 	s := &server{
 		node: n, log: n.Log(), enrolments: make(chan struct{}, maxEnrolments), calls: make(chan struct{}, maxCalls), payloads: make(chan struct{}, maxPayloads),
-		ownCalls: places.New(0, maxOwnCalls), ownSends: places.New(0, maxOwnSends), pages: newPages(), keys: newKeyring(n),
+		ownCalls: places.New(0, maxOwnCalls), ownSends: places.New(0, maxOwnSends),
+		waits: newWaits(n, limits), pages: newPages(), keys: newKeyring(n),
 	}
 	mux := http.NewServeMux()
 	mux.Handle("POST "+agentapi.PathEnrol, s.invited(s.limited(s.enrolments, handle(s, maxEnrolment, s.enrol))))
@@ -55,6 +69,7 @@ func New(n *node.Node) http.Handler {
 	mux.Handle("POST "+agentapi.PathRules, s.limited(s.calls, s.known(maxSmall, handlePeer(s, s.rules))))
 	mux.Handle("POST "+agentapi.PathReport, s.limited(s.calls, s.known(agentapi.MaxRequest, handlePeer(s, s.report))))
 	mux.Handle("POST "+agentapi.PathAssignments, s.limited(s.calls, s.known(maxSmall, handlePeer(s, s.assignments))))
+	mux.Handle("POST "+agentapi.PathWait, s.limited(s.waits.calls, s.computer(s.waits.own, s.whole(maxSmall, handlePeer(s, s.wait)))))
 	mux.Handle("GET "+agentapi.PathPayload+"{sha256}", s.limited(s.payloads, s.computer(s.ownSends, s.payload)))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotFound, &agentapi.Error{Code: agentapi.CodeInvalid, Text: "there is nothing for agents at " + r.Method + " " + r.URL.Path})
@@ -86,7 +101,12 @@ type peerHandler func(w http.ResponseWriter, r *http.Request, who caller)
 
 // known lets computers of the site in, and reads the body up to a limit.
 func (s *server) known(limit int64, next peerHandler) http.Handler {
-	return s.computer(s.ownCalls, func(w http.ResponseWriter, r *http.Request, who caller) {
+	return s.computer(s.ownCalls, s.whole(limit, next))
+}
+
+// whole reads the body up to a limit.
+func (s *server) whole(limit int64, next peerHandler) peerHandler {
+	return func(w http.ResponseWriter, r *http.Request, who caller) {
 		body, err := read(w, r, limit)
 		if err != nil {
 			s.fail(w, r, err)
@@ -94,7 +114,7 @@ func (s *server) known(limit int64, next peerHandler) http.Handler {
 		}
 		who.body = body
 		next(w, r, who)
-	})
+	}
 }
 
 // computer lets computers of the site in, each for its share.
@@ -249,7 +269,7 @@ func statusOf(code string) int {
 		return http.StatusConflict
 	case agentapi.CodeTooSoon:
 		return http.StatusTooManyRequests
-	case agentapi.CodeBusy:
+	case agentapi.CodeBusy, agentapi.CodeLeaving:
 		return http.StatusServiceUnavailable
 	case agentapi.CodeTooLarge:
 		return http.StatusRequestEntityTooLarge

@@ -82,7 +82,7 @@ func (r *Room) refresh(ctx context.Context) error {
 		default:
 		}
 	}
-	return nil
+	return r.Prompts.Refresh(ctx)
 }
 
 // Moved says that memory has changed. One may listen.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"thatch/node/computers/gather"
+	"thatch/node/computers/prompts"
 	"thatch/node/store"
 )
 
@@ -24,6 +25,8 @@ type Room struct {
 	moved      chan struct{} // of capacity 1
 
 	rivals rivals
+
+	Prompts *prompts.Room // of the same computers
 }
 
 // New makes the room and loads its memory.
@@ -33,6 +36,7 @@ func New(ctx context.Context, reader store.Reader, writer store.Writer, now func
 	r.gatherer = gather.New(writer, model, now, func(ctx context.Context, index uint64) error {
 		return r.refresh(store.AtLeast(ctx, index))
 	})
+	r.Prompts = prompts.New(reader, writer, now, Topic, r.gatherer)
 	return r, r.refresh(ctx)
 }
 

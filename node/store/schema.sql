@@ -164,6 +164,24 @@ CREATE TABLE computer_attempt (
   PRIMARY KEY (number, id)
 ) WITHOUT ROWID;
 
+-- What operators asked of computers outside of their turns: the latest of each.
+CREATE TABLE computer_prompt (
+  number     INTEGER PRIMARY KEY,
+  id         TEXT NOT NULL,            -- of the asking, one for all computers asked together
+  kind       TEXT NOT NULL,            -- scan, cycle
+  asked      TEXT NOT NULL,
+  asked_by   TEXT NOT NULL,
+  expires    TEXT NOT NULL,
+  told       TEXT NOT NULL DEFAULT '', -- when the agent heard of it first
+  done       TEXT NOT NULL DEFAULT '',
+  failed     INTEGER NOT NULL DEFAULT 0,
+  text       TEXT NOT NULL DEFAULT '', -- what the agent said of it
+  cancelled  TEXT NOT NULL DEFAULT '',
+  cancelled_by TEXT NOT NULL DEFAULT '',
+  idx        INTEGER NOT NULL
+);
+CREATE INDEX computer_prompt_idx ON computer_prompt (idx);
+
 -- Attempts counted by the day on which they ended, in UTC: those that are kept no more too.
 CREATE TABLE delivery (
   day        TEXT NOT NULL,

@@ -20,6 +20,7 @@ type Facts struct {
 	Serial       string      `json:"serial,omitempty"`
 	TimeZone     string      `json:"time_zone,omitempty"`
 	Agent        string      `json:"agent"`
+	Protocol     int         `json:"protocol,omitempty"` // what the agent understands, see agentapi.Protocol
 	Simulated    bool        `json:"simulated,omitempty"`
 }
 
@@ -38,6 +39,7 @@ type Machine struct {
 	Model        string   `json:"model,omitempty"`
 	Serial       string   `json:"serial,omitempty"`
 	Agent        string   `json:"agent,omitempty"`        // version
+	Protocol     int      `json:"protocol,omitempty"`     // what the agent understands
 	Build        string   `json:"build,omitempty"`        // of the operating system: "17763.379"
 	Architecture string   `json:"architecture,omitempty"` // x86, x64, arm, arm64, ia64
 }
