@@ -25,7 +25,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	backoff := agentapi.Backoff{First: 30 * time.Second, Most: time.Hour, Random: a.cfg.Random}
 	idle := idling{backoff: agentapi.Backoff{First: firstIdle, Most: longIdle, Random: a.cfg.Random}}
 	failures := 0
-	for {
+	for ctx.Err() == nil {
 		cycle, err := a.turn(ctx)
 		var wait time.Duration
 		switch {
@@ -53,6 +53,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		}
 		a.rest(ctx, a.cfg.Now().Add(wait))
 	}
+	return nil
 }
 
 // pause waits, no longer than ctx lasts.

@@ -37,6 +37,8 @@ type Node struct {
 	Payloads  map[string][]byte
 	// Fault is asked before each call; a non-nil answer is sent instead.
 	Fault func(path string) *agentapi.Error
+	// Wait answers waiting calls; nil: the node is of a version that does not know them.
+	Wait func(agentapi.WaitRequest) (*agentapi.WaitResponse, error)
 	// Serve, when set, answers payload requests.
 	Serve http.HandlerFunc
 
@@ -149,6 +151,15 @@ func (n *Node) Order(policies []agentapi.AssignedPolicy, windows ...document.Doc
 	n.policies, n.windows = policies, windows
 }
 
+// TakeOrders takes back everything that is ordered, and returns it.
+func (n *Node) TakeOrders() []agentapi.AssignedPolicy {
+	n.Lock()
+	defer n.Unlock()
+	ordered := n.policies
+	n.policies = nil
+	return ordered
+}
+
 // PutPayload serves bytes under their SHA-256, which it returns in hexadecimal.
 func (n *Node) PutPayload(content []byte) string {
 	sum := sha256.Sum256(content)
@@ -232,6 +243,12 @@ func (n *Node) call(w http.ResponseWriter, r *http.Request) {
 		answer, err = decodeThen(raw, n.report)
 	case agentapi.PathAssignments:
 		answer, err = decodeThen(raw, n.assignments)
+	case agentapi.PathWait:
+		if n.Wait != nil {
+			answer, err = decodeThen(raw, n.Wait)
+			break
+		}
+		fallthrough
 	default:
 		err = &agentapi.Error{Code: agentapi.CodeInvalid, Text: "no such path"}
 	}

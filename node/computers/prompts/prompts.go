@@ -47,7 +47,7 @@ var States = []State{Asked, Told, Done, Failed, Expired, Cancelled}
 
 // Limits of a prompt.
 const (
-	MaxNumbers = 50_000 // in one batch
+	maxNumbers = 50_000 // in one batch
 	maxText    = 500    // bytes of what an agent says
 	Lasts      = 24 * time.Hour
 	LongestFor = 30 * 24 * time.Hour
@@ -136,6 +136,7 @@ func (r *Room) Ask(ctx context.Context, by string, kind Kind, until time.Time, n
 		return Asking{}, fmt.Errorf("make an id: %w", err)
 	}
 	asking := Asking{ID: id.String()}
+	numbers = slices.Compact(slices.Sorted(slices.Values(numbers)))
 	reason := fmt.Sprintf("ask %d computers for a %s", len(numbers), kind)
 	err = r.write(ctx, reason, numbers, func(list string) store.Statement {
 		return store.Statement{
@@ -187,9 +188,7 @@ func (r *Room) Cancel(ctx context.Context, by string, numbers []uint32) (int, er
 
 // write proposes a statement for numbers, so many in a batch, and waits until memory holds what it changed.
 func (r *Room) write(ctx context.Context, reason string, numbers []uint32, statement func(list string) store.Statement) error {
-	numbers = slices.Clone(numbers)
-	slices.Sort(numbers)
-	for part := range slices.Chunk(slices.Compact(numbers), MaxNumbers) {
+	for part := range slices.Chunk(numbers, maxNumbers) {
 		list, err := json.Marshal(part)
 		if err != nil {
 			return fmt.Errorf("%s: %w", reason, err)
