@@ -127,8 +127,8 @@ func (r *Room) free(ctx context.Context, name, by string) error {
 
 func (r *Room) insert(o *record) store.Statement {
 	return store.Statement{
-		SQL: `INSERT INTO operator (id, name, display, scope, part, password, totp_step, recovery, issuer, subject, failures, locked, disabled,
-			preferences, signed_in, created, created_by, version) VALUES (?, ?, ?, ?, ?, ?, 0, '', ?, ?, 0, '', 0, '', '', ?, ?, 1)`,
+		SQL: `INSERT INTO operator (id, name, display, scope, part, password, totp_step, recovery, issuer, subject, locked, disabled,
+			preferences, signed_in, created, created_by, version) VALUES (?, ?, ?, ?, ?, ?, 0, '', ?, ?, '', 0, '', '', ?, ?, 1)`,
 		Args: []any{
 			o.ID, o.Name, o.Display, string(o.Scope), o.Part.Text(), o.password, o.issuer, o.Subject, rows.Stamp(o.Created), o.By,
 		}, Want: 1,
@@ -286,7 +286,7 @@ func (r *Room) Unlock(ctx context.Context, which string) (Operator, error) {
 	if err != nil {
 		return Operator{}, err
 	}
-	if err := r.write(ctx, "unlock operator "+found.Name, r.guarded(found, 0, false, `disabled = 0, locked = '', failures = 0`)); err != nil {
+	if err := r.write(ctx, "unlock operator "+found.Name, r.guarded(found, 0, false, `disabled = 0, locked = ''`)); err != nil {
 		return Operator{}, err
 	}
 	r.names.Clear(found.Name)

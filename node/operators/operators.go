@@ -105,19 +105,18 @@ type record struct {
 	step        int64
 	recovery    []string
 	kept        string // recovery, as the table has it
-	failures    int
 	preferences string
 }
 
 const recordColumns = `o.id, o.name, o.display, o.scope, o.part, o.password, o.totp, o.totp_next, o.totp_step, o.recovery, o.issuer,
-	o.subject, o.failures, o.locked, o.disabled, o.preferences, o.signed_in, o.created, o.created_by, o.version`
+	o.subject, o.locked, o.disabled, o.preferences, o.signed_in, o.created, o.created_by, o.version`
 
 func scanRecord(scan func(into ...any) error, more ...any) (*record, error) {
 	var r record
 	var part, locked, signedIn, created string
 	into := append([]any{
 		&r.ID, &r.Name, &r.Display, &r.Scope, &part, &r.password, &r.totp, &r.next, &r.step, &r.kept, &r.issuer,
-		&r.Subject, &r.failures, &locked, &r.Disabled, &r.preferences, &signedIn, &created, &r.By, &r.Version,
+		&r.Subject, &locked, &r.Disabled, &r.preferences, &signedIn, &created, &r.By, &r.Version,
 	}, more...)
 	if err := scan(into...); err != nil {
 		return nil, err

@@ -125,7 +125,7 @@ func (a attempt) wrong(ctx context.Context, what string) error {
 		return nil
 	}
 	return a.room.writeAs(ctx, "system", "lock the sign-in of "+a.name+" until "+rows.Stamp(until)+": "+what+", the last from "+a.address,
-		store.Statement{SQL: `UPDATE operator SET locked = ?, failures = failures + 1 WHERE name = ?`, Args: []any{rows.Stamp(until), a.name}})
+		store.Statement{SQL: `UPDATE operator SET locked = ? WHERE name = ?`, Args: []any{rows.Stamp(until), a.name}})
 }
 
 // right has the answers before count no more.
@@ -154,7 +154,7 @@ func (r *Room) enter(ctx context.Context, o *record, method string, from Origin,
 
 func (r *Room) signedIn(o *record) store.Statement {
 	return store.Statement{
-		SQL:  `UPDATE operator SET failures = 0, locked = '', signed_in = ? WHERE id = ? AND disabled = 0`,
+		SQL:  `UPDATE operator SET locked = '', signed_in = ? WHERE id = ? AND disabled = 0`,
 		Args: []any{rows.Stamp(r.cfg.Now()), o.ID}, Want: 1,
 	}
 }
@@ -285,7 +285,7 @@ func (r *Room) Accept(ctx context.Context, c Chosen, from Origin) (Entry, error)
 		return Entry{}, err
 	}
 	statements = append(statements, endAll(o.ID),
-		store.Statement{SQL: `UPDATE operator SET password = ?, failures = 0, locked = '' WHERE id = ?`, Args: []any{hash, o.ID}, Want: 1})
+		store.Statement{SQL: `UPDATE operator SET password = ?, locked = '' WHERE id = ?`, Args: []any{hash, o.ID}, Want: 1})
 	r.names.Clear(o.Name)
 	entry, err := r.enter(ctx, o, ByLink, from, statements...)
 	if errors.Is(err, store.ErrConflict) {

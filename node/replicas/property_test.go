@@ -17,6 +17,7 @@ import (
 	"thatch/catalog/policy"
 	"thatch/node/replicas"
 	"thatch/node/replicas/dataset"
+	"thatch/node/replicas/marks"
 	"thatch/node/replicas/replicastest"
 	"thatch/node/store"
 )
@@ -286,6 +287,15 @@ func (tr *tree) back(*rapid.T) {
 	tr.edit(tr.t) // and goes on differently
 }
 
+// shorten takes out of a journal what is older than its last entries.
+func (tr *tree) shorten(*rapid.T) {
+	s := tr.sites[rapid.IntRange(0, 1).Draw(tr.t, "site above")]
+	keep := marks.Keep{Entries: rapid.IntRange(0, 12).Draw(tr.t, "kept entries")}
+	if err := s.Shorten(keep); err != nil {
+		tr.t.Fatal(err)
+	}
+}
+
 // check brings everything up to date and holds every site to what is above it.
 func (tr *tree) check(*rapid.T) {
 	for _, s := range tr.sites[1:] {
@@ -354,7 +364,7 @@ func TestTreesBecomeEqual(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"edit": tr.edit, "edit too": tr.edit, "remove": tr.remove, "select": tr.selects, "rule": tr.rule,
 			"languages": tr.languages, "own": tr.own, "pull": tr.pull, "pull too": tr.pull, "again": tr.again,
-			"restart": tr.restart, "save": tr.save, "back": tr.back, "check": tr.check,
+			"restart": tr.restart, "save": tr.save, "back": tr.back, "shorten": tr.shorten, "check": tr.check,
 		})
 		tr.check(t)
 	})

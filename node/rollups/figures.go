@@ -61,16 +61,17 @@ LEFT JOIN document d ON d.kind = j.kind AND d.id = j.id LEFT JOIN revision r ON 
 func (r *Room) look(ctx context.Context, read func(sites map[string]*told)) error {
 	err := r.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
 		var epoch string
-		var end store.Sequence
-		err := tx.QueryRowContext(ctx, `SELECT (SELECT epoch FROM site), idx, pos FROM journal ORDER BY idx DESC, pos DESC LIMIT 1`).
-			Scan(&epoch, &end.Index, &end.Position)
+		var end, start store.Sequence
+		err := tx.QueryRowContext(ctx, `SELECT (SELECT epoch FROM site), coalesce((SELECT idx FROM journal_start), 0),
+coalesce((SELECT pos FROM journal_start), 0), idx, pos FROM journal ORDER BY idx DESC, pos DESC LIMIT 1`).
+			Scan(&epoch, &start.Index, &start.Position, &end.Index, &end.Position)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		return r.figures.follow(ctx, tx, epoch, end)
+		return r.figures.follow(ctx, tx, epoch, start, end)
 	})
 	if err != nil {
 		return fmt.Errorf("read what sites told: %w", err)
@@ -87,8 +88,8 @@ func (r *Room) told(ctx context.Context) (list []string, err error) {
 	return list, err
 }
 
-// follow brings the figures up to the end of the journal.
-func (f *figures) follow(ctx context.Context, tx *sql.Tx, epoch string, end store.Sequence) error {
+// follow brings the figures up to the end of the journal, which is whole from a place on.
+func (f *figures) follow(ctx context.Context, tx *sql.Tx, epoch string, start, end store.Sequence) error {
 	f.RLock()
 	current := f.read && f.epoch == epoch && !before(f.at, end)
 	f.RUnlock()
@@ -98,7 +99,7 @@ func (f *figures) follow(ctx context.Context, tx *sql.Tx, epoch string, end stor
 	f.Lock()
 	defer f.Unlock()
 	query, args := toldSince, []any{int64(f.at.Index), f.at.Position}
-	if !f.read || f.epoch != epoch {
+	if !f.read || f.epoch != epoch || before(f.at, start) {
 		query, args = allTold, nil
 		clear(f.sites)
 		clear(f.shared)

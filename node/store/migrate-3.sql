@@ -99,5 +99,6 @@ CREATE TABLE delivery (
 ) WITHOUT ROWID;
 
 INSERT INTO delivery (day, policy, upd, succeeded, failed, remained)
-SELECT substr(ended, 1, 10), policy, upd, sum(success AND NOT remained), sum(NOT success AND NOT remained), sum(remained)
-FROM computer_attempt WHERE ended <> '' GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
+SELECT substr(CASE ended WHEN '' THEN started ELSE ended END, 1, 10), policy, upd, sum(success AND NOT remained),
+  sum(NOT success AND NOT remained), sum(remained)
+FROM computer_attempt WHERE started <> '' OR ended <> '' GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;

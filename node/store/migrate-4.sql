@@ -56,3 +56,22 @@ CREATE TABLE computer_prompt (
   idx        INTEGER NOT NULL
 );
 CREATE INDEX computer_prompt_idx ON computer_prompt (idx);
+CREATE TABLE journal_start (
+  one        INTEGER PRIMARY KEY CHECK (one = 1),
+  idx        INTEGER NOT NULL,
+  pos        INTEGER NOT NULL
+);
+
+ALTER TABLE journal_mark ADD COLUMN at TEXT NOT NULL DEFAULT '';
+
+ALTER TABLE operator DROP COLUMN failures;
+
+-- The migration to version 3 left attempts on days to come where a computer's clock ran ahead: they count for the last day that
+-- the site knows of, as those do that came by reports.
+INSERT INTO delivery (day, policy, upd, succeeded, failed, remained)
+SELECT (SELECT substr(max(started), 1, 10) FROM run), policy, upd, sum(succeeded), sum(failed), sum(remained) FROM delivery
+WHERE day > (SELECT substr(max(started), 1, 10) FROM run) GROUP BY policy, upd ORDER BY policy, upd
+ON CONFLICT (day, policy, upd) DO UPDATE SET succeeded = succeeded + excluded.succeeded, failed = failed + excluded.failed,
+  remained = remained + excluded.remained;
+
+DELETE FROM delivery WHERE day > (SELECT substr(max(started), 1, 10) FROM run);

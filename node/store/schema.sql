@@ -77,6 +77,14 @@ CREATE TABLE journal (
 -- Three in a list would cost every entry a temporary table.
 CREATE INDEX journal_settings ON journal (idx, pos) WHERE kind = 'assignment' OR kind = 'severity' OR kind = 'window';
 
+-- Up to where the journal keeps no more than it needs: of a document that was changed or removed since, entries up to here may
+-- be gone. No row: everything is there.
+CREATE TABLE journal_start (
+  one        INTEGER PRIMARY KEY CHECK (one = 1),
+  idx        INTEGER NOT NULL,
+  pos        INTEGER NOT NULL
+);
+
 -- What a policy pins: revisions that stay although they are not current.
 CREATE TABLE pin (
   policy     TEXT NOT NULL,
@@ -558,6 +566,7 @@ CREATE TABLE journal_mark (
   idx        INTEGER NOT NULL,
   pos        INTEGER NOT NULL,
   digest     BLOB NOT NULL,
+  at         TEXT NOT NULL DEFAULT '', -- when it was made, '' before that was written down
   PRIMARY KEY (idx, pos)
 ) WITHOUT ROWID;
 
@@ -576,7 +585,6 @@ CREATE TABLE operator (
   recovery   TEXT NOT NULL,            -- JSON list of the hashes of recovery codes that are left
   issuer     TEXT NOT NULL,            -- OpenID Connect, with subject
   subject    TEXT NOT NULL,            -- '' none
-  failures   INTEGER NOT NULL,         -- wrong answers since the last right one
   locked     TEXT NOT NULL,            -- until, '' not
   disabled   INTEGER NOT NULL,
   preferences TEXT NOT NULL,           -- JSON

@@ -110,7 +110,7 @@ func (c *Catalog) catchUp(ctx context.Context, tx *sql.Tx) error {
 	c.mu.RLock()
 	held := c.view
 	c.mu.RUnlock()
-	if held == nil || held.Epoch != end.epoch || before(end.at, held.At) {
+	if held == nil || held.Epoch != end.epoch || before(end.at, held.At) || before(held.At, end.start) {
 		// Nobody sees the new view before it is whole.
 		view := newView()
 		if _, err := c.take(ctx, tx, view, selectAll); err != nil {
@@ -166,35 +166,36 @@ func before(a, b store.Sequence) bool {
 	return a.Index < b.Index || a.Index == b.Index && a.Position < b.Position
 }
 
-// mark is where the journal ends.
+// mark is where the journal ends, and from where on it is whole.
 type mark struct {
-	epoch string
-	at    store.Sequence
+	epoch     string
+	at, start store.Sequence
 }
 
 func (m *mark) read(ctx context.Context, tx *sql.Tx) error {
-	const query = `SELECT coalesce((SELECT epoch FROM site), ''), idx, pos FROM journal ORDER BY idx DESC, pos DESC LIMIT 1`
-	var index int64
-	err := tx.QueryRowContext(ctx, query).Scan(&m.epoch, &index, &m.at.Position)
+	const query = `SELECT coalesce((SELECT epoch FROM site), ''), coalesce((SELECT idx FROM journal_start), 0), coalesce((SELECT pos FROM journal_start), 0), idx, pos
+FROM journal ORDER BY idx DESC, pos DESC LIMIT 1`
+	err := tx.QueryRowContext(ctx, query).Scan(&m.epoch, &m.start.Index, &m.start.Position, &m.at.Index, &m.at.Position)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}
-	m.at.Index = uint64(index)
 	return err
 }
 
 const columns = ` coalesce(r.languages, ''), d.digest, coalesce(r.origin, ''), r.body, s.number `
 
-// selectAll reads every current document, and when updates that are no more were withdrawn.
+// selectAll reads every current document, and when updates that are no more were withdrawn: where the journal does not reach back
+// to that any more, as if that had been at its start, so that whoever was not told yet is.
 const selectAll = `
 SELECT d.kind, d.id, d.idx, d.pos,` + columns + `
 FROM document d JOIN revision r ON r.digest = d.digest LEFT JOIN software_update s ON d.kind = 'update' AND s.id = d.id
 WHERE d.kind IN ` + kinds + `
 UNION ALL
-SELECT 'update', j.id, j.idx, j.pos, '', NULL, '', NULL, s.number
-FROM journal j JOIN software_update s ON s.id = j.id
-WHERE j.kind = 'update' AND j.digest IS NULL
-AND NOT EXISTS (SELECT 1 FROM document d WHERE d.kind = 'update' AND d.id = j.id)`
+SELECT 'update', s.id, coalesce(j.idx, (SELECT idx FROM journal_start), 0), coalesce(j.pos, (SELECT pos FROM journal_start), 0), '', NULL, '', NULL, s.number
+FROM software_update s LEFT JOIN (
+  SELECT id, idx, max(idx * 4194304 + pos) AS newest, pos FROM journal WHERE kind = 'update' AND digest IS NULL GROUP BY id
+) j ON j.id = s.id
+WHERE NOT EXISTS (SELECT 1 FROM document d WHERE d.kind = 'update' AND d.id = s.id)`
 
 // selectSince reads what changed after a sequence, each document once, as it is now.
 const selectSince = `

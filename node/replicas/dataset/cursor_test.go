@@ -100,9 +100,9 @@ func TestCursorsThatDoNotFit(t *testing.T) {
 			t.Errorf("%s, complete: %v, want %v", name, err, c.want)
 		}
 	}
-	top.Write(t, store.Statement{SQL: `DELETE FROM journal_mark WHERE idx <= ?`, Args: []any{int64(early.Mark.Index)}})
+	top.Write(t, store.Statement{SQL: `INSERT INTO journal_start (one, idx, pos) VALUES (1, ?, 0)`, Args: []any{int64(late.Mark.Index)}})
 	if _, err := top.Sender.Page(t.Context(), scope("de"), early, dataset.Limits{}); !errors.Is(err, dataset.ErrOld) {
-		t.Errorf("marks are not kept that long: %v", err)
+		t.Errorf("the journal is not kept that long: %v", err)
 	}
 	// The file goes back in time, and on differently up to the same place.
 	top.DB.Close()

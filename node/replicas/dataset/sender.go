@@ -67,26 +67,20 @@ func (st state) judge(ctx context.Context, tx *sql.Tx, from Cursor) error {
 			return fmt.Errorf("%w: it names a place beyond its mark", ErrDiverged)
 		}
 	}
-	if from.Mark.Sequence == (store.Sequence{}) {
+	start, err := marks.Start(ctx, tx)
+	switch {
+	case err != nil:
+		return err
+	case from.Mark.Compare(start) < 0:
+		return ErrOld
+	case from.Mark.Sequence == (store.Sequence{}):
 		return nil // the beginning of every journal
 	}
 	digest, err := marks.At(ctx, tx, from.Mark.Sequence)
-	switch {
-	case err != nil:
-		return err
-	case digest == from.Mark.Digest:
-		return nil
-	case digest != (document.Digest{}):
-		return ErrDiverged
+	if err == nil && digest != from.Mark.Digest {
+		err = ErrDiverged
 	}
-	oldest, err := marks.Oldest(ctx, tx)
-	switch {
-	case err != nil:
-		return err
-	case oldest.Compare(from.Mark.Sequence) > 0:
-		return ErrOld
-	}
-	return ErrDiverged
+	return err
 }
 
 // Tail is the place of the journal's last entry.
@@ -113,6 +107,9 @@ func (s *Sender) Page(ctx context.Context, scope Scope, from Cursor, limits Limi
 	}
 	if err == nil {
 		page.Cursor.Mark, err = s.keeper().Mark(ctx, page.Cursor.Mark.Sequence)
+	}
+	if errors.Is(err, marks.ErrGone) { // it was shortened in this moment
+		err = fmt.Errorf("%w: %w", ErrOld, err)
 	}
 	if err != nil {
 		return Page{}, fmt.Errorf("%s: %w", scope.Type, err)

@@ -14,6 +14,7 @@ import (
 
 	"thatch/catalog/document"
 	"thatch/node/store"
+	"thatch/node/store/rows"
 )
 
 // Mark is a running digest of the journal up to a place in it. Marks of two sites never mean the same.
@@ -33,11 +34,15 @@ func At(ctx context.Context, tx *sql.Tx, at store.Sequence) (digest document.Dig
 	return digest, nil
 }
 
-// Oldest is the place of the oldest mark, zero where there is none.
-func Oldest(ctx context.Context, tx *sql.Tx) (at store.Sequence, err error) {
-	err = tx.QueryRowContext(ctx, `SELECT idx, pos FROM journal_mark ORDER BY idx, pos LIMIT 1`).Scan(&at.Index, &at.Position)
+// ErrGone says that the journal does not reach back to a place any more.
+var ErrGone = errors.New("the journal does not reach back that far any more")
+
+// Start is up to where the journal may lack what it does not need any more, zero where everything is there. A place before it is
+// of no use to whoever goes on from there.
+func Start(ctx context.Context, tx *sql.Tx) (at store.Sequence, err error) {
+	err = tx.QueryRowContext(ctx, `SELECT idx, pos FROM journal_start`).Scan(&at.Index, &at.Position)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return at, fmt.Errorf("read the oldest mark of the journal: %w", err)
+		return at, fmt.Errorf("read where the journal starts: %w", err)
 	}
 	return at, nil
 }
@@ -63,8 +68,9 @@ func (k Keeper) Mark(ctx context.Context, at store.Sequence) (Mark, error) {
 	}
 	applied, err := k.Writer.Write(ctx, store.Batch{
 		Actor: "node", Reason: "mark the journal", At: k.Now().UTC(), Statements: []store.Statement{{
-			SQL:  `INSERT INTO journal_mark (idx, pos, digest) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`,
-			Args: []any{int64(at.Index), at.Position, found.digest[:]},
+			SQL: `INSERT INTO journal_mark (idx, pos, digest, at) SELECT ?1, ?2, ?3, ?4
+WHERE NOT EXISTS (SELECT 1 FROM journal_start WHERE (idx, pos) > (?1, ?2)) ORDER BY 1 ON CONFLICT DO NOTHING`,
+			Args: []any{int64(at.Index), at.Position, found.digest[:], rows.Stamp(k.Now())},
 		}},
 	})
 	if err == nil {
@@ -76,7 +82,7 @@ func (k Keeper) Mark(ctx context.Context, at store.Sequence) (Mark, error) {
 	// Another node may have been first, from another mark before it.
 	found, err = k.look(store.AtLeast(ctx, applied.Index), at, false)
 	if err == nil && !found.kept {
-		err = fmt.Errorf("the mark of the journal at %d.%d is gone again", at.Index, at.Position)
+		err = fmt.Errorf("the mark of the journal at %d.%d: %w", at.Index, at.Position, ErrGone)
 	}
 	m.Digest = found.digest
 	return m, err
@@ -95,6 +101,13 @@ func (k Keeper) look(ctx context.Context, at store.Sequence, compute bool) (foun
 		if err != nil || found.kept || !compute {
 			return err
 		}
+		start, err := Start(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if at.Compare(start) < 0 {
+			return fmt.Errorf("the mark of the journal at %d.%d: %w", at.Index, at.Position, ErrGone)
+		}
 		found.digest, err = runningDigest(ctx, tx, at)
 		return err
 	})
@@ -110,18 +123,18 @@ func runningDigest(ctx context.Context, tx *sql.Tx, at store.Sequence) (digest d
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return digest, fmt.Errorf("read the marks of the journal: %w", err)
 	}
-	rows, err := tx.QueryContext(ctx, `SELECT idx, pos, kind, id, digest, languages, audience FROM journal
+	entries, err := tx.QueryContext(ctx, `SELECT idx, pos, kind, id, digest, languages, audience FROM journal
 WHERE (idx, pos) > (?, ?) AND (idx, pos) <= (?, ?) ORDER BY idx, pos`, int64(base.Index), base.Position, int64(at.Index), at.Position)
 	if err != nil {
 		return digest, fmt.Errorf("read the journal: %w", err)
 	}
-	defer rows.Close()
+	defer entries.Close()
 	sum := sha256.New()
 	field(sum, former)
-	for rows.Next() {
+	for entries.Next() {
 		var place store.Sequence
 		var kind, id, entry, languages, audience sql.RawBytes
-		if err := rows.Scan(&place.Index, &place.Position, &kind, &id, &entry, &languages, &audience); err != nil {
+		if err := entries.Scan(&place.Index, &place.Position, &kind, &id, &entry, &languages, &audience); err != nil {
 			return digest, fmt.Errorf("read the journal: %w", err)
 		}
 		number(sum, place.Index)
@@ -131,7 +144,7 @@ WHERE (idx, pos) > (?, ?) AND (idx, pos) <= (?, ?) ORDER BY idx, pos`, int64(bas
 		}
 	}
 	sum.Sum(digest[:0])
-	return digest, rows.Err()
+	return digest, entries.Err()
 }
 
 func number(sum hash.Hash, n uint64) {

@@ -18,7 +18,9 @@ import (
 	"thatch/catalog/federation"
 	"thatch/node/replicas"
 	"thatch/node/replicas/dataset"
+	"thatch/node/replicas/marks"
 	"thatch/node/store"
+	"thatch/node/store/sweep"
 )
 
 // T is what tests and properties have in common.
@@ -124,6 +126,12 @@ func (s *Site) Put(t T, kind document.Kind, id, body, audience string, languages
 	doc := s.Doc(t, kind, id, body, languages...)
 	s.Write(t, store.Put(doc, audience, store.Former{})...)
 	return doc
+}
+
+// Shorten shortens the journal.
+func (s *Site) Shorten(keep marks.Keep) error {
+	keeper := marks.Keeper{Reader: s.DB, Writer: s.DB, Now: Now}
+	return keeper.Shorten(context.Background(), sweep.New(s.DB, s.DB), keep)
 }
 
 // Remove takes a document away.
