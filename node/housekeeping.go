@@ -2,21 +2,24 @@ package node
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
+	"thatch/node/bulletins/staging"
+	"thatch/node/computers"
+	"thatch/node/identity"
+	"thatch/node/replicas/marks"
+	"thatch/node/settings"
+	"thatch/node/sites"
+	"thatch/node/store/sweep"
 	"thatch/node/tasks"
 )
-
-// keepHistory is how long the audit log and the history of runs are kept.
-const keepHistory = 400 * 24 * time.Hour
-
-// keepPayloads is how long a payload stays after it was last asked for, when it is neither staged nor pinned.
-const keepPayloads = 30 * 24 * time.Hour
 
 // housekeeping renews the node's certificate well before its end and forgets what is old.
 func (n *Node) housekeeping() tasks.Kind {
 	return tasks.Kind{
-		Name: "housekeeping", Text: "Renew the node's certificate when a third of its life is left; forget what is old",
+		Name: "housekeeping", Text: "Renew the node's certificate when a third of its life is left; forget what is older than the settings keep.* say",
 		Tasks: []tasks.Task{{Name: "housekeeping", Schedule: "17 3 * * *", Enabled: true}},
 		Do: func(ctx context.Context, job *tasks.Job) (any, error) {
 			cert := n.Identity.NodeCertificate()
@@ -26,21 +29,77 @@ func (n *Node) housekeeping() tasks.Kind {
 				}
 				job.Log("the node has a new certificate")
 			}
-			before := n.cfg.Now().Add(-keepHistory)
-			if err := n.Identity.Prune(ctx, before); err != nil {
+			removed, err := n.forget(ctx, func(text string) { job.Progress(tasks.Progress{Text: text}) })
+			for _, table := range slices.Sorted(maps.Keys(removed)) {
+				job.Log("%d rows of table %s were removed", removed[table], table)
+			}
+			if err != nil {
 				return nil, err
 			}
-			if err := n.Operators.Prune(ctx); err != nil {
+			before, err := n.ago(ctx, settings.KeepPayloadsDays)
+			if err != nil {
 				return nil, err
 			}
-			if err := n.Tasks.Prune(ctx, before); err != nil {
-				return nil, err
-			}
-			pruned, err := n.Staging.Prune(ctx, n.Content, n.cfg.Now().Add(-keepPayloads))
+			pruned, err := n.Staging.Prune(ctx, n.Content, before)
 			if pruned.Payloads > 0 {
 				job.Log("%d payloads (%d bytes) that nobody needs were removed", pruned.Payloads, pruned.Bytes)
 			}
-			return nil, err
+			return removed, err
 		},
 	}
+}
+
+// ago is as many days before now as a setting says.
+func (n *Node) ago(ctx context.Context, days settings.Setting[int]) (time.Time, error) {
+	set, err := n.Settings.All(ctx)
+	return n.daysAgo(days.In(set)), err
+}
+
+func (n *Node) daysAgo(days int) time.Time { return n.cfg.Now().AddDate(0, 0, -days) }
+
+// forget removes what the site keeps no longer, a few rows at a time, and says how many of which table. Cut short, it goes on
+// the next time.
+func (n *Node) forget(ctx context.Context, say func(text string)) (map[string]int, error) {
+	set, err := n.Settings.All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ago := func(days settings.Setting[int]) time.Time { return n.daysAgo(days.In(set)) }
+	sweeper := sweep.New(n.db, n.writer)
+	for _, part := range []struct {
+		text string
+		do   func() error
+	}{
+		{"audit log, tokens, certificates", func() error {
+			return n.Identity.Prune(ctx, sweeper, identity.Keep{
+				Audit: ago(settings.KeepAuditDays), Entries: settings.KeepAuditEntries.In(set), Tokens: ago(settings.KeepTokensDays),
+			})
+		}},
+		{"sessions", func() error { return n.Operators.Prune(ctx, sweeper) }},
+		{"runs", func() error {
+			return n.Tasks.Prune(ctx, sweeper, tasks.Keep{Since: ago(settings.KeepRunsDays), Runs: settings.KeepRuns.In(set)})
+		}},
+		{"links, alarms", func() error {
+			return n.Sites.Prune(ctx, sweeper, sites.Keep{
+				Runs: ago(settings.KeepLinksDays), Alarms: ago(settings.KeepAlarmsDays), Tokens: ago(settings.KeepTokensDays),
+			})
+		}},
+		{"computers", func() error {
+			return n.Computers.Prune(ctx, sweeper, computers.Keep{
+				Attempts: ago(settings.KeepAttemptsDays), Delivery: ago(settings.KeepDeliveryDays), Retired: ago(settings.KeepRetiredDays),
+			})
+		}},
+		{"failures of staging", func() error { return sweeper.Sweep(ctx, staging.Old()) }},
+		{"journal", func() error {
+			keeper := marks.Keeper{Reader: n.db, Writer: n.writer, Now: n.cfg.Now}
+			return keeper.Shorten(ctx, sweeper, marks.Keep{Since: ago(settings.KeepJournalDays), Entries: settings.KeepJournalEntries.In(set)})
+		}},
+		{"documents", func() error { return sweeper.Revisions(ctx) }},
+	} {
+		say(part.text)
+		if err := part.do(); err != nil {
+			return sweeper.Removed, err
+		}
+	}
+	return sweeper.Removed, nil
 }

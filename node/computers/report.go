@@ -25,6 +25,7 @@ const (
 	maxFacts    = 64 << 10 // bytes, encoded
 	maxHotfixes = 2_000
 	keptPerPC   = 500 // attempts
+	statesPerPC = 20_000
 )
 
 // Report is what changed on a computer since its report numbered Base; Base 0 is a whole report.
@@ -74,6 +75,7 @@ type standing struct {
 	cursor  Cursor
 	sets    Sets
 	reasons Reasons
+	states  int // of ordered updates
 }
 
 // Report takes a report of the computer with the id. It returns when the report is durable. The same report again is
@@ -106,6 +108,9 @@ func (r *Room) Report(ctx context.Context, id string, rep Report) (Taken, error)
 		return Taken{Counter: now.counter}, nil
 	}
 	statements, err := rep.statements(now, digest, r.now())
+	if err == nil && len(rep.States) > 0 && now.states+len(rep.States) > statesPerPC {
+		err = fmt.Errorf("%w: with it, states of %d updates would be kept, at most %d are", ErrBadReport, now.states+len(rep.States), statesPerPC)
+	}
 	if err != nil {
 		return Taken{}, fmt.Errorf("computer %s: %w", c.Name, err)
 	}
@@ -126,9 +131,10 @@ func (r *Room) standing(ctx context.Context, number uint32) (standing, error) {
 	now := standing{number: number, sets: NewSets()}
 	var sets, kept []byte
 	err := r.reader.View(ctx, func(tx *sql.Tx) error {
-		return tx.QueryRowContext(ctx, `SELECT counter, base, digest, cursor_idx, cursor_pos, sets, reasons
+		return tx.QueryRowContext(ctx, `SELECT counter, base, digest, cursor_idx, cursor_pos, sets, reasons,
+				(SELECT count(*) FROM computer_state s WHERE s.number = computer_sets.number)
 			FROM computer_sets WHERE number = ?`, number).
-			Scan(&now.counter, &now.base, &now.digest, &now.cursor.Index, &now.cursor.Pos, &sets, &kept)
+			Scan(&now.counter, &now.base, &now.digest, &now.cursor.Index, &now.cursor.Pos, &sets, &kept, &now.states)
 	})
 	if errors.Is(err, sql.ErrNoRows) {
 		return now, nil
@@ -294,7 +300,7 @@ func (rep *Report) attemptStatements(number uint32, at time.Time) ([]store.State
 			},
 		})
 	}
-	return append(statements, delivery.Forget(at), store.Statement{
+	return append(statements, store.Statement{
 		SQL: `DELETE FROM computer_attempt WHERE number = ? AND id IN (
 			SELECT id FROM computer_attempt WHERE number = ? ORDER BY started DESC, id LIMIT -1 OFFSET ?)`,
 		Args: []any{int64(number), int64(number), int64(keptPerPC)},

@@ -7,6 +7,7 @@ import (
 
 	"thatch/node/identity"
 	"thatch/node/store"
+	"thatch/node/store/sweep"
 )
 
 func TestAuditRecordsWhoDidWhat(t *testing.T) {
@@ -51,7 +52,7 @@ func TestAuditRecordsWhoDidWhat(t *testing.T) {
 		t.Errorf("detail: %s", e.Detail)
 	}
 	f.clock.Move(48 * time.Hour)
-	if err := f.Prune(ctx, f.clock.Now().Add(-time.Hour)); err != nil {
+	if err := f.Prune(ctx, sweep.New(f.db, f.db), identity.Keep{Audit: f.clock.Now().Add(-time.Hour), Entries: 10}); err != nil {
 		t.Fatal(err)
 	}
 	if _, total, err = f.Audit(ctx, store.Query{}); err != nil || total != 0 {
@@ -68,7 +69,7 @@ func TestPruneForgetsEndedCertificates(t *testing.T) {
 		rows  int
 	}{{identity.AgentLifetime + 6*day, 1}, {2 * day, 0}} {
 		f.clock.Move(step.after)
-		if err := f.Prune(t.Context(), f.clock.Now().Add(-400*day)); err != nil {
+		if err := f.Prune(t.Context(), sweep.New(f.db, f.db), identity.Keep{}); err != nil {
 			t.Fatal(err)
 		}
 		if rows := f.rows(t, "c1"); rows != step.rows {

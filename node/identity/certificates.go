@@ -116,11 +116,6 @@ func RevokeComputer(computer, reason string, at time.Time) store.Statement {
 	}
 }
 
-// DropEnded returns the statement that forgets certificates that ended: they are refused by their date.
-func DropEnded(before time.Time) store.Statement {
-	return store.Statement{SQL: `DELETE FROM certificate WHERE not_after < ?`, Args: []any{rows.Stamp(before)}}
-}
-
 // Peer is who stands at the other end of a TLS connection.
 type Peer struct {
 	Kind      string // KindComputer or KindNode

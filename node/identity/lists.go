@@ -3,11 +3,11 @@ package identity
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"time"
 
 	"thatch/node/store"
 	"thatch/node/store/rows"
+	"thatch/node/store/sweep"
 )
 
 // Entry is one change in the audit log.
@@ -91,23 +91,32 @@ func (id *Identity) APITokens(ctx context.Context, q store.Query) ([]APIToken, i
 		})
 }
 
+// Keep is how much Prune leaves.
+type Keep struct {
+	Audit   time.Time // entries of the audit log made since then
+	Entries int       // of the audit log, at most
+	Tokens  time.Time // tokens that ended since then
+}
+
 // keepEnded is how long a certificate stays on record after its end: clocks are set back at times.
 const keepEnded = 7 * 24 * time.Hour
 
-// Prune forgets audit entries made before a time, and certificates that ended a week ago.
-func (id *Identity) Prune(ctx context.Context, before time.Time) error {
-	applied, err := id.cfg.Writer.Write(ctx, store.Batch{
-		Actor: "task housekeeping", Reason: "forget what is old", Topics: []string{"identity"},
-		Statements: []store.Statement{
-			{SQL: `DELETE FROM audit WHERE at < ?`, Args: []any{rows.Stamp(before)}},
-			DropEnded(id.cfg.Now().Add(-keepEnded)),
-		},
-	})
-	if err == nil {
-		err = applied.Err()
-	}
+// Prune forgets old entries of the audit log, tokens that ended, and certificates that ended a week ago: they are refused by
+// their date.
+func (id *Identity) Prune(ctx context.Context, sweeper *sweep.Sweeper, keep Keep) error {
+	beyond, err := sweeper.Beyond(ctx, "audit", "at", keep.Entries)
 	if err != nil {
-		return fmt.Errorf("forget old audit entries and certificates: %w", err)
+		return err
+	}
+	for _, old := range []sweep.Rows{
+		{Table: "audit", Key: []string{"idx", "pos"}, Old: `at < ? OR at <= ?`, Args: []any{rows.Stamp(keep.Audit), beyond}},
+		{Table: "certificate", Key: []string{"serial"}, Old: `not_after < ?`, Args: []any{rows.Stamp(id.cfg.Now().Add(-keepEnded))}},
+		{Table: "enrolment_token", Key: []string{"id"}, Old: `expires < ?`, Args: []any{rows.Stamp(keep.Tokens)}},
+		{Table: "api_token", Key: []string{"id"}, Old: `expires < ?`, Args: []any{rows.Stamp(keep.Tokens)}},
+	} {
+		if err := sweeper.Sweep(ctx, old, "identity"); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"thatch/node/operators/operatorstest"
 	"thatch/node/operators/totp"
 	"thatch/node/store"
+	"thatch/node/store/sweep"
 )
 
 var here = operators.Origin{From: "192.0.2.1:4711", Agent: "test"}
@@ -131,7 +132,7 @@ func TestSessionsEnd(t *testing.T) {
 	if _, err := r.Session(t.Context(), busy); !errors.Is(err, operators.ErrNoSession) {
 		t.Errorf("busy for twelve hours: %v", err)
 	}
-	if err := r.Prune(t.Context()); err != nil {
+	if err := r.Prune(t.Context(), sweep.New(r.DB, r.DB)); err != nil {
 		t.Fatal(err)
 	}
 	if n := storeCount(t, r, "session"); n != 0 {

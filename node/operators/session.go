@@ -17,6 +17,7 @@ import (
 	"thatch/node/settings"
 	"thatch/node/store"
 	"thatch/node/store/rows"
+	"thatch/node/store/sweep"
 )
 
 const (
@@ -309,16 +310,20 @@ func (r *Room) EndSessions(ctx context.Context, which, but string) error {
 }
 
 // Prune forgets sessions and links that have ended.
-func (r *Room) Prune(ctx context.Context) error {
+func (r *Room) Prune(ctx context.Context, sweeper *sweep.Sweeper) error {
 	l, err := r.limits(ctx)
 	if err != nil {
 		return err
 	}
 	now := r.cfg.Now()
-	return r.writeAs(ctx, "task housekeeping", "forget sessions that have ended",
-		store.Statement{SQL: `DELETE FROM session WHERE created < ? OR seen < ?`, Args: []any{rows.Stamp(now.Add(-l.lasts)), rows.Stamp(now.Add(-l.idle - seenEvery))}},
-		store.Statement{SQL: `DELETE FROM session WHERE pending = 1 AND created < ?`, Args: []any{rows.Stamp(now.Add(-pendingLasts))}},
-		store.Statement{SQL: `DELETE FROM operator_link WHERE expires < ?`, Args: []any{rows.Stamp(now)}})
+	err = sweeper.Sweep(ctx, sweep.Rows{
+		Table: "session", Key: []string{"hash"}, Old: `created < ? OR seen < ? OR pending = 1 AND created < ?`,
+		Args: []any{rows.Stamp(now.Add(-l.lasts)), rows.Stamp(now.Add(-l.idle - seenEvery)), rows.Stamp(now.Add(-pendingLasts))},
+	}, Topic)
+	if err != nil {
+		return err
+	}
+	return sweeper.Sweep(ctx, sweep.Rows{Table: "operator_link", Key: []string{"hash"}, Old: `expires < ?`, Args: []any{rows.Stamp(now)}}, Topic)
 }
 
 func clip(text string, most int) string {

@@ -18,6 +18,7 @@ import (
 	"thatch/node/replicas/dataset"
 	"thatch/node/sites"
 	"thatch/node/store"
+	"thatch/node/store/sweep"
 	"thatch/schedule"
 )
 
@@ -602,6 +603,9 @@ func TestHistory(t *testing.T) {
 	}
 	clock.Move(365 * 24 * time.Hour)
 	if err := n.Sites.Ran(t.Context(), sites.LinkRun{ID: "4", Started: clock.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Sites.Prune(t.Context(), sweep.New(n.Reader(), n.Writer()), sites.Keep{Runs: clock.Now().Add(-time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
 	if _, total, _ = n.Sites.Runs(t.Context(), store.Query{}); total != 1 {

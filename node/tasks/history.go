@@ -10,6 +10,7 @@ import (
 
 	"thatch/node/store"
 	"thatch/node/store/rows"
+	"thatch/node/store/sweep"
 )
 
 // keepEvery is how often the progress of a run is written to the database.
@@ -256,10 +257,25 @@ func readLines(ctx context.Context, tx *sql.Tx, run string) ([]Line, error) {
 	return lines, found.Err()
 }
 
-// Prune forgets runs that ended before a time.
-func (r *Room) Prune(ctx context.Context, before time.Time) error {
-	at := rows.Stamp(before)
-	return r.write(ctx, "forget old runs",
-		store.Statement{SQL: `DELETE FROM run_line WHERE run IN (SELECT id FROM run WHERE ended <> '' AND ended < ?)`, Args: []any{at}},
-		store.Statement{SQL: `DELETE FROM run WHERE ended <> '' AND ended < ?`, Args: []any{at}})
+// Keep is how much Prune leaves.
+type Keep struct {
+	Since time.Time // runs that ended since then
+	Runs  int       // that ended, at most
 }
+
+// Prune forgets old runs with their lines. The last one of each task stays.
+func (r *Room) Prune(ctx context.Context, sweeper *sweep.Sweeper, keep Keep) error {
+	beyond, err := sweeper.Beyond(ctx, "run", "started", keep.Runs)
+	if err != nil {
+		return err
+	}
+	return sweeper.Sweep(ctx, sweep.Rows{
+		Table: "run", Key: []string{"id"}, Step: prunedAtOnce, With: []sweep.Part{{Table: "run_line", Column: "run"}},
+		Old: `run.ended <> '' AND (run.ended < ? OR run.started <= ?)
+AND EXISTS (SELECT 1 FROM run l WHERE l.task = run.task AND l.started > run.started)`,
+		Args: []any{rows.Stamp(keep.Since), beyond},
+	}, topics...)
+}
+
+// prunedAtOnce is how many runs one batch removes at most: each has up to maxLines lines.
+const prunedAtOnce = 50

@@ -13,6 +13,7 @@ import (
 	"thatch/node/nodetest"
 	"thatch/node/store"
 	"thatch/node/store/storetest"
+	"thatch/node/store/sweep"
 	"thatch/node/tasks"
 )
 
@@ -425,7 +426,7 @@ func TestPrune(t *testing.T) {
 		t.Fatal(err)
 	}
 	ended(t, r, young)
-	if err := r.Prune(t.Context(), f.clock.Now()); err != nil {
+	if err := r.Prune(t.Context(), sweep.New(f.db, f.db), tasks.Keep{Since: f.clock.Now(), Runs: 100}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := r.Get(t.Context(), old); !errors.Is(err, store.ErrNotFound) {

@@ -24,6 +24,7 @@ var groups = []struct{ prefix, title string }{
 	{"policies", "Policies"},
 	{"operators", "Operators"},
 	{"oidc", "Single sign-on"},
+	{"keep", "What is kept, and for how long"},
 	{"metrics", "Metrics"},
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"thatch/catalog/content"
 	"thatch/node/bulletins/live"
+	"thatch/node/store/sweep"
 )
 
 // Pruner removes payloads that nobody needs (see content.Store).
@@ -30,6 +31,15 @@ func (s *Stager) Prune(ctx context.Context, from Pruner, before time.Time) (cont
 		return pruned, nil
 	}
 	return pruned, s.Reconcile(ctx)
+}
+
+// Old are the failures of packages of which neither the catalog nor a policy has that revision any more.
+func Old() sweep.Rows {
+	return sweep.Rows{
+		Table: "staging_failure", Key: []string{"package", "digest"},
+		Old: `NOT EXISTS (SELECT 1 FROM document d WHERE d.kind = 'package' AND d.id = staging_failure.package AND d.digest = staging_failure.digest)
+AND NOT EXISTS (SELECT 1 FROM pin p WHERE p.digest = staging_failure.digest)`,
+	}
 }
 
 // needed is the SHA-256 of every payload file that is staged, pinned, or added by hand without an address to fetch it

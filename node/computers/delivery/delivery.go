@@ -9,10 +9,14 @@ import (
 	"time"
 
 	"thatch/node/store"
+	"thatch/node/store/sweep"
 )
 
-// MaxDays is the longest time that is counted, in days. Twice as long is kept.
+// MaxDays is the longest time that is counted, in days.
 const MaxDays = 366
+
+// oldest is how long ago an attempt may have ended to be counted, in days.
+const oldest = 2 * MaxDays
 
 // Counts are attempts that ended.
 type Counts struct {
@@ -52,27 +56,32 @@ type Attempt struct {
 }
 
 // Count is the statement that counts an attempt of a computer which its table does not hold yet: it stands before the one
-// that puts it there. What a clock that runs ahead dates counts for the day of the report.
+// that puts it there. What a clock that runs ahead dates counts for the day of the report. Of a policy or an update that the
+// site does not know, it counts for none (”, 0), and what ended long ago does not count: reports could name any.
 func Count(computer uint32, id string, a Attempt, at time.Time) store.Statement {
 	ended := a.Ended
 	if ended.IsZero() || ended.After(at) {
 		ended = at
 	}
 	return store.Statement{
-		SQL: `INSERT INTO delivery (day, policy, upd, succeeded, failed, remained) SELECT ?, ?, ?, ?, ?, ?
-			WHERE NOT EXISTS (SELECT 1 FROM computer_attempt WHERE number = ? AND id = ?) ORDER BY 1
+		SQL: `INSERT INTO delivery (day, policy, upd, succeeded, failed, remained)
+			SELECT ?, coalesce((SELECT id FROM policy WHERE id = ?), ''), coalesce((SELECT number FROM software_update WHERE number = ?), 0), ?, ?, ?
+			WHERE ? AND NOT EXISTS (SELECT 1 FROM computer_attempt WHERE number = ? AND id = ?) ORDER BY 1
 			ON CONFLICT (day, policy, upd) DO UPDATE SET succeeded = succeeded + excluded.succeeded,
 				failed = failed + excluded.failed, remained = remained + excluded.remained`,
 		Args: []any{
 			ended.UTC().Format(time.DateOnly), a.Policy, int64(a.Update), a.Succeeded && !a.Remained, !a.Succeeded && !a.Remained, a.Remained,
-			int64(computer), id,
+			!ended.Before(at.AddDate(0, 0, -oldest)), int64(computer), id,
 		},
 	}
 }
 
-// Forget is the statement that drops what is older than anybody asks for.
-func Forget(at time.Time) store.Statement {
-	return store.Statement{SQL: `DELETE FROM delivery WHERE day < ?`, Args: []any{at.UTC().AddDate(0, 0, -2*MaxDays).Format(time.DateOnly)}}
+// Old are the counts of days before that of a time.
+func Old(before time.Time) sweep.Rows {
+	return sweep.Rows{
+		Table: "delivery", Key: []string{"day", "policy", "upd"}, Old: `day < ?`, Args: []any{before.UTC().Format(time.DateOnly)},
+		Until: []any{before.UTC().Format(time.DateOnly), "", 0},
+	}
 }
 
 // since is the first of the last days up to now.

@@ -2,6 +2,7 @@ package delivery_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"testing"
@@ -11,12 +12,16 @@ import (
 	"thatch/node/store"
 	"thatch/node/store/rows"
 	"thatch/node/store/storetest"
+	"thatch/node/store/sweep"
 )
 
 func TestRead(t *testing.T) {
 	db := storetest.Open(t)
 	now := time.Date(2026, 3, 10, 23, 59, 0, 0, time.UTC)
-	var statements []store.Statement
+	statements := []store.Statement{
+		{SQL: `INSERT INTO policy (id, name, enabled, paused, version, created, created_by, changed, idx) VALUES ('p', '', 1, 0, 1, '', '', '', 0)`},
+		{SQL: `INSERT INTO software_update (number, id) VALUES (7, 'u')`},
+	}
 	attempt := func(ended time.Time, success, remained bool) {
 		id := fmt.Sprint(len(statements))
 		put := store.Statement{
@@ -60,8 +65,7 @@ func TestRead(t *testing.T) {
 			t.Errorf("no days: %v", err)
 		}
 	}
-	forget := delivery.Forget(now.AddDate(0, 0, 2*delivery.MaxDays-1))
-	if _, err := db.Write(t.Context(), store.Batch{Actor: "test", Reason: "test", Statements: []store.Statement{forget}}); err != nil {
+	if err := sweep.New(db, db).Sweep(t.Context(), delivery.Old(now.AddDate(0, 0, -1))); err != nil {
 		t.Fatal(err)
 	}
 	if s, err := delivery.Read(t.Context(), db, now, 3); err != nil || s.Executed != 4 {
@@ -71,5 +75,34 @@ func TestRead(t *testing.T) {
 		if _, err := delivery.Read(t.Context(), db, now, days); !errors.Is(err, store.ErrInvalid) {
 			t.Errorf("%d days: %v", days, err)
 		}
+	}
+}
+
+// TestStrangeNames: a report may name any policy, update and day, and the table does not grow by them.
+func TestStrangeNames(t *testing.T) {
+	db := storetest.Open(t)
+	now := time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC)
+	var statements []store.Statement
+	for i := range 300 {
+		a := delivery.Attempt{Ended: now, Policy: fmt.Sprint("policy ", i), Update: uint32(i), Succeeded: true}
+		if i%3 == 0 {
+			a.Ended = now.AddDate(-3-i, 0, 0)
+		}
+		statements = append(statements, delivery.Count(1, fmt.Sprint(i), a, now))
+	}
+	applied, err := db.Write(t.Context(), store.Batch{Actor: "test", Reason: "test", Statements: statements})
+	if err = errors.Join(err, applied.Err()); err != nil {
+		t.Fatal(err)
+	}
+	var count, succeeded int
+	err = db.View(t.Context(), func(tx *sql.Tx) error {
+		return tx.QueryRow(`SELECT count(*), sum(succeeded) FROM delivery WHERE policy = '' AND upd = 0`).Scan(&count, &succeeded)
+	})
+	if err != nil || count != 1 || succeeded != 200 {
+		t.Errorf("%d rows with %d attempts, %v", count, succeeded, err)
+	}
+	s, err := delivery.Read(t.Context(), db, now, 1)
+	if err != nil || s.Succeeded != 200 {
+		t.Errorf("%+v, %v", s, err)
 	}
 }

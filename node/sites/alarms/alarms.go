@@ -14,6 +14,7 @@ import (
 	"thatch/catalog/federation"
 	"thatch/node/store"
 	"thatch/node/store/rows"
+	"thatch/node/store/sweep"
 )
 
 // Topic is that of batches that change alarms.
@@ -41,9 +42,6 @@ type Alarm struct {
 	Since   time.Time `json:"since"`
 	Cleared time.Time `json:"cleared,omitzero"`
 }
-
-// keepCleared is how long a cleared alarm is listed.
-const keepCleared = 30 * 24 * time.Hour
 
 const maxAlarmText = federation.MaxText
 
@@ -155,9 +153,6 @@ func (r *Room) writeAlarms(ctx context.Context, statements []store.Statement) er
 	if len(statements) == 0 {
 		return nil
 	}
-	statements = append(statements, store.Statement{
-		SQL: `DELETE FROM alarm WHERE cleared <> '' AND cleared < ?`, Args: []any{rows.Stamp(r.now().Add(-keepCleared))},
-	})
 	applied, err := r.writer.Write(ctx, store.Batch{
 		Actor: "task sites", Reason: "keep the alarms", Topics: []string{Topic}, Statements: statements,
 	})
@@ -173,4 +168,9 @@ func Clip(text string, most int) string {
 		return strings.ToValidUTF8(text[:most], "")
 	}
 	return text
+}
+
+// Old are the alarms that ended before a time.
+func Old(before time.Time) sweep.Rows {
+	return sweep.Rows{Table: "alarm", Key: []string{"kind", "subject"}, Old: `cleared <> '' AND cleared < ?`, Args: []any{rows.Stamp(before)}}
 }

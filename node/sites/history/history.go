@@ -12,6 +12,7 @@ import (
 
 	"thatch/node/store"
 	"thatch/node/store/rows"
+	"thatch/node/store/sweep"
 )
 
 // Run is what went over a link, of one type in one direction.
@@ -98,12 +99,9 @@ func (r *Room) LastRuns(ctx context.Context) ([]Run, error) {
 
 const maxError = 1000 // bytes
 
-// How long the history of links is kept, and how many runs of it with each neighbour, direction and type: a child tells of its
-// runs itself, as often as it likes.
-const (
-	keepRuns = 100 * 24 * time.Hour
-	mostRuns = 1000
-)
+// mostRuns is how many runs with each neighbour, direction and type are kept: a child tells of its runs itself, as often as it
+// likes.
+const mostRuns = 1000
 
 // maxResult bounds what is kept of a run's result, in bytes.
 const maxResult = 512 << 10
@@ -127,7 +125,6 @@ func (r *Room) Ran(ctx context.Context, run Run) error {
 					strings.ToValidUTF8(run.Error[:min(len(run.Error), maxError)], ""),
 				},
 			},
-			{SQL: `DELETE FROM link_run WHERE started < ?`, Args: []any{rows.Stamp(r.now().Add(-keepRuns))}},
 			{SQL: older, Args: []any{run.Neighbour, run.Direction, run.Type, mostRuns - 1}},
 		},
 	})
@@ -135,4 +132,9 @@ func (r *Room) Ran(ctx context.Context, run Run) error {
 		return fmt.Errorf("keep a run of a link: %w", err)
 	}
 	return nil
+}
+
+// Old are the runs of links that began before a time.
+func Old(before time.Time) sweep.Rows {
+	return sweep.Rows{Table: "link_run", Key: []string{"id"}, Old: `started < ?`, Args: []any{rows.Stamp(before)}}
 }

@@ -15,6 +15,7 @@ import (
 	"thatch/node/identity"
 	"thatch/node/store"
 	"thatch/node/store/rows"
+	"thatch/node/store/sweep"
 )
 
 const maxName = federation.MaxName
@@ -210,4 +211,12 @@ func Confirmed(ctx context.Context, tx *sql.Tx, site string) (yes bool, err erro
 		return false, fmt.Errorf("look whether site %s ever joined: %w", site, err)
 	}
 	return yes, nil
+}
+
+// Old are the tokens that ended before a time, but those with which children joined.
+func Old(before time.Time) sweep.Rows {
+	return sweep.Rows{
+		Table: "child_token", Key: []string{"id"}, Old: `expires < ? AND NOT EXISTS (SELECT 1 FROM child c WHERE c.token = child_token.id)`,
+		Args: []any{rows.Stamp(before)},
+	}
 }
