@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
 	"thatch/node/bulletins/stock"
@@ -25,15 +26,17 @@ type Disk struct {
 // Stock is the payload files of this node as they are on disk.
 func (n *Node) Stock() *stock.Stock { return stock.New(n.Content, n.Bulletins.Catalog(), n.Staging) }
 
-// contentKinds check, take and copy payload files.
+// contentKinds check, take and copy payload files: those of the node where it is asked for.
 func (n *Node) contentKinds() []tasks.Kind {
+	here := func(json.RawMessage) bool { return true }
+	key := func(json.RawMessage) string { return n.folder.ID }
 	read := func(job *tasks.Job) func(done, of int64, name string) {
 		return func(done, of int64, name string) {
 			job.Progress(tasks.Progress{Done: done, Total: of, Unit: "bytes", Text: name})
 		}
 	}
 	return []tasks.Kind{
-		{Name: ContentVerify, Text: "Read every payload and hold it against its digest", Do: func(ctx context.Context, job *tasks.Job) (any, error) {
+		{Name: ContentVerify, Text: "Read every payload and hold it against its digest", Here: here, Key: key, Do: func(ctx context.Context, job *tasks.Job) (any, error) {
 			done, err := n.Stock().Verify(ctx, read(job))
 			for _, sum := range done.Altered {
 				job.Log("payload %s was altered on disk; it is in quarantine, and fetched again where it is needed", sum)
@@ -43,7 +46,7 @@ func (n *Node) contentKinds() []tasks.Kind {
 			}
 			return done, err
 		}},
-		{Name: ContentImport, Text: "Take payload files from a folder", Do: func(ctx context.Context, job *tasks.Job) (any, error) {
+		{Name: ContentImport, Text: "Take payload files from a folder", Here: here, Key: key, Do: func(ctx context.Context, job *tasks.Job) (any, error) {
 			var from Disk
 			if err := job.Decode(&from); err != nil {
 				return nil, err
@@ -54,7 +57,7 @@ func (n *Node) contentKinds() []tasks.Kind {
 			}
 			return done, err
 		}},
-		{Name: ContentExport, Text: "Copy payload files to a folder", Do: func(ctx context.Context, job *tasks.Job) (any, error) {
+		{Name: ContentExport, Text: "Copy payload files to a folder", Here: here, Key: key, Do: func(ctx context.Context, job *tasks.Job) (any, error) {
 			var to Disk
 			if err := job.Decode(&to); err != nil {
 				return nil, err

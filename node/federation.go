@@ -49,8 +49,22 @@ func (n *Node) members() (nodes []federation.Node, leading bool) {
 		}
 		nodes = append(nodes, member)
 	}
-	leading, _, _ = n.quorum.Leading()
-	return nodes, leading
+	return nodes, n.leads()
+}
+
+func (n *Node) leads() bool {
+	leading, _, _ := n.quorum.Leading()
+	return leading
+}
+
+// memberIDs are the ids of the nodes of the site.
+func (n *Node) memberIDs() []string {
+	status := n.quorum.Status()
+	ids := make([]string, 0, len(status.Voters))
+	for _, voter := range status.Voters {
+		ids = append(ids, voter.ID)
+	}
+	return ids
 }
 
 func (n *Node) retireMoved(ctx context.Context, computer, why string) error {
@@ -66,11 +80,11 @@ func (n *Node) tellRollUps(ctx context.Context) error {
 	return n.RollUps.Run(ctx, watch.C)
 }
 
-// inheritAgain is how long after a failure, or at another node, it is looked again whether there is something to inherit.
+// inheritAgain is how long after a failure it is looked again whether there is something to inherit.
 const inheritAgain = time.Hour
 
 // inherit makes the site's own what former parents left of the catalog, where it has no parent: as soon as it left, and
-// once after each start of the node that leads.
+// once when this node takes the lead.
 func (n *Node) inherit(ctx context.Context) error {
 	watch := n.db.Watch(sites.Topic)
 	defer watch.Close()
@@ -85,7 +99,7 @@ func (n *Node) inherit(ctx context.Context) error {
 		}
 		heir, err := n.heir(ctx)
 		done = done && heir
-		if leading, _, _ := n.quorum.Leading(); leading && heir && !done && err == nil {
+		if heir && !done && err == nil {
 			var taken, left int
 			taken, left, err = n.Replicas.Inherit(ctx, n.Identity.Sign)
 			done = err == nil

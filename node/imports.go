@@ -65,7 +65,8 @@ func noSource(name string) error {
 	return store.Invalid("there is no source %.60q; there are %s", name, strings.Join(SourceNames(), " and "))
 }
 
-// importKind imports the catalog of one source. Two runs of one source never work at once.
+// importKind imports the catalog of one source. Two runs of one source never work at once. What comes from a file or a folder
+// is read by the node where it was asked for, on whose disk it is; what comes from the vendor, by the leader.
 func (n *Node) importKind() tasks.Kind {
 	kind := tasks.Kind{
 		Name: ImportKind, Text: "Import a vendor's catalog", Resume: true,
@@ -75,6 +76,12 @@ func (n *Node) importKind() tasks.Kind {
 				return ""
 			}
 			return what.Source
+		},
+		Here: func(params json.RawMessage) bool {
+			var what Import
+			return json.Unmarshal(params, &what) == nil && slices.ContainsFunc(what.locations(), func(from string) bool {
+				return from != "" && !importer.IsURL(from)
+			})
 		},
 		Do: n.doImport,
 	}

@@ -104,9 +104,7 @@ func (n *Node) URL() string {
 // Run serves the mounted doors until the context ends or the node can go on no more; then it answers what it has
 // begun, and returns. The error is nil when the context ended it.
 func (n *Node) Run(ctx context.Context) error {
-	if err := n.Tasks.Start(ctx); err != nil {
-		return err
-	}
+	n.Tasks.Start(ctx)
 	listener, err := n.listen()
 	if err != nil {
 		return err

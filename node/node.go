@@ -133,7 +133,7 @@ func (n *Node) open(ctx context.Context) error {
 	if err := n.quorum.Ready(ctx); err != nil {
 		return fmt.Errorf("wait for the site's quorum: %w", err)
 	}
-	n.writer = store.Signed(n.quorum, n.cfg.Now, identity.Audited)
+	n.writer = store.Signed(settled{n.quorum, n.db}, n.cfg.Now, identity.Audited)
 	if err := n.db.Migrate(ctx, n.quorum, store.SchemaVersion, n.cfg.Now()); err != nil {
 		return fmt.Errorf("bring the site's database to this version: %w", err)
 	}
@@ -171,7 +171,9 @@ func (n *Node) openRooms(ctx context.Context) error {
 	}
 	n.Members = members.New(n.Identity.Authority(), n.db, n.writer, n.cfg.Now)
 	n.openSites()
-	n.Tasks = tasks.New(tasks.Config{Node: n.folder.ID, Reader: n.db, Writer: n.writer, Now: n.cfg.Now, Log: n.cfg.Log})
+	n.Tasks = tasks.New(tasks.Config{
+		Node: n.folder.ID, Reader: n.db, Writer: n.writer, Watch: n.db.Watch, Leads: n.leads, Members: n.memberIDs, Now: n.cfg.Now, Log: n.cfg.Log,
+	})
 	n.Tasks.Register(n.housekeeping())
 	n.Settings = settings.New(n.db, n.writer, n.Identity)
 	n.Operators = operators.New(operators.Config{
@@ -275,7 +277,7 @@ func (n *Node) Collect(into prometheus.Registerer) {
 		return n.Identity.NodeCertificate().NotAfter.Sub(n.cfg.Now()).Seconds()
 	})
 	gauge("leading", "1 while this node leads the site.", func() float64 {
-		if leading, _, _ := n.quorum.Leading(); leading {
+		if n.leads() {
 			return 1
 		}
 		return 0

@@ -90,12 +90,9 @@ func (n *Node) stagingKind() tasks.Kind {
 	}
 }
 
-// followStaging starts downloads whenever there is something new to download: at the start of the node, when a bulletin
+// followStaging starts downloads whenever there is something new to download: when the node takes the lead, when a bulletin
 // is staged, a language added, a package revised, a payload lost.
 func (n *Node) followStaging(ctx context.Context) error {
-	if err := n.Staging.Reconcile(ctx); err != nil {
-		return err
-	}
 	watch := n.db.Watch(staging.Topic, store.TopicDocuments, "languages")
 	defer watch.Close()
 	again := time.NewTimer(stagingAgain)

@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 
 	"thatch/node"
+	"thatch/node/identity/sealed"
 	"thatch/node/quorum"
 	"thatch/node/store"
 	"thatch/node/store/sqlite"
@@ -99,7 +100,7 @@ func (s *Site) join(i int) {
 		s.Start(0)
 		return
 	}
-	s.copyKeys(i)
+	s.admit(i)
 	added := make(chan error, 1)
 	go func() {
 		added <- s.Leader().Votes().AddVoter(context.Background(), quorum.Voter{ID: s.members[i].id, Address: s.members[i].id})
@@ -110,21 +111,21 @@ func (s *Site) join(i int) {
 	}
 }
 
-// copyKeys gives a node the site's keys.
-func (s *Site) copyKeys(i int) {
+// admit seals the site's keys to a node that comes.
+func (s *Site) admit(i int) {
 	s.t.Helper()
-	keys, err := filepath.Glob(filepath.Join(s.members[0].dir, "*.key"))
+	key, err := sealed.NodeKey(s.members[i].dir)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	for _, key := range keys {
-		text, err := os.ReadFile(key)
-		if err == nil {
-			err = os.WriteFile(filepath.Join(s.members[i].dir, filepath.Base(key)), text, 0o600)
-		}
-		if err != nil {
-			s.t.Fatal(err)
-		}
+	leader := s.Leader()
+	statement, err := leader.Identity.SealTo(s.members[i].id, key.Public())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	applied, err := leader.Writer().Write(context.Background(), store.Batch{Actor: "task test", Reason: "admit a node", Statements: []store.Statement{statement}})
+	if err = errors.Join(err, applied.Err()); err != nil {
+		s.t.Fatal(err)
 	}
 }
 

@@ -178,6 +178,9 @@ func (t *transaction) batch(index uint64, b Batch) (Applied, error) {
 		if conflict != nil {
 			undone++
 			answer.Conflicts = append(answer.Conflicts, *conflict)
+			if conflict.Group == Guard && start == 0 {
+				return answer, nil
+			}
 		}
 		start = stop
 	}

@@ -75,3 +75,13 @@ ON CONFLICT (day, policy, upd) DO UPDATE SET succeeded = succeeded + excluded.su
   remained = remained + excluded.remained;
 
 DELETE FROM delivery WHERE day > (SELECT substr(max(started), 1, 10) FROM run);
+-- Work of the leader moves with the lead.
+ALTER TABLE run ADD COLUMN term INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE run ADD COLUMN cancel TEXT NOT NULL DEFAULT '';
+CREATE TABLE leader (
+  one         INTEGER PRIMARY KEY CHECK (one = 1),
+  node        TEXT NOT NULL,
+  term        INTEGER NOT NULL,
+  epoch       TEXT NOT NULL,
+  since       TEXT NOT NULL
+);

@@ -291,12 +291,22 @@ CREATE TABLE run (                     -- one execution of a task
   ended       TEXT NOT NULL DEFAULT '',
   progress    TEXT NOT NULL,           -- JSON, in coarse steps
   result      TEXT NOT NULL DEFAULT '',-- JSON
-  error       TEXT NOT NULL DEFAULT ''
+  error       TEXT NOT NULL DEFAULT '',
+  term        INTEGER NOT NULL DEFAULT 0, -- of the leader that runs it; 0: it is that node's own, whoever leads
+  cancel      TEXT NOT NULL DEFAULT '' -- who wants it to end
 );
 CREATE INDEX run_task ON run (task, started);
 CREATE INDEX run_started ON run (started);
 CREATE INDEX run_state ON run (state) WHERE state IN ('running', 'interrupted');
 CREATE INDEX run_resumes ON run (resumes) WHERE resumes <> '';
+
+CREATE TABLE leader (                  -- who does what only one node of the site may do
+  one         INTEGER PRIMARY KEY CHECK (one = 1),
+  node        TEXT NOT NULL,           -- id
+  term        INTEGER NOT NULL,        -- of raft
+  epoch       TEXT NOT NULL,           -- of the site: after a restore, terms begin anew
+  since       TEXT NOT NULL
+);
 
 CREATE TABLE run_line (                -- log of a run
   run         TEXT NOT NULL,

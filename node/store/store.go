@@ -26,6 +26,7 @@ type (
 // See node/store/batch.
 const (
 	MaxBatch = batch.MaxBatch
+	Guard    = batch.Guard
 	NoRows   = batch.NoRows
 )
 

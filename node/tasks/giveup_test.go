@@ -32,10 +32,10 @@ func TestARunWhoseCallerLeavesIsNotInTheWay(t *testing.T) {
 	f := newFixture(t)
 	ctx, leave := context.WithCancel(t.Context())
 	w := &leaving{Writer: store.Signed(f.db, f.clock.Now, nil)}
-	r := tasks.New(tasks.Config{Node: "node-1", Reader: f.db, Writer: w, Now: f.clock.Now, Log: slog.New(slog.DiscardHandler)})
+	r := tasks.New(tasks.Config{Node: "node-1", Reader: f.db, Writer: w, Watch: f.db.Watch, Now: f.clock.Now, Log: slog.New(slog.DiscardHandler)})
 	r.Register(doing("work", func(context.Context, *tasks.Job) (any, error) { return "done", nil }))
 	t.Cleanup(r.Stop)
-	start(t, r)
+	f.start(t, r)
 	w.leave = leave
 	if id, err := r.Run(ctx, "work", nil); err == nil {
 		ended(t, r, id)

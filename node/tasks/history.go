@@ -13,8 +13,11 @@ import (
 	"thatch/node/store/sweep"
 )
 
-// keepEvery is how often the progress of a run is written to the database.
-const keepEvery = 10 * time.Second
+// keepEvery is how often the progress of a run is written to the database, where it changed: seldom where nobody else looks.
+const (
+	keepEvery     = 10 * time.Second
+	keepForOthers = 2 * time.Second
+)
 
 var topics = []string{"tasks"}
 
@@ -25,27 +28,36 @@ func (r *Room) write(ctx context.Context, reason string, statements ...store.Sta
 
 // begin records a run; that another with its key goes on is a conflict. Whoever asked for it may give up meanwhile: the
 // record is made or not all the same, and a run that is recorded must begin, or it would be in the way of all others.
-func (r *Room) begin(ctx context.Context, run Run, key string) error {
+//
+// A run that the leader begins itself hangs on its leading still; lost says that it does not.
+func (r *Room) begin(ctx context.Context, run Run, key string, in *lead) (lost bool, err error) {
 	if err := ctx.Err(); err != nil {
-		return err
+		return false, err
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	defer context.AfterFunc(r.base, cancel)() // the next start settles it
-	err := r.write(ctx, "start "+run.Task, store.Statement{
-		SQL: `INSERT INTO run (id, task, kind, busy, node, state, actor, params, resumes, started, progress)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '{}') ON CONFLICT DO NOTHING`,
-		Args: []any{run.ID, run.Task, run.Kind, key, r.cfg.Node, string(run.State), run.Actor, string(run.Params), run.Resumes, rows.Stamp(run.Started)},
+	statements := []store.Statement{{
+		SQL: `INSERT INTO run (id, task, kind, busy, node, state, actor, params, resumes, started, progress, term)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '{}', ?) ON CONFLICT DO NOTHING`,
+		Args: []any{run.ID, run.Task, run.Kind, key, run.Node, string(run.State), run.Actor, string(run.Params), run.Resumes, rows.Stamp(run.Started), in.number()},
 		Want: 1,
-	})
-	if errors.Is(err, store.ErrConflict) {
+	}}
+	if in != nil {
+		statements = append([]store.Statement{in.guard()}, statements...)
+	}
+	applied, err := r.cfg.Writer.Write(ctx, store.Batch{Reason: "start " + run.Task, Topics: topics, Statements: statements})
+	if in != nil && (errors.Is(err, store.ErrTakenOver) || len(applied.Conflicts) > 0 && applied.Conflicts[0].Group == store.Guard) {
+		return true, errLost
+	}
+	if err = errors.Join(err, applied.Err()); errors.Is(err, store.ErrConflict) {
 		other := "another run"
 		if id := r.busy(ctx, key); id != "" {
 			other = "run " + id
 		}
-		return store.Conflicting("%s of %s goes on; wait for it, or cancel it", other, run.Task)
+		return false, store.Conflicting("%s of %s goes on; wait for it, or cancel it", other, run.Task)
 	}
-	return err
+	return false, err
 }
 
 func (r *Room) busy(ctx context.Context, key string) (id string) {
@@ -60,15 +72,29 @@ func (r *Room) busy(ctx context.Context, key string) (id string) {
 
 // keep writes the progress and log of a run in coarse steps, for other nodes and for the case of a crash.
 func (r *Room) keep(l *live, stop <-chan struct{}) {
-	tick := time.NewTicker(keepEvery)
+	every := keepEvery
+	if r.cfg.Members != nil && len(r.cfg.Members()) > 1 {
+		every = keepForOthers
+	}
+	tick := time.NewTicker(every)
 	defer tick.Stop()
+	kept, lines := l.run.Progress, 0
 	for {
 		select {
 		case <-stop:
 			return
 		case <-tick.C:
 			run, _ := l.snapshot()
-			if err := r.record(l, run); err != nil {
+			if run.Progress == kept && len(run.Lines) == lines {
+				continue
+			}
+			kept, lines = run.Progress, len(run.Lines)
+			err := r.record(l, run)
+			if errors.Is(err, store.ErrTakenOver) {
+				l.cancel(err)
+				return
+			}
+			if err != nil {
 				r.cfg.Log.Warn("the progress of a run could not be kept", "run", l.run.ID, "error", err)
 			}
 		}
@@ -123,53 +149,10 @@ func writeLines(run string, lines []Line) []store.Statement {
 	return statements
 }
 
-// settle marks the runs that were going on when this node ended, and returns them.
-func (r *Room) settle(ctx context.Context) ([]Run, error) {
-	var ids []string
-	err := r.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
-		ids = ids[:0]
-		rows, err := tx.QueryContext(ctx, `SELECT id FROM run WHERE node = ? AND (state = ? OR state = ? AND NOT EXISTS
-			(SELECT 1 FROM run later WHERE later.resumes = run.id)) ORDER BY started`, r.cfg.Node, string(Running), string(Interrupted))
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var id string
-			if err := rows.Scan(&id); err != nil {
-				return err
-			}
-			ids = append(ids, id)
-		}
-		return rows.Err()
-	})
-	if err != nil {
-		return nil, err
-	}
-	var runs []Run
-	for _, id := range ids {
-		run, err := r.Get(ctx, id)
-		if err != nil {
-			return runs, err
-		}
-		if run.State == Running {
-			err = r.write(ctx, "find an interrupted run of "+run.Task, store.Statement{
-				SQL:  `UPDATE run SET state = ?, error = 'the node ended before it', ended = ?, busy = NULL WHERE id = ? AND state = ?`,
-				Args: []any{string(Interrupted), rows.Stamp(r.cfg.Now()), id, string(Running)}, Want: 1,
-			})
-		}
-		if err != nil {
-			return runs, err
-		}
-		runs = append(runs, run)
-	}
-	return runs, nil
-}
-
 var runColumns = rows.Columns{
 	From: runFields + ` FROM run`,
 	Names: map[string]string{
-		"id": "id", "task": "task", "kind": "kind", "state": "state", "actor": "actor",
+		"id": "id", "task": "task", "kind": "kind", "state": "state", "actor": "actor", "node": "node",
 		"started": "started", "ended": "ended",
 	},
 	Kinds:  map[string]store.Kind{"started": store.Time, "ended": store.Time},
@@ -179,7 +162,7 @@ var runColumns = rows.Columns{
 // RunColumns are what runs can be filtered and sorted by.
 var RunColumns = runColumns.Known()
 
-const runFields = `id, task, kind, state, actor, params, resumes, started, ended, progress, result, error`
+const runFields = `id, task, kind, state, node, actor, params, resumes, started, ended, progress, result, error`
 
 // Runs is a page of the history, newest first, without log lines, and the number of all that match. Live ones say how
 // far they are now.
@@ -197,7 +180,7 @@ func (r *Room) Runs(ctx context.Context, q store.Query) ([]Run, int, error) {
 func scanRun(row *sql.Rows) (Run, error) {
 	var run Run
 	var params, started, ended, progress, result string
-	err := row.Scan(&run.ID, &run.Task, &run.Kind, &run.State, &run.Actor, &params, &run.Resumes, &started, &ended, &progress, &result, &run.Error)
+	err := row.Scan(&run.ID, &run.Task, &run.Kind, &run.State, &run.Node, &run.Actor, &params, &run.Resumes, &started, &ended, &progress, &result, &run.Error)
 	if err != nil {
 		return run, err
 	}

@@ -63,7 +63,7 @@ func newHistory(t *testing.T, rt *rapid.T) *history {
 
 func (h *history) open(rt *rapid.T) {
 	h.room = tasks.New(tasks.Config{
-		Node: "n", Reader: h.db, Writer: store.Signed(h.db, h.clock.Now, nil), Now: h.clock.Now,
+		Node: "n", Reader: h.db, Writer: store.Signed(h.db, h.clock.Now, nil), Watch: h.db.Watch, Now: h.clock.Now,
 		Log: slog.New(slog.DiscardHandler),
 	})
 	for kind, resume := range resuming {
@@ -78,7 +78,8 @@ func (h *history) open(rt *rapid.T) {
 			}
 		}})
 	}
-	if err := h.room.Start(h.t.Context()); err != nil {
+	h.room.Start(h.t.Context())
+	if err := takeLead(h.t.Context(), h.db, h.room); err != nil {
 		rt.Fatal(err)
 	}
 }

@@ -17,11 +17,12 @@ type State string
 
 // The states of a run.
 const (
+	Queued      State = "queued" // until the leader takes it up
 	Running     State = "running"
 	Done        State = "done"
 	Failed      State = "failed"
 	Cancelled   State = "cancelled"
-	Interrupted State = "interrupted" // the node ended before it
+	Interrupted State = "interrupted" // its node ended before it, or ceased to lead
 )
 
 // Run is one execution of a task.
@@ -30,6 +31,7 @@ type Run struct {
 	Task     string          `json:"task"`
 	Kind     string          `json:"kind"`
 	State    State           `json:"state"`
+	Node     string          `json:"node,omitempty"` // id of the node that runs it
 	Actor    string          `json:"actor"`
 	Params   json.RawMessage `json:"params,omitempty"`
 	Resumes  string          `json:"resumes,omitempty"` // id of the interrupted run that it goes on with
@@ -89,15 +91,22 @@ type live struct {
 	changed chan struct{} // closed at the next change
 	dropped int           // lines beyond maxLines
 	written int           // lines in the database
+	lead    *lead         // nil: it is the node's own
 }
 
-func (r *Room) enlive(run Run) *live {
-	caller := &store.Caller{Actor: "task " + run.Task}
+// enlive makes a run live here. All that it writes hangs on its being this node's still.
+func (r *Room) enlive(run Run, lead *lead) *live {
+	caller := &store.Caller{Actor: "task " + run.Task, Guard: store.Statement{
+		SQL: `UPDATE run SET term = term WHERE id = ? AND state = 'running' AND term = ?`, Args: []any{run.ID, lead.number()},
+	}}
 	ctx, cancel := context.WithCancelCause(store.WithCaller(r.base, caller))
-	l := &live{now: r.cfg.Now, ctx: ctx, cancel: cancel, run: run, changed: make(chan struct{}), ended: make(chan struct{})}
+	l := &live{now: r.cfg.Now, ctx: ctx, cancel: cancel, run: run, changed: make(chan struct{}), ended: make(chan struct{}), lead: lead}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.live[run.ID] = l
+	if lead != nil && r.lead != lead {
+		cancel(errLost)
+	}
 	return l
 }
 
@@ -168,9 +177,14 @@ func (r *Room) finish(l *live, result any, err error) {
 	run, _ := l.snapshot()
 	run.Ended, run.Result = &at, encoded
 	run.State, run.Error = outcome(cause, err)
-	// Recorded before anybody hears of it: whoever waited for the end may start the next run at once.
-	if err := r.record(l, run); err != nil {
-		r.cfg.Log.Error("the end of a run could not be kept; the next start finds it interrupted", "run", l.run.ID, "error", err)
+	// Recorded before anybody hears of it: whoever waited for the end may start the next run at once. That a run was cut by the
+	// loss of the lead is for the next leader to say.
+	if run.State != Interrupted || !errors.Is(cause, errLost) {
+		if err := r.record(l, run); errors.Is(err, store.ErrTakenOver) {
+			r.cfg.Log.Warn("a run ended that the site had given up, or another node has taken over", "run", l.run.ID)
+		} else if err != nil {
+			r.cfg.Log.Error("the end of a run could not be kept; the leader finds it interrupted", "run", l.run.ID, "error", err)
+		}
 	}
 	l.set(func(now *Run) { *now = run })
 	r.cfg.Log.Info("run ended", "task", run.Task, "run", run.ID, "state", run.State, "took", at.Sub(run.Started).Round(time.Millisecond), "error", run.Error)
@@ -189,8 +203,10 @@ func outcome(cause, err error) (State, string) {
 		return Done, ""
 	case errors.Is(cause, errCancelled):
 		return Cancelled, errCancelled.Error()
-	case errors.Is(cause, errStopping):
-		return Interrupted, errStopping.Error()
+	case errors.Is(cause, errStopping), errors.Is(cause, errLost):
+		return Interrupted, cause.Error()
+	case errors.Is(err, store.ErrTakenOver):
+		return Interrupted, err.Error()
 	}
 	return Failed, err.Error()
 }
@@ -209,54 +225,54 @@ func encodeResult(result any) (json.RawMessage, error) {
 	return text, nil
 }
 
-// Wait waits for the end of a run.
-func (r *Room) Wait(ctx context.Context, id string) (Run, error) {
-	if l := r.alive(id); l != nil {
-		select {
-		case <-l.ended:
-			run, _ := l.snapshot()
-			return run, nil
-		case <-ctx.Done():
-			return Run{}, fmt.Errorf("wait for run %s: %w", id, ctx.Err())
-		}
+// Wait waits for the end of a run, wherever it goes on.
+func (r *Room) Wait(ctx context.Context, id string) (ended Run, err error) {
+	err = r.Watch(ctx, id, 0, func(run Run) error {
+		ended = run
+		return nil
+	})
+	if err != nil {
+		return Run{}, fmt.Errorf("wait for run %s: %w", id, err)
 	}
-	return r.Get(ctx, id)
+	return ended, nil
 }
 
 // Watch calls see with a run now and at each change, until it has ended, see returns an error, or ctx ends. Changes that come
-// faster than every pause are one.
+// faster than every pause are one. Of a run that goes on at another node, see hears what that one has written down.
 func (r *Room) Watch(ctx context.Context, id string, pause time.Duration, see func(Run) error) error {
-	l := r.alive(id)
-	if l == nil {
-		run, err := r.Get(ctx, id)
-		if err != nil {
+	watch := r.cfg.Watch(topics...)
+	defer watch.Close()
+	for {
+		changed, ended := watch.C, (<-chan struct{})(nil)
+		run, err := Run{}, error(nil)
+		if l := r.alive(id); l != nil {
+			run, changed = l.snapshot()
+			ended = l.ended
+		} else if run, err = r.Get(ctx, id); err != nil {
 			return err
 		}
-		return see(run)
-	}
-	for {
-		run, changed := l.snapshot()
 		if err := see(run); err != nil || run.Ended != nil {
 			return err
 		}
-		if err := l.next(ctx, changed, pause); err != nil {
+		if err := next(ctx, changed, ended, pause); err != nil {
 			return err
 		}
 	}
 }
 
 // next waits for a change, and then until the pause is over; the end of the run is told at once.
-func (l *live) next(ctx context.Context, changed <-chan struct{}, pause time.Duration) error {
+func next(ctx context.Context, changed, ended <-chan struct{}, pause time.Duration) error {
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	select {
 	case <-changed:
+	case <-ended:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 	select {
 	case <-timer.C:
-	case <-l.ended:
+	case <-ended:
 	case <-ctx.Done():
 		return ctx.Err()
 	}

@@ -192,15 +192,15 @@ func (r *Room) wake() {
 	}
 }
 
-// follow starts tasks when they are due, until the room stops. It began when the room started, however late the system
-// lets it run first: what is due in between is not missed.
-func (r *Room) follow(began time.Time) {
-	f := follower{room: r, began: began, tried: map[string]time.Time{}}
+// follow starts tasks when they are due, until ctx ends. It counts from when the room started, however late the system lets
+// it run first: what is due in between is not missed.
+func (r *Room) follow(ctx context.Context) {
+	f := follower{room: r, began: r.began, tried: map[string]time.Time{}}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		select {
-		case <-r.base.Done():
+		case <-ctx.Done():
 			return
 		case <-r.poke:
 		case <-timer.C:

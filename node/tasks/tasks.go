@@ -7,7 +7,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -35,8 +34,12 @@ type Kind struct {
 	Do func(ctx context.Context, job *Job) (result any, err error)
 	// Key names what two runs must not work on at once; nil: the name of the kind.
 	Key func(params json.RawMessage) string
-	// Resume says that a run which a crash or stop of the node interrupted is started again when the node starts.
+	// Resume says that a run which a crash or stop of the node, or the loss of the lead, interrupted is started again: by the
+	// next leader, or where it is a node's own by that node.
 	Resume bool
+	// Here says that a run is about what lies on the disk of the node where it is asked for, and goes on there, whoever leads;
+	// nil: the leader runs it.
+	Here func(params json.RawMessage) bool
 	// Tasks are made at the first start that knows this kind.
 	Tasks []Task
 }
@@ -56,19 +59,27 @@ type Task struct {
 
 // Config is what the room needs.
 type Config struct {
-	Node   string // id of this node, which runs what it started
+	Node   string // id of this node
 	Reader store.Reader
-	Writer store.Writer
-	Now    func() time.Time
-	Log    *slog.Logger
+	Watch  func(topics ...string) *store.Watch // of the database that Reader reads
+	// Leads says whether this node leads the site; nil: it does not until Lead.
+	Leads func() bool
+	// Members are the nodes of the site; nil: this one alone.
+	Members func() []string
+	Writer  store.Writer
+	Now     func() time.Time
+	Log     *slog.Logger
 }
 
-// Room runs tasks. Register every kind, then Start it; Stop it in the end. It is safe for use by several goroutines.
+// Room runs tasks. Register every kind, then Start it; have it Lead while its node leads; Stop it in the end. It is safe for
+// use by several goroutines.
 type Room struct {
 	cfg     Config
 	mu      sync.Mutex
 	kinds   map[string]Kind
 	live    map[string]*live // by run id
+	lead    *lead            // nil while this node does not lead
+	began   time.Time
 	base    context.Context
 	end     context.CancelCauseFunc
 	working sync.WaitGroup
@@ -79,6 +90,7 @@ type Room struct {
 var (
 	errCancelled = errors.New("cancelled")
 	errStopping  = errors.New("the node stops")
+	errLost      = errors.New("the node does not lead the site any more; the next leader goes on where it can be gone on with")
 )
 
 // New makes the room. It runs nothing yet.
@@ -111,29 +123,29 @@ func (k Kind) key(params json.RawMessage) string {
 	return k.Name + " " + k.Key(params)
 }
 
-// Start makes the tasks of new kinds, settles the runs that the node's last end interrupted, and begins to follow the
-// schedules.
-func (r *Room) Start(ctx context.Context) error {
-	if err := r.makeTasks(ctx); err != nil {
-		return fmt.Errorf("make the tasks of this version: %w", err)
+// Start settles the node's own runs that its last end interrupted, and begins to end runs that are cancelled elsewhere. At the
+// node that leads, the tasks of new kinds are there when it returns.
+func (r *Room) Start(ctx context.Context) {
+	r.began = r.cfg.Now()
+	if r.cfg.Leads != nil && r.cfg.Leads() {
+		if err := r.makeTasks(ctx); err != nil {
+			r.cfg.Log.Warn("the tasks of this version could not be made; it is tried again", "error", err)
+		}
 	}
-	interrupted, err := r.settle(ctx)
+	err := r.settleOwn(ctx)
 	if err != nil {
-		return fmt.Errorf("settle interrupted runs: %w", err)
+		r.cfg.Log.Warn("runs that the node's last end interrupted could not be settled; it is tried again", "error", err)
 	}
-	for _, run := range interrupted {
-		r.resume(ctx, run)
-	}
-	began := r.cfg.Now()
-	r.working.Go(func() { r.follow(began) })
-	return nil
+	r.working.Go(func() { r.heed(err == nil) })
 }
 
 // resume starts an interrupted run again where its kind asks for that.
-func (r *Room) resume(ctx context.Context, run Run) {
+func (r *Room) resume(ctx context.Context, run *open) {
 	k, err := r.kind(run.Kind)
 	if err != nil || !k.Resume {
-		r.cfg.Log.Warn("a run was interrupted by the end of the node", "task", run.Task, "run", run.ID)
+		if run.State == Running {
+			r.cfg.Log.Warn("a run was interrupted by the end of its node, or the loss of the lead", "task", run.Task, "run", run.ID)
+		}
 		return
 	}
 	id, err := r.start(ctx, k, run.Task, run.Params, run.ID)
@@ -183,34 +195,69 @@ func (r *Room) start(ctx context.Context, k Kind, task string, params json.RawMe
 	if len(params) > maxParams {
 		return "", store.Invalid("parameters of %s have %d bytes, at most %d are allowed", task, len(params), maxParams)
 	}
-	if err := r.enter(); err != nil {
-		return "", err
-	}
 	run := Run{
-		ID: uuid.NewString(), Task: task, Kind: k.Name, Params: params, State: Running,
+		ID: uuid.NewString(), Task: task, Kind: k.Name, Params: params, State: Queued,
 		Actor: store.ActorOf(ctx), Started: r.cfg.Now().UTC(), Resumes: resumes,
 	}
-	if err := r.begin(ctx, run, k.key(params)); err != nil {
-		r.working.Done()
+	here := k.Here != nil && k.Here(params)
+	p, err := r.enter(here)
+	if err != nil {
 		return "", err
 	}
-	l := r.enlive(run)
-	go func() {
-		defer r.working.Done()
-		r.work(k, l)
-	}()
-	return run.ID, nil
+	if here || p.lead != nil {
+		run.State, run.Node = Running, r.cfg.Node
+		lost, err := r.begin(ctx, run, k.key(params), p.lead)
+		if err == nil {
+			r.launch(k, run, p)
+			return run.ID, nil
+		}
+		if !lost {
+			p.leave()
+			return "", err
+		}
+		run.State, run.Node = Queued, ""
+	}
+	defer p.leave()
+	_, err = r.begin(ctx, run, k.key(params), nil)
+	return run.ID, err
 }
 
-// enter counts one more who works, unless the room stops.
-func (r *Room) enter() error {
+// place is where a run counts as going on.
+type place struct {
+	room *Room
+	lead *lead // nil: it is the node's own
+}
+
+// enter counts one more who works, unless the room stops: for the term, where it is not the node's own.
+func (r *Room) enter(own bool) (place, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.base.Err() != nil {
-		return context.Cause(r.base)
+		return place{}, context.Cause(r.base)
 	}
 	r.working.Add(1)
-	return nil
+	p := place{room: r}
+	if !own && r.lead != nil {
+		p.lead = r.lead
+		p.lead.working.Add(1)
+	}
+	return p, nil
+}
+
+func (p place) leave() {
+	if p.lead != nil {
+		p.lead.working.Done()
+	}
+	p.room.working.Done()
+}
+
+// launch does a run that is recorded as this node's.
+func (r *Room) launch(k Kind, run Run, p place) {
+	l := r.enlive(run, p.lead)
+	go func() {
+		defer p.leave()
+		r.work(k, l)
+	}()
 }
 
 // Live is the number of runs going on at this node.
@@ -220,7 +267,8 @@ func (r *Room) Live() int {
 	return len(r.live)
 }
 
-// Cancel ends a run. It returns when the run has been told; wait for its end with Wait.
+// Cancel ends a run, wherever it goes on. It returns when the run has been told, or the site knows that it is to end; wait
+// for its end with Wait.
 func (r *Room) Cancel(ctx context.Context, id string) error {
 	if l := r.alive(id); l != nil {
 		r.cfg.Log.Info("a run is cancelled", "task", l.run.Task, "run", id, "by", store.ActorOf(ctx))
@@ -230,6 +278,17 @@ func (r *Room) Cancel(ctx context.Context, id string) error {
 	run, err := r.Get(ctx, id)
 	if err != nil {
 		return err
+	}
+	if run.Ended == nil {
+		err = r.write(ctx, "cancel a run of "+run.Task, store.Statement{
+			SQL: `UPDATE run SET cancel = ? WHERE id = ? AND ended = ''`, Args: []any{store.ActorOf(ctx), id}, Want: 1,
+		})
+		if !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+		if run, err = r.Get(ctx, id); err != nil {
+			return err
+		}
 	}
 	return store.Conflicting("run %s of %s is not going on, it is %s", id, run.Task, run.State)
 }

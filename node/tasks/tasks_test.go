@@ -4,9 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,7 +34,7 @@ func newFixture(t *testing.T) fixture {
 func (f fixture) room(t *testing.T, kinds ...tasks.Kind) *tasks.Room {
 	t.Helper()
 	r := tasks.New(tasks.Config{
-		Node: "node-1", Reader: f.db, Writer: store.Signed(f.db, f.clock.Now, nil), Now: f.clock.Now,
+		Node: "node-1", Reader: f.db, Writer: store.Signed(f.db, f.clock.Now, nil), Watch: f.db.Watch, Now: f.clock.Now,
 		Log: slog.New(slog.DiscardHandler),
 	})
 	for _, k := range kinds {
@@ -41,11 +44,35 @@ func (f fixture) room(t *testing.T, kinds ...tasks.Kind) *tasks.Room {
 	return r
 }
 
-func start(t *testing.T, r *tasks.Room) {
+// start starts a room and has it lead, in a term of its own.
+func (f fixture) start(t *testing.T, r *tasks.Room) {
 	t.Helper()
-	if err := r.Start(t.Context()); err != nil {
+	r.Start(t.Context())
+	if err := takeLead(t.Context(), f.db, r); err != nil {
 		t.Fatal(err)
 	}
+}
+
+var terms atomic.Uint64
+
+// takeLead has a room lead until it is stopped.
+func takeLead(ctx context.Context, db *store.DB, r *tasks.Room) error {
+	term := terms.Add(1)
+	applied, err := db.Write(ctx, store.Batch{Reason: "lead", Statements: []store.Statement{tasks.Claim("node-1", "epoch", term, time.Now())}})
+	if err = errors.Join(err, applied.Err()); err != nil {
+		return err
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- r.Lead(context.WithoutCancel(ctx), term) }()
+	for !r.Leading() {
+		select {
+		case err := <-failed:
+			return fmt.Errorf("the room does not lead: %w", err)
+		default:
+			runtime.Gosched()
+		}
+	}
+	return nil
 }
 
 func ended(t *testing.T, r *tasks.Room, id string) tasks.Run {
@@ -94,6 +121,7 @@ func TestOutcomes(t *testing.T) {
 			}
 			return nil, nil
 		}))
+	f.start(t, r)
 	for _, c := range []struct {
 		kind   string
 		state  tasks.State
@@ -153,6 +181,7 @@ func TestOneRunPerKey(t *testing.T) {
 	k := waiting("import", began)
 	k.Key = func(params json.RawMessage) string { return string(params) }
 	r := f.room(t, k)
+	f.start(t, r)
 	first, err := r.Run(t.Context(), "import", "msrc")
 	if err != nil {
 		t.Fatal(err)
@@ -201,6 +230,7 @@ func TestRacingStartsYieldOneRun(t *testing.T) {
 	f := newFixture(t)
 	began := make(chan string, 100)
 	r := f.room(t, waiting("import", began))
+	f.start(t, r)
 	var racing sync.WaitGroup
 	ids := make(chan string, 20)
 	for range 20 {
@@ -225,7 +255,7 @@ func TestStopInterruptsAndStartResumes(t *testing.T) {
 	resumes, not := waiting("import", began), waiting("other", began)
 	resumes.Resume = true
 	r := f.room(t, resumes, not)
-	start(t, r)
+	f.start(t, r)
 	first, err := r.Run(t.Context(), "import", "msrc")
 	if err != nil {
 		t.Fatal(err)
@@ -246,7 +276,7 @@ func TestStopInterruptsAndStartResumes(t *testing.T) {
 		}
 	}
 	again := f.room(t, resumes, not)
-	start(t, again)
+	f.start(t, again)
 	if was := <-began; was != first {
 		t.Errorf("resumed %q, want %q", was, first)
 	}
@@ -256,7 +286,7 @@ func TestStopInterruptsAndStartResumes(t *testing.T) {
 	}
 	again.Stop()
 	third := f.room(t, resumes, not)
-	start(t, third)
+	f.start(t, third)
 	if was := <-began; was != runs[0].ID {
 		t.Errorf("the third start resumed %q, want only the latest, %q", was, runs[0].ID)
 	}
@@ -284,7 +314,7 @@ func TestCrash(t *testing.T) {
 	insert("mine", "node-1")
 	insert("theirs", "node-2")
 	r := f.room(t)
-	start(t, r)
+	f.start(t, r)
 	if run, err := r.Get(t.Context(), "mine"); err != nil || run.State != tasks.Interrupted || run.Ended == nil {
 		t.Errorf("%+v, %v", run, err)
 	}
@@ -299,7 +329,7 @@ func TestSchedule(t *testing.T) {
 	k := doing("sweep", func(context.Context, *tasks.Job) (any, error) { ran <- f.clock.Now(); return nil, nil })
 	k.Tasks = []tasks.Task{{Name: "sweep all", Schedule: "@every 90m", Enabled: true}, {Name: "sweep some", Schedule: "0 3 * * *"}}
 	r := f.room(t, k)
-	start(t, r)
+	f.start(t, r)
 	all, err := r.Tasks(t.Context())
 	if err != nil || len(all) != 2 || all[0].Next == nil || all[1].Next != nil {
 		t.Fatalf("%+v, %v", all, err)
@@ -356,12 +386,12 @@ func TestTasksAreMadeOnce(t *testing.T) {
 	k := doing("sweep", nil)
 	k.Tasks = []tasks.Task{{Name: "sweep", Schedule: "@daily", Enabled: true}}
 	r := f.room(t, k)
-	start(t, r)
+	f.start(t, r)
 	if _, err := r.Change(t.Context(), tasks.Task{Name: "sweep"}); err != nil {
 		t.Fatal(err)
 	}
 	again := f.room(t, k)
-	start(t, again)
+	f.start(t, again)
 	if task, err := again.Task(t.Context(), "sweep"); err != nil || task.Schedule != "" || task.Enabled || task.Version != 2 {
 		t.Errorf("the second start changed what a person set: %+v, %v", task, err)
 	}
@@ -377,6 +407,7 @@ func TestWatch(t *testing.T) {
 		}
 		return nil, nil
 	}))
+	f.start(t, r)
 	id, err := r.Run(t.Context(), "count", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -415,6 +446,7 @@ func TestWatch(t *testing.T) {
 func TestPrune(t *testing.T) {
 	f := newFixture(t)
 	r := f.room(t, doing("x", func(_ context.Context, job *tasks.Job) (any, error) { job.Log("hello"); return nil, nil }))
+	f.start(t, r)
 	old, err := r.Run(t.Context(), "x", nil)
 	if err != nil {
 		t.Fatal(err)

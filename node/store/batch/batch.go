@@ -14,6 +14,10 @@ const MaxBatch = 1 << 20
 // NoRows as Statement.Want says that the statement must affect no row.
 const NoRows = -1
 
+// Guard as Statement.Group is that of statements which stand first in a batch, and on which all of it hangs: where one
+// of them misses its rows, nothing of the batch is applied.
+const Guard = -1
+
 // ErrConflict says that a statement of a batch did not affect the rows it had to, so that its group was undone.
 var ErrConflict = errors.New("conflict: changed meanwhile")
 

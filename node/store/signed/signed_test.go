@@ -1,4 +1,4 @@
-package store_test
+package signed_test
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"thatch/node/store"
+	"thatch/node/store/storetest"
 )
 
 // recorder is a Writer that remembers what it was given.
@@ -69,5 +70,33 @@ func TestSignedCompletesBatches(t *testing.T) {
 	lone := &store.Caller{}
 	if _, err := w.Write(store.WithCaller(t.Context(), lone), given); !errors.Is(err, inner.err) || lone.Index() != 0 {
 		t.Errorf("%v, index %d", err, lone.Index())
+	}
+}
+
+// What a caller's batches hang on is asked for where they are applied: where it fails, nothing of them is.
+func TestGuardedBatches(t *testing.T) {
+	db := storetest.Open(t)
+	w := store.Signed(db, time.Now, nil)
+	storetest.Write(t, db, storetest.Batch(storetest.Set("lead", "1")))
+	caller := &store.Caller{Guard: store.Statement{SQL: `UPDATE setting SET version = version WHERE name = 'lead' AND value = ?`, Args: []any{"1"}}}
+	ctx := store.WithCaller(t.Context(), caller)
+	missing := store.Statement{SQL: `UPDATE setting SET value = 'x' WHERE name = 'none'`, Want: 1, Group: 1}
+	applied, err := w.Write(ctx, store.Batch{Reason: "in time", Statements: []store.Statement{storetest.Set("a", "1"), missing}})
+	if err != nil || len(applied.Conflicts) != 1 || applied.Conflicts[0].Group != 1 || applied.Conflicts[0].Statement != 1 {
+		t.Fatalf("in time: %+v, %v", applied, err)
+	}
+	storetest.Write(t, db, storetest.Batch(storetest.Set("lead", "2")))
+	second := storetest.Set("c", "1")
+	second.Group = 1
+	late := store.Batch{Reason: "late", Request: "late", Statements: []store.Statement{storetest.Set("b", "1"), second}}
+	if _, err := w.Write(ctx, late); !errors.Is(err, store.ErrTakenOver) {
+		t.Errorf("late: %v", err)
+	}
+	if got := storetest.Value(t, db, 0, `SELECT group_concat(name, ' ') FROM (SELECT name FROM setting ORDER BY name)`); got != "a lead" {
+		t.Errorf("applied: %s", got)
+	}
+	caller.Guard.Args = []any{"2"}
+	if applied, err := w.Write(ctx, late); err != nil || applied.Err() != nil || applied.Repeated {
+		t.Errorf("what was not applied, tried again: %+v, %v", applied, err)
 	}
 }
