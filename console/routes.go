@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"thatch/console/api"
+	"thatch/console/api/evaluation"
 	"thatch/console/api/families"
 	"thatch/console/api/hierarchy"
 	"thatch/console/api/nodes"
@@ -34,5 +35,6 @@ func Routes(n *node.Node) []api.Route {
 		overview.Routes(n),
 		vulnerabilities.Routes(n),
 		offers.Routes(n),
+		evaluation.Routes(n),
 	)
 }

@@ -120,15 +120,15 @@ func tokensList(a *cli.App) *cobra.Command {
 
 func auditCommand(a *cli.App) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "audit", Short: "Who changed what, and when", Args: cobra.NoArgs,
-		Example: "  thatch audit list",
+		Use: "audit", Short: "Who changed what, when, and how it stood before and after", Args: cobra.NoArgs,
+		Example: "  thatch audit list\n  thatch audit list --filter 'subject=/operators/*' --json",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(a.List(cli.Listing{
 		Use: "list", Short: "List changes, newest first", Path: "/audit",
 		Long:    "Columns to filter and sort by: " + cli.Columns(identity.AuditColumns),
 		Example: "  thatch audit list -q token --filter 'at=>2026-01-01'",
-		Heads:   []string{"AT", "WHO", "WHAT", "DETAIL"}, Keys: []string{"at", "actor", "action", "detail"},
+		Heads:   []string{"AT", "WHO", "WHAT", "BEFORE AND AFTER"}, Keys: []string{"at", "actor", "action", "changed"},
 	}))
 	return cmd
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gorilla/mux"
 
+	"thatch/console/api/subject"
 	"thatch/node"
 	"thatch/node/identity"
 	"thatch/node/store"
@@ -38,6 +39,7 @@ type Server struct {
 	log    *slog.Logger
 	routes []Route
 	meter  *meter
+	turns  subject.Turns
 	router *mux.Router
 	logs   http.Handler // the router, with every request logged
 }
@@ -71,7 +73,7 @@ func Routes(n *node.Node) []Route {
 	var all []Route
 	for _, table := range [][]Route{
 		siteRoutes(n), taskRoutes(n), settingRoutes(n),
-		bulletinRoutes(n), stagingRoutes(n), packageRoutes(n), severityRoutes(n), catalogRoutes(n), evaluateRoutes(n),
+		bulletinRoutes(n), stagingRoutes(n), packageRoutes(n), severityRoutes(n), catalogRoutes(n),
 		computerRoutes(n),
 	} {
 		all = append(all, table...)
@@ -98,7 +100,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		return
 	}
-	answer, err := h.route.Do.run(c)
+	answer, err := h.do(c)
 	if index := c.caller.Index(); index > 0 {
 		w.Header().Set(HeaderIndex, strconv.FormatUint(index, 10))
 	}

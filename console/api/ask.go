@@ -25,20 +25,34 @@ type Request struct {
 // the route answers, of the type it was made with, and the index of what it wrote (0: nothing). Pages are made of it: so
 // whatever a page can do, tools can do too.
 func (s *Server) Ask(ctx context.Context, who identity.Operator, q Request) (answer any, index uint64, err error) {
+	c, err := s.call(ctx, who, q)
+	if err != nil {
+		return nil, 0, err
+	}
+	if err := s.admit(c, nil); err != nil {
+		return nil, 0, err
+	}
+	answer, err = s.do(c)
+	return answer, c.caller.Index(), err
+}
+
+// call makes the call of a request from within.
+func (s *Server) call(ctx context.Context, who identity.Operator, q Request) (*Call, error) {
 	var body bytes.Buffer
 	if q.Body != nil {
 		if err := json.NewEncoder(&body).Encode(q.Body); err != nil {
-			return nil, 0, err
+			return nil, err
 		}
 	}
 	target := url.URL{Path: Prefix + q.Path, RawQuery: q.Query.Encode()}
+	var err error
 	if target.Path, err = url.PathUnescape(Prefix + q.Path); err != nil {
-		return nil, 0, fmt.Errorf("%s: %w", q.Path, err)
+		return nil, fmt.Errorf("%s: %w", q.Path, err)
 	}
 	target.RawPath = Prefix + q.Path
 	r, err := http.NewRequestWithContext(identity.WithOperator(ctx, who), q.Method, "/", &body)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	r.URL = &target
 	var match mux.RouteMatch
@@ -48,14 +62,9 @@ func (s *Server) Ask(ctx context.Context, who identity.Operator, q Request) (ans
 	}
 	handler, ok := found.(*handler)
 	if !ok || handler.route.Do.run == nil {
-		return nil, 0, fmt.Errorf("there is no route %s %s to be asked", q.Method, q.Path)
+		return nil, fmt.Errorf("there is no route %s %s to be asked", q.Method, q.Path)
 	}
-	c := &Call{Node: s.node, route: handler.route, r: mux.SetURLVars(r, match.Vars)}
-	if err := s.admit(c, nil); err != nil {
-		return nil, 0, err
-	}
-	answer, err = handler.route.Do.run(c)
-	return answer, c.caller.Index(), err
+	return &Call{Node: s.node, route: handler.route, r: mux.SetURLVars(r, match.Vars)}, nil
 }
 
 // ServeFor answers a request at a path below Prefix as ServeHTTP does, for an operator whom the caller has let in:

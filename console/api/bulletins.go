@@ -13,6 +13,9 @@ import (
 // maxNamed is how many bulletins one request may name.
 const maxNamed = 1000
 
+// BulletinsAlter is what people change of bulletins that a request names.
+const BulletinsAlter = "/staging?bulletin={bulletins}#bulletins.staged,bulletins.custom_severity,bulletins.never_offered"
+
 // Named is a request about bulletins, by document id or by name.
 type Named struct {
 	Bulletins []string `json:"bulletins"`
@@ -61,11 +64,13 @@ func bulletinRoutes(n *node.Node) []Route {
 func stagingRoutes(n *node.Node) []Route {
 	return []Route{
 		{
-			Method: "POST", Path: "/bulletins/stage", Scope: identity.Operate, Do: Do(stage),
+			Method: "POST", Path: "/bulletins/stage",
+			Alters: BulletinsAlter, Scope: identity.Operate, Do: Do(stage),
 			Summary: "Stage bulletins: download every package that is neutral or in a managed language; what failed is tried again",
 		},
 		{
-			Method: "POST", Path: "/bulletins/unstage", Scope: identity.Operate, Summary: "Stage bulletins no longer",
+			Method: "POST", Path: "/bulletins/unstage",
+			Alters: BulletinsAlter, Scope: identity.Operate, Summary: "Stage bulletins no longer",
 			Do: Do(func(c *Call, in Named) (StageAnswer, error) {
 				ids, err := find(c, in.Bulletins)
 				if err == nil {
@@ -78,7 +83,8 @@ func stagingRoutes(n *node.Node) []Route {
 			}),
 		},
 		{
-			Method: "POST", Path: "/bulletins/severity", Scope: identity.Operate, Summary: "Give bulletins a custom severity, or take it away",
+			Method: "POST", Path: "/bulletins/severity",
+			Alters: BulletinsAlter, Scope: identity.Operate, Summary: "Give bulletins a custom severity, or take it away",
 			Do: Do(func(c *Call, in Named) (StageAnswer, error) {
 				ids, err := find(c, in.Bulletins)
 				if err == nil {

@@ -20,6 +20,7 @@ import (
 	"thatch/console/api"
 	"thatch/console/api/apitest"
 	"thatch/console/api/client"
+	"thatch/console/api/evaluation"
 	"thatch/node"
 	"thatch/node/bulletins"
 	"thatch/node/bulletins/bulletinstest"
@@ -283,7 +284,7 @@ func TestImportsThroughTheDoor(t *testing.T) {
 func TestEvaluateThroughTheDoor(t *testing.T) {
 	_, c := stocked(t)
 	ctx := t.Context()
-	in := api.Evaluation{Host: json.RawMessage(`{"name":"PC","system":{"platform":"windows","architecture":"x64"}}`), Notes: []string{"a doubt"}, Locale: "de-de"}
+	in := evaluation.Evaluation{Host: json.RawMessage(`{"name":"PC","system":{"platform":"windows","architecture":"x64"}}`), Notes: []string{"a doubt"}, Locale: "de-de"}
 	var result evaluate.Result
 	if err := c.Post(ctx, "/evaluate", in, &result); err != nil {
 		t.Fatal(err)
@@ -291,7 +292,7 @@ func TestEvaluateThroughTheDoor(t *testing.T) {
 	if len(result.Missing) != 3 || result.Host.Name != "PC" || result.Host.Language != "de-de" || len(result.Notes) != 1 {
 		t.Errorf("result %+v", result)
 	}
-	for _, bad := range []api.Evaluation{
+	for _, bad := range []evaluation.Evaluation{
 		{Host: json.RawMessage(`{}`)}, {Host: json.RawMessage(`7`)}, {Host: in.Host, AsOf: "yesterday"}, {},
 	} {
 		var e *client.Error
@@ -300,7 +301,7 @@ func TestEvaluateThroughTheDoor(t *testing.T) {
 		}
 	}
 	var e *client.Error
-	huge := api.Evaluation{Host: json.RawMessage(`"` + strings.Repeat("x", 7<<20) + `"`)}
+	huge := evaluation.Evaluation{Host: json.RawMessage(`"` + strings.Repeat("x", 7<<20) + `"`)}
 	if err := c.Post(ctx, "/evaluate", huge, nil); !errors.As(err, &e) || e.Status != 413 {
 		t.Errorf("a recording of 7 MiB: %v", err)
 	}

@@ -25,7 +25,8 @@ func catalogRoutes(n *node.Node) []Route {
 			}),
 		},
 		{
-			Method: "PUT", Path: "/catalog/sources/{name}", Scope: identity.Operate, Summary: "Change how a source is imported",
+			Method: "PUT", Path: "/catalog/sources/{name}",
+			Alters: "/catalog/sources#from,exclude,exclude_inherited,schedule,enabled", Scope: identity.Operate, Summary: "Change how a source is imported",
 			Do: Do(func(c *Call, in node.SourceChange) (None, error) {
 				if err := checkLocations(c, in.From...); err != nil {
 					return None{}, err

@@ -51,7 +51,8 @@ func computerRoutes(n *node.Node) []Route {
 			}),
 		},
 		{
-			Method: "PUT", Path: "/computers/{id}", Scope: identity.Operate, Summary: "Move a computer to a group",
+			Method: "PUT", Path: "/computers/{id}",
+			Alters: "/computers/{id}#id,computer,group,retired", Scope: identity.Operate, Summary: "Move a computer to a group",
 			Reach: ComputerReach,
 			Do: Do(func(c *Call, in ComputerChange) (None, error) {
 				id, err := n.Compliance.Find(c.Var("id"))
@@ -62,7 +63,8 @@ func computerRoutes(n *node.Node) []Route {
 			}),
 		},
 		{
-			Method: "POST", Path: "/computers/{id}/retire", Scope: identity.Administrator, Reach: ComputerReach, Do: Do(retire),
+			Method: "POST", Path: "/computers/{id}/retire",
+			Alters: "/computers/{id}#id,computer,group,retired", Scope: identity.Administrator, Reach: ComputerReach, Do: Do(retire),
 			Summary: "Take a computer out of the site: its certificates are revoked, its row stays and is not counted",
 		},
 	}

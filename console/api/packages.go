@@ -61,11 +61,13 @@ func packageRoutes(n *node.Node) []Route {
 			}),
 		},
 		{
-			Method: "POST", Path: "/packages", Scope: identity.Operate, Summary: "Add a package to an update by hand",
+			Method: "POST", Path: "/packages",
+			Alters: "/packages/{id}#-version", Scope: identity.Operate, Summary: "Add a package to an update by hand",
 			Do: Do(addPackage),
 		},
 		{
-			Method: "DELETE", Path: "/packages/{id}", Scope: identity.Operate, Summary: "Remove a package that was added by hand",
+			Method: "DELETE", Path: "/packages/{id}",
+			Alters: "/packages/{id}#-version", Scope: identity.Operate, Summary: "Remove a package that was added by hand",
 			Query: []Param{{"version", "string", "that the removal was decided from; absent: any"}},
 			Do: Get(func(c *Call) (None, error) {
 				return None{}, n.Bulletins.RemovePackage(c.Context(), c.Var("id"), c.Arg("version"))
@@ -81,20 +83,23 @@ func severityRoutes(n *node.Node) []Route {
 			Columns: bulletins.SeverityColumns(), Do: GetList(n.Bulletins.Severities),
 		},
 		{
-			Method: "POST", Path: "/severities", Scope: identity.Operate, Summary: "Make a custom severity",
+			Method: "POST", Path: "/severities",
+			Alters: "/severities#severity,order", Scope: identity.Operate, Summary: "Make a custom severity",
 			Do: Do(func(c *Call, in NewSeverity) (Made, error) {
 				id, err := n.Bulletins.CreateSeverity(c.Context(), in.Name, in.Order)
 				return Made{id}, err
 			}),
 		},
 		{
-			Method: "PUT", Path: "/severities/{id}", Scope: identity.Operate, Summary: "Rename a custom severity, or give it another place",
+			Method: "PUT", Path: "/severities/{id}",
+			Alters: "/severities#severity,order", Scope: identity.Operate, Summary: "Rename a custom severity, or give it another place",
 			Do: Do(func(c *Call, in SeverityChange) (None, error) {
 				return None{}, n.Bulletins.ChangeSeverity(c.Context(), c.Var("id"), in.Version, in.Name, in.Order)
 			}),
 		},
 		{
-			Method: "DELETE", Path: "/severities/{id}", Scope: identity.Operate, Summary: "Delete a custom severity",
+			Method: "DELETE", Path: "/severities/{id}",
+			Alters: "/severities#severity,order", Scope: identity.Operate, Summary: "Delete a custom severity",
 			Query: []Param{
 				{"version", "string", "that the removal was decided from; absent: any"},
 				{"reassign", "string", "custom severity for the bulletins that have it, or none; absent: refused where any has it"},

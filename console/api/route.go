@@ -19,8 +19,12 @@ type Route struct {
 	Needs   []string // names of those without which the call makes no sense
 	Columns []string // of a list: what can be filtered and sorted; nil where the route is no list
 	Reach   Reach
-	Limit   int64 // of the request body in bytes; 0: MaxBody
-	Do      Action
+	// Alters names what the route changes, by the path of a GET route whose {names} are those of this route's path, of members
+	// of its body, or of its answer: "/policies/{id}". After a "#" follow the members of that answer that count, after a "?" the
+	// filter of a list. The audit log keeps how it stood before and after. "": the route changes nothing that stands.
+	Alters string
+	Limit  int64 // of the request body in bytes; 0: MaxBody
+	Do     Action
 }
 
 // Param describes a query parameter.

@@ -28,7 +28,8 @@ func settingRoutes(n *node.Node) []Route {
 			Do: Get(func(c *Call) (settings.Entry, error) { return n.Settings.Get(c.Context(), c.Var("name")) }),
 		},
 		{
-			Method: "PUT", Path: "/settings/{name}", Scope: identity.Administrator, Summary: "Set a setting",
+			Method: "PUT", Path: "/settings/{name}",
+			Alters: "/settings/{name}#value,set", Scope: identity.Administrator, Summary: "Set a setting",
 			Do: Do(func(c *Call, in SettingChange) (settings.Entry, error) {
 				version := -1
 				if in.Version != nil {

@@ -45,7 +45,8 @@ func siteRoutes(n *node.Node) []Route {
 			}),
 		},
 		{
-			Method: "PUT", Path: "/site/languages", Scope: identity.Administrator,
+			Method: "PUT", Path: "/site/languages",
+			Alters: "/site/languages", Scope: identity.Administrator,
 			Summary: "Set the managed languages; one that sites below manage is dropped only by force",
 			Do: Do(func(c *Call, in LanguagesSet) (Languages, error) {
 				tags, err := document.NormalLanguages(in.Languages)
@@ -62,7 +63,8 @@ func siteRoutes(n *node.Node) []Route {
 			}),
 		},
 		{
-			Method: "POST", Path: "/site/languages", Scope: identity.Administrator,
+			Method: "POST", Path: "/site/languages",
+			Alters: "/site/languages", Scope: identity.Administrator,
 			Summary: "Manage more languages, or fewer; one that sites below manage is dropped only by force",
 			Do: Do(func(c *Call, in LanguagesChange) (Languages, error) {
 				tags, err := n.ChangeLanguages(c.Context(), in.Add, in.Remove, in.Force)
@@ -70,7 +72,8 @@ func siteRoutes(n *node.Node) []Route {
 			}),
 		},
 		{
-			Method: "PUT", Path: "/site/name", Scope: identity.Administrator, Summary: "Rename the site",
+			Method: "PUT", Path: "/site/name",
+			Alters: "/site#site", Scope: identity.Administrator, Summary: "Rename the site",
 			Do: Do(func(c *Call, in SiteName) (SiteName, error) { return in, n.Rename(c.Context(), in.Name) }),
 		},
 	}

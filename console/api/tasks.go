@@ -33,7 +33,8 @@ func taskRoutes(n *node.Node) []Route {
 			}),
 		},
 		{
-			Method: "PUT", Path: "/tasks/{name}", Scope: identity.Administrator, Summary: "Set a task's schedule",
+			Method: "PUT", Path: "/tasks/{name}",
+			Alters: "/tasks#schedule,enabled", Scope: identity.Administrator, Summary: "Set a task's schedule",
 			Do: Do(func(c *Call, in TaskChange) (tasks.Task, error) {
 				return n.Tasks.Change(c.Context(), tasks.Task{
 					Name: c.Var("name"), Schedule: in.Schedule, Enabled: in.Enabled, Version: in.Version,

@@ -2,8 +2,6 @@ package identity
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -30,7 +28,11 @@ func Audited(ctx context.Context, b store.Batch) []store.Statement {
 	if len(b.Statements) == 0 || slices.Contains(unaudited, who) {
 		return nil
 	}
-	return []store.Statement{record(b.At, b.Actor, b.Reason, b.Request, detailOf(ctx))}
+	s := record(b.At, b.Actor, b.Reason, b.Request, detailOf(ctx))
+	if c := store.CallerOf(ctx); c != nil {
+		s.Args[len(s.Args)-1] = c.Subject
+	}
+	return []store.Statement{s}
 }
 
 type discreetKey struct{}
@@ -56,8 +58,8 @@ func AuditEntry(at time.Time, actor, action string) store.Statement {
 
 func record(at time.Time, actor, action, request, detail string) store.Statement {
 	return store.Statement{
-		SQL:  `INSERT INTO audit (idx, pos, at, actor, action, request, detail) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-		Args: []any{store.Index{}, store.Position(0), rows.Stamp(at), actor, action, request, detail},
+		SQL:  `INSERT INTO audit (idx, pos, at, actor, action, request, detail, subject) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+		Args: []any{store.Index{}, store.Position(0), rows.Stamp(at), actor, action, request, detail, ""},
 	}
 }
 
@@ -105,17 +107,4 @@ func isSecret(key string) bool {
 		}
 	}
 	return false
-}
-
-// LocalToken makes the secret of the local door of a node without sockets. It is an administrator's, is kept in memory
-// alone, and replaces the one before.
-func (id *Identity) LocalToken() (string, error) {
-	secret := make([]byte, secretBytes)
-	if _, err := rand.Read(secret); err != nil {
-		return "", fmt.Errorf("make a secret: %w", err)
-	}
-	token := localPrefix + hex.EncodeToString(secret)
-	hash := hashSecret(token)
-	id.local.Store(&hash)
-	return token, nil
 }

@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"time"
 
 	"thatch/node/store"
@@ -17,16 +18,19 @@ type Entry struct {
 	Actor   string    `json:"actor"`
 	Action  string    `json:"action"`
 	Request string    `json:"request,omitempty"`
-	Detail  string    `json:"detail,omitempty"` // what was asked for, as JSON, without secrets
+	Detail  string    `json:"detail,omitempty"`  // what was asked for, as JSON, without secrets
+	Subject string    `json:"subject,omitempty"` // path of what was changed, below /api/v1
+	Changed string    `json:"changed,omitempty"` // the difference on one line
+	Difference
 }
 
 // The lists of the room: what they can be filtered and sorted by.
 var (
 	auditColumns = rows.Columns{
-		From:   `idx, at, actor, action, request, detail FROM audit`,
-		Names:  map[string]string{"index": "idx", "at": "at", "actor": "actor", "action": "action", "request": "request"},
+		From:   `idx, at, actor, action, request, detail, subject, changes FROM audit`,
+		Names:  map[string]string{"index": "idx", "at": "at", "actor": "actor", "action": "action", "request": "request", "subject": "subject"},
 		Kinds:  map[string]store.Kind{"index": store.Number, "at": store.Time},
-		Search: []string{"actor", "action", "detail"}, Order: "idx DESC, pos DESC",
+		Search: []string{"actor", "action", "detail", "subject", "changes"}, Order: "idx DESC, pos DESC",
 	}
 	enrolmentColumns = rows.Columns{
 		From: `id, name, computer_group, use_limit, used, expires, created, created_by, revoked FROM enrolment_token`,
@@ -61,9 +65,13 @@ var (
 func (id *Identity) Audit(ctx context.Context, q store.Query) ([]Entry, int, error) {
 	return rows.List(ctx, id.cfg.Reader, q, auditColumns,
 		func(row *sql.Rows) (e Entry, err error) {
-			var at string
-			err = row.Scan(&e.Index, &at, &e.Actor, &e.Action, &e.Request, &e.Detail)
+			var at, changes string
+			err = row.Scan(&e.Index, &at, &e.Actor, &e.Action, &e.Request, &e.Detail, &e.Subject, &changes)
 			e.At = rows.Unstamp(at)
+			if err == nil && changes != "" {
+				err = json.Unmarshal([]byte(changes), &e.Difference)
+				e.Changed = e.Difference.String()
+			}
 			return e, err
 		})
 }

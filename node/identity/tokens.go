@@ -7,6 +7,7 @@ import (
 	"crypto/subtle"
 	"database/sql"
 	"encoding/base32"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -241,4 +242,17 @@ func (id *Identity) write(ctx context.Context, reason string, statements ...stor
 		return store.Conflicting("%s: this request was carried out before, and its answer cannot be given again", reason)
 	}
 	return errors.Join(err, applied.Err())
+}
+
+// LocalToken makes the secret of the local door of a node without sockets. It is an administrator's, is kept in memory
+// alone, and replaces the one before.
+func (id *Identity) LocalToken() (string, error) {
+	secret := make([]byte, secretBytes)
+	if _, err := rand.Read(secret); err != nil {
+		return "", fmt.Errorf("make a secret: %w", err)
+	}
+	token := localPrefix + hex.EncodeToString(secret)
+	hash := hashSecret(token)
+	id.local.Store(&hash)
+	return token, nil
 }

@@ -85,3 +85,7 @@ CREATE TABLE leader (
   epoch       TEXT NOT NULL,
   since       TEXT NOT NULL
 );
+
+-- The audit log tells what stood there before a change, and what after.
+ALTER TABLE audit ADD COLUMN subject TEXT NOT NULL DEFAULT '';
+ALTER TABLE audit ADD COLUMN changes TEXT NOT NULL DEFAULT '';

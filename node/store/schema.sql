@@ -262,6 +262,8 @@ CREATE TABLE audit (                   -- changes that people and nodes made, by
   action      TEXT NOT NULL,
   request     TEXT NOT NULL,
   detail      TEXT NOT NULL,           -- what was asked for, as JSON, without secrets
+  subject     TEXT NOT NULL DEFAULT '', -- path of what was changed, below /api/v1; '' where none is named
+  changes     TEXT NOT NULL DEFAULT '', -- how that differs from before, as JSON; '' not known
   PRIMARY KEY (idx, pos)
 ) WITHOUT ROWID;
 CREATE INDEX audit_at ON audit (at);

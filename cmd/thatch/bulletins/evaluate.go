@@ -13,7 +13,7 @@ import (
 	"thatch/catalog/evaluate"
 	"thatch/catalog/rule/memory"
 	"thatch/cmd/internal/cli"
-	"thatch/console/api"
+	"thatch/console/api/evaluation"
 )
 
 // maxRecording is the largest recording of a host that is read, in bytes.
@@ -21,7 +21,7 @@ const maxRecording = 4 << 20
 
 func evaluateCommand(a *cli.App) *cobra.Command {
 	var host, hotfixes string
-	var in api.Evaluation
+	var in evaluation.Evaluation
 	cmd := &cobra.Command{
 		Use: "evaluate --host FILE [--hotfixes FILE]", Short: "Tell what a computer misses from what somebody wrote down of it", Args: cobra.NoArgs,
 		Long: "FILE is the output of systeminfo in any language, encoding and format, or facts as JSON; --hotfixes a list such as\n" +
@@ -56,7 +56,7 @@ func evaluateCommand(a *cli.App) *cobra.Command {
 }
 
 // readHost reads a recording into what the node takes.
-func readHost(host, hotfixes string, in *api.Evaluation) error {
+func readHost(host, hotfixes string, in *evaluation.Evaluation) error {
 	text, err := readRecording(host)
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 
 	"thatch/console/api"
 	"thatch/console/api/client"
+	"thatch/console/api/evaluation"
 	"thatch/console/api/families"
 	"thatch/console/api/hierarchy"
 	"thatch/console/api/nodes"
@@ -35,7 +36,7 @@ func Start(t testing.TB) (*node.Node, *client.Client) {
 // Routes are those of the nouns that have packages of their own and need nothing but the node.
 func Routes(n *node.Node) []api.Route {
 	return slices.Concat(hierarchy.Routes(n), payloads.Routes(n), operators.Routes(n), overview.Routes(n), policies.Routes(n), reports.Routes(n),
-		tree.Routes(n), vulnerabilities.Routes(n), nodes.Routes(n), families.Routes(n))
+		tree.Routes(n), vulnerabilities.Routes(n), nodes.Routes(n), families.Routes(n), evaluation.Routes(n))
 }
 
 // Local is a client of a running node through the local door.

@@ -71,6 +71,9 @@ const (
 	maxHours   = 366 * 24
 )
 
+// childAlters is what people change of a child.
+const childAlters = "/children/{child}#id,name,joined,revoked,reason,limits"
+
 // Routes are all of them.
 func Routes(n *node.Node) []api.Route {
 	var all []api.Route
@@ -166,6 +169,8 @@ func checkChildren(c *api.Call, children []string) error {
 	return nil
 }
 
+const parentAlters = "/parent#id,name,urls,joined"
+
 func parentRoutes(n *node.Node) []api.Route {
 	return []api.Route{
 		{
@@ -180,14 +185,16 @@ func parentRoutes(n *node.Node) []api.Route {
 			}),
 		},
 		{
-			Method: "POST", Path: "/parent", Scope: identity.Administrator, Summary: "Join a parent with a child token, or move to another parent",
+			Method: "POST", Path: "/parent",
+			Alters: parentAlters, Scope: identity.Administrator, Summary: "Join a parent with a child token, or move to another parent",
 			Do: api.Do(func(c *api.Call, in Join) (sites.Parent, error) {
 				p, err := joining.Join(c.Context(), n, in.Parent, in.Token, in.Move)
 				return p, told(err)
 			}),
 		},
 		{
-			Method: "PUT", Path: "/parent", Scope: identity.Administrator, Summary: "Give the parent's addresses, where they changed",
+			Method: "PUT", Path: "/parent",
+			Alters: parentAlters, Scope: identity.Administrator, Summary: "Give the parent's addresses, where they changed",
 			Do: api.Do(func(c *api.Call, in Addresses) (sites.Parent, error) {
 				for i := range in.URLs {
 					base, err := wire.ParseAddress(in.URLs[i])
@@ -200,7 +207,8 @@ func parentRoutes(n *node.Node) []api.Route {
 			}),
 		},
 		{
-			Method: "DELETE", Path: "/parent", Scope: identity.Administrator, Summary: "Leave the parent",
+			Method: "DELETE", Path: "/parent",
+			Alters: parentAlters, Scope: identity.Administrator, Summary: "Leave the parent",
 			Query: []api.Param{{Name: "force", Type: "boolean", Text: "leave although the parent cannot be told"}},
 			Do: api.Get(func(c *api.Call) (api.None, error) {
 				return api.None{}, told(joining.Leave(c.Context(), n, c.Flag("force")))
@@ -241,18 +249,21 @@ func childRoutes(n *node.Node) []api.Route {
 			Do: api.Get(func(c *api.Call) (sites.Child, error) { return n.Sites.Child(c.Context(), c.Var("child")) }),
 		},
 		{
-			Method: "PUT", Path: "/children/{child}", Scope: identity.Administrator, Summary: "Rename a child, or limit when and how fast its link is used",
+			Method: "PUT", Path: "/children/{child}",
+			Alters: childAlters, Scope: identity.Administrator, Summary: "Rename a child, or limit when and how fast its link is used",
 			Reach: childReach,
 			Do:    api.Do(func(c *api.Call, in ChildChange) (sites.Child, error) { return changeChild(c, n, in) }),
 		},
 		{
-			Method: "POST", Path: "/children/{child}/revoke", Scope: identity.Administrator, Summary: "Shut a child out at once", Reach: childReach,
+			Method: "POST", Path: "/children/{child}/revoke",
+			Alters: childAlters, Scope: identity.Administrator, Summary: "Shut a child out at once", Reach: childReach,
 			Do: api.Do(func(c *api.Call, in Revocation) (sites.Child, error) {
 				return n.Sites.Revoke(c.Context(), c.Var("child"), in.Reason)
 			}),
 		},
 		{
-			Method: "DELETE", Path: "/children/{child}", Scope: identity.Administrator, Reach: childReach,
+			Method: "DELETE", Path: "/children/{child}",
+			Alters: childAlters, Scope: identity.Administrator, Reach: childReach,
 			Summary: "Remove a child: it is shut out, forgotten, and may join again with a new token",
 			Do: api.Get(func(c *api.Call) (api.None, error) {
 				return api.None{}, n.Sites.Remove(c.Context(), c.Var("child"), "remove child")
@@ -291,7 +302,8 @@ func tokenRoutes(n *node.Node) []api.Route {
 			Columns: sites.TokenColumns, Do: api.GetList(n.Sites.Tokens),
 		},
 		{
-			Method: "POST", Path: "/child-tokens", Scope: identity.Administrator,
+			Method: "POST", Path: "/child-tokens",
+			Alters: "/child-tokens?id={id}", Scope: identity.Administrator,
 			Summary: "Make a token for one child; the answer is the only place where its text stands",
 			Do: api.Do(func(c *api.Call, in NewToken) (sites.Token, error) {
 				if in.Hours == 0 {
@@ -304,11 +316,14 @@ func tokenRoutes(n *node.Node) []api.Route {
 			}),
 		},
 		{
-			Method: "DELETE", Path: "/child-tokens/{id}", Scope: identity.Administrator, Summary: "Revoke a child token that nobody used",
+			Method: "DELETE", Path: "/child-tokens/{id}",
+			Alters: "/child-tokens?id={id}", Scope: identity.Administrator, Summary: "Revoke a child token that nobody used",
 			Do: api.Get(func(c *api.Call) (api.None, error) { return api.None{}, n.Sites.RevokeToken(c.Context(), c.Var("id")) }),
 		},
 	}
 }
+
+const ruleAlters = "/replication/rules/{rule}#-version"
 
 func ruleRoutes(n *node.Node) []api.Route {
 	enable := func(on bool) api.Action {
@@ -324,7 +339,8 @@ func ruleRoutes(n *node.Node) []api.Route {
 			Do: api.Get(func(c *api.Call) (sites.Rule, error) { return n.Sites.Rule(c.Context(), c.Var("rule")) }),
 		},
 		{
-			Method: "POST", Path: "/replication/rules", Scope: identity.Administrator, Summary: "Make a replication rule", Reach: ruleReach,
+			Method: "POST", Path: "/replication/rules",
+			Alters: "/replication/rules/{id}#-version", Scope: identity.Administrator, Summary: "Make a replication rule", Reach: ruleReach,
 			Do: api.Do(func(c *api.Call, in sites.Rule) (sites.Rule, error) {
 				if err := namePolicies(c.Context(), n, in.Documents); err != nil {
 					return sites.Rule{}, err
@@ -333,7 +349,8 @@ func ruleRoutes(n *node.Node) []api.Route {
 			}),
 		},
 		{
-			Method: "PUT", Path: "/replication/rules/{rule}", Scope: identity.Administrator, Summary: "Replace a replication rule", Reach: ruleReach,
+			Method: "PUT", Path: "/replication/rules/{rule}",
+			Alters: ruleAlters, Scope: identity.Administrator, Summary: "Replace a replication rule", Reach: ruleReach,
 			Do: api.Do(func(c *api.Call, in RuleChange) (sites.Rule, error) {
 				from := -1
 				if in.From != nil {
@@ -346,14 +363,17 @@ func ruleRoutes(n *node.Node) []api.Route {
 			}),
 		},
 		{
-			Method: "POST", Path: "/replication/rules/{rule}/enable", Scope: identity.Administrator, Summary: "Switch a replication rule on", Reach: ruleReach, Do: enable(true),
+			Method: "POST", Path: "/replication/rules/{rule}/enable",
+			Alters: ruleAlters, Scope: identity.Administrator, Summary: "Switch a replication rule on", Reach: ruleReach, Do: enable(true),
 		},
 		{
-			Method: "POST", Path: "/replication/rules/{rule}/disable", Scope: identity.Administrator, Reach: ruleReach,
+			Method: "POST", Path: "/replication/rules/{rule}/disable",
+			Alters: ruleAlters, Scope: identity.Administrator, Reach: ruleReach,
 			Summary: "Switch a replication rule off: it sends nothing and removes nothing", Do: enable(false),
 		},
 		{
-			Method: "DELETE", Path: "/replication/rules/{rule}", Scope: identity.Administrator, Reach: ruleReach,
+			Method: "DELETE", Path: "/replication/rules/{rule}",
+			Alters: ruleAlters, Scope: identity.Administrator, Reach: ruleReach,
 			Summary: "Delete a replication rule: what no other rule sends is removed from the children",
 			Do:      api.Get(func(c *api.Call) (api.None, error) { return api.None{}, n.Sites.DeleteRule(c.Context(), c.Var("rule")) }),
 		},
@@ -394,7 +414,8 @@ func alarmRoutes(n *node.Node) []api.Route {
 			Do: api.Get(func(c *api.Call) (sites.Alarm, error) { return alarm(c.Context(), n, c.Arg("kind"), c.Arg("subject")) }),
 		},
 		{
-			Method: "DELETE", Path: "/alarms/one", Scope: identity.Operate, Query: about, Needs: []string{"kind"},
+			Method: "DELETE", Path: "/alarms/one",
+			Alters: "/alarms/one?kind={kind}&subject={subject}#-seen,last,count", Scope: identity.Operate, Query: about, Needs: []string{"kind"},
 			Summary: "End an alarm that was seen to; it comes again when it is true again",
 			Do: api.Get(func(c *api.Call) (api.None, error) {
 				if _, err := alarm(c.Context(), n, c.Arg("kind"), c.Arg("subject")); err != nil {

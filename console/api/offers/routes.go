@@ -26,11 +26,13 @@ type Decided struct {
 func Routes(n *node.Node) []api.Route {
 	return []api.Route{
 		{
-			Method: "POST", Path: "/bulletins/never-offer", Scope: identity.Operate, Do: decide(n, true),
+			Method: "POST", Path: "/bulletins/never-offer",
+			Alters: api.BulletinsAlter, Scope: identity.Operate, Do: decide(n, true),
 			Summary: "Never offer bulletins: they are staged no longer, go into no new policy, and are not missing where they are not installed",
 		},
 		{
-			Method: "POST", Path: "/bulletins/offer", Scope: identity.Operate, Do: decide(n, false),
+			Method: "POST", Path: "/bulletins/offer",
+			Alters: api.BulletinsAlter, Scope: identity.Operate, Do: decide(n, false),
 			Summary: "Offer bulletins again that were never to be offered",
 		},
 	}

@@ -43,6 +43,9 @@ type Reset struct {
 	SecondFactor bool `json:"second_factor,omitempty"` // take it away, at once
 }
 
+// operatorAlters is what administrators change of an operator.
+const operatorAlters = "/operators/{operator}#id,name,display,scope,part,password,second_factor,subject,locked,disabled"
+
 // Routes are all of them.
 func Routes(n *node.Node) []api.Route {
 	return slices.Concat(operatorRoutes(n), doorRoutes(n), sessionRoutes(n), selfRoutes(n), tokenRoutes(n))
@@ -92,7 +95,8 @@ func operatorRoutes(n *node.Node) []api.Route {
 			Do: api.Get(func(c *api.Call) (operators.Operator, error) { return n.Operators.Show(c.Context(), c.Var("operator")) }),
 		},
 		{
-			Method: "POST", Path: "/operators", Scope: identity.Administrator,
+			Method: "POST", Path: "/operators",
+			Alters: "/operators/{name}#id,name,display,scope,part,password,second_factor,subject,locked,disabled", Scope: identity.Administrator,
 			Summary: "Make an operator; the answer holds the link with which they choose a password",
 			Do: api.Do(func(c *api.Call, in operators.Draft) (Made, error) {
 				if err := namePart(c, &in.Part); err != nil {
@@ -103,7 +107,8 @@ func operatorRoutes(n *node.Node) []api.Route {
 			}),
 		},
 		{
-			Method: "PUT", Path: "/operators/{operator}", Scope: identity.Administrator,
+			Method: "PUT", Path: "/operators/{operator}",
+			Alters: operatorAlters, Scope: identity.Administrator,
 			Summary: "Change an operator; who gets another role or part signs in again",
 			Do: api.Do(func(c *api.Call, in Change) (operators.Operator, error) {
 				if err := namePart(c, in.Part); err != nil {
@@ -113,7 +118,8 @@ func operatorRoutes(n *node.Node) []api.Route {
 			}),
 		},
 		{
-			Method: "DELETE", Path: "/operators/{operator}", Scope: identity.Administrator, Summary: "Delete an operator, with sessions and own tokens",
+			Method: "DELETE", Path: "/operators/{operator}",
+			Alters: operatorAlters, Scope: identity.Administrator, Summary: "Delete an operator, with sessions and own tokens",
 			Do: api.Get(func(c *api.Call) (api.None, error) {
 				return api.None{}, n.Operators.Delete(c.Context(), c.Var("operator"))
 			}),
@@ -136,7 +142,8 @@ func doorRoutes(n *node.Node) []api.Route {
 			}),
 		},
 		{
-			Method: "POST", Path: "/operators/{operator}/reset", Scope: identity.Administrator,
+			Method: "POST", Path: "/operators/{operator}/reset",
+			Alters: operatorAlters, Scope: identity.Administrator,
 			Summary: "Make a link with which an operator chooses another password; the answer is the only place where it stands",
 			Do: api.Do(func(c *api.Call, in Reset) (Link, error) {
 				link, err := n.Operators.Reset(c.Context(), c.Var("operator"), in.SecondFactor)
@@ -148,11 +155,13 @@ func doorRoutes(n *node.Node) []api.Route {
 			Summary: "Make a link that opens a session of an operator, once, within ten minutes; the answer is the only place where it stands",
 		},
 		{
-			Method: "POST", Path: "/operators/{operator}/lock", Scope: identity.Administrator, Summary: "Keep an operator out: sessions end at once",
+			Method: "POST", Path: "/operators/{operator}/lock",
+			Alters: operatorAlters, Scope: identity.Administrator, Summary: "Keep an operator out: sessions end at once",
 			Do: api.Get(func(c *api.Call) (operators.Operator, error) { return n.Operators.Lock(c.Context(), c.Var("operator")) }),
 		},
 		{
-			Method: "POST", Path: "/operators/{operator}/unlock", Scope: identity.Administrator,
+			Method: "POST", Path: "/operators/{operator}/unlock",
+			Alters: operatorAlters, Scope: identity.Administrator,
 			Summary: "Let an operator in again, whom an administrator or wrong passwords kept out",
 			Do: api.Get(func(c *api.Call) (operators.Operator, error) {
 				return n.Operators.Unlock(c.Context(), c.Var("operator"))
@@ -166,6 +175,8 @@ func listOf[T any](items []T) api.List[T] {
 	return api.List[T]{Items: items, Total: len(items), Page: 1, Limit: max(len(items), 1)}
 }
 
+const sessionsAlter = "/operators/{operator}/sessions#created,from,agent,method"
+
 func sessionRoutes(n *node.Node) []api.Route {
 	return []api.Route{
 		{
@@ -176,13 +187,15 @@ func sessionRoutes(n *node.Node) []api.Route {
 			}),
 		},
 		{
-			Method: "DELETE", Path: "/operators/{operator}/sessions", Scope: identity.Administrator, Summary: "End all sessions of an operator",
+			Method: "DELETE", Path: "/operators/{operator}/sessions",
+			Alters: sessionsAlter, Scope: identity.Administrator, Summary: "End all sessions of an operator",
 			Do: api.Get(func(c *api.Call) (api.None, error) {
 				return api.None{}, n.Operators.EndSessions(c.Context(), c.Var("operator"), "")
 			}),
 		},
 		{
-			Method: "DELETE", Path: "/operators/{operator}/sessions/{session}", Scope: identity.Administrator, Summary: "End a session of an operator",
+			Method: "DELETE", Path: "/operators/{operator}/sessions/{session}",
+			Alters: sessionsAlter, Scope: identity.Administrator, Summary: "End a session of an operator",
 			Do: api.Get(func(c *api.Call) (api.None, error) {
 				return api.None{}, n.Operators.EndSession(c.Context(), c.Var("operator"), c.Var("session"))
 			}),

@@ -53,6 +53,13 @@ type ViewName struct {
 	Name string `json:"name"`
 }
 
+// What of their own operators change.
+const (
+	ownSessionsAlter = "/self/sessions#created,from,agent,method"
+	ownTokensAlter   = "/self/tokens?id={id}"
+	secondAlters     = "/self#second_factor,recovery_codes"
+)
+
 // selfRoutes are open to operators of any role and part: they are about the caller alone.
 func selfRoutes(n *node.Node) []api.Route {
 	routes := slices.Concat(accountRoutes(n), secondRoutes(n), viewRoutes(n))
@@ -79,13 +86,15 @@ func accountRoutes(n *node.Node) []api.Route {
 			}),
 		},
 		{
-			Method: "DELETE", Path: "/self/sessions", Summary: "End the caller's sessions but the present one",
+			Method: "DELETE", Path: "/self/sessions",
+			Alters: ownSessionsAlter, Summary: "End the caller's sessions but the present one",
 			Do: api.Get(func(c *api.Call) (api.None, error) {
 				return api.None{}, n.Operators.EndSessions(c.Context(), c.Who.ID, c.Who.Session)
 			}),
 		},
 		{
-			Method: "DELETE", Path: "/self/sessions/{session}", Summary: "End one of the caller's sessions",
+			Method: "DELETE", Path: "/self/sessions/{session}",
+			Alters: ownSessionsAlter, Summary: "End one of the caller's sessions",
 			Do: api.Get(func(c *api.Call) (api.None, error) {
 				return api.None{}, n.Operators.EndSession(c.Context(), c.Who.ID, c.Var("session"))
 			}),
@@ -97,7 +106,8 @@ func accountRoutes(n *node.Node) []api.Route {
 			}),
 		},
 		{
-			Method: "PUT", Path: "/self/preferences", Summary: "Set them; what is absent is as the browser or the site has it",
+			Method: "PUT", Path: "/self/preferences",
+			Alters: "/self/preferences", Summary: "Set them; what is absent is as the browser or the site has it",
 			Do: api.Do(func(c *api.Call, in operators.Preferences) (operators.Preferences, error) {
 				return in, n.Operators.SetPreferences(c.Context(), c.Who.ID, in)
 			}),
@@ -115,14 +125,16 @@ func secondRoutes(n *node.Node) []api.Route {
 			}),
 		},
 		{
-			Method: "PUT", Path: "/self/totp", Summary: "Confirm the second factor with a code of the app; the answer is the only place where recovery codes stand",
+			Method: "PUT", Path: "/self/totp",
+			Alters: secondAlters, Summary: "Confirm the second factor with a code of the app; the answer is the only place where recovery codes stand",
 			Do: api.Do(func(c *api.Call, in Code) (Recovery, error) {
 				codes, err := n.Operators.ConfirmSecondFactor(c.Context(), operators.Caller{ID: c.Who.ID, Session: c.Who.Session}, in.Code)
 				return Recovery{codes}, err
 			}),
 		},
 		{
-			Method: "POST", Path: "/self/totp/remove", Summary: "Ask for no second factor any more",
+			Method: "POST", Path: "/self/totp/remove",
+			Alters: secondAlters, Summary: "Ask for no second factor any more",
 			Do: api.Do(func(c *api.Call, in Proof) (api.None, error) {
 				return api.None{}, n.Operators.RemoveSecondFactor(c.Context(), c.Who.ID, in.Password)
 			}),
@@ -156,19 +168,22 @@ func viewRoutes(n *node.Node) []api.Route {
 			}),
 		},
 		{
-			Method: "POST", Path: "/self/views", Summary: "Save a list as it is shown; one of that page and name is replaced",
+			Method: "POST", Path: "/self/views",
+			Alters: "/self/views", Summary: "Save a list as it is shown; one of that page and name is replaced",
 			Do: api.Do(func(c *api.Call, in operators.View) (operators.View, error) {
 				return n.Operators.SaveView(c.Context(), c.Who.ID, in)
 			}),
 		},
 		{
-			Method: "PUT", Path: "/self/views/{view}", Summary: "Call a saved view otherwise",
+			Method: "PUT", Path: "/self/views/{view}",
+			Alters: "/self/views", Summary: "Call a saved view otherwise",
 			Do: api.Do(func(c *api.Call, in ViewName) (operators.View, error) {
 				return n.Operators.RenameView(c.Context(), c.Who.ID, c.Var("view"), in.Name)
 			}),
 		},
 		{
-			Method: "DELETE", Path: "/self/views/{view}", Summary: "Forget a saved view",
+			Method: "DELETE", Path: "/self/views/{view}",
+			Alters: "/self/views", Summary: "Forget a saved view",
 			Do: api.Get(func(c *api.Call) (api.None, error) {
 				return api.None{}, n.Operators.DeleteView(c.Context(), c.Who.ID, c.Var("view"))
 			}),
@@ -186,11 +201,13 @@ func viewRoutes(n *node.Node) []api.Route {
 			}),
 		},
 		{
-			Method: "POST", Path: "/self/tokens", Summary: "Make an API token of the caller's own, with no more than their role, for their part of the site",
+			Method: "POST", Path: "/self/tokens",
+			Alters: ownTokensAlter, Summary: "Make an API token of the caller's own, with no more than their role, for their part of the site",
 			Do: api.Do(func(c *api.Call, in NewAPI) (identity.APIToken, error) { return newOwn(c, n, in) }),
 		},
 		{
-			Method: "DELETE", Path: "/self/tokens/{id}", Summary: "Revoke one of the caller's own API tokens",
+			Method: "DELETE", Path: "/self/tokens/{id}",
+			Alters: ownTokensAlter, Summary: "Revoke one of the caller's own API tokens",
 			Do: api.Get(func(c *api.Call) (api.None, error) {
 				return api.None{}, n.Identity.RevokeOwnToken(c.Context(), c.Who.ID, c.Var("id"))
 			}),

@@ -53,7 +53,8 @@ func tokenRoutes(n *node.Node) []api.Route {
 			Columns: identity.APIColumns, Do: api.GetList(n.Identity.APITokens),
 		},
 		{
-			Method: "POST", Path: "/tokens/enrolment", Scope: identity.Administrator,
+			Method: "POST", Path: "/tokens/enrolment",
+			Alters: "/tokens/enrolment?id={id}", Scope: identity.Administrator,
 			Summary: "Make an enrolment token; the answer is the only place where its text stands",
 			Do: api.Do(func(c *api.Call, in NewEnrolment) (identity.EnrolmentToken, error) {
 				until, err := ends(n.Now(), in.Hours, enrolmentHours)
@@ -65,7 +66,8 @@ func tokenRoutes(n *node.Node) []api.Route {
 			}),
 		},
 		{
-			Method: "POST", Path: "/tokens/api", Scope: identity.Administrator,
+			Method: "POST", Path: "/tokens/api",
+			Alters: "/tokens/api?id={id}", Scope: identity.Administrator,
 			Summary: "Make an API token; the answer is the only place where its text stands",
 			Do: api.Do(func(c *api.Call, in NewAPI) (identity.APIToken, error) {
 				if err := namePart(c, &in.Part); err != nil {
@@ -79,7 +81,8 @@ func tokenRoutes(n *node.Node) []api.Route {
 			}),
 		},
 		{
-			Method: "DELETE", Path: "/tokens/{id}", Scope: identity.Administrator, Summary: "Revoke a token of either kind",
+			Method: "DELETE", Path: "/tokens/{id}",
+			Alters: "/tokens/api?id={id} /tokens/enrolment?id={id}", Scope: identity.Administrator, Summary: "Revoke a token of either kind",
 			Do: api.Get(func(c *api.Call) (api.None, error) {
 				return api.None{}, n.Identity.RevokeToken(c.Context(), c.Var("id"))
 			}),

@@ -19,6 +19,9 @@ type PolicyChange struct {
 	Version int64 `json:"version,omitempty"`
 }
 
+// policyAlters is what people change of a policy.
+const policyAlters = "/policies/{id}#id,policy,description,enabled,paused,bulletins,target,plan,override_windows,attempts,languages,update_list.enabled,update_list.command_line,digest"
+
 // Routes are all of them.
 func Routes(n *node.Node) []api.Route {
 	return slices.Concat(policyRoutes(n), outlookRoutes(n), windowRoutes(n))
@@ -35,13 +38,15 @@ func policyRoutes(n *node.Node) []api.Route {
 			Do: api.Get(func(c *api.Call) (*policies.Detail, error) { return n.Policies.Show(c.Context(), c.Var("id")) }),
 		},
 		{
-			Method: "POST", Path: "/policies", Scope: identity.Operate, Summary: "Make a policy of staged bulletins", Reach: policyReach,
+			Method: "POST", Path: "/policies",
+			Alters: policyAlters, Scope: identity.Operate, Summary: "Make a policy of staged bulletins", Reach: policyReach,
 			Do: api.Do(func(c *api.Call, in policies.Draft) (policies.Created, error) {
 				return n.Policies.Create(c.Context(), in)
 			}),
 		},
 		{
-			Method: "PUT", Path: "/policies/{id}", Scope: identity.Operate, Summary: "Change parts of a policy", Reach: policyReach,
+			Method: "PUT", Path: "/policies/{id}",
+			Alters: policyAlters, Scope: identity.Operate, Summary: "Change parts of a policy", Reach: policyReach,
 			Do: api.Do(func(c *api.Call, in PolicyChange) (*policies.Detail, error) {
 				before, err := n.Policies.Show(c.Context(), c.Var("id"))
 				if err != nil {
@@ -54,7 +59,8 @@ func policyRoutes(n *node.Node) []api.Route {
 			}),
 		},
 		{
-			Method: "DELETE", Path: "/policies/{id}", Scope: identity.Operate, Summary: "Delete a policy", Reach: policyReach,
+			Method: "DELETE", Path: "/policies/{id}",
+			Alters: policyAlters, Scope: identity.Operate, Summary: "Delete a policy", Reach: policyReach,
 			Query: []api.Param{{Name: "version", Type: "integer", Text: "that was seen; without it the present one"}},
 			Do: api.Get(func(c *api.Call) (api.None, error) {
 				version, err := versionArg(c)
@@ -65,7 +71,8 @@ func policyRoutes(n *node.Node) []api.Route {
 			}),
 		},
 		{
-			Method: "POST", Path: "/policies/{id}/revise", Scope: identity.Operate, Summary: "Pin the present revisions of what a policy was made from", Reach: policyReach,
+			Method: "POST", Path: "/policies/{id}/revise",
+			Alters: policyAlters, Scope: identity.Operate, Summary: "Pin the present revisions of what a policy was made from", Reach: policyReach,
 			Do: api.Do(func(c *api.Call, in api.Seen) (policies.Created, error) {
 				return n.Policies.Revise(c.Context(), c.Var("id"), in.Version)
 			}),
@@ -77,7 +84,8 @@ func policyRoutes(n *node.Node) []api.Route {
 func policyVerbs(n *node.Node) []api.Route {
 	verb := func(name, summary string, do func(ctx context.Context, id string, version int64) error) api.Route {
 		return api.Route{
-			Method: "POST", Path: "/policies/{id}/" + name, Scope: identity.Operate, Summary: summary, Reach: policyReach,
+			Method: "POST", Path: "/policies/{id}/" + name,
+			Alters: policyAlters, Scope: identity.Operate, Summary: summary, Reach: policyReach,
 			Do: api.Do(func(c *api.Call, in api.Seen) (*policies.Detail, error) {
 				if err := do(c.Context(), c.Var("id"), in.Version); err != nil {
 					return nil, err

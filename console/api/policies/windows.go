@@ -16,6 +16,9 @@ type WindowChange struct {
 	Version string `json:"version,omitempty"`
 }
 
+// windowAlters is what people change of a window.
+const windowAlters = "/windows/{id}#-opens,open,closes,computers,version"
+
 func windowRoutes(n *node.Node) []api.Route {
 	return []api.Route{
 		{
@@ -38,7 +41,8 @@ func windowRoutes(n *node.Node) []api.Route {
 			}),
 		},
 		{
-			Method: "POST", Path: "/windows", Scope: identity.Operate, Summary: "Make a maintenance window",
+			Method: "POST", Path: "/windows",
+			Alters: windowAlters, Scope: identity.Operate, Summary: "Make a maintenance window",
 			Do: api.Do(func(c *api.Call, in windows.Body) (*windows.Row, error) {
 				id, err := n.Windows.Create(c.Context(), in)
 				if err != nil {
@@ -48,7 +52,8 @@ func windowRoutes(n *node.Node) []api.Route {
 			}),
 		},
 		{
-			Method: "PUT", Path: "/windows/{id}", Scope: identity.Operate, Summary: "Replace a maintenance window",
+			Method: "PUT", Path: "/windows/{id}",
+			Alters: windowAlters, Scope: identity.Operate, Summary: "Replace a maintenance window",
 			Do: api.Do(func(c *api.Call, in WindowChange) (*windows.Row, error) {
 				before, err := n.Windows.Find(c.Context(), c.Var("id"))
 				if err != nil {
@@ -61,7 +66,8 @@ func windowRoutes(n *node.Node) []api.Route {
 			}),
 		},
 		{
-			Method: "DELETE", Path: "/windows/{id}", Scope: identity.Operate, Summary: "Delete a maintenance window",
+			Method: "DELETE", Path: "/windows/{id}",
+			Alters: windowAlters, Scope: identity.Operate, Summary: "Delete a maintenance window",
 			Query: []api.Param{{Name: "version", Type: "string", Text: "that was seen; without it the present one"}},
 			Do: api.Get(func(c *api.Call) (api.None, error) {
 				return api.None{}, n.Windows.Delete(c.Context(), c.Var("id"), c.Arg("version"))

@@ -13,7 +13,7 @@ func auditList() *page.Page {
 	return &page.Page{
 		Path: "/audit", Title: "Audit", Scope: identity.Administrator,
 		Help: page.Help{
-			Text:    "Every change, newest first: who, what, when, and what was asked for, without secrets. A row opens a change with all that is kept of it.",
+			Text:    "Every change, newest first: who, what, when, and how it stood before and after, without secrets. A row opens a change with all that is kept of it.",
 			Command: []string{"thatch audit list", "thatch audit list --filter 'actor=operator Ada'"},
 		},
 		List: &page.List{
@@ -22,8 +22,10 @@ func auditList() *page.Page {
 				{Name: "at", Title: "When", Kind: page.Time, Link: "/audit/{index}"},
 				{Name: "actor", Title: "Who", Groups: true},
 				{Name: "action", Title: "What", Wide: true, Link: "/audit/{index}"},
+				{Name: "changed", Title: "Before and after", Wide: true, Unsorted: true, Unfiltered: true},
 				{Name: "index", Title: "Number", Kind: page.Number},
-				{Name: "detail", Title: "Detail", Wide: true, Unsorted: true, Unfiltered: true, Hidden: true},
+				{Name: "subject", Title: "Of what", Hidden: true},
+				{Name: "detail", Title: "What was asked for", Wide: true, Unsorted: true, Unfiltered: true, Hidden: true},
 				{Name: "request", Title: "Request", Hidden: true},
 			},
 			Views: []page.ListView{{Title: "All", Query: ""}, {Title: "People and tools", Query: "actor=operator*"}, {Title: "By whom", Query: "grouped=actor"}},
@@ -35,15 +37,27 @@ func auditList() *page.Page {
 // auditEntry is a change with what was asked for.
 type auditEntry struct {
 	identity.Entry
-	Asked []item
-	Plain string // where it is no object
+	Fields []alteredField
+	Asked  []item
+	Plain  string // where it is no object
+}
+
+// alteredField is a field that differs, as people read it.
+type alteredField struct{ Field, Before, After string }
+
+func alteredFields(q *page.Request, changes []identity.Change) []alteredField {
+	fields := make([]alteredField, 0, len(changes))
+	for _, c := range changes {
+		fields = append(fields, alteredField{reader{q}.path(c.Field), reader{q}.said(c.Before), reader{q}.said(c.After)})
+	}
+	return fields
 }
 
 func auditOne() *page.Page {
 	return &page.Page{
 		Path: "/audit/{index}", Nav: "/audit", Title: "Change", Scope: identity.Administrator,
 		Help: page.Help{
-			Text:    "One change: who made it, when, and what was asked for, without secrets.",
+			Text:    "One change: who made it, when, how it stood before and after, and what was asked for, without secrets.",
 			Command: []string{"thatch audit list --filter index=NUMBER --json"},
 		},
 		Show: func(q *page.Request) (*page.View, error) {
@@ -56,7 +70,7 @@ func auditOne() *page.Page {
 			}
 			var entries []auditEntry
 			for _, e := range found.Items {
-				entry := auditEntry{Entry: e, Asked: readable(q, json.RawMessage(e.Detail))}
+				entry := auditEntry{Entry: e, Asked: readable(q, json.RawMessage(e.Detail)), Fields: alteredFields(q, e.Changes)}
 				if entry.Asked == nil {
 					entry.Plain = e.Detail
 				}

@@ -58,10 +58,11 @@ func TestAudit(t *testing.T) {
 	list := b.Get(t, "/audit")
 	list.Has(t, "agents.attempts", "operator Ada")
 	address := regexp.MustCompile(`href="(/audit/\d+)"`).FindStringSubmatch(list.Body)[1]
-	b.Get(t, address).Has(t, "What was asked for", "7", "operator Ada", "all changes by it")
+	b.Get(t, address).Has(t, "What was asked for", "7", "operator Ada", "all changes by it", "Before and after", ">Before</th>", `data-label="After">7</td>`)
+	list.Has(t, "value: 3 -&gt; 7")
 	b.Get(t, "/audit/999999999").Has(t, "There is no change 999999999")
 	b.Get(t, "/audit?q=nothing-like-it").Has(t, "Nothing fits these filters")
-	if csv := b.Get(t, "/audit?format=csv"); !strings.Contains(csv.Header.Get("Content-Type"), "csv") || !strings.Contains(csv.Body, "operator Ada") {
+	if csv := b.Get(t, "/audit?format=csv"); !strings.Contains(csv.Header.Get("Content-Type"), "csv") || !strings.Contains(csv.Body, "operator Ada") || !strings.Contains(csv.Body, "value: 3 -> 7") {
 		t.Errorf("as a file it is %s:\n%s", csv.Header.Get("Content-Type"), csv.Body)
 	}
 	b.Operator.Scope = identity.Operate
@@ -97,7 +98,8 @@ func TestSettings(t *testing.T) {
 	b.Post(t, "/settings", lists).Has(t, "1 setting is changed", "Office &lt;b&gt;")
 	b.Post(t, "/settings", form("do", "save", "was oidc.secret", "", "version oidc.secret", "0", "oidc.secret", "s3cret")).Has(t, "1 setting is changed")
 	lacks(t, b.Get(t, "/settings"), "s3cret")
-	lacks(t, b.Get(t, "/audit?columns=detail"), "s3cret")
+	lacks(t, b.Get(t, "/audit?columns=detail,changed"), "s3cret")
+	lacks(t, b.Get(t, "/audit/"+regexp.MustCompile(`href="/audit/(\d+)"`).FindStringSubmatch(b.Get(t, "/audit").Body)[1]), "s3cret")
 	b.Operator.Scope = identity.Operate
 	lacks(t, b.Get(t, "/settings"), "<button", "Back to the default")
 	if got := b.Send(t, "/settings", form("do", "save")); got.Status != http.StatusForbidden {

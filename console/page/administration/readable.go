@@ -215,3 +215,53 @@ func (r reader) label(name string) string {
 	}
 	return r.T(strings.ToUpper(text[:1]) + text[1:])
 }
+
+// path makes "target.names" to "Target › Names"; the names of entries of lists stay as they are.
+func (r reader) path(field string) string {
+	var parts []string
+	for _, part := range splitPath(field) {
+		if entry, ok := strings.CutPrefix(part, "["); ok {
+			parts = append(parts, strings.TrimSuffix(entry, "]"))
+		} else {
+			parts = append(parts, r.label(part))
+		}
+	}
+	return strings.Join(parts, " › ")
+}
+
+// splitPath takes the members and entries of a field's name apart: "a.b[x.y].c" is a, b, [x.y], c.
+func splitPath(field string) []string {
+	var parts []string
+	start, inside := 0, false
+	cut := func(end int) {
+		if end > start {
+			parts = append(parts, field[start:end])
+		}
+	}
+	for i, c := range field {
+		switch {
+		case c == '[' && !inside:
+			cut(i)
+			start, inside = i, true
+		case c == ']' && inside:
+			cut(i + 1)
+			start, inside = i+1, false
+		case c == '.' && !inside:
+			cut(i)
+			start = i + 1
+		}
+	}
+	cut(len(field))
+	return parts
+}
+
+// said is a value that the audit log keeps as text.
+func (r reader) said(text string) string {
+	switch text {
+	case "true":
+		return r.T("yes")
+	case "false":
+		return r.T("no")
+	}
+	return r.scalar("", text)
+}

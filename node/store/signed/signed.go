@@ -17,6 +17,7 @@ type Caller struct {
 	Actor   string // "operator anna", "task catalog-import", "computer 17"
 	Request string // id under which a retry is recognised; empty: none
 	Detail  string // what was asked for, as JSON; kept in the audit log
+	Subject string // path of what is changed; kept in the audit log
 	// Guard is what every batch of the caller hangs on: that the work it is part of is still this node's, for instance. Where
 	// it misses its rows, nothing of the batch is applied, and the error of Write is ErrTakenOver. Empty: nothing.
 	Guard   batch.Statement

@@ -1,4 +1,5 @@
-package api
+// Package evaluation holds the route of /api/v1 that holds a recorded computer against the catalog.
+package evaluation
 
 import (
 	"cmp"
@@ -8,6 +9,7 @@ import (
 
 	"thatch/catalog/evaluate"
 	"thatch/catalog/rule/memory"
+	"thatch/console/api"
 	"thatch/node"
 	"thatch/node/identity"
 	"thatch/node/store"
@@ -25,11 +27,12 @@ type Evaluation struct {
 	All    bool            `json:"all,omitempty"`    // superseded updates too
 }
 
-func evaluateRoutes(n *node.Node) []Route {
-	return []Route{{
-		Method: "POST", Path: "/evaluate", Scope: identity.Viewer, Limit: maxHost, Reach: Reach{Free: true},
+// Routes are all of them.
+func Routes(n *node.Node) []api.Route {
+	return []api.Route{{
+		Method: "POST", Path: "/evaluate", Scope: identity.Viewer, Limit: maxHost, Reach: api.Reach{Free: true},
 		Summary: "What a recorded computer misses, and what cannot be told of it; nothing is changed",
-		Do: Do(func(c *Call, in Evaluation) (evaluate.Result, error) {
+		Do: api.Do(func(c *api.Call, in Evaluation) (evaluate.Result, error) {
 			host, err := memory.Decode(in.Host)
 			if err != nil {
 				return evaluate.Result{}, store.Invalid("host: %v", err)
