@@ -22,14 +22,19 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// shots is a folder into which TestEveryPage puts pictures of every page: go test ./e2e -run TestEveryPage -shots DIR
-var shots = flag.String("shots", "", "folder for pictures of every page of the console, light and dark, wide and narrow")
+// shots is a folder into which TestEveryPage puts pictures of every page, in a language:
+// go test ./e2e -run TestEveryPage -shots DIR -language de
+var (
+	shots    = flag.String("shots", "", "folder for pictures of every page of the console, light and dark, wide and narrow")
+	language = flag.String("language", "", "language of the pages, en or de; without it some are read in one and some in the other")
+)
 
 // browser is a Chromium that trusts whom the test runs.
 type browser struct {
 	t       *testing.T
 	ctx     context.Context
-	scripts bool // pages may run theirs
+	scripts bool   // pages may run theirs
+	name    string // begins the names of pictures
 
 	mu     sync.Mutex
 	faults []string // scripts that failed, what the content-security policy stopped, answers of 5xx
@@ -133,6 +138,14 @@ func (b *browser) theme(scheme string) {
 	}))
 }
 
+// reads sets the language that pages are asked for in.
+func (b *browser) reads(language string) {
+	b.do(chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+		_, err := chromedp.Call(ctx, network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{Headers: network.Headers{"Accept-Language": language}})
+		return err
+	}))
+}
+
 // id is a segment of an address that names something.
 var id = regexp.MustCompile(`[0-9A-Z%:@]|.{24}`)
 
@@ -183,13 +196,16 @@ const fits = `(() => {
 	return wide + " of " + room + " pixels";
 })()`
 
-// look checks a page at both widths, and keeps pictures of it where they are asked for.
-func (b *browser) look(path string) {
+// unsafe is what names of pictures do not hold.
+var unsafe = regexp.MustCompile(`[^a-z0-9]+`)
+
+// look checks the page that is open at both widths, and keeps pictures of it under a name where they are asked for.
+func (b *browser) look(name string) {
 	b.t.Helper()
 	for _, width := range []int64{390, 1440} {
 		b.size(width, 900)
 		if wide := ask(b, chromedp.Evaluate[string](fits)); wide != "" {
-			b.t.Errorf("%s scrolls sideways: %s", path, wide)
+			b.t.Errorf("%s scrolls sideways: %s", name, wide)
 		}
 		if *shots == "" {
 			continue
@@ -197,17 +213,14 @@ func (b *browser) look(path string) {
 		for _, scheme := range []string{"light", "dark"} {
 			b.theme(scheme)
 			picture := ask(b, chromedp.FullScreenshot(100))
-			name := strings.Trim(regexp.MustCompile(`[^a-z]+`).ReplaceAllString(kindOf(path), "-"), "-")
-			if name == "" {
-				name = "home"
-			}
-			file := filepath.Join(*shots, fmt.Sprintf("%s-%d-%s.png", name, width, scheme))
-			if err := errors.Join(os.MkdirAll(*shots, 0o755), os.WriteFile(file, picture, 0o644)); err != nil {
+			file := strings.ReplaceAll(strings.ToLower(b.name+" "+name), "{}", "one")
+			file = fmt.Sprintf("%s-%d-%s.png", strings.Trim(unsafe.ReplaceAllString(file, "-"), "-"), width, scheme)
+			if err := errors.Join(os.MkdirAll(*shots, 0o755), os.WriteFile(filepath.Join(*shots, file), picture, 0o644)); err != nil {
 				b.t.Fatal(err)
 			}
 		}
 	}
 	for _, fault := range b.found() {
-		b.t.Errorf("%s: %s", path, fault)
+		b.t.Errorf("%s: %s", name, fault)
 	}
 }

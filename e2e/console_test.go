@@ -2,6 +2,9 @@ package e2e_test
 
 import (
 	"bufio"
+	"cmp"
+	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"regexp"
@@ -77,20 +80,66 @@ func TestEveryPage(t *testing.T) {
 		t.Skip("it runs the whole demo")
 	}
 	addresses := demoConsoles(t)
-	for _, site := range []string{"London", "Berlin"} {
+	for site, reads := range map[string]string{"London": "en", "Berlin": "de"} {
 		t.Run(site, func(t *testing.T) {
+			t.Parallel()
 			b := openBrowser(t)
+			b.reads(cmp.Or(*language, reads))
+			b.name = cmp.Or(*language, reads) + " " + site
 			b.do(chromedp.Navigate(addresses[site]), chromedp.WaitVisible("main h1"))
 			base := addresses[site][:strings.Index(addresses[site][8:], "/")+8]
 			kinds := 0
 			b.walk(base, func(path string) {
 				kinds++
-				b.look(path)
+				b.look(cmp.Or(strings.Trim(kindOf(path), "/"), "home"))
 			})
 			t.Logf("%d kinds of pages", kinds)
 			if kinds < 20 {
 				t.Errorf("links lead to %d kinds of pages only", kinds)
 			}
+			b.states(base)
 		})
 	}
+}
+
+// states looks at what no link leads to: pages with nothing on them, refusals, what a viewer sees, and the doors.
+func (b *browser) states(base string) {
+	b.t.Helper()
+	visit := func(name, path string, status int64) {
+		b.t.Helper()
+		b.do(chromedp.Navigate(base+path), chromedp.WaitReady("main"))
+		if got := b.answered(); got != status {
+			b.t.Errorf("%s answers %d, not %d", path, got, status)
+		}
+		b.found() // the browser takes a refusal for a fault
+		b.look("state " + name)
+	}
+	visit("no such page", "/nothing/here", http.StatusNotFound)
+	visit("no such computer", "/computers/nobody", http.StatusNotFound)
+	visit("bad filter", "/bulletins?released=soon", http.StatusBadRequest)
+	visit("empty list", "/bulletins?q=nothing-is-called-so", http.StatusOK)
+	visit("empty computers", "/computers?q=nothing-is-called-so", http.StatusOK)
+	visit("grouped", "/bulletins?grouped=severity", http.StatusOK)
+
+	const viewer = `fetch("/operators/new", {method: "POST", headers: {"Content-Type": "application/x-www-form-urlencoded"},
+		body: "do=create&name=viewer&display=Vera+Viewer&scope=viewer&token=" + encodeURIComponent(document.querySelector('input[name="token"]').value)})
+		.then(answer => answer.text()).then(page => new DOMParser().parseFromString(page, "text/html").getElementById("link").textContent)`
+	link, err := url.Parse(ask(b, chromedp.Evaluate[string](viewer, chromedp.EvalAwaitPromise)))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.do(chromedp.Click(`.side form[action="/sign-out"] button`), chromedp.WaitVisible(`input[name="password"]`))
+	b.look("state sign in")
+	b.do(chromedp.SendKeys(`input[name="name"]`, "viewer"), chromedp.SendKeys(`input[name="password"]`, "not it"),
+		chromedp.Click("form button.main"), chromedp.WaitVisible(".note.bad"))
+	b.found()
+	b.look("state sign in refused")
+	visit("link that is not known", "/sign-in/first?code=none", http.StatusUnauthorized)
+	visit("choose a password", link.RequestURI(), http.StatusOK)
+	b.do(chromedp.SendKeys(`input[name="password"]`, "correct horse, battery"), chromedp.SendKeys(`input[name="again"]`, "correct horse, battery"),
+		chromedp.Click("form button.main"), chromedp.WaitVisible(".side .who"))
+	for _, path := range []string{"/", "/bulletins", "/computers", "/policies", "/site", "/hierarchy", "/tasks", "/settings", "/alarms", "/account"} {
+		visit("viewer "+path, path, http.StatusOK)
+	}
+	visit("viewer not allowed", "/operators", http.StatusForbidden)
 }

@@ -80,7 +80,7 @@ func (p Plan) at(local *time.Location) (time.Time, error) {
 	}
 	face, err := time.Parse(localTime, p.At)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("plan: time %q: write 2026-12-01T22:00 for every computer's own clock, or 2026-12-01T22:00:00Z for one moment", p.At)
+		return time.Time{}, fmt.Errorf("plan: time %q: write 2026-12-01T22:00 for every computer's own clock, and with :00Z after it for one moment everywhere", p.At)
 	}
 	loc, _ := zoneOf("", local)
 	return moment(face, loc), nil

@@ -182,8 +182,8 @@ func (s *Server) reach(ctx context.Context, index uint64) error {
 	err := s.node.Reader().View(waiting, func(*sql.Tx) error { return nil })
 	if err != nil && waiting.Err() != nil && ctx.Err() == nil {
 		return &Error{
-			http.StatusServiceUnavailable, "unavailable",
-			"this node has not come to index " + strconv.FormatUint(index, 10) + " yet; try again",
+			Status: http.StatusServiceUnavailable, Code: "unavailable",
+			Text: "this node has not come to index " + strconv.FormatUint(index, 10) + " yet; try again",
 		}
 	}
 	return err
@@ -194,15 +194,15 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if e.Status >= http.StatusInternalServerError && r.Context().Err() == nil {
 		s.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
 	}
-	writeError(w, e)
+	writeError(w, r, e)
 }
 
 func (s *Server) notFound(w http.ResponseWriter, r *http.Request) {
-	writeError(w, &Error{http.StatusNotFound, "not_found", "there is nothing at " + r.URL.Path + "; the paths are in " + Prefix + "/openapi.json"})
+	writeError(w, r, &Error{Status: http.StatusNotFound, Code: "not_found", Text: "there is nothing at " + r.URL.Path + "; the paths are in " + Prefix + "/openapi.json"})
 }
 
 func (s *Server) notAllowed(w http.ResponseWriter, r *http.Request) {
-	writeError(w, &Error{http.StatusMethodNotAllowed, "invalid", r.URL.Path + " does not take " + r.Method})
+	writeError(w, r, &Error{Status: http.StatusMethodNotAllowed, Code: "invalid", Text: r.URL.Path + " does not take " + r.Method})
 }
 
 // logged writes one line per request and counts it.

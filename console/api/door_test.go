@@ -276,6 +276,23 @@ func TestWhatStrangersSee(t *testing.T) {
 	}
 }
 
+// TestErrorsInTheCallersLanguage: the English text stays where it is, and stands beside that of the language asked for.
+func TestErrorsInTheCallersLanguage(t *testing.T) {
+	n, _ := apitest.Start(t)
+	c, header := plain(t, n), bearer(apitest.Token(t, n, identity.Viewer))
+	for languages, said := range map[string]string{"": "", "en": "", "fr, en;q=0.5": "", "de-AT, en;q=0.5": "Richtlinie „none“ gibt es hier nicht"} {
+		header["Accept-Language"] = languages
+		status, body, _ := answer(t, c, n, ask{method: "GET", path: "/api/v1/policies/none", header: header})
+		var e api.Error
+		if err := json.Unmarshal([]byte(body), &e); err != nil {
+			t.Fatal(err)
+		}
+		if status != http.StatusNotFound || e.Code != "not_found" || e.Text != `policy "none": not found` || e.Said != said {
+			t.Errorf("for %q: %d %+v", languages, status, e)
+		}
+	}
+}
+
 // TestReadsSeeWrites has a client hand on the index of its write; a client that asks for an index to come waits.
 func TestReadsSeeWrites(t *testing.T) {
 	n, _ := apitest.Start(t)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 
+	"thatch/console/page/words"
 	"thatch/node/identity"
 	"thatch/node/quorum"
 	"thatch/node/store"
@@ -16,6 +17,8 @@ type Error struct {
 	Status int    `json:"-"`
 	Code   string `json:"code"`  // stable: invalid, unauthorised, forbidden, not_found, conflict, too_large, unavailable, failed
 	Text   string `json:"error"` // what, where, what to do next
+	// Said is the same in the language that the request asks for by Accept-Language; empty where that is English.
+	Said string `json:"said,omitempty"`
 }
 
 func (e *Error) Error() string { return e.Text }
@@ -28,29 +31,34 @@ func AsError(err error) *Error {
 	case errors.As(err, &own):
 		return own
 	case errors.Is(err, store.ErrInvalid):
-		return &Error{http.StatusBadRequest, "invalid", err.Error()}
+		return &Error{Status: http.StatusBadRequest, Code: "invalid", Text: err.Error()}
 	case errors.Is(err, store.ErrNotFound):
-		return &Error{http.StatusNotFound, "not_found", err.Error()}
+		return &Error{Status: http.StatusNotFound, Code: "not_found", Text: err.Error()}
 	case errors.Is(err, store.ErrConflict):
-		return &Error{http.StatusConflict, "conflict", err.Error()}
+		return &Error{Status: http.StatusConflict, Code: "conflict", Text: err.Error()}
 	case errors.Is(err, identity.ErrUnauthorised):
-		return &Error{http.StatusUnauthorized, "unauthorised", err.Error()}
+		return &Error{Status: http.StatusUnauthorized, Code: "unauthorised", Text: err.Error()}
 	case errors.Is(err, identity.ErrForbidden):
-		return &Error{http.StatusForbidden, "forbidden", err.Error()}
+		return &Error{Status: http.StatusForbidden, Code: "forbidden", Text: err.Error()}
 	case errors.Is(err, quorum.ErrUnavailable), errors.Is(err, quorum.ErrUncertain), errors.Is(err, quorum.ErrStopped):
-		return &Error{http.StatusServiceUnavailable, "unavailable", err.Error()}
+		return &Error{Status: http.StatusServiceUnavailable, Code: "unavailable", Text: err.Error()}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return &Error{http.StatusServiceUnavailable, "unavailable", "the node did not get to it in time: " + err.Error()}
+		return &Error{Status: http.StatusServiceUnavailable, Code: "unavailable", Text: "the node did not get to it in time: " + err.Error()}
 	}
-	return &Error{http.StatusInternalServerError, "failed", err.Error()}
+	return &Error{Status: http.StatusInternalServerError, Code: "failed", Text: err.Error()}
 }
 
-func writeError(w http.ResponseWriter, e *Error) {
+func writeError(w http.ResponseWriter, r *http.Request, e *Error) {
 	if e.Status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "2")
 	}
 	if e.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="thatch"`)
+	}
+	if catalog := words.For(r.Header.Get("Accept-Language")); catalog.Language != "en" {
+		with := *e
+		with.Said = catalog.Said(e.Text)
+		e = &with
 	}
 	writeJSON(w, e.Status, e)
 }

@@ -27,7 +27,7 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), readyWithin)
 	defer cancel()
 	if err := s.node.Ready(ctx); err != nil {
-		writeError(w, &Error{http.StatusServiceUnavailable, "unavailable", err.Error()})
+		writeError(w, r, &Error{Status: http.StatusServiceUnavailable, Code: "unavailable", Text: err.Error()})
 		return
 	}
 	writeJSON(w, http.StatusOK, map[string]string{"status": "ready"})

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"net/http"
 	"slices"
 
 	"thatch/catalog/document"
@@ -51,7 +52,7 @@ func siteRoutes(n *node.Node) []Route {
 			Do: Do(func(c *Call, in LanguagesSet) (Languages, error) {
 				tags, err := document.NormalLanguages(in.Languages)
 				if err != nil {
-					return Languages{}, &Error{400, "invalid", err.Error()}
+					return Languages{}, &Error{Status: http.StatusBadRequest, Code: "invalid", Text: err.Error()}
 				}
 				former, err := n.Languages(c.Context())
 				if err != nil {

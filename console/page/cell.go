@@ -30,6 +30,7 @@ const (
 	Time          // a moment, to the minute
 	Ago           // a moment, as how long ago
 	Word          // a word without a colour; translated
+	Said          // what the node said
 )
 
 func (k Kind) largestFirst() bool {
@@ -111,6 +112,8 @@ func (q *Request) cell(c Column, row reflect.Value) Cell {
 		if text := text(value); text != "" {
 			cell.Text = q.T(text)
 		}
+	case Said:
+		cell.Text = q.Said(text(value))
 	case Bytes:
 		if n, ok := value.(int64); ok && n > 0 {
 			cell.Text = f.Bytes(n)

@@ -2,8 +2,11 @@ package page
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"thatch/console/page/words"
 )
@@ -113,6 +116,23 @@ func (f format) when(value any) string {
 	text := at.In(f.zone).Format(f.layout() + " 15:04")
 	if f.zone == time.UTC {
 		text += " UTC"
+	}
+	return text
+}
+
+// stamp is a moment in what the node says.
+var stamp = regexp.MustCompile(`\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)`)
+
+// said is what the node said, in the reader's language, with times in the reader's zone.
+func (f format) said(text string) string {
+	return stamp.ReplaceAllStringFunc(f.Said(text), func(at string) string { return f.when(at) })
+}
+
+// sentence is what the node said, beginning like a sentence, but where that is a command line.
+func (f format) sentence(text string) string {
+	text = f.said(text)
+	if letter, size := utf8.DecodeRuneInString(text); size > 0 && !strings.HasPrefix(text, "thatch ") {
+		text = string(unicode.ToUpper(letter)) + text[size:]
 	}
 	return text
 }

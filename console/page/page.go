@@ -279,7 +279,7 @@ func (c *Console) fail(q *Request, w http.ResponseWriter, err error) {
 	if e.Status >= http.StatusInternalServerError && q.R.Context().Err() == nil {
 		c.Log.Error("page failed", "method", q.R.Method, "path", q.R.URL.Path, "error", err)
 	}
-	c.render(q, w, e.Status, &View{Template: "failed.html", Title: q.T(failedTitle(e.Status)), Data: sentence(e)}, nil)
+	c.render(q, w, e.Status, &View{Template: "failed.html", Title: q.T(failedTitle(e.Status)), Data: q.sentence(e)}, nil)
 }
 
 func failedTitle(status int) string {

@@ -11,8 +11,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"thatch/catalog"
 	"thatch/console/api"
@@ -85,18 +83,20 @@ func (t *templates) set(c *words.Catalog, zone *time.Location, now func() time.T
 func funcs(c *words.Catalog, zone *time.Location, now func() time.Time) template.FuncMap {
 	f := format{c, zone, now}
 	return template.FuncMap{
-		"t":       c.T,
-		"count":   func(one, many string, n int) string { return c.Count(one, many, n) },
-		"number":  func(n any) string { return f.number(n) },
-		"percent": f.percent,
-		"bytes":   c.Bytes,
-		"date":    f.date,
-		"when":    f.when,
-		"ago":     f.ago,
-		"to":      func(segments ...string) string { return To(segments...) },
-		"query":   query,
-		"dict":    dict,
-		"tone":    tone,
+		"t":        c.T,
+		"count":    func(one, many string, n int) string { return c.Count(one, many, n) },
+		"number":   func(n any) string { return f.number(n) },
+		"percent":  f.percent,
+		"bytes":    c.Bytes,
+		"date":     f.date,
+		"when":     f.when,
+		"ago":      f.ago,
+		"said":     f.said,
+		"sentence": f.sentence,
+		"to":       func(segments ...string) string { return To(segments...) },
+		"query":    query,
+		"dict":     dict,
+		"tone":     tone,
 		"severity": func(s catalog.Severity) string {
 			if s == catalog.Unspecified {
 				return c.T("Unspecified")
@@ -146,7 +146,7 @@ func (c *Console) render(q *Request, w http.ResponseWriter, status int, view *Vi
 		f.Title = first(view.Title, q.T(q.page.Title))
 	}
 	if wrong != nil {
-		f.Wrong = sentence(api.AsError(wrong))
+		f.Wrong = q.sentence(api.AsError(wrong))
 	}
 	c.write(w, status, view.Template, "layout.html", f)
 }
@@ -203,12 +203,8 @@ func (c *Console) Open(w http.ResponseWriter, r *http.Request, status int, v Vie
 }
 
 // sentence is an error's text as a page says it: without the word for its class, which the API's code says too.
-func sentence(e *api.Error) string {
-	text := strings.TrimPrefix(strings.TrimPrefix(e.Text, "invalid: "), "conflict: ")
-	if letter, size := utf8.DecodeRuneInString(text); size > 0 {
-		text = string(unicode.ToUpper(letter)) + text[size:]
-	}
-	return text
+func (q *Request) sentence(e *api.Error) string {
+	return format{q.Words, q.zone, q.Now}.sentence(strings.TrimPrefix(strings.TrimPrefix(e.Text, "invalid: "), "conflict: "))
 }
 
 // dict makes a map of names and values in turn, for templates that take several.

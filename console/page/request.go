@@ -45,6 +45,9 @@ const noteCookie = "__Host-thatch-note"
 // T is a text in the reader's language.
 func (q *Request) T(english string, args ...any) string { return q.Words.T(english, args...) }
 
+// Said is what the node said, in the reader's language, with times in the reader's zone.
+func (q *Request) Said(text string) string { return format{q.Words, q.zone, q.Now}.said(text) }
+
 // Context is the request's: reads under it see what the session wrote just before.
 func (q *Request) Context() context.Context {
 	if at := max(q.index, q.note.Index); at > 0 {

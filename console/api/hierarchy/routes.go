@@ -437,5 +437,5 @@ func alarm(ctx context.Context, n *node.Node, kind, subject string) (sites.Alarm
 			return a, nil
 		}
 	}
-	return sites.Alarm{}, store.NotFound("alarm", kind+" "+subject)
+	return sites.Alarm{}, store.NotFound("alarm", strings.TrimSpace(kind+" "+subject))
 }

@@ -38,9 +38,18 @@ func TestAlarms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.Get(t, "/alarms").Has(t, "Damaged documents", "&lt;b&gt;3 documents", "look at the disk", "What to do:", "Dismiss", `href="/replication"`)
+	b.Get(t, "/alarms").Has(t, "Damaged documents", "&lt;b&gt;3 documents", "Look at the disk", "What to do:", "Dismiss", `href="/replication"`)
 	b.Language = "de"
-	b.Get(t, "/alarms").Has(t, "Was zu tun ist:", "Beschädigte Dokumente")
+	b.Get(t, "/alarms").Has(t, "Was zu tun ist:", "Beschädigte Dokumente", "&lt;b&gt;3 documents") // what nobody knows stays as it is
+	err = b.Node.Sites.Raise(t.Context(), sites.Alarm{
+		Kind: sites.Silent, Subject: "one", Text: "child <i>Paris</i> was last heard of at 2026-11-02T09:30:00Z", Advice: "thatch site languages --add fr",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Get(t, "/alarms").Has(t, "Die untergeordnete Site &lt;i&gt;Paris&lt;/i&gt; meldete sich zuletzt am 02.11.2026 09:30 UTC", "</b> thatch site languages --add fr")
+	b.Post(t, "/alarms", form("do", "dismiss", "kind", sites.Silent, "subject", "one"))
+	b.Post(t, "/alarms", form("do", "dismiss", "kind", "nonsense")).Has(t, `role="alert">Alarm „nonsense“ gibt es hier nicht</p>`)
 	b.Language = ""
 	b.Operator.Scope = identity.Viewer
 	lacks(t, b.Get(t, "/alarms"), "Dismiss")

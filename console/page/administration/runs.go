@@ -19,7 +19,7 @@ var runColumns = []page.Column{
 	{Name: "state", Title: "State", Kind: page.State, Choices: []string{"running", "done", "failed", "cancelled", "interrupted"}, Groups: true},
 	{Name: "actor", Title: "By", Groups: true},
 	{Name: "kind", Title: "Kind", Hidden: true, Groups: true},
-	{Name: "error", Title: "Reason", Wide: true, Unsorted: true, Unfiltered: true},
+	{Name: "error", Title: "Reason", Kind: page.Said, Wide: true, Unsorted: true, Unfiltered: true},
 }
 
 func runs() *page.Page {

@@ -89,7 +89,7 @@ func updatesOf() []page.Column {
 		{Name: "product", Title: "Product"},
 		{Name: "severity", Title: "Severity", Kind: page.Severity},
 		{Name: "status", Title: "Staging", Kind: page.State},
-		{Name: "text", Title: "Why", Wide: true},
+		{Name: "text", Title: "Why", Kind: page.Said, Wide: true},
 		{Name: "packages", Title: "Packages", Kind: page.Number},
 		{Name: "superseded", Title: "Superseded", Kind: page.Flag},
 	}

@@ -32,7 +32,7 @@ func packageList() *page.Page {
 				{Name: "files", Title: "Files", Kind: page.Number, Unsorted: true, Unfiltered: true},
 				{Name: "size", Title: "Size", Kind: page.Bytes},
 				{Name: "status", Title: "Staging", Kind: page.State, Choices: stagingStates, Groups: true},
-				{Name: "text", Title: "Why", Unsorted: true, Unfiltered: true, Wide: true},
+				{Name: "text", Title: "Why", Kind: page.Said, Unsorted: true, Unfiltered: true, Wide: true},
 				{Name: "matters", Title: "Matters here", Kind: page.Flag, Hidden: true},
 				{Name: "by_hand", Title: "By hand", Kind: page.Flag},
 			},

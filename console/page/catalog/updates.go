@@ -150,7 +150,7 @@ func packagesOf() []page.Column {
 		{Name: "files", Title: "Files", Kind: page.Number},
 		{Name: "size", Title: "Size", Kind: page.Bytes},
 		{Name: "status", Title: "Staging", Kind: page.State},
-		{Name: "text", Title: "Why"},
+		{Name: "text", Title: "Why", Kind: page.Said},
 		{Name: "by_hand", Title: "By hand", Kind: page.Flag},
 	}
 }

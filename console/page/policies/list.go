@@ -1,8 +1,8 @@
 package policies
 
 import (
-	"errors"
 	"net/http"
+	"strings"
 
 	"thatch/console/api"
 	"thatch/console/page"
@@ -84,9 +84,10 @@ func switchAll(verb, one, many string) func(q *page.Request) (page.Outcome, erro
 			return page.Outcome{}, wrong(q.T("Choose at least one policy."))
 		}
 		var refused []error
+		var why []string
 		for _, id := range chosen {
 			if _, err := page.Send[*policies.Detail](q, http.MethodPost, page.To("policies", id, verb), api.Seen{}); err != nil {
-				refused = append(refused, err)
+				refused, why = append(refused, err), append(why, q.Said(err.Error()))
 			}
 		}
 		done := len(chosen) - len(refused)
@@ -96,7 +97,7 @@ func switchAll(verb, one, many string) func(q *page.Request) (page.Outcome, erro
 		case done == 0:
 			return page.Outcome{}, refused[0]
 		}
-		return page.Outcome{}, wrong(q.Words.Count(one, many, done) + " " + errors.Join(refused...).Error())
+		return page.Outcome{}, wrong(q.Words.Count(one, many, done) + " " + strings.Join(why, "; "))
 	}
 }
 

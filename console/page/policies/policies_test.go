@@ -157,7 +157,7 @@ func TestPolicy(t *testing.T) {
 	first := b.Get(t, at)
 	first.Has(t, "February", "Across the tree", "Switch off", "create", "those that need it", "4 computers have not installed everything yet")
 	version := regexp.MustCompile(`name="version" value="(\d+)"`).FindStringSubmatch(first.Body)[1]
-	b.Post(t, at, form("do", "pause", "version", version)).Has(t, "February is paused.", "it is paused", "Let go on")
+	b.Post(t, at, form("do", "pause", "version", version)).Has(t, "February is paused.", "It is paused", "Let go on")
 	b.Post(t, at, form("do", "resume", "version", version)).Has(t, `role="alert"`)
 	b.Post(t, at, form("do", "resume")).Has(t, "February goes on.")
 	updates := b.Get(t, at+"/updates")
@@ -173,7 +173,7 @@ func TestPolicy(t *testing.T) {
 	b.Get(t, at+"/history").Has(t, "create", "change", "pause", "/norestart")
 	b.Get(t, at+"/revise").Has(t, "Nothing would change")
 	b.Language = "de"
-	b.Get(t, at).Has(t, "Fortschritt", "Verlauf")
+	b.Get(t, at).Has(t, "Fortschritt", "Verlauf", "Computer haben noch nicht alles installiert")
 	b.Language = ""
 	b.Operator.Scope = identity.Viewer
 	lacks(t, b.Get(t, at), `value="pause"`, "/change", "/revise")
@@ -224,11 +224,11 @@ func TestWindows(t *testing.T) {
 	at := regexp.MustCompile(`href="(/windows/[^"/]+)/change"`).FindStringSubmatch(made.Body)[1]
 	b.Get(t, at+"/change").Has(t, `value="22:00"`, `value="30"`, `name="version" value="`)
 	b.Post(t, at+"/change", form("do", "change", "name", "day", "repeat", "weekly", "weekday", "monday", "weekday", "friday", "opens", "09:00", "hours", "1", "language", "de")).
-		Has(t, "day is changed.", "monday, friday", "Languages: de", "2 ·")
+		Has(t, "day is changed.", "Monday, friday at 09:00 for 1h", "Languages: de", "2 ·")
 	b.Get(t, "/windows").Has(t, "day", "weekly")
 	b.Get(t, "/policies/new?step=2&name=p&bulletin=b1").Has(t, "day</a>", "2 computers have no window")
 	b.Language = "de"
-	b.Get(t, at).Has(t, "Wartungsfenster", "Zeitzone")
+	b.Get(t, at).Has(t, "Wartungsfenster", "Zeitzone", "Montag, Freitag um 09:00 für 1h, nach der Uhr jedes Computers")
 	b.Language = ""
 	b.Operator.Scope = identity.Viewer
 	lacks(t, b.Get(t, at), "<form", "/change")

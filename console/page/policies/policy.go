@@ -214,7 +214,7 @@ func policyUpdates() *page.Page {
 			{Name: "missing", Title: "Missing", Kind: page.Number},
 			{Name: "failed", Title: "Failed", Kind: page.Number},
 			{Name: "command_line", Title: "Command line"},
-			{Name: "note", Title: "Note"},
+			{Name: "note", Title: "Note", Kind: page.Said},
 			{Name: "outdated", Title: "Outdated", Kind: page.Flag, Hidden: true},
 		},
 		Views: []page.ListView{

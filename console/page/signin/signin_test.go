@@ -403,7 +403,7 @@ func TestAccount(t *testing.T) {
 	before := b.cookie()
 	other.signIn("anna", operatorstest.Password).want(t, http.StatusSeeOther)
 	b.fill("/account", "/account", "do", "password", "password", "not it at all", "new", "a wholly other one", "again", "a wholly other one").
-		want(t, http.StatusBadRequest, "present password")
+		want(t, http.StatusBadRequest, "Das jetzige Kennwort stimmt nicht")
 	b.fill("/account", "/account", "do", "password", "password", operatorstest.Password, "new", "a wholly other one", "again", "a wholly other one").
 		want(t, http.StatusSeeOther)
 	if b.cookie() == before {

@@ -66,7 +66,7 @@ var content = &page.List{
 		{Name: "at", Title: "Since", Kind: page.Time},
 		{Name: "package", Title: "Package", Link: "/packages/{package}", Hidden: true},
 		{Name: "from", Title: "Comes from", Hidden: true},
-		{Name: "why", Title: "Waits for"},
+		{Name: "why", Title: "Waits for", Kind: page.Said},
 		{Name: "sha256", Title: "SHA-256", Hidden: true},
 	},
 	Views: []page.ListView{{Title: "All", Query: ""}, {Title: "Awaited", Query: "state=awaited"}, {Title: "Not needed", Query: "needed=false"}},

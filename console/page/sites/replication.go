@@ -38,7 +38,7 @@ var runColumns = []page.Column{
 	{Name: "verified", Title: "Verified", Kind: page.State, Unsorted: true, Unfiltered: true},
 	{Name: "repaired", Title: "Repaired", Kind: page.Number, Unsorted: true, Unfiltered: true},
 	{Name: "refused", Title: "Refused", Kind: page.Number, Unsorted: true, Unfiltered: true},
-	{Name: "error", Title: "Reason", Unsorted: true, Unfiltered: true},
+	{Name: "error", Title: "Reason", Kind: page.Said, Unsorted: true, Unfiltered: true},
 }
 
 // replicationView is the page of replication.
@@ -273,7 +273,7 @@ func quarantine() *page.Page {
 				{Name: "type", Title: "Type", Kind: page.Word, Groups: true},
 				{Name: "direction", Title: "Direction", Kind: page.Word, Choices: []string{"down", "up"}},
 				{Name: "reason", Title: "Reason", Kind: page.Word, Groups: true},
-				{Name: "detail", Title: "Detail", Wide: true},
+				{Name: "detail", Title: "Detail", Kind: page.Said, Wide: true},
 				{Name: "neighbour", Title: "Site", Link: "/sites/{neighbour}", Hidden: true, Groups: true},
 				{Name: "origin", Title: "Made by", Hidden: true, Link: "/sites/{origin}"},
 				{Name: "since", Title: "Since", Kind: page.Time, Unsorted: true, Unfiltered: true},

@@ -171,7 +171,7 @@ func importColumns() []page.Column {
 		{Name: "warnings", Title: "Warnings", Kind: page.Number, Link: "/catalog/imports/{id}"},
 		{Name: "failed", Title: "Errors", Kind: page.Number, Link: "/catalog/imports/{id}"},
 		{Name: "actor", Title: "By"},
-		{Name: "text", Title: "Why", Wide: true},
+		{Name: "text", Title: "Why", Kind: page.Said, Wide: true},
 	}
 }
 
@@ -181,7 +181,7 @@ func alarmColumns() []page.Column {
 		{Name: "update", Title: "Update", Link: "/updates/{id}"},
 		{Name: "product", Title: "Product"},
 		{Name: "status", Title: "Staging", Kind: page.State},
-		{Name: "text", Title: "Why", Wide: true},
+		{Name: "text", Title: "Why", Kind: page.Said, Wide: true},
 	}
 }
 

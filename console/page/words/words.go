@@ -21,7 +21,9 @@ var Languages = []string{"en", "de"}
 type Catalog struct {
 	Language string
 	texts    map[string]string
-	disputed []string // what two files give two texts for; a test allows none
+	said     map[string]string // what the node says, by its format
+	sayings  sayings           // the formats of it that take arguments
+	disputed []string          // what two files give two texts for; a test allows none
 }
 
 var catalogs = load()
@@ -29,7 +31,7 @@ var catalogs = load()
 func load() map[string]*Catalog {
 	all := map[string]*Catalog{}
 	for _, language := range Languages {
-		c := &Catalog{Language: language, texts: map[string]string{}}
+		c := &Catalog{Language: language, texts: map[string]string{}, said: map[string]string{}, sayings: sayings{}}
 		all[language] = c
 		entries, err := fs.ReadDir(files, language)
 		if err != nil {
@@ -40,6 +42,7 @@ func load() map[string]*Catalog {
 				panic(err) // embedded: a test reads them too
 			}
 		}
+		c.sayings = sayingsOf(c.said)
 	}
 	return all
 }
@@ -53,12 +56,16 @@ func (c *Catalog) read(name string) error {
 	if err := json.Unmarshal(raw, &texts); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
+	own := c.texts
+	if strings.HasPrefix(path.Base(name), "said-") {
+		own = c.said
+	}
 	for english, text := range texts {
-		if former, known := c.texts[english]; known && former != text {
+		if former, known := own[english]; known && former != text {
 			c.disputed = append(c.disputed, fmt.Sprintf("%s: %q is %q here and %q in another file", name, english, text, former))
 			continue
 		}
-		c.texts[english] = text
+		own[english] = text
 	}
 	return nil
 }
@@ -95,10 +102,11 @@ func (c *Catalog) Count(one, many string, n int) string {
 	return c.T(many, c.Number(int64(n)))
 }
 
-// Has says whether the language has a text of its own for an English one.
+// Has says whether the language has a text of its own for an English one of pages, or for a format of what the node says.
 func (c *Catalog) Has(english string) bool {
-	_, ok := c.texts[english]
-	return ok || c.Language == "en"
+	_, page := c.texts[english]
+	_, node := c.said[english]
+	return page || node || c.Language == "en"
 }
 
 // Number writes a whole number with the language's separator of thousands.
@@ -145,7 +153,7 @@ func (c *Catalog) Bytes(n int64) string {
 	return ""
 }
 
-// Each calls a function with every English text and the language's own.
+// Each calls a function with every English text of pages, and the language's own.
 func (c *Catalog) Each(call func(english, text string)) {
 	for english, text := range c.texts {
 		call(english, text)
