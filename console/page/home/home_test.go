@@ -30,7 +30,7 @@ func TestEmptySite(t *testing.T) {
 	}
 	b.Get(t, "/help").Has(t, "From an empty site to patched computers", `<li class="done"><a href="/site">`, `<li><a href="/catalog">`)
 	b.Language = "de"
-	b.Get(t, "/").Has(t, "Was Sie jetzt braucht", "Übersicht")
+	b.Get(t, "/").Has(t, "Was jetzt zu tun ist", "Übersicht")
 	b.Get(t, "/help").Has(t, "Tasten")
 }
 
