@@ -201,7 +201,7 @@ func TestEverythingSaidHasItsGerman(t *testing.T) {
 	found := map[string]bool{}
 	said(t, func(format, where string) {
 		if !found[format] && !german.Has(format) {
-			t.Errorf("%s: there is no German for %q", where, format)
+			t.Errorf("%s: there is no German for %q; give it in de/said-*.json", where, format)
 		}
 		found[format] = true
 	})
