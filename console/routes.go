@@ -13,6 +13,7 @@ import (
 	"thatch/console/api/overview"
 	"thatch/console/api/payloads"
 	"thatch/console/api/policies"
+	"thatch/console/api/prompts"
 	"thatch/console/api/reports"
 	"thatch/console/api/tree"
 	"thatch/console/api/vulnerabilities"
@@ -36,5 +37,6 @@ func Routes(n *node.Node) []api.Route {
 		vulnerabilities.Routes(n),
 		offers.Routes(n),
 		evaluation.Routes(n),
+		prompts.Routes(n),
 	)
 }

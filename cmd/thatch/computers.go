@@ -17,7 +17,7 @@ import (
 
 func computersCommand(a *cli.App) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "computers", Short: "Computers: list, show, why an update stands there as it does, move to a group, retire", Args: cobra.NoArgs,
+		Use: "computers", Short: "Computers: list, show, why an update stands there as it does, scan or patch now, move to a group, retire", Args: cobra.NoArgs,
 		Example: "  thatch computers list --filter 'missing=>0' --sort -critical",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -39,6 +39,7 @@ func computersCommand(a *cli.App) *cobra.Command {
 		Keys:    []string{"status", "bulletin", "update", "last_applied", "starts", "text"},
 	})
 	cmd.AddCommand(list, computerGroups(a), computersShow(a), computersWhy(a), updates, computersMove(a), computersRetire(a))
+	cmd.AddCommand(promptCommands(a)...)
 	return cmd
 }
 

@@ -173,9 +173,9 @@ func tone(state any) string {
 	case "failed", "failed to install", "critical", "revoked", "lost", "different", "missing", "error", "alarm", "refused", "withdrawn", "gone", "removed":
 		return "bad"
 	case "important", "newer", "revised", "installation failed - rescheduled", "retry", "waiting", "awaiting", "paused", "unknown", "cannot tell",
-		"not all there", "pending", "quarantined", "cancelled", "interrupted", "stopped", "no package":
+		"not all there", "pending", "quarantined", "cancelled", "interrupted", "stopped", "no package", "expired":
 		return "warn"
-	case "running", "installation scheduled", "download required", "downloading", "queued", "staging":
+	case "running", "installation scheduled", "download required", "downloading", "queued", "staging", "asked", "told":
 		return "busy"
 	}
 	return ""

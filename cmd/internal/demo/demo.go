@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // ErrNotCompliant says that a computer still lacks an update when the demo ends.
@@ -93,6 +95,7 @@ func (d *demo) importCatalogs(ctx context.Context) error {
 		for _, set := range [][]string{
 			{"settings", "set", "staging.trusted", d.vendor.publisher.fingerprint()},
 			{"settings", "set", "health.every", "2"}, // usually a minute: nobody who looks at a demo has that long
+			{"settings", "set", "agents.check_in", "30"},
 		} {
 			d.prompt(s, set...)
 			if err := d.Thatch(ctx, io.Discard, append(set, "--data", s.dir)...); err != nil {
@@ -321,19 +324,12 @@ func (d *demo) consoles(ctx context.Context) error {
 // liveOn keeps the agents at work until somebody interrupts.
 func (d *demo) liveOn(ctx context.Context) error {
 	d.say("The sites live on until you press Ctrl+C. Try, in another terminal:\n"+
-		"  thatch hierarchy --data %s\n  thatch bulletins list --data %s", d.top().dir, d.at("Paris").dir)
-	tick := time.NewTicker(30 * time.Second)
-	defer tick.Stop()
-	for round := 100; ; round++ {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-			if err := d.rounds(ctx, round); err != nil && ctx.Err() == nil {
-				return err
-			}
-		}
+		"  thatch hierarchy --data %s\n  thatch bulletins list --data %s\n  thatch computers scan --all --data %[2]s", d.top().dir, d.at("Paris").dir)
+	group, ctx := errgroup.WithContext(ctx)
+	for _, c := range d.agents {
+		group.Go(func() error { return c.agent.Run(ctx) })
 	}
+	return group.Wait()
 }
 
 func (d *demo) commands(ctx context.Context, commands ...[]string) error {

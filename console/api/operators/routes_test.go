@@ -129,7 +129,7 @@ var inPart = []string{
 	"POST /replication/rules/{rule}/disable", "DELETE /replication/rules/{rule}",
 	"PUT /self/password", "POST /self/totp", "PUT /self/totp", "POST /self/totp/remove", "DELETE /self/sessions",
 	"DELETE /self/sessions/{session}", "PUT /self/preferences", "POST /self/views", "PUT /self/views/{view}", "DELETE /self/views/{view}",
-	"POST /self/tokens", "DELETE /self/tokens/{id}",
+	"POST /self/tokens", "DELETE /self/tokens/{id}", "POST /computer-prompts", "POST /computer-prompts/cancel",
 }
 
 // TestPartsAreClosedByDefault: nothing but what is listed is open to who is limited to a part, and no list of computers or of

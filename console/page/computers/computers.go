@@ -5,9 +5,11 @@ package computers
 import (
 	"embed"
 	"io/fs"
+	"maps"
 	"net/http"
 
 	"thatch/console/api"
+	"thatch/console/api/prompts"
 	"thatch/console/api/reports"
 	"thatch/console/page"
 	"thatch/node/identity"
@@ -22,7 +24,7 @@ func Area() page.Area {
 	if err != nil {
 		panic(err) // embedded
 	}
-	return page.Area{Templates: templates, Pages: []*page.Page{list(), add(), one(), because()}}
+	return page.Area{Templates: templates, Pages: []*page.Page{list(), add(), prompted(), one(), because()}}
 }
 
 // columns are those of computers wherever they are listed.
@@ -66,7 +68,7 @@ func list() *page.Page {
 		Path: "/computers", Title: "Computers",
 		Help: page.Help{
 			Text:    "Every computer that this site manages, with what it misses. Search by name, address or serial number, filter by any fact, and put computers into groups: windows, operators and reports can be limited to them.",
-			Command: []string{"thatch computers list --filter 'missing=>0' --sort -critical", "thatch computers move pc-17 berlin"},
+			Command: []string{"thatch computers list --filter 'missing=>0' --sort -critical", "thatch computers move pc-17 berlin", "thatch computers scan --group berlin"},
 		},
 		List: &page.List{
 			Path: "/computers", Key: "id", Sort: "computer", Limit: 75, Columns: columns(),
@@ -80,6 +82,7 @@ func list() *page.Page {
 				{Title: "Retired", Query: "retired=yes&columns=computer,group,product,last_seen,retired"},
 			},
 			Actions: []page.Action{
+				scanNow, cycle,
 				{Name: "move", Title: "Move computers", Fields: []page.Field{{Name: "group", Title: "to group"}}},
 				{
 					Name: "retire", Title: "Retire", Scope: identity.Administrator, Danger: true,
@@ -89,11 +92,16 @@ func list() *page.Page {
 			Empty: "No computer is managed yet. Make a token on the page Add computers, and run the lines shown there on a computer.",
 			Head:  head,
 		},
-		Acts: map[string]page.Act{
+		Acts: with(prompting(), map[string]page.Act{
 			"move":   {Scope: identity.Operate, Do: move},
 			"retire": {Scope: identity.Administrator, Do: retire},
-		},
+		}),
 	}
+}
+
+func with(acts, more map[string]page.Act) map[string]page.Act {
+	maps.Copy(acts, more)
+	return acts
 }
 
 // maxGroups is how many groups are shown at once; the others are behind a click.
@@ -105,6 +113,7 @@ type heading struct {
 	Groups, Few []*reports.Group // all, and the first of them
 	Group       string           // the list is of this one
 	MayAdd      bool
+	Prompted    int // computers that were asked for something and have not done it yet
 }
 
 func head(q *page.Request) (string, any, error) {
@@ -121,6 +130,11 @@ func head(q *page.Request) (string, any, error) {
 		h.All.Unknown += g.Unknown
 		h.All.Complete += g.Complete
 	}
+	under, err := page.Get[api.List[*prompts.Row]](q, "/computer-prompts", "state", "asked,told", "limit", "1")
+	if err != nil {
+		return "", nil, err
+	}
+	h.Prompted = under.Total
 	h.Few = h.Groups[:min(len(h.Groups), maxGroups)]
 	h.Groups = h.Groups[len(h.Few):]
 	return "computers-head.html", h, nil

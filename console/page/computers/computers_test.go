@@ -12,6 +12,7 @@ import (
 	"thatch/catalog/rule"
 	"thatch/console/api"
 	"thatch/console/api/operators"
+	"thatch/console/api/prompts"
 	"thatch/console/api/reports"
 	"thatch/console/api/why"
 	"thatch/console/page/computers"
@@ -27,7 +28,7 @@ import (
 func start(t *testing.T) *pagetest.Browser {
 	t.Helper()
 	return pagetest.Start(t, func(n *node.Node) []api.Route {
-		return slices.Concat(reports.Routes(n), operators.Routes(n), why.Routes(n))
+		return slices.Concat(reports.Routes(n), operators.Routes(n), why.Routes(n), prompts.Routes(n))
 	}, computers.Area())
 }
 

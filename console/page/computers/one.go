@@ -7,9 +7,11 @@ import (
 	"strconv"
 
 	"thatch/console/api"
+	"thatch/console/api/prompts"
 	"thatch/console/page"
 	room "thatch/node/computers"
 	"thatch/node/computers/compliance"
+	asking "thatch/node/computers/prompts"
 	"thatch/node/identity"
 	"thatch/node/policies/windows"
 )
@@ -19,13 +21,13 @@ func one() *page.Page {
 		Path: "/computers/{id}", Nav: "/computers", Title: "Computer",
 		Help: page.Help{
 			Text:    "Everything that this site knows of a computer: what it said of itself, how each update stands there and why, what was tried, and when it may install.",
-			Command: []string{"thatch computers show pc-17", "thatch computers updates pc-17 --filter status=failed*", "thatch computers move pc-17 berlin"},
+			Command: []string{"thatch computers show pc-17", "thatch computers updates pc-17 --filter status=failed*", "thatch computers cycle pc-17", "thatch computers move pc-17 berlin"},
 		},
 		Show: showOne,
-		Acts: map[string]page.Act{
+		Acts: with(prompting(), map[string]page.Act{
 			"move":   {Scope: identity.Operate, Do: moveOne},
 			"retire": {Scope: identity.Administrator, Do: retireOne},
-		},
+		}),
 	}
 }
 
@@ -47,6 +49,8 @@ type shown struct {
 	More     int // updates that are not shown
 	Tried    []compliance.Attempt
 	Hotfixes []string
+	Prompt   *prompts.Row // the latest; nil: none
+	Unaware  bool         // the version of its agent does not know of prompts
 	MayMove  bool
 	MayEnd   bool
 }
@@ -66,6 +70,14 @@ func showOne(q *page.Request) (*page.View, error) {
 	if s.Windows, err = page.Get[[]windows.At](q, page.To("computers", d.ID, "windows")); err != nil {
 		return nil, err
 	}
+	asked, err := page.Get[api.List[*prompts.Row]](q, "/computer-prompts", "id", d.ID)
+	if err != nil {
+		return nil, err
+	}
+	if len(asked.Items) > 0 {
+		s.Prompt = asked.Items[0]
+	}
+	s.Unaware = d.Agent != "" && d.Protocol < asking.Protocol
 	if s.MayMove {
 		if s.Groups, err = groupNames(q); err != nil {
 			return nil, err
@@ -106,6 +118,11 @@ func moveOne(q *page.Request) (page.Outcome, error) {
 func retireOne(q *page.Request) (page.Outcome, error) {
 	_, err := page.Send[api.None](q, http.MethodPost, page.To("computers", q.Var("id"), "retire"), api.Seen{Version: version(q)})
 	return page.Outcome{Note: q.Words.Count("1 computer was retired.", "%s computers were retired.", 1)}, err
+}
+
+// PromptOpen says whether the latest prompt is under way.
+func (s shown) PromptOpen() bool {
+	return s.Prompt != nil && (s.Prompt.State == asking.Asked || s.Prompt.State == asking.Told)
 }
 
 // Leads is the address of the page that says why an update stands as it does.

@@ -45,6 +45,9 @@ const (
 // States lists them all.
 var States = []State{Asked, Told, Done, Failed, Expired, Cancelled}
 
+// Protocol is that of the first agents that know of prompts.
+const Protocol = 2
+
 // Limits of a prompt.
 const (
 	maxNumbers = 50_000 // in one batch
