@@ -69,7 +69,7 @@ func (q *Quorum) takeLead() {
 	}
 	if applied, last := q.config.DB.Applied(), q.raft.LastIndex(); applied > last {
 		// New batches would get indexes that the database believes to have applied.
-		q.fail(fmt.Errorf("%w: it holds index %d, the log ends at %d: restore a backup", ErrAhead, applied, last))
+		q.fail(fmt.Errorf("%w: it holds index %d, the log ends at %d: %s", ErrAhead, applied, last, waysOut))
 		return
 	}
 	q.log.Info("this node leads the site", "term", term)

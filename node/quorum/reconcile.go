@@ -14,6 +14,10 @@ var ErrNoSnapshot = errors.New("no snapshot to restore")
 // ErrAhead says that the database holds more than the log: the log's folder is lost, damaged, or another's.
 var ErrAhead = errors.New("the database is ahead of the log")
 
+// waysOut says what to do where log and database do not fit, from the best to the last.
+const waysOut = "put the folder back as it was, where you can; or join the node to its site anew in an empty folder, where other nodes of the site live " +
+	"(thatch node join); or, where it is the last one, make a site of one node of what is here (thatch node recover), or restore a backup (thatch restore)"
+
 // reconcile makes sure that database, log and snapshot fit together before raft starts, and restores the snapshot
 // where the database lacks what the log no longer has. Fresh: there is neither log nor snapshot nor anything applied.
 func (q *Quorum) reconcile(snapshots raft.SnapshotStore) (fresh bool, err error) {
@@ -37,10 +41,13 @@ func (q *Quorum) reconcile(snapshots raft.SnapshotStore) (fresh bool, err error)
 	case last == 0 && applied == 0:
 		return true, nil
 	case applied+1 < first:
-		return false, fmt.Errorf("the database %s holds index %d, the log begins at %d, and there is %w: "+
-			"join the node to its site anew, or restore a backup", q.config.DB.Path(), applied, first, ErrNoSnapshot)
+		return false, fmt.Errorf("the database %s holds index %d, the log begins at %d, and there is %w: %s",
+			q.config.DB.Path(), applied, first, ErrNoSnapshot, waysOut)
 	case applied > last:
 		return false, q.ahead(last)
+	case first > 1: // the database is whole, but raft does not start with such a log
+		return false, fmt.Errorf("the log in %s begins at %d, and the snapshot that it continues is gone, so there is %w: %s",
+			q.config.Dir, first, ErrNoSnapshot, waysOut)
 	}
 	return false, nil
 }
@@ -49,8 +56,8 @@ func (q *Quorum) reconcile(snapshots raft.SnapshotStore) (fresh bool, err error)
 // does not tell enough.
 func (q *Quorum) fitSnapshot(snapshots raft.SnapshotStore, meta *raft.SnapshotMeta, first, last uint64) error {
 	if first > meta.Index+1 {
-		return fmt.Errorf("the log begins at %d, the last snapshot ends at %d, and there is %w between them: "+
-			"join the node to its site anew, or restore a backup", first, meta.Index, ErrNoSnapshot)
+		return fmt.Errorf("the log begins at %d, the last snapshot ends at %d, and there is %w between them: %s",
+			first, meta.Index, ErrNoSnapshot, waysOut)
 	}
 	applied := q.config.DB.Applied()
 	if applied >= meta.Index && applied <= last {
@@ -78,6 +85,6 @@ func (q *Quorum) fitSnapshot(snapshots raft.SnapshotStore, meta *raft.SnapshotMe
 }
 
 func (q *Quorum) ahead(held uint64) error {
-	return fmt.Errorf("%w: database %s holds index %d, the log in %s ends at %d, lost or damaged: put it back, or restore a backup",
-		ErrAhead, q.config.DB.Path(), q.config.DB.Applied(), q.config.Dir, held)
+	return fmt.Errorf("%w: database %s holds index %d, the log in %s ends at %d, lost or damaged: %s",
+		ErrAhead, q.config.DB.Path(), q.config.DB.Applied(), q.config.Dir, held, waysOut)
 }
