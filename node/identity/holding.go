@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"thatch/node/identity/sealed"
 	"thatch/node/store"
@@ -149,4 +150,36 @@ func (id *Identity) ChangeNodeKey(ctx context.Context) error {
 		}
 		return id.write(ctx, "change the key of node "+id.cfg.Node, guard, seal)
 	})
+}
+
+// RecoveryKey is what the site knows of the key that is kept off the site.
+type RecoveryKey struct {
+	Name string    `json:"name"` // by which people tell it from others
+	Made time.Time `json:"made"`
+}
+
+// RecoveryKey is the recovery key in force, nil where none was made.
+func (id *Identity) RecoveryKey(ctx context.Context) (*RecoveryKey, error) {
+	b, err := id.boxOf(ctx, sealed.Recovery)
+	if err != nil || b == nil {
+		return nil, err
+	}
+	return &RecoveryKey{Name: sealed.Name(b.Recipient), Made: b.At}, nil
+}
+
+// SetRecoveryKey seals the site's keys to a recovery key, of which the site gets the public half alone, in the place of the
+// former. Backups made before are opened by the former.
+func (id *Identity) SetRecoveryKey(ctx context.Context, public []byte) (*RecoveryKey, error) {
+	k := id.keys.Load()
+	if k == nil {
+		return nil, ErrKeyless
+	}
+	seal, err := k.SealTo(id.cfg.Site, sealed.Recovery, public, id.cfg.Now())
+	if err != nil {
+		return nil, store.Invalid("the recovery key: %v", err)
+	}
+	if err := id.write(ctx, "set recovery key "+sealed.Name(public), seal); err != nil {
+		return nil, fmt.Errorf("set the recovery key: %w", err)
+	}
+	return id.RecoveryKey(ctx)
 }

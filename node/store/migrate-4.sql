@@ -89,3 +89,14 @@ CREATE TABLE leader (
 -- The audit log tells what stood there before a change, and what after.
 ALTER TABLE audit ADD COLUMN subject TEXT NOT NULL DEFAULT '';
 ALTER TABLE audit ADD COLUMN changes TEXT NOT NULL DEFAULT '';
+
+CREATE TABLE backup (
+  name       TEXT PRIMARY KEY,
+  node       TEXT NOT NULL,
+  folder     TEXT NOT NULL,
+  made       TEXT NOT NULL,
+  size       INTEGER NOT NULL,
+  sha256     TEXT NOT NULL,
+  recovery   TEXT NOT NULL,
+  body       TEXT NOT NULL
+) WITHOUT ROWID;

@@ -668,3 +668,16 @@ CREATE TABLE node_token (              -- each lets one node join
   used       TEXT NOT NULL DEFAULT '', -- when
   node       TEXT NOT NULL DEFAULT ''  -- id of the node that used it
 ) WITHOUT ROWID;
+
+---------------------------------------------------------------------------------------- backup: copies of the site off the site
+
+CREATE TABLE backup (                  -- files that nodes made, while they are kept
+  name       TEXT PRIMARY KEY,         -- of the file
+  node       TEXT NOT NULL,            -- id, on whose machine it lies
+  folder     TEXT NOT NULL,
+  made       TEXT NOT NULL,
+  size       INTEGER NOT NULL,         -- in bytes
+  sha256     TEXT NOT NULL,
+  recovery   TEXT NOT NULL,            -- name of the recovery key that opens it, '' none
+  body       TEXT NOT NULL             -- JSON: what it holds
+) WITHOUT ROWID;
