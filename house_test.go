@@ -43,6 +43,8 @@ var arrows = map[string][]string{
 	"node/places":          {},
 	"node/disk":            {},
 	"node/check":           {"node/store/*", "catalog/*"},
+	"node/backup":          {"node/store/*", "node/identity/*", "node/tasks", "node/disk"},
+	"node/recovery":        {"node/store/*", "node/identity/*", "node/backup", "node/folder", "node/quorum"},
 	"node/identity":        {"node/store/*", "catalog/*", "schedule"},
 	"node":                 {"node/*", "catalog/*", "schedule"},
 	"agentapi":             {"catalog/*", "schedule"},

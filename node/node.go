@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"thatch/catalog/content"
+	"thatch/node/backup"
 	"thatch/node/bulletins"
 	"thatch/node/bulletins/staging"
 	"thatch/node/check"
@@ -49,6 +50,7 @@ type People struct {
 type Standing struct {
 	Members *members.Room
 	Sites   *sites.Room
+	Backups *backup.Room
 }
 
 // Rooms are the nouns of a site; each owns its tables and verbs.
@@ -175,6 +177,7 @@ func (n *Node) openRooms(ctx context.Context) error {
 		Node: n.folder.ID, Reader: n.db, Writer: n.writer, Watch: n.db.Watch, Leads: n.leads, Members: n.memberIDs, Now: n.cfg.Now, Log: n.cfg.Log,
 	})
 	n.Tasks.Register(n.housekeeping())
+	n.openBackups()
 	n.Settings = settings.New(n.db, n.writer, n.Identity)
 	n.Operators = operators.New(operators.Config{
 		Site: n.site.ID, Reader: n.db, Writer: n.writer, Settings: n.Settings, Sealer: n.Identity, Cost: n.cfg.Passwords, Now: n.cfg.Now, Log: n.cfg.Log,
@@ -207,6 +210,15 @@ func (n *Node) openRooms(ctx context.Context) error {
 	n.Bulletins.CountPolicies(n.Policies.CountByBulletin)
 	n.Bulletins.CountNeeded(n.Compliance.Needed)
 	return n.openFederation(ctx)
+}
+
+func (n *Node) openBackups() {
+	n.Backups = backup.New(backup.Config{
+		Settings: backup.Settings{Node: n.folder.ID, Listen: n.cfg.Listen, Names: n.cfg.Names},
+		Dir:      n.cfg.Dir, Scratch: n.folder.Path(folder.ScratchFolder), Version: n.cfg.Version,
+		Term:     func() uint64 { return n.quorum.Status().Term },
+		Database: n.db, Writer: n.writer, Keys: n.Identity, Tasks: n.Tasks, Now: n.cfg.Now,
+	})
 }
 
 // Close ends what New opened, in reverse.

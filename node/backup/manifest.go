@@ -194,7 +194,7 @@ func prefix(site, id string) string {
 		}
 		return '-'
 	}, site)
-	plain = strings.Trim(plain, "-")
+	plain = strings.Join(strings.FieldsFunc(plain, func(r rune) bool { return r == '-' }), "-")
 	return "thatch-" + plain[:min(len(plain), 40)] + "-" + id[:min(len(id), 8)] + "-"
 }
 

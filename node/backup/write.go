@@ -58,7 +58,8 @@ func Write(ctx context.Context, m *Manifest, database, folder string, progress P
 	}
 	path := filepath.Join(folder, m.fileName())
 	draft := path + partial
-	sum, size, err := write(ctx, m, payloads.Bytes(), database, draft, progress)
+	w := writing{m: m, payloads: payloads.Bytes(), database: database, progress: progress}
+	sum, size, err := w.write(ctx, draft)
 	if err == nil {
 		err = os.Rename(draft, path)
 	}
@@ -81,13 +82,21 @@ func removeIfThere(path string) error {
 	return nil
 }
 
-func write(ctx context.Context, m *Manifest, payloads []byte, database, draft string, progress Progress) (sum string, size int64, err error) {
+// writing is what goes into a backup.
+type writing struct {
+	m        *Manifest
+	payloads []byte
+	database string // path
+	progress Progress
+}
+
+func (w *writing) write(ctx context.Context, draft string) (sum string, size int64, err error) {
 	file, err := os.OpenFile(draft, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return "", 0, err
 	}
 	out := &counted{to: file, sum: sha256.New()}
-	err = stream(ctx, out, m, payloads, database, progress)
+	err = w.stream(ctx, out)
 	if err == nil {
 		_, err = file.Write(trailer(out.sum.Sum(nil)))
 	}
@@ -95,33 +104,33 @@ func write(ctx context.Context, m *Manifest, payloads []byte, database, draft st
 	return hex.EncodeToString(out.sum.Sum(nil)), out.size + int64(trailerSize), err
 }
 
-func stream(ctx context.Context, out io.Writer, m *Manifest, payloads []byte, database string, progress Progress) error {
+func (w *writing) stream(ctx context.Context, out io.Writer) error {
 	packed, err := zstd.NewWriter(out, zstd.WithEncoderConcurrency(1))
 	if err != nil {
 		return err
 	}
 	t := tar.NewWriter(packed)
-	head, err := json.MarshalIndent(m, "", "  ")
+	head, err := json.MarshalIndent(w.m, "", "  ")
 	if err != nil {
 		return err
 	}
-	err = entry(t, manifestName, int64(len(head)), m.Made, bytes.NewReader(head))
+	err = entry(t, manifestName, int64(len(head)), w.m.Made, bytes.NewReader(head))
 	if err == nil {
-		err = entry(t, payloadsName, int64(len(payloads)), m.Made, bytes.NewReader(payloads))
+		err = entry(t, payloadsName, int64(len(w.payloads)), w.m.Made, bytes.NewReader(w.payloads))
 	}
 	if err == nil {
-		err = databaseEntry(ctx, t, m, database, progress)
+		err = w.databaseEntry(ctx, t)
 	}
 	return errors.Join(err, t.Close(), packed.Close())
 }
 
-func databaseEntry(ctx context.Context, t *tar.Writer, m *Manifest, database string, progress Progress) error {
-	in, err := os.Open(database)
+func (w *writing) databaseEntry(ctx context.Context, t *tar.Writer) error {
+	in, err := os.Open(w.database)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	return entry(t, databaseName, m.Database.Size, m.Made, &told{ctx: ctx, in: in, total: m.Database.Size, progress: progress})
+	return entry(t, databaseName, w.m.Database.Size, w.m.Made, &told{ctx: ctx, in: in, total: w.m.Database.Size, progress: w.progress})
 }
 
 func entry(t *tar.Writer, name string, size int64, at time.Time, content io.Reader) error {

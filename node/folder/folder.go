@@ -56,8 +56,27 @@ func Make(dir string) error {
 	return nil
 }
 
-// Open locks a data folder, which is made where there is none. Close it.
+// Open locks a data folder, which is made where there is none. Close it. A restore into it that was cut after everything
+// was there is brought to its end; one that was cut before is refused.
 func Open(dir string) (*Folder, error) {
+	f, err := Lock(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err = f.Settle(); err == nil {
+		f.ID, err = f.nodeID()
+	}
+	if err == nil {
+		err = f.scratch()
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// Lock locks a data folder, which is made where there is none, and puts nothing else into it. Close it.
+func Lock(dir string) (*Folder, error) {
 	if err := Make(dir); err != nil {
 		return nil, err
 	}
@@ -68,12 +87,6 @@ func Open(dir string) (*Folder, error) {
 	f := &Folder{Dir: dir, lock: lock}
 	if err := f.take(); err != nil {
 		return nil, errors.Join(err, lock.Close())
-	}
-	if f.ID, err = f.nodeID(); err == nil {
-		err = f.scratch()
-	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
 }

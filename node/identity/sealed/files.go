@@ -183,3 +183,6 @@ func RemoveFormerKeys(dir string) error {
 	}
 	return nil
 }
+
+// ReadNodeKey reads the node's key; nil: there is none.
+func ReadNodeKey(dir string) (*Key, error) { return readKeyFile(filepath.Join(dir, NodeKeyFile)) }
