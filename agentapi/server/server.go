@@ -241,6 +241,11 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, computers.ErrBusy):
 		refuse(w, http.StatusServiceUnavailable, busy(r.RemoteAddr))
 		return
+	case errors.Is(err, store.ErrUnavailable), errors.Is(err, store.ErrUncertain):
+		answer := busy(r.RemoteAddr)
+		answer.Text = "the site takes nothing in now, for it has no leader; what was sent is to be sent again"
+		refuse(w, http.StatusServiceUnavailable, answer)
+		return
 	case errors.Is(err, identity.ErrUnauthorised), errors.Is(err, store.ErrNotFound):
 		refuse(w, http.StatusUnauthorized, &agentapi.Error{Code: codeUnauthorised, Text: err.Error()})
 		return

@@ -5,6 +5,7 @@ package api
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -114,6 +115,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// Epoch is the site's, in which indexes count.
+func (s *Server) Epoch() string { return s.node.Site().Epoch }
+
 // admit decides who calls, whether they may, and gives the request its context and body.
 func (s *Server) admit(c *Call, w http.ResponseWriter) error {
 	who, err := s.operator(c.r)
@@ -167,7 +171,7 @@ func (s *Server) prepare(c *Call) error {
 		if err != nil {
 			return store.Invalid("%s is %.40q, which is no index", HeaderIndex, text)
 		}
-		if err := s.reach(ctx, index); err != nil {
+		if err := s.Reach(ctx, index); err != nil {
 			return err
 		}
 	}
@@ -175,15 +179,16 @@ func (s *Server) prepare(c *Call) error {
 	return nil
 }
 
-// reach waits until this node's database holds an index, so that the caller reads what it wrote.
-func (s *Server) reach(ctx context.Context, index uint64) error {
+// Reach waits until this node's database holds an index, so that the caller reads what it wrote, wherever that was; not for
+// long: then the error says that the node lags behind.
+func (s *Server) Reach(ctx context.Context, index uint64) error {
 	waiting, cancel := context.WithTimeout(store.AtLeast(ctx, index), indexWait)
 	defer cancel()
 	err := s.node.Reader().View(waiting, func(*sql.Tx) error { return nil })
 	if err != nil && waiting.Err() != nil && ctx.Err() == nil {
 		return &Error{
 			Status: http.StatusServiceUnavailable, Code: "unavailable",
-			Text: "this node has not come to index " + strconv.FormatUint(index, 10) + " yet; try again",
+			Text: fmt.Sprintf("this node lags behind what you changed (it is at index %d, that was at %d); try again in a while, or ask another node of the site", s.node.Index(), index),
 		}
 	}
 	return err

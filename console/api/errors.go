@@ -40,7 +40,11 @@ func AsError(err error) *Error {
 		return &Error{Status: http.StatusUnauthorized, Code: "unauthorised", Text: err.Error()}
 	case errors.Is(err, identity.ErrForbidden):
 		return &Error{Status: http.StatusForbidden, Code: "forbidden", Text: err.Error()}
-	case errors.Is(err, quorum.ErrUnavailable), errors.Is(err, quorum.ErrUncertain), errors.Is(err, quorum.ErrStopped):
+	case errors.Is(err, store.ErrUncertain):
+		return &Error{Status: http.StatusServiceUnavailable, Code: "unavailable", Text: "it is not known whether this was done, for the site lost its leader meanwhile: look before you do it again (" + err.Error() + ")"}
+	case errors.Is(err, store.ErrUnavailable):
+		return &Error{Status: http.StatusServiceUnavailable, Code: "unavailable", Text: "nothing was changed, for the site has no leader: too few of its nodes run and reach each other. What is shown goes on; try again in a while, and see: thatch site status (" + err.Error() + ")"}
+	case errors.Is(err, quorum.ErrStopped), errors.Is(err, store.ErrTakenOver):
 		return &Error{Status: http.StatusServiceUnavailable, Code: "unavailable", Text: err.Error()}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return &Error{Status: http.StatusServiceUnavailable, Code: "unavailable", Text: "the node did not get to it in time: " + err.Error()}

@@ -11,6 +11,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -19,6 +20,7 @@ import (
 	"thatch/console/page/assets"
 	"thatch/console/page/words"
 	"thatch/node/identity"
+	"thatch/node/store/signed"
 )
 
 // Page is one address of the console.
@@ -158,7 +160,18 @@ func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Referrer-Policy", "same-origin")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cache-Control", "no-store")
-	c.router.ServeHTTP(w, r)
+	if strings.HasPrefix(r.URL.Path, assets.Prefix) {
+		c.router.ServeHTTP(w, r)
+		return
+	}
+	if err := c.catchUp(r); err != nil {
+		q := &Request{R: r, console: c, Words: words.For(r.Header.Get("Accept-Language"))}
+		q.zone = zone(q.Session, r)
+		c.fail(q, w, err)
+		return
+	}
+	record := &signed.Record{}
+	c.router.ServeHTTP(&recorded{w, r, c, record, false}, r.WithContext(signed.WithRecord(r.Context(), record)))
 }
 
 // policy lets a page take styles, scripts and images from this node alone, and be framed by nobody.
@@ -260,7 +273,7 @@ func (c *Console) act(q *Request, w http.ResponseWriter) {
 		c.render(q, w, http.StatusOK, out.Once, nil)
 		return
 	}
-	q.leaveNote(w, note{Text: out.Note, Index: q.index})
+	q.leaveNote(w, note{Text: out.Note})
 	http.Redirect(w, q.R, first(out.To, q.R.URL.RequestURI()), http.StatusSeeOther)
 }
 
@@ -278,6 +291,9 @@ func (c *Console) fail(q *Request, w http.ResponseWriter, err error) {
 	e := api.AsError(err)
 	if e.Status >= http.StatusInternalServerError && q.R.Context().Err() == nil {
 		c.Log.Error("page failed", "method", q.R.Method, "path", q.R.URL.Path, "error", err)
+	}
+	if e.Status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", retryAfter)
 	}
 	c.render(q, w, e.Status, &View{Template: "failed.html", Title: q.T(failedTitle(e.Status)), Data: q.sentence(e)}, nil)
 }

@@ -36,8 +36,7 @@ type Request struct {
 
 // note is what one answer leaves for the next page, in a cookie.
 type note struct {
-	Text  string `json:"t,omitempty"`
-	Index uint64 `json:"i,omitempty"` // the next page sees what was written up to here
+	Text string `json:"t,omitempty"`
 }
 
 const noteCookie = "__Host-thatch-note"
@@ -50,8 +49,8 @@ func (q *Request) Said(text string) string { return format{q.Words, q.zone, q.No
 
 // Context is the request's: reads under it see what the session wrote just before.
 func (q *Request) Context() context.Context {
-	if at := max(q.index, q.note.Index); at > 0 {
-		return store.AtLeast(q.R.Context(), at)
+	if q.index > 0 {
+		return store.AtLeast(q.R.Context(), q.index)
 	}
 	return q.R.Context()
 }

@@ -2,6 +2,7 @@ package policies
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"thatch/node/computers"
@@ -27,11 +28,11 @@ func (r *Room) turn(ctx context.Context, m *computers.Member, c *chosen, all win
 	now := r.cfg.Now()
 	switch wants := c.wants(); {
 	case !wants && !had.Granted.IsZero():
-		return r.turns().GiveBack(ctx, m.Number, c.order.ID)
+		return unlessUnavailable(r.turns().GiveBack(ctx, m.Number, c.order.ID))
 	case !wants:
 		return nil
 	case had.Until.After(now):
-		return r.turns().GoOn(ctx, c.order.ID, m.Number, had)
+		return unlessUnavailable(r.turns().GoOn(ctx, c.order.ID, m.Number, had))
 	}
 	c.Wait = true
 	if had.UsedUp(now) || !r.open(m, c.order, all) {
@@ -39,6 +40,15 @@ func (r *Room) turn(ctx context.Context, m *computers.Member, c *chosen, all win
 	}
 	taken, err := r.turns().Take(ctx, c.order.ID, m.Number, limit)
 	c.Wait = !taken
+	return unlessUnavailable(err)
+}
+
+// unlessUnavailable has computers hear what is ordered for them also while nothing can be written: nobody's turn begins then,
+// and who has one keeps it.
+func unlessUnavailable(err error) error {
+	if errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrUncertain) {
+		return nil
+	}
 	return err
 }
 

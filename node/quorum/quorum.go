@@ -23,11 +23,11 @@ var ErrStopped = errors.New("the node's quorum is closed")
 
 // ErrUnavailable says that no node of the site led, or could be reached, for as long as a write may wait. Nothing is
 // known to be written; with a request id it can be tried again safely.
-var ErrUnavailable = errors.New("the site has no leader")
+var ErrUnavailable = store.ErrUnavailable
 
 // ErrUncertain says that the outcome of a write is unknown: it may have been applied or may still be. With a request
 // id it can be tried again safely.
-var ErrUncertain = errors.New("outcome unknown")
+var ErrUncertain = store.ErrUncertain
 
 // ErrNotLeader says that another node, or none, leads.
 var ErrNotLeader = errors.New("this node does not lead")

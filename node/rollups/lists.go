@@ -239,11 +239,24 @@ type tree struct {
 	moved map[string]int       // site -> computers that are of another site now
 }
 
+// lookedAt is when this site's figures were last brought up to its computers. At a node that follows, that is now: the leader
+// sees to it, and what it writes is here in a moment.
+func (r *Room) lookedAt() time.Time {
+	nodes, leading := r.cfg.Nodes()
+	if !leading && slices.ContainsFunc(nodes, func(n federation.Node) bool { return n.Leads }) {
+		return r.cfg.Now()
+	}
+	if looked := r.looked.Load(); looked != nil {
+		return *looked
+	}
+	return time.Time{}
+}
+
 // tree reads the tree, and finds the site that a report is of among this one and those below it.
 func (r *Room) tree(ctx context.Context, site string) (*tree, error) {
 	t := &tree{root: r.cfg.Site, now: r.cfg.Now(), names: map[string]string{}, heard: map[string]time.Time{}, via: map[string]string{}}
-	if looked := r.looked.Load(); looked != nil {
-		t.heard[r.cfg.Site] = *looked
+	if looked := r.lookedAt(); !looked.IsZero() {
+		t.heard[r.cfg.Site] = looked
 	}
 	var err error
 	if t.Tree, err = r.cfg.Sites.Tree(ctx); err != nil {

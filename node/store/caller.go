@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -10,6 +11,13 @@ import (
 
 // On whose behalf batches are made is told in node/store/signed. Rooms that write know the store alone.
 type Caller = signed.Caller
+
+// ErrUnavailable says that nobody of the site takes writes now, so that nothing was written; ErrUncertain that nobody knows
+// whether it was. See node/quorum.
+var (
+	ErrUnavailable = errors.New("the site has no leader")
+	ErrUncertain   = errors.New("outcome unknown")
+)
 
 // ErrTakenOver is signed.ErrTakenOver.
 var ErrTakenOver = signed.ErrTakenOver

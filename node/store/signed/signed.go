@@ -28,6 +28,29 @@ type Caller struct {
 // ErrTakenOver says that a batch came too late: the work that it is part of was ended, or is another node's now.
 var ErrTakenOver = errors.New("this work was ended, or another node of the site has taken it over")
 
+// Record keeps how far what was written in a context goes, whoever it was written for.
+type Record struct{ index atomic.Uint64 }
+
+// Index is the highest index at which a batch was applied, 0 for none.
+func (r *Record) Index() uint64 { return r.index.Load() }
+
+type recordKey struct{}
+
+// WithRecord returns a context whose batches are told to r.
+func WithRecord(ctx context.Context, r *Record) context.Context {
+	return context.WithValue(ctx, recordKey{}, r)
+}
+
+// raise sets a number to another one, if that is greater.
+func raise(of *atomic.Uint64, to uint64) {
+	for {
+		seen := of.Load()
+		if to <= seen || of.CompareAndSwap(seen, to) {
+			return
+		}
+	}
+}
+
 type callerKey struct{}
 
 // WithCaller returns a context whose batches are made by c.
@@ -59,15 +82,6 @@ func (c *Caller) sign(b *batch.Batch) {
 	}
 	if b.Request == "" && c.Request != "" {
 		b.Request = c.Actor + "|" + c.Request + "|" + strconv.FormatUint(c.batches.Add(1), 10)
-	}
-}
-
-func (c *Caller) applied(index uint64) {
-	for {
-		seen := c.index.Load()
-		if index <= seen || c.index.CompareAndSwap(seen, index) {
-			return
-		}
 	}
 }
 
@@ -114,7 +128,10 @@ func (s Writer) Write(ctx context.Context, b batch.Batch) (batch.Applied, error)
 		applied, err = past(applied)
 	}
 	if err == nil && caller != nil {
-		caller.applied(applied.Index)
+		raise(&caller.index, applied.Index)
+	}
+	if record, ok := ctx.Value(recordKey{}).(*Record); ok && err == nil {
+		raise(&record.index, applied.Index)
 	}
 	return applied, err
 }
