@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -22,12 +23,8 @@ func (n *Node) housekeeping() tasks.Kind {
 		Name: "housekeeping", Text: "Renew the node's certificate when a third of its life is left; forget what is older than the settings keep.* say",
 		Tasks: []tasks.Task{{Name: "housekeeping", Schedule: "17 3 * * *", Enabled: true}},
 		Do: func(ctx context.Context, job *tasks.Job) (any, error) {
-			cert := n.Identity.NodeCertificate()
-			if left := cert.NotAfter.Sub(n.cfg.Now()); left < cert.NotAfter.Sub(cert.NotBefore)/3 {
-				if err := n.Identity.RenewNode(); err != nil {
-					return nil, err
-				}
-				job.Log("the node has a new certificate")
+			if err := n.renew(job.Log); err != nil {
+				return nil, err
 			}
 			removed, err := n.forget(ctx, func(text string) { job.Progress(tasks.Progress{Text: text}) })
 			for _, table := range slices.Sorted(maps.Keys(removed)) {
@@ -36,17 +33,57 @@ func (n *Node) housekeeping() tasks.Kind {
 			if err != nil {
 				return nil, err
 			}
-			before, err := n.ago(ctx, settings.KeepPayloadsDays)
-			if err != nil {
-				return nil, err
-			}
-			pruned, err := n.Staging.Prune(ctx, n.Content, before)
-			if pruned.Payloads > 0 {
-				job.Log("%d payloads (%d bytes) that nobody needs were removed", pruned.Payloads, pruned.Bytes)
-			}
-			return removed, err
+			return removed, n.prunePayloads(ctx, job.Log)
 		},
 	}
+}
+
+// renew renews this node's certificate where a third of its life is left.
+func (n *Node) renew(say func(format string, args ...any)) error {
+	cert := n.Identity.NodeCertificate()
+	if left := cert.NotAfter.Sub(n.cfg.Now()); left >= cert.NotAfter.Sub(cert.NotBefore)/3 {
+		return nil
+	}
+	if err := n.Identity.RenewNode(); err != nil {
+		return err
+	}
+	say("the node has a new certificate")
+	return nil
+}
+
+// prunePayloads removes from this node's disk what nobody needs.
+func (n *Node) prunePayloads(ctx context.Context, say func(format string, args ...any)) error {
+	before, err := n.ago(ctx, settings.KeepPayloadsDays)
+	if err != nil {
+		return err
+	}
+	pruned, err := n.Staging.Prune(ctx, n.Content, before)
+	if pruned.Payloads > 0 {
+		say("%d payloads (%d bytes) that nobody needs were removed", pruned.Payloads, pruned.Bytes)
+	}
+	return err
+}
+
+// ownEvery is how often a node looks after what is its own alone; the leader does so with the site's housekeeping too.
+const (
+	ownEvery   = time.Hour
+	pruneEvery = 24 * time.Hour
+)
+
+// keepOwn looks after this node's certificate and its payloads, whoever leads.
+func (n *Node) keepOwn(ctx context.Context) error {
+	say := func(format string, args ...any) { n.cfg.Log.Info(fmt.Sprintf(format, args...)) }
+	pruned := n.cfg.Now()
+	for pause(ctx, ownEvery) {
+		err := n.renew(say)
+		if now := n.cfg.Now(); now.Sub(pruned) >= pruneEvery && err == nil {
+			pruned, err = now, n.prunePayloads(ctx, say)
+		}
+		if err != nil && ctx.Err() == nil {
+			n.cfg.Log.Error("the node's own housekeeping failed; it is tried again in an hour", "error", err)
+		}
+	}
+	return nil
 }
 
 // ago is as many days before now as a setting says.
