@@ -23,6 +23,7 @@ type Config struct {
 	Dir       string
 	Listen    string   // HOST:PORT, "" DefaultListen; port 0 takes a free one
 	Names     []string // more host names and addresses under which the node is reached
+	Name      string   // of the node; "" that of its machine
 	Site      string
 	Languages []string
 	Version   string
@@ -68,13 +69,7 @@ func (c Config) names(siteID string) []string {
 	if host, err := os.Hostname(); err == nil {
 		names = append(names, host)
 	}
-	if addrs, err := net.InterfaceAddrs(); err == nil {
-		for _, addr := range addrs {
-			if ip, ok := addr.(*net.IPNet); ok && ip.IP.IsGlobalUnicast() {
-				names = append(names, ip.IP.String())
-			}
-		}
-	}
+	names = append(names, ownAddresses()...)
 	slices.Sort(names)
 	return slices.Compact(names)
 }

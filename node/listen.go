@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -75,15 +74,15 @@ func (d *doors) answer(w http.ResponseWriter, r *http.Request, h http.Handler) {
 	h.ServeHTTP(w, r)
 }
 
-// Address is the HOST:PORT at which the node listens, "" before Run.
+// Address is the HOST:PORT at which the node listens.
 func (n *Node) Address() string {
-	if address := n.shown.address.Load(); address != nil {
-		return *address
+	if n.front.port == nil {
+		return ""
 	}
-	return ""
+	return n.front.port.Addr().String()
 }
 
-// URL is where people reach the node, by the first of its own names: https://HOST:PORT. It is "" before Run.
+// URL is where people reach the node, by the first of its own names: https://HOST:PORT.
 func (n *Node) URL() string {
 	host, port, err := net.SplitHostPort(n.Address())
 	if err != nil {
@@ -105,72 +104,54 @@ func (n *Node) URL() string {
 // begun, and returns. The error is nil when the context ended it.
 func (n *Node) Run(ctx context.Context) error {
 	n.Tasks.Start(ctx)
-	listener, err := n.listen()
+	local, err := n.openDoor(n.Address())
 	if err != nil {
 		return err
-	}
-	address := listener.Addr().String()
-	n.shown.address.Store(&address)
-	local, err := n.openDoor(address)
-	if err != nil {
-		return errors.Join(err, listener.Close())
 	}
 	defer local.close()
 	n.startRooms(ctx)
 	defer n.stopRooms()
-	return n.serve(ctx, listener, local)
+	return n.serve(ctx, local)
 }
 
-func (n *Node) listen() (net.Listener, error) {
-	listener, err := net.Listen("tcp", n.cfg.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("listen at %s: %w; is another node there? choose another place with --listen", n.cfg.Listen, err)
-	}
-	return listener, nil
-}
-
-func (n *Node) serve(ctx context.Context, listener net.Listener, local door) error {
-	public, private := n.server(), n.server()
-	public.TLSConfig = n.Identity.TLS()
-	failed := make(chan error, 2)
-	serving := 1
-	go func() { failed <- public.ServeTLS(listener, "", "") }()
+func (n *Node) serve(ctx context.Context, local door) error {
+	private := n.server(&n.front.doors)
+	failed := make(chan error, 1)
 	if local.listener != nil {
-		serving++
 		private.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
 			return identity.WithOperator(ctx, identity.Local)
 		}
 		go func() { failed <- private.Serve(local.listener) }()
 	}
+	n.front.open.Store(true)
 	n.cfg.Log.Info("the node answers", "site", n.site.Name, "address", n.Address(), "data", n.cfg.Dir, "version", n.cfg.Version)
-	close(n.listens)
+	close(n.front.listens)
 	var err error
 	select {
 	case <-ctx.Done():
 		n.cfg.Log.Info("the node stops")
 	case <-n.quorum.Done():
 		err = fmt.Errorf("the node stops, because it can keep nothing more: %w", n.quorum.Err())
+	case <-n.front.sisters.Done():
+		err = fmt.Errorf("the node stops: %w", n.front.sisters.Err())
 	case err = <-failed:
-		serving--
+	case err = <-n.front.failed:
 	}
-	close(n.stop)
+	close(n.front.stop)
 	shutdown, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
-	for _, server := range []*http.Server{public, private} {
+	for _, server := range []*http.Server{n.front.server, private} {
 		if server.Shutdown(shutdown) != nil {
 			_ = server.Close() // what did not end in time is cut
 		}
-	}
-	for range serving {
-		<-failed
 	}
 	n.Tasks.Stop()
 	return err
 }
 
-func (n *Node) server() *http.Server {
+func (n *Node) server(handler http.Handler) *http.Server {
 	return &http.Server{
-		Handler:           &n.doors,
+		Handler:           handler,
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,

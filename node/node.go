@@ -24,6 +24,7 @@ import (
 	"thatch/node/computers/compliance"
 	"thatch/node/identity"
 	"thatch/node/members"
+	"thatch/node/membership"
 	"thatch/node/operators"
 	"thatch/node/policies"
 	"thatch/node/policies/authoring"
@@ -38,6 +39,7 @@ import (
 	"thatch/node/store"
 	"thatch/node/store/local"
 	"thatch/node/tasks"
+	"thatch/node/wire"
 )
 
 // People are who works at a site, and by what they are known.
@@ -84,17 +86,14 @@ type Node struct {
 	site         Site
 	started      time.Time
 	shown        shown
-	doors        doors
+	front        front
 	lostPayloads atomic.Int64 // found altered since the start
 	background   background
-	listens      chan struct{} // closed when the node listens
-	stop         chan struct{} // closed when Run begins to end
 }
 
 // shown is what is known of the node after it started.
 type shown struct {
-	address atomic.Pointer[string] // where it listens
-	name    atomic.Pointer[string] // of the site, where it was renamed since
+	name atomic.Pointer[string] // of the site, where it was renamed since
 }
 
 // New opens the data folder of a node, which nobody else may have open, and every room. The first start makes the
@@ -104,8 +103,8 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, started: cfg.Now(), listens: make(chan struct{}), stop: make(chan struct{})}
-	n.doors.log = cfg.Log
+	n := &Node{cfg: cfg, started: cfg.Now()}
+	n.front.doors.log, n.front.listens, n.front.stop = cfg.Log, make(chan struct{}), make(chan struct{})
 	if n.folder, err = folder.Open(cfg.Dir); err != nil {
 		return nil, err
 	}
@@ -118,6 +117,10 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 // open opens everything. Whoever adds a room adds it to openRooms.
 func (n *Node) open(ctx context.Context) error {
 	var err error
+	// A first start that is bound to fail makes no site: what it was called could not be mended by starting again.
+	if n.front.port, err = wire.Bind(n.cfg.Listen); err != nil {
+		return err
+	}
 	if err := n.folder.Private(folder.DatabaseFile); err != nil {
 		return err
 	}
@@ -127,13 +130,20 @@ func (n *Node) open(ctx context.Context) error {
 	if err := n.openOwn(); err != nil {
 		return err
 	}
-	votes := n.cfg.Quorum
-	votes.ID, votes.Dir, votes.DB, votes.Log = n.folder.ID, n.folder.Path(folder.QuorumFolder), n.db, n.cfg.Log
-	if n.quorum, err = quorum.Open(ctx, votes); err != nil {
+	if err := n.meet(ctx); err != nil {
 		return err
 	}
-	if err := n.quorum.Ready(ctx); err != nil {
-		return fmt.Errorf("wait for the site's quorum: %w", err)
+	if n.quorum, err = quorum.Open(ctx, n.voting()); err != nil {
+		return err
+	}
+	n.front.sisters.Quorum(n.quorum)
+	if err := n.waitFor(ctx, "the site's quorum", n.quorum.Ready); err != nil {
+		return err
+	}
+	if n.front.sisters.Pending() {
+		if err := n.waitFor(ctx, "the site's data", n.front.sisters.Settled); err != nil {
+			return err
+		}
 	}
 	n.writer = store.Signed(settled{n.quorum, n.db}, n.cfg.Now, identity.Audited)
 	if err := n.db.Migrate(ctx, n.quorum, store.SchemaVersion, n.cfg.Now()); err != nil {
@@ -142,7 +152,22 @@ func (n *Node) open(ctx context.Context) error {
 	if n.site, err = n.seed(ctx); err != nil {
 		return err
 	}
-	return n.openRooms(ctx)
+	if err := n.openRooms(ctx); err != nil {
+		return err
+	}
+	return n.letIn()
+}
+
+// letIn has the node met as one of its site.
+func (n *Node) letIn() error {
+	public := n.Identity.TLS()
+	public.NextProtos = []string{"h2", "http/1.1"}
+	n.front.public.Store(public)
+	if n.front.server != nil && n.front.failed == nil { // the first start: there was no certificate before
+		n.greet()
+	}
+	n.front.sisters.Rooms(n.Members, n.Identity)
+	return n.front.sisters.Joined()
 }
 
 // openOwn opens the node's own file, of which nothing is missed that was lost.
@@ -166,7 +191,7 @@ func (n *Node) openRooms(ctx context.Context) error {
 	var err error
 	n.Identity, err = identity.Open(ctx, identity.Config{
 		Dir: n.cfg.Dir, Site: n.site.ID, Name: n.site.Name, Node: n.folder.ID, Names: n.cfg.names(n.site.ID),
-		Reader: n.db, Writer: n.writer, Now: n.cfg.Now,
+		Own: n.front.creds, Keyless: !n.front.sisters.Voter(), Reader: n.db, Writer: n.writer, Now: n.cfg.Now,
 	})
 	if err != nil {
 		return err
@@ -227,8 +252,12 @@ func (n *Node) Close() error {
 	if n.Tasks != nil {
 		n.Tasks.Stop()
 	}
+	errs = append(errs, n.front.close())
 	if n.quorum != nil {
 		errs = append(errs, n.quorum.Close())
+	}
+	if n.front.port != nil {
+		errs = append(errs, n.front.port.Close())
 	}
 	if n.own != nil {
 		errs = append(errs, n.own.Close())
@@ -270,6 +299,9 @@ func (n *Node) Quorum() (status quorum.Status, database int64) { return n.quorum
 // Votes is this node's part in the quorum of its site: who leads, and who takes part.
 func (n *Node) Votes() *quorum.Quorum { return n.quorum }
 
+// Sisters is this node's part among the nodes of its site: who they are, how they fare, who joins and goes.
+func (n *Node) Sisters() *membership.Membership { return n.front.sisters }
+
 // Collect registers the metrics of the node and its rooms.
 func (n *Node) Collect(into prometheus.Registerer) {
 	gauge := func(name, help string, read func() float64) {
@@ -297,10 +329,10 @@ func (n *Node) Collect(into prometheus.Registerer) {
 }
 
 // Listening is closed when the doors are open.
-func (n *Node) Listening() <-chan struct{} { return n.listens }
+func (n *Node) Listening() <-chan struct{} { return n.front.listens }
 
 // Stopping is closed when the node begins to stop: whoever holds a connection open ends it then.
-func (n *Node) Stopping() <-chan struct{} { return n.stop }
+func (n *Node) Stopping() <-chan struct{} { return n.front.stop }
 
 // Mount has requests whose path begins with prefix answered by h; the longest prefix wins. Mount before Run.
-func (n *Node) Mount(prefix string, h http.Handler) { n.doors.mount(prefix, h) }
+func (n *Node) Mount(prefix string, h http.Handler) { n.front.doors.mount(prefix, h) }

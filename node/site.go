@@ -53,14 +53,6 @@ func (n *Node) seed(ctx context.Context) (Site, error) {
 	case !errors.Is(err, sql.ErrNoRows):
 		return site, fmt.Errorf("read the site: %w", err)
 	}
-	// A first start that is bound to fail makes no site: what it was called could not be mended by starting again.
-	listener, err := n.listen()
-	if err != nil {
-		return site, err
-	}
-	if err := listener.Close(); err != nil {
-		return site, fmt.Errorf("listen at %s: %w", n.cfg.Listen, err)
-	}
 	if len(n.cfg.Languages) == 0 {
 		n.cfg.Log.Warn("the site manages no language, so only neutral packages can be staged; give them with: thatch site languages")
 	}

@@ -6,7 +6,6 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/hex"
@@ -96,12 +95,8 @@ func (a *authority) holderURI(kind, id string) *url.URL {
 	return &url.URL{Scheme: "thatch", Host: a.site, Path: "/" + kind + "/" + id}
 }
 
-// node makes a fresh key and certificate for a node under the given names and addresses.
-func (a *authority) node(id string, names []string, now time.Time) (*tls.Certificate, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, fmt.Errorf("make the node's key: %w", err)
-	}
+// node makes a certificate for the key of a node under the given names and addresses. The chain ends with the authority's.
+func (a *authority) node(id string, public crypto.PublicKey, names []string, now time.Time) (chain [][]byte, err error) {
 	template := &x509.Certificate{
 		Subject:     pkix.Name{CommonName: "Node " + id, Organization: []string{"Thatch"}},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
@@ -116,19 +111,33 @@ func (a *authority) node(id string, names []string, now time.Time) (*tls.Certifi
 			template.DNSNames = append(template.DNSNames, name)
 		}
 	}
-	der, err := a.sign(template, key.Public(), now)
+	der, err := a.sign(template, public, now)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("certificate for node %s: %w", id, err)
 	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		return nil, fmt.Errorf("node certificate: %w", err)
-	}
-	return &tls.Certificate{Certificate: [][]byte{der, a.cert.Raw}, PrivateKey: key, Leaf: leaf}, nil
+	return [][]byte{der, a.cert.Raw}, nil
 }
 
 // computer makes a certificate for the key of a request. What the request says of itself is ignored.
 func (a *authority) computer(csr []byte, id string, now time.Time) (*x509.Certificate, error) {
+	request, err := checkRequest(csr)
+	if err != nil {
+		return nil, err
+	}
+	der, err := a.sign(&x509.Certificate{
+		Subject:     pkix.Name{CommonName: id, Organization: []string{"Thatch"}, OrganizationalUnit: []string{KindComputer}},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		URIs:        []*url.URL{a.holderURI(KindComputer, id)},
+		NotAfter:    now.Add(AgentLifetime),
+	}, request.PublicKey, now)
+	if err != nil {
+		return nil, err
+	}
+	return x509.ParseCertificate(der)
+}
+
+// checkRequest reads a certificate request, of which the key alone is taken over.
+func checkRequest(csr []byte) (*x509.CertificateRequest, error) {
 	if len(csr) > maxCSR {
 		return nil, store.Invalid("the certificate request has %d bytes, at most %d are allowed", len(csr), maxCSR)
 	}
@@ -142,16 +151,7 @@ func (a *authority) computer(csr []byte, id string, now time.Time) (*x509.Certif
 	if key, ok := request.PublicKey.(*ecdsa.PublicKey); !ok || key.Curve != elliptic.P256() {
 		return nil, store.Invalid("the certificate request's key must be ECDSA P-256")
 	}
-	der, err := a.sign(&x509.Certificate{
-		Subject:     pkix.Name{CommonName: id, Organization: []string{"Thatch"}, OrganizationalUnit: []string{KindComputer}},
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-		URIs:        []*url.URL{a.holderURI(KindComputer, id)},
-		NotAfter:    now.Add(AgentLifetime),
-	}, request.PublicKey, now)
-	if err != nil {
-		return nil, err
-	}
-	return x509.ParseCertificate(der)
+	return request, nil
 }
 
 func (a *authority) sign(template *x509.Certificate, public crypto.PublicKey, now time.Time) ([]byte, error) {

@@ -7,7 +7,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/tls"
-	"crypto/x509"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -27,6 +26,7 @@ type Config struct {
 	Name    string   // of the site
 	Node    string   // id of this node
 	Names   []string // host names and addresses under which the node is reached
+	Own     Own      // what the node is known by; nil: made at each start, and kept nowhere
 	Keyless bool     // the node may lack the site's keys, having no vote
 	Reader  store.Reader
 	Writer  store.Writer
@@ -38,8 +38,7 @@ type Identity struct {
 	cfg       Config
 	authority *authority
 	keys      atomic.Pointer[sealed.Keys] // nil: this node does not hold them
-	cert      atomic.Pointer[tls.Certificate]
-	local     atomic.Pointer[[]byte] // hash of the local door's secret
+	local     atomic.Pointer[[]byte]      // hash of the local door's secret
 
 	neighbours Neighbours
 }
@@ -48,6 +47,13 @@ type Identity struct {
 // and publishes the signing key as a document.
 func Open(ctx context.Context, cfg Config) (*Identity, error) {
 	id := &Identity{cfg: cfg}
+	if cfg.Own == nil {
+		own, err := newFleeting()
+		if err != nil {
+			return nil, err
+		}
+		id.cfg.Own = own
+	}
 	der, err := id.recorded(ctx)
 	if err != nil {
 		return nil, err
@@ -156,7 +162,7 @@ func (id *Identity) TLS() *tls.Config {
 		MinVersion:     tls.VersionTLS13,
 		ClientAuth:     tls.VerifyClientCertIfGiven,
 		ClientCAs:      id.authority.pool(),
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return id.cert.Load(), nil },
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return id.cfg.Own.Certificate(), nil },
 		Time:           id.cfg.Now,
 	}
 	plain.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
@@ -167,16 +173,3 @@ func (id *Identity) TLS() *tls.Config {
 	}
 	return plain
 }
-
-// RenewNode makes a new key and certificate for this node; connections from then on get it.
-func (id *Identity) RenewNode() error {
-	cert, err := id.authority.node(id.cfg.Node, id.cfg.Names, id.cfg.Now())
-	if err != nil {
-		return err
-	}
-	id.cert.Store(cert)
-	return nil
-}
-
-// NodeCertificate is the one in use.
-func (id *Identity) NodeCertificate() *x509.Certificate { return id.cert.Load().Leaf }

@@ -112,14 +112,23 @@ func (id *Identity) ParentTLS(site string, authority []byte) (*tls.Config, error
 // JoinTLS is the configuration of a connection to a site that is known by the fingerprint of its authority alone, as a
 // child token carries it. Found is told, before anything is sent, which site by which authority answers.
 func (id *Identity) JoinTLS(fingerprint [federation.FingerprintSize]byte, found func(site string, authority []byte)) *tls.Config {
-	return id.callTLS(func(state tls.ConnectionState) error {
+	return id.callTLS(verifyJoin(fingerprint, found, id.cfg.Now), false)
+}
+
+// FirstTLS is JoinTLS for whoever has no identity yet, such as a node that joins a site.
+func FirstTLS(fingerprint [federation.FingerprintSize]byte, found func(site string, authority []byte), now func() time.Time) *tls.Config {
+	return &tls.Config{MinVersion: tls.VersionTLS13, InsecureSkipVerify: true, VerifyConnection: verifyJoin(fingerprint, found, now), Time: now}
+}
+
+func verifyJoin(fingerprint [federation.FingerprintSize]byte, found func(string, []byte), now func() time.Time) func(tls.ConnectionState) error {
+	return func(state tls.ConnectionState) error {
 		for _, cert := range state.PeerCertificates {
 			if !cert.IsCA || federation.Fingerprint(cert.Raw) != fingerprint {
 				continue
 			}
 			site, _, _, err := holderOf(state.PeerCertificates[0])
 			if err == nil {
-				err = verifyNode(state, site, cert.Raw, id.cfg.Now())
+				err = verifyNode(state, site, cert.Raw, now())
 			}
 			if err == nil {
 				found(site, cert.Raw)
@@ -127,7 +136,7 @@ func (id *Identity) JoinTLS(fingerprint [federation.FingerprintSize]byte, found 
 			return err
 		}
 		return fmt.Errorf("%w: its authority does not have the fingerprint of the token: is this the site that made it?", ErrUntrusted)
-	}, false)
+	}
 }
 
 // ErrUntrusted says that whoever answers is no node of the site that was called.
@@ -142,29 +151,35 @@ func (id *Identity) callTLS(verify func(tls.ConnectionState) error, show bool) *
 		Time:               id.cfg.Now,
 	}
 	if show {
-		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return id.cert.Load(), nil }
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return id.cfg.Own.Certificate(), nil }
 	}
 	return config
 }
 
-// verifyNode accepts a node of a site: its certificate was made for it, as a server, by the site's authority.
+// verifyNode accepts a node of a site, by its authority (DER).
 func verifyNode(state tls.ConnectionState, site string, authority []byte, now time.Time) error {
 	root, err := x509.ParseCertificate(authority)
 	if err != nil {
 		return fmt.Errorf("authority of site %s: %w", site, err)
 	}
+	_, err = VerifyNode(state.PeerCertificates[0], site, root, now)
+	return err
+}
+
+// VerifyNode tells which node of a site a certificate was made for, as a server, by the site's authority. The error wraps
+// ErrUntrusted.
+func VerifyNode(cert *x509.Certificate, site string, authority *x509.Certificate, now time.Time) (id string, err error) {
 	roots := x509.NewCertPool()
-	roots.AddCert(root)
-	leaf := state.PeerCertificates[0]
+	roots.AddCert(authority)
 	options := x509.VerifyOptions{Roots: roots, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
-	if _, err := leaf.Verify(options); err != nil {
-		return fmt.Errorf("%w: %w", ErrUntrusted, err)
+	if _, err := cert.Verify(options); err != nil {
+		return "", fmt.Errorf("%w: %w", ErrUntrusted, err)
 	}
-	named, kind, _, err := holderOf(leaf)
+	named, kind, id, err := holderOf(cert)
 	if err != nil || named != site || kind != KindNode {
-		return fmt.Errorf("%w: its certificate is not that of a node of site %s", ErrUntrusted, site)
+		return "", fmt.Errorf("%w: its certificate is not that of a node of site %s", ErrUntrusted, site)
 	}
-	return nil
+	return id, nil
 }
 
 // ParseAuthority reads the certificate of another site's authority. It must be one as sites make them: self-signed,

@@ -202,13 +202,13 @@ func (r *Room) write(ctx context.Context, reason string, statements ...store.Sta
 	return nil
 }
 
-// Remove shuts a node out for ever. The last one that votes stays.
-func (r *Room) Remove(ctx context.Context, id, reason string) error {
-	err := r.write(ctx, "remove node "+id, store.Statement{
+// Remove shuts a node out for ever. The last one that votes stays. What else goes with it stands or falls with it.
+func (r *Room) Remove(ctx context.Context, id, reason string, also ...store.Statement) error {
+	err := r.write(ctx, "remove node "+id, append([]store.Statement{{
 		SQL: `UPDATE node SET removed = ?, reason = ? WHERE id = ? AND removed = ''
 AND (votes = 0 OR (SELECT count(*) FROM node WHERE votes = 1 AND removed = '') > 1)`,
 		Args: []any{rows.Stamp(r.now()), reason, id}, Want: 1,
-	})
+	}}, also...)...)
 	if errors.Is(err, store.ErrConflict) {
 		if _, missing := r.Find(ctx, id); missing != nil {
 			return missing
@@ -218,17 +218,17 @@ AND (votes = 0 OR (SELECT count(*) FROM node WHERE votes = 1 AND removed = '') >
 	return err
 }
 
-// SetVotes says whether a node is to vote. The last one that does goes on.
-func (r *Room) SetVotes(ctx context.Context, id string, votes bool) error {
+// SetVotes says whether a node is to vote. The last one that does goes on. What else comes with it stands or falls with it.
+func (r *Room) SetVotes(ctx context.Context, id string, votes bool, also ...store.Statement) error {
 	reason := "node " + id + " is to vote no more"
 	if votes {
 		reason = "node " + id + " is to vote"
 	}
-	err := r.write(ctx, reason, store.Statement{
+	err := r.write(ctx, reason, append([]store.Statement{{
 		SQL: `UPDATE node SET votes = ? WHERE id = ? AND removed = ''
 AND (? = 1 OR votes = 0 OR (SELECT count(*) FROM node WHERE votes = 1 AND removed = '') > 1)`,
 		Args: []any{votes, id, votes}, Want: 1,
-	})
+	}}, also...)...)
 	if errors.Is(err, store.ErrConflict) {
 		if _, missing := r.Find(ctx, id); missing != nil {
 			return missing

@@ -107,8 +107,9 @@ func (r *Room) RevokeToken(ctx context.Context, id string) error {
 }
 
 // Admit makes a node that brings a token one of the site's: the use of the token and its row are one batch. A join that was
-// cut short is admitted again, with the same token for the same node by the same keys. Refusals are *Refusal.
-func (r *Room) Admit(ctx context.Context, brought token.Token, n Node) error {
+// cut short is admitted again, with the same token for the same node by the same keys. What else comes with it stands or falls
+// with it. Refusals are *Refusal.
+func (r *Room) Admit(ctx context.Context, brought token.Token, n Node, also ...store.Statement) error {
 	if err := n.Check(); err != nil {
 		return err
 	}
@@ -118,10 +119,10 @@ func (r *Room) Admit(ctx context.Context, brought token.Token, n Node) error {
 	}
 	n.Added = r.now()
 	now := rows.Stamp(n.Added)
-	err = r.write(ctx, "node "+n.Name+" joins with token "+id, store.Statement{
+	err = r.write(ctx, "node "+n.Name+" joins with token "+id, append([]store.Statement{{
 		SQL:  `UPDATE node_token SET used = ?, node = ? WHERE id = ? AND used = '' AND revoked = 0 AND expires > ?`,
 		Args: []any{now, n.ID, id, now}, Want: 1,
-	}, Insert(n))
+	}, Insert(n)}, also...)...)
 	if errors.Is(err, store.ErrConflict) { // somebody came first: it may have been the same node
 		if again, _, err := r.invited(ctx, brought, n); again || err != nil {
 			return err

@@ -45,7 +45,7 @@ func (s Site) begin(ctx context.Context, logs logStore) error {
 	if last, err := logs.LastIndex(); err != nil || last != 0 {
 		return errors.Join(err, fmt.Errorf("%s holds a log already", s.Dir))
 	}
-	snapshots, err := raft.NewFileSnapshotStoreWithLogger(filepath.Join(s.Dir, "snapshots"), 1, hclogTo(s.Log))
+	snapshots, err := raft.NewFileSnapshotStoreWithLogger(filepath.Join(s.Dir, "snapshots"), 1, Logger(s.Log))
 	if err != nil {
 		return err
 	}
@@ -103,7 +103,7 @@ func (m *machine) salvageSnapshot(dir string) (label uint64, err error) {
 	if _, err := os.Stat(dir); err != nil {
 		return 0, nil // the log alone may do
 	}
-	snapshots, err := raft.NewFileSnapshotStoreWithLogger(dir, 1, hclogTo(m.q.log))
+	snapshots, err := raft.NewFileSnapshotStoreWithLogger(dir, 1, Logger(m.q.log))
 	if err != nil {
 		return 0, err
 	}

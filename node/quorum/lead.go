@@ -133,8 +133,24 @@ func (q *Quorum) Ready(ctx context.Context) error {
 
 func (q *Quorum) follows() bool {
 	_, leader := q.raft.LeaderWithID()
+	committed := q.raft.CommitIndex()
 	return leader != "" && string(leader) != q.config.ID && q.raft.State() == raft.Follower &&
-		q.raft.CommitIndex() > 0 && q.raft.AppliedIndex() >= q.raft.CommitIndex()
+		committed > 0 && q.raft.AppliedIndex() >= committed && q.holds(committed)
+}
+
+// holds says whether the database has every batch up to an index of the log. Raft counts as applied what it has handed over to
+// be applied.
+func (q *Quorum) holds(index uint64) bool {
+	var entry raft.Log
+	for applied := q.config.DB.Applied(); index > applied; index-- {
+		switch err := q.logs.GetLog(index, &entry); {
+		case err != nil: // behind a snapshot, which the database holds
+			return true
+		case entry.Type == raft.LogCommand:
+			return false
+		}
+	}
+	return true
 }
 
 // Barrier returns when everything committed so far is applied here. Only the leader can: a linearizable read is a
@@ -156,6 +172,7 @@ type Status struct {
 	Committed uint64  `json:"committed"`
 	Applied   uint64  `json:"applied"` // index of the last batch in the database
 	Voters    []Voter `json:"voters"`
+	NonVoters []Voter `json:"non_voters,omitempty"` // they hold everything and have no vote
 }
 
 // Status tells where this node stands.
@@ -166,7 +183,12 @@ func (q *Quorum) Status() Status {
 		Last: q.raft.LastIndex(), Committed: q.raft.CommitIndex(), Applied: q.config.DB.Applied(),
 	}
 	for _, server := range q.raft.GetConfiguration().Configuration().Servers {
-		s.Voters = append(s.Voters, Voter{ID: string(server.ID), Address: string(server.Address)})
+		member := Voter{ID: string(server.ID), Address: string(server.Address)}
+		if server.Suffrage == raft.Voter {
+			s.Voters = append(s.Voters, member)
+		} else {
+			s.NonVoters = append(s.NonVoters, member)
+		}
 	}
 	return s
 }
@@ -185,6 +207,20 @@ func (q *Quorum) AddVoter(ctx context.Context, v Voter) error {
 	return q.await(ctx, q.raft.AddVoter(raft.ServerID(v.ID), raft.ServerAddress(v.Address), 0, q.config.Wait))
 }
 
+// AddNonVoter adds a node that has no vote, if this node leads. The other was opened with Join. The log is shortened first, so
+// that the other begins with a snapshot: an empty file of its own is not the one from which the log begins.
+func (q *Quorum) AddNonVoter(ctx context.Context, v Voter) error {
+	if err := q.snapshot(0); err != nil {
+		return err
+	}
+	return q.await(ctx, q.raft.AddNonvoter(raft.ServerID(v.ID), raft.ServerAddress(v.Address), 0, q.config.Wait))
+}
+
+// Demote takes a node's vote, if this node leads.
+func (q *Quorum) Demote(ctx context.Context, id string) error {
+	return q.await(ctx, q.raft.DemoteVoter(raft.ServerID(id), 0, q.config.Wait))
+}
+
 // Remove takes a node out of the quorum, if this node leads.
 func (q *Quorum) Remove(ctx context.Context, id string) error {
 	return q.await(ctx, q.raft.RemoveServer(raft.ServerID(id), 0, q.config.Wait))
@@ -193,6 +229,19 @@ func (q *Quorum) Remove(ctx context.Context, id string) error {
 // Transfer hands the lead to another node, if this one leads.
 func (q *Quorum) Transfer(ctx context.Context) error {
 	return q.await(ctx, q.raft.LeadershipTransfer())
+}
+
+// TransferTo hands the lead to a node that votes, if this one leads.
+func (q *Quorum) TransferTo(ctx context.Context, v Voter) error {
+	return q.await(ctx, q.raft.LeadershipTransferToServer(raft.ServerID(v.ID), raft.ServerAddress(v.Address)))
+}
+
+// Heard is when this node last heard from the one that leads; now, where it does so itself.
+func (q *Quorum) Heard() time.Time {
+	if q.raft.State() == raft.Leader {
+		return time.Now()
+	}
+	return q.raft.LastContact()
 }
 
 // await returns the answer of raft. A future that comes to raft as it ends is never answered.
@@ -239,8 +288,13 @@ func (q *Quorum) takeSnapshots() {
 // Snapshot makes a snapshot now and shortens the log. That there is nothing new is no error.
 func (q *Quorum) Snapshot() error {
 	entries, written := max(q.fsm.entries.Load(), 1), max(q.fsm.written.Load(), entryCost)
+	return q.snapshot(uint64(min(max(q.config.Tuning.TrailingBytes/(written/entries+1), 8), 100_000)))
+}
+
+// snapshot makes one and keeps as many entries of the log behind it.
+func (q *Quorum) snapshot(trailing uint64) error {
 	change := q.raft.ReloadableConfig()
-	change.TrailingLogs = uint64(min(max(q.config.Tuning.TrailingBytes/(written/entries+1), 8), 100_000))
+	change.TrailingLogs = trailing
 	if err := q.raft.ReloadConfig(change); err != nil {
 		return fmt.Errorf("snapshot: %w", err)
 	}

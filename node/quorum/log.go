@@ -91,8 +91,8 @@ func (g *guardedLog) check(op string, err error) error {
 	return err
 }
 
-// hclogTo gives raft's own messages to slog: its warnings and errors as such, the rest as debugging.
-func hclogTo(log *slog.Logger) hclog.Logger {
+// Logger gives raft's own messages to slog: its warnings and errors as such, the rest as debugging.
+func Logger(log *slog.Logger) hclog.Logger {
 	intercept := hclog.NewInterceptLogger(&hclog.LoggerOptions{Name: "raft", Level: hclog.Debug, Output: io.Discard})
 	intercept.RegisterSink(sink{log})
 	return intercept

@@ -127,7 +127,7 @@ func (q *Quorum) start(ctx context.Context) error {
 		return fmt.Errorf("opening the log: %w", err)
 	}
 	q.logs = &guardedLog{logStore: logs, failed: q.fail}
-	logger := hclogTo(q.log)
+	logger := Logger(q.log)
 	snapshots, err := raft.NewFileSnapshotStoreWithLogger(filepath.Join(q.config.Dir, "snapshots"), 1, logger)
 	if err != nil {
 		return fmt.Errorf("opening the snapshots: %w", err)

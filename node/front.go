@@ -1,0 +1,253 @@
+package node
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"thatch/node/disk"
+	"thatch/node/folder"
+	"thatch/node/identity/sealed"
+	"thatch/node/members"
+	"thatch/node/membership"
+	"thatch/node/quorum"
+	"thatch/node/store"
+	"thatch/node/wire"
+)
+
+// front is where a node meets others: the one port, the doors behind it, and the other nodes of the site.
+type front struct {
+	port    *wire.Port
+	creds   *wire.Credentials
+	sisters *membership.Membership
+	doors   doors
+	server  *http.Server               // of the public doors
+	failed  chan error                 // it ended by itself
+	public  atomic.Pointer[tls.Config] // nil: the rooms are not open yet
+	open    atomic.Bool                // Run has begun
+	waits   atomic.Pointer[string]     // for what the node waits, before
+	listens chan struct{}              // closed when Run has begun
+	stop    chan struct{}              // closed when Run begins to end
+}
+
+// raftTimeout is how long the others may take for an answer; snapshots have it for each 256 KiB.
+const raftTimeout = 10 * time.Second
+
+// meet binds the port and finds out what is known of the site's other nodes.
+func (n *Node) meet(ctx context.Context) (err error) {
+	f := &n.front
+	if f.creds, err = wire.OpenCredentials(n.cfg.Dir, n.folder.ID); err != nil {
+		return err
+	}
+	if err := membership.Lost(n.cfg.Dir, f.creds); err != nil {
+		return err
+	}
+	self, err := n.self()
+	if err != nil {
+		return err
+	}
+	f.sisters, err = membership.New(ctx, membership.Config{
+		Dir: n.cfg.Dir, Self: self, Port: f.port, DB: n.db, Now: n.cfg.Now, Log: n.cfg.Log, Local: n.local,
+	}, f.creds)
+	if err != nil {
+		return err
+	}
+	f.port.Configure(wire.Config{
+		Credentials: f.creds, Judge: f.sisters.Judge, Addresses: f.sisters.Addresses, Public: n.publicTLS, Now: n.cfg.Now, Log: n.cfg.Log,
+	})
+	f.server = n.server(f)
+	if f.creds.Known() {
+		n.greet()
+	}
+	return nil
+}
+
+// greet begins to answer at the port: other nodes at once, everybody else that the node is starting.
+func (n *Node) greet() {
+	n.front.port.Open()
+	n.front.sisters.Start()
+	n.front.failed = make(chan error, 1)
+	go func() { n.front.failed <- n.front.server.Serve(n.front.port.Listener("")) }()
+}
+
+// publicTLS is for everybody who is no node of the site.
+func (n *Node) publicTLS() *tls.Config {
+	if config := n.front.public.Load(); config != nil {
+		return config
+	}
+	return &tls.Config{
+		MinVersion: tls.VersionTLS13, NextProtos: []string{"http/1.1"}, Time: n.cfg.Now,
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return n.front.creds.Certificate(), nil },
+	}
+}
+
+// voting is how this node takes part in the quorum.
+func (n *Node) voting() quorum.Config {
+	votes := n.cfg.Quorum
+	votes.ID, votes.Dir, votes.DB, votes.Log = n.folder.ID, n.folder.Path(folder.QuorumFolder), n.db, n.cfg.Log
+	votes.Join = votes.Join || n.front.creds.Known()
+	if votes.Transport == nil {
+		votes.Transport = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+			Stream: n.front.port.Raft(), MaxPool: 3, Timeout: raftTimeout, MsgpackUseNewTimeFormat: true, Logger: quorum.Logger(n.cfg.Log),
+		})
+		votes.Forward = n.front.sisters
+	}
+	return votes
+}
+
+// self is what this node tells the others of itself.
+func (n *Node) self() (members.Node, error) {
+	seal, err := sealed.NodeKey(n.cfg.Dir)
+	if err != nil {
+		return members.Node{}, err
+	}
+	key, err := n.front.creds.KeyHash()
+	return members.Node{
+		ID: n.folder.ID, Name: n.cfg.nodeName(), Addresses: n.cfg.addresses(n.front.port.Addr()), Votes: true, TLSKey: key, SealKey: seal.Public(),
+		Version: n.cfg.Version, Schema: store.SchemaVersion,
+	}, err
+}
+
+// local is what this node alone knows of itself.
+func (n *Node) local() membership.Local {
+	l := membership.Local{State: "starting", Started: n.started, Database: n.db.Size()}
+	if n.front.open.Load() {
+		l.State = "running"
+	} else if why := n.front.waits.Load(); why != nil {
+		l.Reason = *why
+	}
+	if cert := n.front.creds.Certificate(); cert != nil {
+		l.Certificate = cert.Leaf.NotAfter
+	}
+	space, err := disk.Of(n.cfg.Dir)
+	if err != nil {
+		l.Problem = err.Error()
+		return l
+	}
+	l.Disk = &space
+	return l
+}
+
+// waitFor waits for something before the node can serve, and says so to whoever asks. A node that has to stop does.
+func (n *Node) waitFor(ctx context.Context, what string, wait func(ctx context.Context) error) error {
+	n.front.waits.Store(&what)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	over := make(chan struct{})
+	defer close(over)
+	go func() {
+		select {
+		case <-n.front.sisters.Done():
+			cancel(n.front.sisters.Err())
+		case <-over:
+		}
+	}()
+	err := wait(ctx)
+	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	if err != nil {
+		return fmt.Errorf("wait for %s: %w", what, err)
+	}
+	return nil
+}
+
+// ServeHTTP answers the doors from Run on. Before, it says that the node is starting, and ends the connection: who is let in
+// is asked where a connection begins, and cannot be yet.
+func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if f.open.Load() {
+		f.doors.ServeHTTP(w, r)
+		return
+	}
+	text := "the node is starting; try again"
+	if why := f.waits.Load(); why != nil {
+		text = "the node is starting: it waits for " + *why
+	}
+	body, _ := json.Marshal(map[string]string{"code": "starting", "error": text}) // two texts have a JSON
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", "2")
+	w.Header().Set("Connection", "close")
+	w.WriteHeader(http.StatusServiceUnavailable)
+	_, _ = w.Write(body)
+}
+
+// close ends what meet and greet began, but for the port, which the quorum needs until its own end.
+func (f *front) close() error {
+	var errs []error
+	if f.sisters != nil {
+		errs = append(errs, f.sisters.Close())
+	}
+	if f.server != nil {
+		errs = append(errs, f.server.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// nodeName is what people call this node.
+func (c Config) nodeName() string {
+	if c.Name != "" {
+		return c.Name
+	}
+	if host, err := os.Hostname(); err == nil && host != "" {
+		return host
+	}
+	return "node"
+}
+
+// addresses are those at which other nodes may reach this one, which listens at an address: by the names that it was given
+// first. One that listens at one address of its machine alone is reached there alone.
+func (c Config) addresses(at net.Addr) []string {
+	return Addresses(c.Listen, c.Names, at.String())
+}
+
+// Addresses are those at which a node may be reached that is told to listen at an address and has names; bound is where it
+// really listens, "" where it does not yet.
+func Addresses(listen string, names []string, bound string) []string {
+	host, port, _ := net.SplitHostPort(listen) // Config.complete has looked at it
+	if _, really, err := net.SplitHostPort(bound); err == nil {
+		port = really
+	}
+	hosts := slices.Clone(names)
+	switch ip := net.ParseIP(host); {
+	case host != "" && (ip == nil || !ip.IsUnspecified()):
+		hosts = append(hosts, host)
+	default:
+		if name, err := os.Hostname(); err == nil {
+			hosts = append(hosts, name)
+		}
+		hosts = append(hosts, ownAddresses()...)
+	}
+	var list []string
+	for _, host := range hosts {
+		if at := net.JoinHostPort(host, port); !slices.Contains(list, at) && len(list) < mostAddresses {
+			list = append(list, at)
+		}
+	}
+	return list
+}
+
+const mostAddresses = 12
+
+// ownAddresses are those of this machine.
+func ownAddresses() (list []string) {
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil
+	}
+	for _, addr := range addrs {
+		if ip, ok := addr.(*net.IPNet); ok && ip.IP.IsGlobalUnicast() {
+			list = append(list, ip.IP.String())
+		}
+	}
+	return list
+}

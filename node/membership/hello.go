@@ -1,0 +1,120 @@
+package membership
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"thatch/node/members"
+	"thatch/node/wire"
+)
+
+// helloTimeout is how long an answer of another node is waited for.
+const helloTimeout = 3 * time.Second
+
+// Heard is what was last heard of another node.
+type Heard struct {
+	Status    Status
+	At        time.Time     // of the answer, by this node's clock; zero: never
+	Trip      time.Duration // how long the answer took
+	Err       error         // why the last call failed, nil where it did not
+	addresses []string      // that it said it has, newest
+}
+
+// heard is what was heard of the others.
+type heard struct {
+	mu sync.Mutex
+	of map[string]Heard
+}
+
+func (h *heard) addresses(id string) []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.of[id].addresses)
+}
+
+func (h *heard) change(id string, change func(*Heard)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.of == nil {
+		h.of = map[string]Heard{}
+	}
+	one := h.of[id]
+	change(&one)
+	h.of[id] = one
+}
+
+func (h *heard) all() map[string]Heard {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return maps.Clone(h.of)
+}
+
+// greetAll calls every other node of the site again and again: so each knows where the others are and how they fare, and one
+// that was removed while it was away hears of it.
+func (m *Membership) greetAll() {
+	tick := time.NewTicker(m.cfg.Every)
+	defer tick.Stop()
+	for {
+		changed := m.changed.next()
+		m.greet(m.ctx)
+		select {
+		case <-m.ctx.Done():
+			return
+		case <-changed:
+		case <-tick.C:
+		}
+	}
+}
+
+func (m *Membership) greet(ctx context.Context) {
+	var wait sync.WaitGroup
+	for _, id := range m.sisters() {
+		wait.Go(func() { m.greetOne(ctx, id) })
+	}
+	wait.Wait()
+}
+
+func (m *Membership) greetOne(ctx context.Context, id string) {
+	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
+	defer cancel()
+	began := time.Now()
+	var status Status
+	self := m.cfg.Self
+	err := m.caller.Call(ctx, id, wire.Call{Path: pathHello, In: hello{self.Addresses, self.Version, self.Schema}, Out: &status})
+	trip, at := time.Since(began), m.cfg.Now()
+	if m.ctx.Err() != nil {
+		return
+	}
+	var refused *wire.Error
+	if errors.As(err, &refused) && refused.Code == members.CodeRemoved {
+		m.ended.set(members.Refuse(members.CodeRemoved, "%s", refused.Text))
+	}
+	m.heard.change(id, func(h *Heard) {
+		if h.Err = err; err == nil {
+			h.Status, h.At, h.Trip = status, at, trip
+		}
+	})
+}
+
+// Greeted calls every other node now, and is what is known of each then, by id.
+func (m *Membership) Greeted(ctx context.Context) map[string]Heard {
+	m.greet(ctx)
+	return m.heard.all()
+}
+
+// Status is how this node fares.
+func (m *Membership) Status() Status {
+	s := Status{
+		Local: m.cfg.Local(), ID: m.cfg.Self.ID, Version: m.cfg.Self.Version, Schema: m.cfg.Self.Schema, Held: m.cfg.DB.Schema(),
+		Time: m.cfg.Now(),
+	}
+	if q := m.quorum.Load(); q != nil {
+		votes := q.Status()
+		s.Quorum, s.Heard = &votes, q.Heard()
+	}
+	return s
+}
