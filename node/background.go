@@ -94,6 +94,7 @@ func (n *Node) lead(ctx context.Context, term uint64) {
 		{"sites", n.followSites},
 		{"former parents", n.inherit},
 		{"roll-ups", n.tellRollUps},
+		{"past days", n.Past.Run},
 		{"languages", func(ctx context.Context) error {
 			return n.followLanguages(ctx, func(ctx context.Context) ([]string, error) { return n.Sites.DescendantsOf(ctx, n.site.ID) })
 		}},

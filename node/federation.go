@@ -10,6 +10,7 @@ import (
 	"thatch/catalog/federation"
 	"thatch/node/computers"
 	"thatch/node/identity"
+	"thatch/node/past"
 	"thatch/node/policies/above"
 	"thatch/node/replicas"
 	"thatch/node/replicas/dataset"
@@ -31,6 +32,10 @@ func (n *Node) openFederation(_ context.Context) error {
 	n.RollUps = rollups.New(rollups.Config{
 		Site: n.site.ID, Version: n.cfg.Version, Reader: n.db, Writer: n.writer, Signer: n.Identity, Computers: n.Computers,
 		Compliance: n.Compliance, Catalog: n.Bulletins.Catalog(), Sites: n.Sites, Settings: n.Settings, Nodes: n.members, Retire: n.retireMoved, Now: n.cfg.Now, Log: n.cfg.Log,
+	})
+	n.Past = past.New(past.Config{
+		Created: n.site.Created, Reader: n.db, Writer: n.writer, Compliance: n.Compliance, RollUps: n.RollUps, Policies: n.Policies, Settings: n.Settings,
+		Now: n.cfg.Now, Log: n.cfg.Log,
 	})
 	for _, kind := range []document.Kind{document.Policy, document.PolicyState, document.Window} {
 		n.Replicas.Register(kind, above.Hook{Now: n.cfg.Now})

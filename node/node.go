@@ -26,6 +26,7 @@ import (
 	"thatch/node/members"
 	"thatch/node/membership"
 	"thatch/node/operators"
+	"thatch/node/past"
 	"thatch/node/policies"
 	"thatch/node/policies/authoring"
 	"thatch/node/policies/windows"
@@ -55,23 +56,29 @@ type Standing struct {
 	Backups *backup.Room
 }
 
+// Figures are how the computers of the site, and of those below it, fare.
+type Figures struct {
+	Compliance *compliance.Room
+	RollUps    *rollups.Room
+	Past       *past.Room // day by day
+}
+
 // Rooms are the nouns of a site; each owns its tables and verbs.
 type Rooms struct {
 	People
+	Figures
 	Standing
-	Tasks      *tasks.Room
-	Settings   *settings.Room
-	Bulletins  *bulletins.Bulletins
-	Content    *content.Store
-	Staging    *staging.Stager
-	Computers  *computers.Room
-	Compliance *compliance.Room
-	Policies   *policies.Room
-	Windows    *windows.Room
-	Replicas   *replicas.Room
-	Sender     *dataset.Sender
-	RollUps    *rollups.Room
-	Check      *check.Checker
+	Tasks     *tasks.Room
+	Settings  *settings.Room
+	Bulletins *bulletins.Bulletins
+	Content   *content.Store
+	Staging   *staging.Stager
+	Computers *computers.Room
+	Policies  *policies.Room
+	Windows   *windows.Room
+	Replicas  *replicas.Room
+	Sender    *dataset.Sender
+	Check     *check.Checker
 }
 
 // Node is a member of a site. Make one with New, mount doors, call Run, then Close.

@@ -6,6 +6,7 @@ import (
 	"thatch/cmd/internal/cli"
 	"thatch/node/computers/compliance"
 	"thatch/node/computers/compliance/report"
+	"thatch/node/computers/history"
 	"thatch/node/store"
 )
 
@@ -46,7 +47,7 @@ func complianceCommand(a *cli.App) *cobra.Command {
 		},
 		{
 			Use: "months", Short: "Compliance by month, newest first", Path: "/compliance/months", Long: countsText + cli.Columns(store.ColumnNames(report.OfMonths)),
-			Example: "  thatch compliance months",
+			Example: "  thatch compliance months\n  thatch compliance months --as-of 2026-03-31",
 			Heads:   append([]string{"MONTH", "BULLETINS", "UPDATES"}, countHeads...), Keys: append([]string{"month", "bulletins", "updates"}, countKeys...),
 		},
 		{
@@ -58,14 +59,27 @@ func complianceCommand(a *cli.App) *cobra.Command {
 		},
 	}
 	for _, report := range reports {
-		report.Flags = map[string]string{"all": "superseded updates count as missing too"}
+		report.Flags = map[string]string{"all": "superseded updates count as missing too", cli.AsOf: cli.AsOfText}
 		inner := a.List(report)
 		yes(inner, "all")
 		cmd.AddCommand(inner)
 	}
 	cmd.AddCommand(concerned(a)...)
-	cmd.AddCommand(treeCommand(a), complianceSummary(a))
+	cmd.AddCommand(treeCommand(a), complianceSummary(a), complianceDays(a))
 	return cmd
+}
+
+// complianceDays lists what reports can be had as of.
+func complianceDays(a *cli.App) *cobra.Command {
+	return a.List(cli.Listing{
+		Use: "days", Short: "The past days of which figures are kept, oldest first, each summed up", Path: "/compliance/days",
+		Long: "A day is kept when it is over, in the time zone of the setting site.time_zone, for as many days as the setting keep.figures_days\n" +
+			"says. TAKEN is later than the end of the day where no node ran then. INSTALLED and MISSING are pairs of a computer and an\n" +
+			"update. Reports of compliance take a day by --as-of.\n\nColumns to filter and sort by: " + cli.Columns(store.ColumnNames(history.Columns)),
+		Example: "  thatch compliance days --sort -day --limit 30\n  thatch compliance bulletins --as-of 2026-03-31",
+		Heads:   []string{"DAY", "COMPUTERS", "COMPLETE", "ATTENTION", "EXPLOITED", "NOT REPORTING", "INSTALLED", "MISSING", "PERCENT", "OPEN CVES", "TAKEN"},
+		Keys:    []string{"day", "computers", "complete", "attention", "exploited", "silent", "installed", "missing", "percent", "cves", "taken"},
+	})
 }
 
 // concerned are the commands about the computers that one thing concerns.

@@ -69,6 +69,9 @@ func treeCommand(a *cli.App) *cobra.Command {
 		if report.Use == "sites" {
 			report.Flags["bulletin"], report.Flags["update"] = "counts of this bulletin alone, by its id", "counts of this update alone, by its id"
 		}
+		if report.Use == "sites" || report.Use == "bulletins" {
+			report.Flags[cli.AsOf] = cli.AsOfText
+		}
 		inner := a.List(report)
 		yes(inner, "own")
 		cmd.AddCommand(inner)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/url"
 	"strconv"
 	"text/tabwriter"
 
@@ -22,12 +23,12 @@ func overviewCommand(a *cli.App) *cobra.Command {
 }
 
 func deliveryCommand(a *cli.App) *cobra.Command {
-	days := 30
+	days, day := 30, ""
 	cmd := &cobra.Command{
 		Use: "delivery", Short: "Attempts to install updates, day by day (Software Update Delivery Summary)", Args: cobra.NoArgs,
 		Example: "  thatch delivery\n  thatch delivery --days 90 --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.ShowAs(cmd.Context(), "/delivery?days="+strconv.Itoa(days), func(w io.Writer, raw json.RawMessage) error {
+			return a.ShowAs(cmd.Context(), "/delivery?"+deliveryQuery(days, day), func(w io.Writer, raw json.RawMessage) error {
 				var s delivery.Summary
 				if err := json.Unmarshal(raw, &s); err != nil {
 					return err
@@ -36,9 +37,18 @@ func deliveryCommand(a *cli.App) *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().IntVar(&days, "days", days, "how many days up to now")
+	cmd.Flags().IntVar(&days, "days", days, "how many days up to now, or to the end of --as-of")
+	cmd.Flags().StringVar(&day, cli.AsOf, "", cli.AsOfText)
 	cmd.AddCommand(deliveryLists(a)...)
 	return cmd
+}
+
+func deliveryQuery(days int, day string) string {
+	query := url.Values{"days": {strconv.Itoa(days)}}
+	if day != "" {
+		query.Set("as_of", day)
+	}
+	return query.Encode()
 }
 
 // printDelivery writes the days on which something was tried, and the sum.

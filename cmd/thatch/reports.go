@@ -10,7 +10,7 @@ import (
 var (
 	attemptHeads = []string{"ATTEMPTS", "SUCCEEDED", "FAILED", "STILL MISSING", "LATEST"}
 	attemptKeys  = []string{"executed", "succeeded", "failures", "remained", "last_day"}
-	daysFlag     = map[string]string{"days": "how many days up to now; by default 30"}
+	daysFlag     = map[string]string{"days": "how many days up to now, or to the end of --as-of; by default 30", cli.AsOf: cli.AsOfText}
 )
 
 func deliveryLists(a *cli.App) []*cobra.Command {
@@ -38,18 +38,19 @@ func computerGroups(a *cli.App) *cobra.Command {
 		Example: "  thatch computers groups --sort -exploited",
 		Heads:   []string{"GROUP", "COMPUTERS", "ATTENTION", "EXPLOITED", "NOT REPORTING", "CANNOT TELL", "COMPLETE"},
 		Keys:    []string{"group", "computers", "attention", "exploited", "silent", "unknown", "complete"},
+		Flags:   map[string]string{cli.AsOf: cli.AsOfText},
 	})
 }
 
 func complianceSummary(a *cli.App) *cobra.Command {
 	cmd := a.List(cli.Listing{
 		Use: "summary", Short: "A report summed up by severity, computers by how much they miss", Path: "/compliance/summary",
-		Long: "Of computers: complete are those that miss nothing, nearly 95 % and more, partly 80 % and more, barely less, untold those of\n" +
-			"which nothing is known.\n\nColumns to filter and sort by: " + cli.Columns(reports.LineColumns),
+		Long: "Of computers: complete are those that reported, miss nothing, and of which nothing cannot be told; nearly are 95 % and more of\n" +
+			"what concerns them, partly 80 % and more, barely less; untold those that never reported.\n\nColumns to filter and sort by: " + cli.Columns(reports.LineColumns),
 		Example: "  thatch compliance summary --of cves\n  thatch compliance summary --of computers",
 		Heads:   []string{"NAME", "KNOWN", "CONCERN A COMPUTER", "COMPLETE", "OPEN", "EXPLOITED", "DISCLOSED", "PAIRS MISSING"},
 		Keys:    []string{"name", "known", "concerns", "complete", "open", "exploited", "disclosed", "missing"},
-		Flags:   map[string]string{"of": "bulletins, updates, cves or computers"},
+		Flags:   map[string]string{"of": "bulletins, updates, cves or computers", cli.AsOf: cli.AsOfText},
 	})
 	_ = cmd.MarkFlagRequired("of") // the flag is there
 	return cmd

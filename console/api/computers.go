@@ -28,12 +28,22 @@ var paramRetired = Param{"with_retired", "boolean", "retired computers are liste
 
 func computerRoutes(n *node.Node) []Route {
 	show := func(c *Call) (*compliance.Detail, error) {
-		return n.Compliance.Show(c.Context(), c.Var("id"), n.Policies.Orders)
+		d, err := n.Compliance.Show(c.Context(), c.Var("id"), n.Policies.Orders)
+		if err != nil {
+			return nil, err
+		}
+		since, err := n.Settings.SilentSince(c.Context(), n.Now())
+		d.Mark(since)
+		return d, err
 	}
 	return []Route{
 		{
 			Method: "GET", Path: "/computers", Scope: identity.Viewer, Summary: "Computers, with what they miss",
-			Columns: store.ColumnNames(report.OfComputers), Query: []Param{ParamAll, paramRetired}, Reach: Reach{Group: "group"}, Do: Get(ComputerList),
+			Columns: store.ColumnNames(report.OfComputers), Query: []Param{ParamAll, paramRetired}, Reach: Reach{Group: "group"}, Do: Get(func(c *Call) (List[*report.ComputerRow], error) {
+				return Listing(c, func(ctx context.Context, q store.Query) ([]*report.ComputerRow, int, error) {
+					return Computers(c, ctx, q)
+				})
+			}),
 		},
 		{
 			Method: "GET", Path: "/computers/{id}", Scope: identity.Viewer, Summary: "A computer: facts, the status of updates, attempts",
@@ -83,16 +93,14 @@ func Listing[T any](c *Call, read func(ctx context.Context, q store.Query) ([]T,
 	return Listed(q, items, total), nil
 }
 
-// ComputerList is the action of lists of computers with what they miss.
-func ComputerList(c *Call) (List[*report.ComputerRow], error) {
-	return Listing(c, func(ctx context.Context, q store.Query) ([]*report.ComputerRow, int, error) {
-		silent, err := c.Node.Settings.SilentSince(ctx, c.Node.Now())
-		if err != nil {
-			return nil, 0, err
-		}
-		return c.Node.Compliance.Computers(ctx, q, compliance.Asked{
-			All: c.Flag("all"), Retired: c.Flag("with_retired") || q.Filter["retired"] != "", Silent: silent,
-		})
+// Computers picks a page of the computers with what they miss.
+func Computers(c *Call, ctx context.Context, q store.Query) ([]*report.ComputerRow, int, error) {
+	silent, err := c.Node.Settings.SilentSince(ctx, c.Node.Now())
+	if err != nil {
+		return nil, 0, err
+	}
+	return c.Node.Compliance.Computers(ctx, q, compliance.Asked{
+		All: c.Flag(ParamAll.Name), Retired: c.Flag(paramRetired.Name) || q.Filter["retired"] != "", Silent: silent,
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"reflect"
+	"time"
 
 	"thatch/node/identity"
 	"thatch/node/store"
@@ -79,6 +80,9 @@ type List[T any] struct {
 	Total int `json:"total"` // rows that match, on all pages
 	Page  int `json:"page"`  // from 1
 	Limit int `json:"limit"` // rows per page
+	// Of a list as of a past day, that day, and when its figures were taken.
+	AsOf  string    `json:"as_of,omitempty"`
+	Taken time.Time `json:"taken,omitzero"`
 }
 
 // Run is the answer of a route that started a task: watch it at /api/v1/runs/{run}.

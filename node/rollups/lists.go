@@ -89,13 +89,15 @@ func figureColumns[R any](of func(R) *Figures) []store.Column[R] {
 		store.Column[R]{Name: "as_of", Kind: store.Time, Value: func(r R) any { return rows.Stamp(of(r).AsOf) }})
 }
 
-var bulletinColumns = append(heads.BulletinHeadColumns(func(r *BulletinRow) *heads.BulletinHead { return &r.BulletinHead }),
+// OfBulletins are the columns of the report by bulletin.
+var OfBulletins = append(heads.BulletinHeadColumns(func(r *BulletinRow) *heads.BulletinHead { return &r.BulletinHead }),
 	figureColumns(func(r *BulletinRow) *Figures { return &r.Figures })...)
 
 var updateColumns = append(heads.UpdateHeadColumns(func(r *UpdateRow) *heads.UpdateHead { return &r.UpdateHead }),
 	figureColumns(func(r *UpdateRow) *Figures { return &r.Figures })...)
 
-var siteColumns = append([]store.Column[*SiteRow]{
+// OfSites are the columns of the report by site.
+var OfSites = append([]store.Column[*SiteRow]{
 	{Name: "id", Value: func(r *SiteRow) any { return r.ID }},
 	{Name: "site", Value: func(r *SiteRow) any { return r.Site }, Search: true},
 	{Name: "parent", Value: func(r *SiteRow) any { return r.Parent }},
@@ -114,9 +116,9 @@ var siteColumns = append([]store.Column[*SiteRow]{
 
 // Columns of the reports, for doors.
 var (
-	BulletinColumns = store.ColumnNames(bulletinColumns)
+	BulletinColumns = store.ColumnNames(OfBulletins)
 	UpdateColumns   = store.ColumnNames(updateColumns)
-	SiteColumns     = store.ColumnNames(siteColumns)
+	SiteColumns     = store.ColumnNames(OfSites)
 )
 
 // Bulletins returns a page of the report by bulletin, newest month first.
@@ -142,6 +144,63 @@ func (row *BulletinRow) describe(v *live.View) {
 
 func (row *BulletinRow) compare(other *BulletinRow) int {
 	return cmp.Or(cmp.Compare(other.Month, row.Month), cmp.Compare(row.Bulletin, other.Bulletin), cmp.Compare(row.ID, other.ID))
+}
+
+// SiteBulletin is what one site told of a bulletin.
+type SiteBulletin struct {
+	Site     string // id
+	Bulletin string // id
+	heads.Told
+	AsOf time.Time
+}
+
+// SiteBulletins are the figures of each site of the tree alone, by bulletin and site.
+func (r *Room) SiteBulletins(ctx context.Context) (list []*SiteBulletin, err error) {
+	t, err := r.tree(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	err = r.look(ctx, func(told map[string]*told) {
+		for _, site := range t.scope(t.root, false) {
+			of := told[site]
+			if of == nil {
+				continue
+			}
+			at := t.asOf(site, of)
+			for _, roll := range of.rollUps {
+				c := roll.Counts
+				list = append(list, &SiteBulletin{site, roll.Bulletin, heads.Told{
+					Applicable: c.Applicable, Installed: c.Installed, Missing: c.Missing, Failed: c.Failed, Scheduled: c.Scheduled, Unknown: c.Unknown,
+				}, at})
+			}
+		}
+	})
+	slices.SortFunc(list, func(a, b *SiteBulletin) int {
+		return cmp.Or(cmp.Compare(a.Bulletin, b.Bulletin), cmp.Compare(a.Site, b.Site))
+	})
+	return list, err
+}
+
+// Sum adds up what some sites, by their ids, told of bulletins, newest month first. Called is what is known of bulletins.
+func Sum(figures []*SiteBulletin, within map[string]bool, called map[string]heads.BulletinHead) []*BulletinRow {
+	rows := map[string]*BulletinRow{}
+	for _, f := range figures {
+		if !within[f.Site] {
+			continue
+		}
+		row := entry(rows, f.Bulletin)
+		row.add(federation.Counts{
+			Applicable: f.Applicable, Installed: f.Installed, Missing: f.Missing, Failed: f.Failed, Scheduled: f.Scheduled, Unknown: f.Unknown,
+		}, f.AsOf)
+		row.BulletinHead = heads.BulletinHead{ID: f.Bulletin, Bulletin: f.Bulletin}
+		if head, known := called[f.Bulletin]; known {
+			row.BulletinHead = head
+		}
+	}
+	for _, row := range rows {
+		row.finish()
+	}
+	return slices.SortedFunc(maps.Values(rows), (*BulletinRow).compare)
 }
 
 // Updates returns a page of the report by update, newest month first.
@@ -192,7 +251,7 @@ type sheet[R any] struct {
 }
 
 var (
-	bulletinReport = sheet[*BulletinRow]{bulletinColumns, (*BulletinRow).describe, (*BulletinRow).compare}
+	bulletinReport = sheet[*BulletinRow]{OfBulletins, (*BulletinRow).describe, (*BulletinRow).compare}
 	updateReport   = sheet[*UpdateRow]{updateColumns, (*UpdateRow).describe, (*UpdateRow).compare}
 )
 

@@ -21,7 +21,7 @@ func (r *Room) Sites(ctx context.Context, of Of, within Within, q store.Query) (
 	if err != nil {
 		return nil, 0, err
 	}
-	return store.Select(q, rows, siteColumns)
+	return store.Select(q, rows, OfSites)
 }
 
 // SiteRows are all rows of Sites.

@@ -116,6 +116,35 @@ var (
 	})
 )
 
+// What is kept of past days.
+var (
+	// KeepFiguresDays is about the figures of compliance; see node/past.
+	KeepFiguresDays = define(Setting[int]{
+		Name: "keep.figures_days", Default: 400, Text: "days for which the figures of compliance are kept, so that reports can be had as of a past day; 0: none are kept",
+		check: between(0, 3660),
+	})
+	TimeZone = define(Setting[string]{
+		Name: "site.time_zone", Text: "time zone in which the days of the site begin and end, such as Europe/Berlin; empty: UTC",
+		check: checkZone,
+	})
+)
+
+func checkZone(name string) error {
+	if name == "Local" {
+		return errors.New("Local is another zone on each node; want a name such as Europe/Berlin")
+	}
+	_, err := time.LoadLocation(name)
+	return err
+}
+
+// Zone is the time zone of the site.
+func Zone(values Values) *time.Location {
+	if zone, err := time.LoadLocation(TimeZone.In(values)); err == nil {
+		return zone
+	}
+	return time.UTC
+}
+
 // SilentSince is the time by which a computer had to be heard of so that it does not count as silent now.
 func (r *Room) SilentSince(ctx context.Context, now time.Time) (time.Time, error) {
 	values, err := r.All(ctx)

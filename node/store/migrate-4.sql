@@ -100,3 +100,23 @@ CREATE TABLE backup (
   recovery   TEXT NOT NULL,
   body       TEXT NOT NULL
 ) WITHOUT ROWID;
+
+-- Figures of compliance, day by day. A sheet is the rows of one report on a day, laid down in parts; days share the parts that say the same.
+CREATE TABLE compliance_day (
+  day        TEXT PRIMARY KEY,         -- in the site's time zone
+  taken      TEXT NOT NULL,
+  totals     TEXT NOT NULL             -- JSON
+) WITHOUT ROWID;
+CREATE TABLE compliance_sheet (
+  day        TEXT NOT NULL,
+  sheet      TEXT NOT NULL,            -- name of the report
+  plan       TEXT NOT NULL,            -- JSON: columns, and the rows of each piece
+  parts      BLOB NOT NULL,            -- digests of the parts, 16 bytes each, in their order
+  PRIMARY KEY (day, sheet)
+) WITHOUT ROWID;
+CREATE TABLE compliance_part (
+  digest     BLOB PRIMARY KEY,         -- first 16 bytes of the SHA-256 of what is packed
+  body       BLOB NOT NULL,            -- zstd
+  last       TEXT NOT NULL             -- latest day that stands on it
+);
+CREATE INDEX compliance_part_last ON compliance_part (last);

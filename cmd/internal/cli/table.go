@@ -49,12 +49,20 @@ type Listing struct {
 	After                     string            // further segments after the arguments: "/members"
 }
 
+// AsOf is the flag of lists that can be had as of a past day, with its text.
+const (
+	AsOf     = "as-of"
+	AsOfText = "as of the end of a past day, such as 2026-03-31; thatch compliance days lists those that are kept"
+)
+
 // page is a list's answer.
 type page struct {
 	Items []json.RawMessage `json:"items"`
 	Total int               `json:"total"`
 	Page  int               `json:"page"`
 	Limit int               `json:"limit"`
+	AsOf  string            `json:"as_of"`
+	Taken string            `json:"taken"`
 }
 
 // List makes the command of a Listing, with the flags that all lists have.
@@ -176,6 +184,9 @@ func printPage(w io.Writer, l Listing, raw json.RawMessage) error {
 	}
 	if err := Table(w, l.Heads, rows); err != nil {
 		return err
+	}
+	if p.AsOf != "" {
+		fmt.Fprintf(w, "as of %s; taken %s\n", p.AsOf, p.Taken)
 	}
 	if p.Total > p.Page*p.Limit {
 		fmt.Fprintf(w, "%d of %d; go on with --page %d\n", len(rows), p.Total, p.Page+1)

@@ -49,7 +49,7 @@ type Computers struct {
 	Reporting    int `json:"reporting"`     // within the time of the setting health.silent
 	NotReporting int `json:"not_reporting"` // seen before, and no longer
 	Never        int `json:"never"`         // enrolled, and never reported
-	Complete     int `json:"complete"`      // see report.ComputerRow.Complete
+	Complete     int `json:"complete"`      // see report.ComputerRow.IsComplete
 	Exposed      int `json:"exposed"`       // something that is seen exploited is missing
 	Failed       int `json:"failed"`        // an install failed
 	Simulated    int `json:"simulated"`
@@ -168,7 +168,7 @@ func (o *Overview) computers(ctx context.Context, n *node.Node) error {
 		default:
 			c.Reporting++
 		}
-		c.Complete += one(row.Complete())
+		c.Complete += one(row.IsComplete())
 		c.Exposed += one(row.Exploited > 0)
 		c.Failed += one(row.Failed > 0)
 		c.Simulated += one(row.Simulated)

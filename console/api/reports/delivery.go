@@ -5,13 +5,18 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"time"
 
 	"thatch/catalog"
 	"thatch/console/api"
+	"thatch/console/api/dated"
 	"thatch/node"
 	"thatch/node/bulletins/live"
+	"thatch/node/computers/compliance/report"
 	"thatch/node/computers/delivery"
+	"thatch/node/computers/history"
 	"thatch/node/identity"
+	"thatch/node/past"
 	"thatch/node/policies"
 	"thatch/node/store"
 )
@@ -34,6 +39,9 @@ type UpdateDelivery struct {
 	Severity catalog.Severity `json:"severity"`
 	Attempts
 }
+
+// Unknown stands for policies, and for updates, that the site did not know when attempts at them were reported.
+const Unknown = "not known to this site"
 
 // Attempts are those of the last days.
 type Attempts struct {
@@ -85,106 +93,142 @@ var (
 const defaultDays = 30
 
 func deliveryRoutes(n *node.Node) []api.Route {
-	days := []api.Param{{Name: "days", Type: "integer", Text: "how many days up to now; by default 30"}}
+	days := []api.Param{{Name: "days", Type: "integer", Text: "how many days up to now, or to the day that is asked for; by default 30"}, dated.Param}
 	return []api.Route{
 		{
 			Method: "GET", Path: "/delivery", Scope: identity.Viewer, Query: days,
 			Summary: "Attempts to install updates, day by day: executed, succeeded, failed",
 			Do: api.Get(func(c *api.Call) (delivery.Summary, error) {
-				days, err := daysOf(c)
+				days, until, err := span(c, c.Arg(dated.Param.Name))
 				if err != nil {
 					return delivery.Summary{}, err
 				}
-				return delivery.Read(c.Context(), n.Reader(), n.Now(), days)
+				return delivery.Read(c.Context(), n.Reader(), until, days)
 			}),
 		},
 		{
 			Method: "GET", Path: "/delivery/policies", Scope: identity.Viewer, Columns: PolicyColumns, Query: days,
 			Summary: "Software Update Delivery Summary by policy: computers that it means, that are done, that failed, and the attempts",
-			Do:      delivered(n, policiesDelivered, policyColumns),
+			Do:      delivered(policiesDelivered, policyColumns),
 		},
 		{
 			Method: "GET", Path: "/delivery/updates", Scope: identity.Viewer, Columns: UpdateColumns, Query: days,
 			Summary: "Attempts to install by update, those that failed most often first",
-			Do:      delivered(n, updatesDelivered, updateColumns),
+			Do:      delivered(updatesDelivered, updateColumns),
 		},
 	}
 }
 
-// daysOf is how many days are asked for.
-func daysOf(c *api.Call) (int, error) {
-	text := c.Arg("days")
-	if text == "" {
-		return defaultDays, nil
+// span is how many days are asked for, and the moment up to which they are: the end of a day, "" now. Attempts are counted by
+// days of UTC.
+func span(c *api.Call, day string) (days int, until time.Time, err error) {
+	days, until = defaultDays, c.Node.Now()
+	if text := c.Arg("days"); text != "" {
+		if days, err = strconv.Atoi(text); err != nil {
+			return 0, until, store.Invalid("days: %.40q is no number", text)
+		}
 	}
-	days, err := strconv.Atoi(text)
-	if err != nil {
-		return 0, store.Invalid("days: %.40q is no number", text)
+	if day == "" {
+		return days, until, nil
 	}
-	return days, nil
+	if _, err = c.Node.Past.On(c.Context(), day); err != nil {
+		return 0, until, err
+	}
+	until, err = time.Parse(time.DateOnly, day)
+	return days, until, err
 }
 
+// attempted are rows of attempts: as of the end of a day, "" now.
+type attempted[R any] func(c *api.Call, ctx context.Context, day string) ([]R, *history.Day, error)
+
 // delivered makes the action of a list of attempts.
-func delivered[R any](n *node.Node, read func(ctx context.Context, n *node.Node, days int) ([]R, error), columns []store.Column[R]) api.Action {
-	return api.Get(func(c *api.Call) (api.List[R], error) {
-		days, err := daysOf(c)
-		if err != nil {
-			return api.List[R]{}, err
-		}
-		return api.Listing(c, func(ctx context.Context, q store.Query) ([]R, int, error) {
-			all, err := read(ctx, n, days)
+func delivered[R any](read attempted[R], columns []store.Column[R]) api.Action {
+	return dated.List(dated.Rows[R]{
+		Now: func(c *api.Call, ctx context.Context, q store.Query) ([]R, int, error) {
+			all, _, err := read(c, ctx, "")
 			if err != nil {
 				return nil, 0, err
 			}
 			return store.Select(q, all, columns)
-		})
+		},
+		Then: read, Columns: columns,
 	})
 }
 
-// policiesDelivered are the policies that there are, and those of which there were attempts, by name.
-func policiesDelivered(ctx context.Context, n *node.Node, days int) (all []*PolicyDelivery, err error) {
-	sums, err := delivery.ByPolicy(ctx, n.Reader(), n.Now(), days)
+// policiesDelivered are the policies that there were, and those of which there were attempts, by name.
+func policiesDelivered(c *api.Call, ctx context.Context, day string) (all []*PolicyDelivery, on *history.Day, err error) {
+	days, until, err := span(c, day)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	list, _, err := n.Policies.List(ctx, store.Query{})
+	sums, err := delivery.ByPolicy(ctx, c.Node.Reader(), until, days)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	var list []*policies.PolicyRow
+	if day == "" {
+		list, _, err = c.Node.Policies.List(ctx, store.Query{})
+	} else {
+		list, on, err = history.Rows(ctx, c.Node.Past.Room, day, past.Policies)
+	}
+	if err != nil {
+		return nil, nil, err
 	}
 	for _, p := range list {
 		all = append(all, &PolicyDelivery{ID: p.ID, Policy: p.Name, State: p.State, Progress: p.Progress, Attempts: attempts(sums[p.ID])})
 		delete(sums, p.ID)
 	}
 	for id, s := range sums {
-		all = append(all, &PolicyDelivery{Policy: id, Attempts: attempts(s)})
+		all = append(all, &PolicyDelivery{Policy: cmp.Or(id, Unknown), Attempts: attempts(s)})
 	}
 	slices.SortFunc(all, func(a, b *PolicyDelivery) int {
 		return cmp.Or(cmp.Compare(a.Policy, b.Policy), cmp.Compare(a.ID, b.ID))
 	})
-	return all, nil
+	return all, on, nil
 }
 
-func updatesDelivered(ctx context.Context, n *node.Node, days int) (all []*UpdateDelivery, err error) {
-	sums, err := delivery.ByUpdate(ctx, n.Reader(), n.Now(), days)
+// updatesDelivered names updates as the catalog has them, or had them that day.
+func updatesDelivered(c *api.Call, ctx context.Context, day string) (all []*UpdateDelivery, on *history.Day, err error) {
+	days, until, err := span(c, day)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	err = n.Bulletins.Catalog().Read(ctx, func(v *live.View) error {
-		for text, s := range sums {
-			row := &UpdateDelivery{Update: text, Attempts: attempts(s)}
-			number, _ := strconv.ParseUint(text, 10, 32)
-			if u := v.Update(uint32(number)); u != nil {
-				row.ID, row.Update, row.Product, row.Severity = u.ID, u.Name, u.Product.Name, u.Severity
-				if b := v.Bulletin(u.Bulletin); b != nil {
-					row.Bulletin = b.Name
+	sums, err := delivery.ByUpdate(ctx, c.Node.Reader(), until, days)
+	if err != nil {
+		return nil, nil, err
+	}
+	by := map[string]*UpdateDelivery{}
+	for number, s := range sums {
+		by[number] = &UpdateDelivery{Update: number, Attempts: attempts(s)}
+		if number == "0" {
+			by[number].Update = Unknown
+		}
+		all = append(all, by[number])
+	}
+	if day == "" {
+		err = c.Node.Bulletins.Catalog().Read(ctx, func(v *live.View) error {
+			for number, row := range by {
+				number, _ := strconv.ParseUint(number, 10, 32)
+				if u := v.Update(uint32(number)); u != nil {
+					row.ID, row.Update, row.Product, row.Severity = u.ID, u.Name, u.Product.Name, u.Severity
+					if b := v.Bulletin(u.Bulletin); b != nil {
+						row.Bulletin = b.Name
+					}
 				}
 			}
-			all = append(all, row)
+			return nil
+		})
+	} else {
+		var known []*report.UpdateRow
+		known, on, err = history.Rows(ctx, c.Node.Past.Room, day, history.Updates)
+		for _, u := range known {
+			if row := by[strconv.FormatUint(uint64(u.Number), 10)]; row != nil {
+				row.ID, row.Update, row.Product, row.Severity, row.Bulletin = u.ID, u.Update, u.Product, u.Severity, u.Bulletin
+			}
 		}
-		return nil
-	})
+	}
 	slices.SortFunc(all, func(a, b *UpdateDelivery) int {
 		return cmp.Or(cmp.Compare(b.Failures+b.Remained, a.Failures+a.Remained), cmp.Compare(a.Update, b.Update))
 	})
-	return all, err
+	return all, on, err
 }

@@ -8,9 +8,11 @@ import (
 	"strings"
 
 	"thatch/console/api"
+	"thatch/console/api/dated"
 	"thatch/node"
 	"thatch/node/computers"
 	"thatch/node/computers/compliance/report"
+	"thatch/node/computers/history"
 	"thatch/node/identity"
 	"thatch/node/store"
 )
@@ -23,7 +25,7 @@ type Group struct {
 	Exploited int    `json:"exploited"` // an update against something exploited is missing
 	Silent    int    `json:"silent"`    // never reported, or not heard of for the time of the setting health.silent
 	Unknown   int    `json:"unknown"`   // of some update cannot be told whether it is needed
-	Complete  int    `json:"complete"`  // see report.ComputerRow.Complete
+	Complete  int    `json:"complete"`  // see report.ComputerRow.IsComplete
 }
 
 var groupColumns = []store.Column[*Group]{
@@ -41,40 +43,58 @@ var GroupColumns = store.ColumnNames(groupColumns)
 
 func groupRoute(n *node.Node) api.Route {
 	return api.Route{
-		Method: "GET", Path: "/computer-groups", Scope: identity.Viewer, Columns: GroupColumns, Reach: api.Reach{Group: "group"},
-		Summary: "Groups of computers, with how many call for a person", Do: api.GetList(func(ctx context.Context, q store.Query) ([]*Group, int, error) {
-			groups, err := groups(ctx, n)
-			if err != nil {
-				return nil, 0, err
-			}
-			return store.Select(q, groups, groupColumns)
+		Method: "GET", Path: "/computer-groups", Scope: identity.Viewer, Columns: GroupColumns, Reach: api.Reach{Group: "group"}, Query: []api.Param{dated.Param},
+		Summary: "Groups of computers, with how many call for a person", Do: dated.List(dated.Rows[*Group]{
+			Now: func(_ *api.Call, ctx context.Context, q store.Query) ([]*Group, int, error) {
+				found := grouping{}
+				if err := each(ctx, n, found.add); err != nil {
+					return nil, 0, err
+				}
+				return store.Select(q, found.sorted(), groupColumns)
+			},
+			Then: func(_ *api.Call, ctx context.Context, day string) ([]*Group, *history.Day, error) {
+				rows, on, err := history.Rows(ctx, n.Past.Room, day, history.Computers)
+				found := grouping{}
+				for _, row := range rows {
+					found.add(row)
+				}
+				return found.sorted(), on, err
+			},
+			Columns: groupColumns,
 		}),
 	}
 }
 
-// groups are those of the site, by name.
-func groups(ctx context.Context, n *node.Node) ([]*Group, error) {
+// each calls add with every computer of now that is not retired.
+func each(ctx context.Context, n *node.Node, add func(row *report.ComputerRow)) error {
 	since, err := n.Settings.SilentSince(ctx, n.Now())
 	if err != nil {
-		return nil, err
+		return err
 	}
-	found := map[string]*Group{}
-	err = n.Compliance.Each(ctx, since, func(_ *computers.Member, row *report.ComputerRow) {
-		g := found[row.Group]
-		if g == nil {
-			g = &Group{Group: row.Group}
-			found[row.Group] = g
-		}
-		g.Computers++
-		g.Attention += one(row.NeedsAttention())
-		g.Exploited += one(row.Exploited > 0)
-		g.Silent += one(row.Silent)
-		g.Unknown += one(row.Unknown > 0)
-		g.Complete += one(row.Complete())
-	})
+	return n.Compliance.Each(ctx, since, func(_ *computers.Member, row *report.ComputerRow) { add(row) })
+}
+
+// grouping is groups by name.
+type grouping map[string]*Group
+
+func (found grouping) add(row *report.ComputerRow) {
+	g := found[row.Group]
+	if g == nil {
+		g = &Group{Group: row.Group}
+		found[row.Group] = g
+	}
+	g.Computers++
+	g.Attention += one(row.NeedsAttention())
+	g.Exploited += one(row.Exploited > 0)
+	g.Silent += one(row.Silent)
+	g.Unknown += one(row.Unknown > 0)
+	g.Complete += one(row.IsComplete())
+}
+
+func (found grouping) sorted() []*Group {
 	return slices.SortedFunc(maps.Values(found), func(a, b *Group) int {
 		return cmp.Or(strings.Compare(strings.ToLower(a.Group), strings.ToLower(b.Group)), strings.Compare(a.Group, b.Group))
-	}), err
+	})
 }
 
 func one(is bool) int {

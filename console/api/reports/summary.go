@@ -3,17 +3,14 @@ package reports
 import (
 	"context"
 	"slices"
-	"strings"
-	"time"
 
 	"thatch/catalog"
 	"thatch/console/api"
+	"thatch/console/api/dated"
 	"thatch/node"
-	"thatch/node/bulletins"
-	"thatch/node/bulletins/live"
-	"thatch/node/computers"
 	"thatch/node/computers/compliance/heads"
 	"thatch/node/computers/compliance/report"
+	"thatch/node/computers/history"
 	"thatch/node/identity"
 	"thatch/node/store"
 )
@@ -46,35 +43,70 @@ var LineColumns = store.ColumnNames(lineColumns)
 
 // Degrees of compliance of computers.
 const (
-	Complete = "complete" // see report.ComputerRow.Complete
+	Complete = "complete" // see report.ComputerRow.IsComplete
 	Nearly   = "nearly"   // 95 % and more of what concerns it is installed
 	Partly   = "partly"   // 80 % and more
 	Barely   = "barely"   // less
 	Untold   = "untold"   // it never reported
 )
 
+// summed are the lines of a report as of a day; "" now, and then there is no Day.
+type summed func(ctx context.Context, n *node.Node, day string) ([]*Line, *history.Day, error)
+
 // summary is what summarises each report.
-var summary = map[string]func(ctx context.Context, n *node.Node) ([]*Line, error){
-	"bulletins": ofBulletins, "updates": ofUpdates, "cves": ofCVEs, "computers": ofComputers,
+var summary = map[string]summed{
+	"bulletins": bulletinLines,
+	"updates": bySeverity(func(n *node.Node) read[report.UpdateRow] { return n.Compliance.Updates }, history.Updates, func(r *report.UpdateRow) (catalog.Severity, heads.Told, [2]bool) {
+		return r.Severity, r.Told, [2]bool{r.Exploited}
+	}),
+	"cves": bySeverity(func(n *node.Node) read[report.CVERow] { return n.Compliance.CVEs }, history.CVEs, func(r *report.CVERow) (catalog.Severity, heads.Told, [2]bool) {
+		return r.Severity, r.Told, [2]bool{r.Exploited, r.Disclosed}
+	}),
+	"computers": ofComputers,
+}
+
+var bulletinLines = bySeverity(func(n *node.Node) read[report.BulletinRow] { return n.Compliance.Bulletins }, history.Bulletins, func(r *report.BulletinRow) (catalog.Severity, heads.Told, [2]bool) {
+	return r.Severity, r.Told, [2]bool{r.Exploited}
+})
+
+// BySeverity sums compliance by bulletin up by severity, the most severe first; severities of which nothing is known are left
+// out, but for Critical.
+func BySeverity(ctx context.Context, n *node.Node) ([]*Line, error) {
+	lines, _, err := bulletinLines(ctx, n, "")
+	return lines, err
 }
 
 func summaryRoute(n *node.Node) api.Route {
+	find := func(c *api.Call) (summed, error) {
+		if of := summary[c.Arg("of")]; of != nil {
+			return of, nil
+		}
+		return nil, store.Invalid("of: %.40q is none of bulletins, updates, cves, computers", c.Arg("of"))
+	}
 	return api.Route{
 		Method: "GET", Path: "/compliance/summary", Scope: identity.Viewer, Columns: LineColumns, Needs: []string{"of"},
 		Summary: "A report of compliance summed up by severity, or computers by how much they miss (of cves: Vulnerability Analysis Summary)",
-		Query:   []api.Param{{Name: "of", Type: "string", Text: "bulletins, updates, cves or computers"}},
-		Do: api.Get(func(c *api.Call) (api.List[*Line], error) {
-			read := summary[c.Arg("of")]
-			if read == nil {
-				return api.List[*Line]{}, store.Invalid("of: %.40q is none of bulletins, updates, cves, computers", c.Arg("of"))
-			}
-			return api.Listing(c, func(ctx context.Context, q store.Query) ([]*Line, int, error) {
-				lines, err := read(ctx, n)
+		Query:   []api.Param{{Name: "of", Type: "string", Text: "bulletins, updates, cves or computers"}, dated.Param},
+		Do: dated.List(dated.Rows[*Line]{
+			Now: func(c *api.Call, ctx context.Context, q store.Query) ([]*Line, int, error) {
+				of, err := find(c)
+				if err != nil {
+					return nil, 0, err
+				}
+				lines, _, err := of(ctx, n, "")
 				if err != nil {
 					return nil, 0, err
 				}
 				return store.Select(q, lines, lineColumns)
-			})
+			},
+			Then: func(c *api.Call, ctx context.Context, day string) ([]*Line, *history.Day, error) {
+				of, err := find(c)
+				if err != nil {
+					return nil, nil, err
+				}
+				return of(ctx, n, day)
+			},
+			Columns: lineColumns,
 		}),
 	}
 }
@@ -82,31 +114,47 @@ func summaryRoute(n *node.Node) api.Route {
 // severities are those of summaries, the most severe first.
 var severities = []catalog.Severity{catalog.Critical, catalog.Important, catalog.Moderate, catalog.Low, catalog.None, catalog.Unspecified}
 
-// sum reads a report page by page and adds its rows up by severity.
-func sum[R any](ctx context.Context, read func(ctx context.Context, q store.Query, all bool) ([]R, int, error), of func(row R) (catalog.Severity, heads.Told, [2]bool)) ([]*Line, error) {
-	by := map[catalog.Severity]*Line{}
-	lines := make([]*Line, 0, len(severities))
-	for _, severity := range severities {
-		by[severity] = &Line{Name: string(severity)}
-		lines = append(lines, by[severity])
-	}
-	by[catalog.Unspecified].Name = "Unspecified"
-	for offset, total := 0, 1; offset < total; offset += store.MaxPage {
-		page, all, err := read(ctx, store.Query{Offset: offset, Limit: store.MaxPage}, false)
-		if err != nil {
-			return nil, err
+// read picks a page of a report of now.
+type read[R any] func(ctx context.Context, q store.Query, all bool) ([]*R, int, error)
+
+// bySeverity adds the rows of a report up by severity.
+func bySeverity[R any](now func(n *node.Node) read[R], then history.Sheet[R], of func(row *R) (catalog.Severity, heads.Told, [2]bool)) summed {
+	return func(ctx context.Context, n *node.Node, day string) (lines []*Line, on *history.Day, err error) {
+		by := map[catalog.Severity]*Line{}
+		for _, severity := range severities {
+			by[severity] = &Line{Name: string(severity)}
+			lines = append(lines, by[severity])
 		}
-		total = all
-		for _, row := range page {
-			severity, told, marks := of(row)
-			line := by[severity]
-			if line == nil {
-				line = by[catalog.Unspecified]
+		by[catalog.Unspecified].Name = "Unspecified"
+		add := func(rows []*R) {
+			for _, row := range rows {
+				severity, told, marks := of(row)
+				line := by[severity]
+				if line == nil {
+					line = by[catalog.Unspecified]
+				}
+				line.add(told, marks)
 			}
-			line.add(told, marks)
 		}
+		if day != "" {
+			rows, found, err := history.Rows(ctx, n.Past.Room, day, then)
+			if err != nil {
+				return nil, nil, err
+			}
+			on = found
+			add(rows)
+		} else {
+			for offset, total := 0, 1; offset < total; offset += store.MaxPage {
+				page, all, err := now(n)(ctx, store.Query{Offset: offset, Limit: store.MaxPage}, false)
+				if err != nil {
+					return nil, nil, err
+				}
+				total = all
+				add(page)
+			}
+		}
+		return slices.DeleteFunc(lines, func(l *Line) bool { return l.Known == 0 && l.Name != string(catalog.Critical) }), on, nil
 	}
-	return slices.DeleteFunc(lines, func(l *Line) bool { return l.Known == 0 && l.Name != string(catalog.Critical) }), nil
 }
 
 func (l *Line) add(told heads.Told, marks [2]bool) {
@@ -119,52 +167,36 @@ func (l *Line) add(told heads.Told, marks [2]bool) {
 	l.Missing += told.Missing
 }
 
-// BySeverity sums compliance by bulletin up by severity, the most severe first; severities of which nothing is known are left
-// out, but for Critical.
-func BySeverity(ctx context.Context, n *node.Node) ([]*Line, error) { return ofBulletins(ctx, n) }
-
-func ofBulletins(ctx context.Context, n *node.Node) ([]*Line, error) {
-	return sum(ctx, n.Compliance.Bulletins, func(r *report.BulletinRow) (catalog.Severity, heads.Told, [2]bool) {
-		return r.Severity, r.Told, [2]bool{r.Exploited}
-	})
-}
-
-func ofUpdates(ctx context.Context, n *node.Node) ([]*Line, error) {
-	return sum(ctx, n.Compliance.Updates, func(r *report.UpdateRow) (catalog.Severity, heads.Told, [2]bool) {
-		return r.Severity, r.Told, [2]bool{r.Exploited}
-	})
-}
-
-func ofCVEs(ctx context.Context, n *node.Node) ([]*Line, error) {
-	return sum(ctx, n.Compliance.CVEs, func(r *report.CVERow) (catalog.Severity, heads.Told, [2]bool) {
-		return r.Severity, r.Told, [2]bool{r.Exploited, r.Disclosed}
-	})
-}
-
-func ofComputers(ctx context.Context, n *node.Node) ([]*Line, error) {
+func ofComputers(ctx context.Context, n *node.Node, day string) (lines []*Line, on *history.Day, err error) {
 	by := map[string]*Line{}
-	lines := []*Line{}
 	for _, name := range []string{Complete, Nearly, Partly, Barely, Untold} {
 		by[name] = &Line{Name: name}
 		lines = append(lines, by[name])
 	}
-	err := n.Compliance.Each(ctx, time.Time{}, func(_ *computers.Member, row *report.ComputerRow) {
+	add := func(row *report.ComputerRow) {
 		line := by[degree(row)]
 		line.Known++
 		line.Concerns += one(row.Percent != nil)
-		line.Complete += one(row.Complete())
+		line.Complete += one(row.IsComplete())
 		line.Open += one(row.Missing > 0)
 		line.Exploited += one(row.Exploited > 0)
 		line.Missing += row.Missing
-	})
-	return lines, err
+	}
+	if day == "" {
+		return lines, nil, each(ctx, n, add)
+	}
+	rows, on, err := history.Rows(ctx, n.Past.Room, day, history.Computers)
+	for _, row := range rows {
+		add(row)
+	}
+	return lines, on, err
 }
 
 func degree(row *report.ComputerRow) string {
 	switch {
 	case row.Reported.IsZero():
 		return Untold
-	case row.Complete():
+	case row.IsComplete():
 		return Complete
 	case row.Percent == nil || *row.Percent < 80:
 		return Barely
@@ -172,80 +204,4 @@ func degree(row *report.ComputerRow) string {
 		return Partly
 	}
 	return Nearly
-}
-
-// Superseded is a bulletin all of whose updates are replaced by others.
-type Superseded struct {
-	*bulletins.Row
-	By       []string `json:"by"`        // names of the bulletins that replace it, directly
-	ByLatest bool     `json:"by_latest"` // one of them is replaced by none
-}
-
-var supersededColumns = []store.Column[*Superseded]{
-	{Name: "id", Value: func(s *Superseded) any { return s.ID }},
-	{Name: "bulletin", Value: func(s *Superseded) any { return s.Name }, Search: true},
-	{Name: "title", Value: func(s *Superseded) any { return s.Title }, Search: true},
-	{Name: "severity", Value: func(s *Superseded) any { return string(s.Severity) }},
-	{Name: "vendor", Value: func(s *Superseded) any { return s.Vendor }},
-	{Name: "month", Kind: store.Time, Value: func(s *Superseded) any { return s.Month }},
-	{Name: "released", Kind: store.Time, Value: func(s *Superseded) any { return s.Released }},
-	{Name: "staged", Kind: store.Flag, Value: func(s *Superseded) any { return s.Staged }},
-	{Name: "policies", Kind: store.Number, Value: func(s *Superseded) any { return s.Policies }},
-	{Name: "updates", Kind: store.Number, Value: func(s *Superseded) any { return s.Updates }},
-	{Name: "by", Value: func(s *Superseded) any { return s.By }, Search: true},
-	{Name: "by_latest", Kind: store.Flag, Value: func(s *Superseded) any { return s.ByLatest }},
-}
-
-// SupersededColumns names what superseded bulletins can be filtered and sorted by.
-var SupersededColumns = store.ColumnNames(supersededColumns)
-
-func supersededRoute(n *node.Node) api.Route {
-	return api.Route{
-		Method: "GET", Path: "/superseded-bulletins", Scope: identity.Viewer, Columns: SupersededColumns,
-		Summary: "Superseded Bulletins: those all of whose updates are replaced, and by what, newest first",
-		Do: api.GetList(func(ctx context.Context, q store.Query) ([]*Superseded, int, error) {
-			all, err := superseded(ctx, n)
-			if err != nil {
-				return nil, 0, err
-			}
-			return store.Select(q, all, supersededColumns)
-		}),
-	}
-}
-
-func superseded(ctx context.Context, n *node.Node) (all []*Superseded, err error) {
-	for offset, total := 0, 1; offset < total; offset += store.MaxPage {
-		rows, found, err := n.Bulletins.List(ctx, store.Query{Filter: map[string]string{"superseded": "true"}, Offset: offset, Limit: store.MaxPage})
-		if err != nil {
-			return nil, err
-		}
-		total = found
-		for _, row := range rows {
-			all = append(all, &Superseded{Row: row, By: []string{}})
-		}
-	}
-	return all, n.Bulletins.Catalog().Read(ctx, func(v *live.View) error {
-		for _, s := range all {
-			s.name(v)
-		}
-		return nil
-	})
-}
-
-// name finds the bulletins that replace one.
-func (s *Superseded) name(v *live.View) {
-	seen := map[string]bool{s.ID: true}
-	for _, u := range v.UpdatesOf(s.ID) {
-		for _, by := range v.SupersededBy(u.ID) {
-			if seen[by.Bulletin] {
-				continue
-			}
-			seen[by.Bulletin] = true
-			if b := v.Bulletin(by.Bulletin); b != nil {
-				s.By = append(s.By, b.Name)
-				s.ByLatest = s.ByLatest || !v.BulletinSuperseded(b.ID)
-			}
-		}
-	}
-	slices.SortFunc(s.By, strings.Compare)
 }

@@ -21,6 +21,7 @@ var groups = []struct{ prefix, title string }{
 	{"staging", "Payloads and their signatures"},
 	{"replication", "Standard schedules of replication"},
 	{"health", "What sites above are told"},
+	{"site", "The site"},
 	{"policies", "Policies"},
 	{"operators", "Operators"},
 	{"oidc", "Single sign-on"},

@@ -123,7 +123,7 @@ func TestReports(t *testing.T) {
 		"/reports/months":                           {"2019-02", `href="/reports/bulletins?month=2019-02"`, "Computers by month"},
 		"/reports/sites":                            {`href="/reports/sites/` + b.Node.Site().ID, "Test"},
 		"/reports/sites/" + b.Node.Site().ID:        {"Bulletins of Test"},
-		"/reports/delivery":                         {"gone policy", "Attempts to install, by day", day, "attempts in the last 30 days"},
+		"/reports/delivery":                         {routes.Unknown, "Attempts to install, by day", day, "attempts in the last 30 days"},
 		"/reports/failures":                         {"Update 2", "KB2", day},
 		"/reports/vulnerabilities":                  {"Critical", "CVE-2019-0002", "on 2 computers", `href="/reports/cves?missing=%3E0&amp;severity=Critical"`},
 		"/reports/details":                          {"KB1", "KB2", "Bulletins by month"},
@@ -150,7 +150,7 @@ func TestFilesOfReports(t *testing.T) {
 	for path, want := range map[string]string{
 		"/reports/bulletins?columns=bulletin,missing,installed": "Bulletin,Missing,Installed\nKB2,2,1\nKB1,0,1\n",
 		"/reports/delivery?columns=policy,executed,succeeded,failures,remained": "Policy,Attempts,Succeeded,Failed attempts,Still missing after\n" +
-			"gone policy,3,1,1,1\n",
+			"not known to this site,3,1,1,1\n",
 		"/reports/vulnerabilities?columns=name,open,exploited": "Severity,Open,Exploited and open\nCritical,1,1\n",
 		"/reports/superseded?columns=bulletin,by":              "Bulletin,Replaced by\nKB1,KB2\n",
 		"/reports/updates/v%2Fu2?columns=computer,status":      "Computer,Status\npc-1,missing\npc-2,failed\npc-3,installed\n",

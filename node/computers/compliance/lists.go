@@ -189,7 +189,7 @@ func (r *Room) Computers(ctx context.Context, q store.Query, asked Asked) (page 
 	})
 	for _, row := range page {
 		row.LastSeen = r.computers.LatestSeen(row.Number, row.LastSeen)
-		row.Hush(asked.Silent)
+		row.Mark(asked.Silent)
 	}
 	return page, total, err
 }
@@ -215,7 +215,7 @@ func (r *Room) heard(s *snapshot, since time.Time, every, retired bool) []*repor
 	})
 	rows := s.computers.rows(every, retired)
 	for _, row := range rows {
-		row.Hush(since)
+		row.Mark(since)
 	}
 	return rows
 }

@@ -3,7 +3,6 @@ package compliance
 import (
 	"context"
 	"fmt"
-	"iter"
 	"log/slog"
 	"runtime/debug"
 	"time"
@@ -14,14 +13,7 @@ import (
 // Prepare counts what no report has counted yet: everything at a start, and afterwards what changed. Reports that are
 // asked for meanwhile go on where it came to.
 func (r *Room) Prepare(ctx context.Context) error {
-	for _, of := range []func(*snapshot) iter.Seq[*group]{
-		(*snapshot).ofBulletins, (*snapshot).ofCVEs, (*snapshot).ofMonths, (*snapshot).ofUpdates,
-	} {
-		if err := r.counted(ctx, of, func(*snapshot, computers.View) error { return nil }); err != nil {
-			return fmt.Errorf("count compliance: %w", err)
-		}
-	}
-	err := r.look(ctx, func(s *snapshot, v computers.View) error {
+	err := r.counted(ctx, (*snapshot).ofAll, func(s *snapshot, v computers.View) error {
 		s.computers.refresh(v)
 		return nil
 	})

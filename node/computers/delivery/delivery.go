@@ -105,7 +105,7 @@ func Read(ctx context.Context, reader store.Reader, now time.Time, days int) (s 
 		s.Days[i].Day = first.AddDate(0, 0, i).Format(time.DateOnly)
 		at[s.Days[i].Day] = &s.Days[i]
 	}
-	err = read(ctx, reader, first, `day`, func(day string, _ string, c Counts) {
+	err = read(ctx, reader, [2]time.Time{first, now}, `day`, func(day string, _ string, c Counts) {
 		if d := at[day]; d != nil { // else a day to come, by this node's clock
 			d.Add(c)
 			s.Add(c)
@@ -136,14 +136,14 @@ func sums(ctx context.Context, reader store.Reader, now time.Time, days int, by 
 		return nil, err
 	}
 	found := map[string]Sum{}
-	return found, read(ctx, reader, first, by, func(name, last string, c Counts) { found[name] = Sum{c, last} })
+	return found, read(ctx, reader, [2]time.Time{first, now}, by, func(name, last string, c Counts) { found[name] = Sum{c, last} })
 }
 
-// read sums up by an expression over the table's columns.
-func read(ctx context.Context, reader store.Reader, first time.Time, by string, take func(name, last string, c Counts)) error {
+// read sums up days, from the first to the last, by an expression over the table's columns.
+func read(ctx context.Context, reader store.Reader, days [2]time.Time, by string, take func(name, last string, c Counts)) error {
 	err := reader.View(ctx, func(tx *sql.Tx) error {
 		found, err := tx.QueryContext(ctx, `SELECT `+by+`, max(day), sum(succeeded), sum(failed), sum(remained) FROM delivery
-			WHERE day >= ? GROUP BY 1`, first.Format(time.DateOnly))
+			WHERE day >= ? AND day <= ? GROUP BY 1`, days[0].Format(time.DateOnly), days[1].UTC().Format(time.DateOnly))
 		if err != nil {
 			return err
 		}

@@ -23,6 +23,15 @@ type Counts struct {
 	Pending int `json:"pending"`
 }
 
+// All is what every report says at one moment, each in its order.
+type All struct {
+	Bulletins []*BulletinRow
+	Updates   []*UpdateRow
+	CVEs      []*CVERow
+	Months    []*MonthRow
+	Computers []*ComputerRow
+}
+
 // BulletinRow is one bulletin of the report.
 type BulletinRow struct {
 	heads.BulletinHead
@@ -73,6 +82,7 @@ type ComputerRow struct {
 	Product   string   `json:"product"`
 	Languages []string `json:"languages"`
 	Contact
+	Marks
 	Retired   time.Time `json:"retired,omitzero"`
 	Doubt     string    `json:"doubt,omitempty"`
 	Simulated bool      `json:"simulated"`
@@ -85,20 +95,29 @@ type ComputerRow struct {
 type Contact struct {
 	LastSeen time.Time `json:"last_seen"`
 	Reported time.Time `json:"reported,omitzero"` // zero: never
-	Silent   bool      `json:"silent"`            // see computers.Silent
 }
 
-// Hush finds out whether a computer is silent: since is the time by which it had to be heard of.
-func (r *ComputerRow) Hush(since time.Time) {
-	r.Silent = r.Retired.IsZero() && computers.Silent(r.Reported, r.LastSeen, since)
+// Marks are what follows from the rest of a row.
+type Marks struct {
+	Silent    bool `json:"silent"`    // see computers.Silent
+	Complete  bool `json:"complete"`  // see IsComplete
+	Attention bool `json:"attention"` // see NeedsAttention
 }
 
-// Complete says whether all is done on the computer: it reported, misses nothing, and of nothing cannot be told whether it is
+// Mark makes the marks: since is the time by which the computer had to be heard of.
+func (r *ComputerRow) Mark(since time.Time) {
+	r.Marks = Marks{r.Retired.IsZero() && computers.Silent(r.Reported, r.LastSeen, since), r.IsComplete(), r.NeedsAttention()}
+}
+
+// IsComplete says whether all is done on the computer: it reported, misses nothing, and of nothing cannot be told whether it is
 // needed. What it has not evaluated yet counts as soon as it did; superseded updates do not count.
-func (r *ComputerRow) Complete() bool { return !r.Reported.IsZero() && r.Standing.Complete() }
+func (r *ComputerRow) IsComplete() bool { return !r.Reported.IsZero() && r.Missing+r.Unknown == 0 }
 
-// NeedsAttention says whether a person should look after the computer: see Standing.Attention; or two machines seem to be one.
-func (r *ComputerRow) NeedsAttention() bool { return r.Attention() || r.Doubt != "" }
+// NeedsAttention says whether a person should look after the computer: it misses what is critical or exploited, an install failed, or
+// two machines seem to be one.
+func (r *ComputerRow) NeedsAttention() bool {
+	return r.Critical > 0 || r.Exploited > 0 || r.Failed > 0 || r.Doubt != ""
+}
 
 func countColumns[R any](of func(R) *Counts) []store.Column[R] {
 	return append(heads.ToldColumns(func(r R) *heads.Told { return &of(r).Told }),
@@ -164,7 +183,7 @@ var OfComputers = []store.Column[*ComputerRow]{
 	{Name: "build", Value: func(r *ComputerRow) any { return r.Build }},
 	{Name: "architecture", Value: func(r *ComputerRow) any { return r.Architecture }},
 	{Name: "attention", Kind: store.Flag, Value: func(r *ComputerRow) any { return r.NeedsAttention() }},
-	{Name: "complete", Kind: store.Flag, Value: func(r *ComputerRow) any { return r.Complete() }},
+	{Name: "complete", Kind: store.Flag, Value: func(r *ComputerRow) any { return r.IsComplete() }},
 	{Name: "applicable", Kind: store.Number, Value: func(r *ComputerRow) any { return r.Applicable }},
 	{Name: "installed", Kind: store.Number, Value: func(r *ComputerRow) any { return r.Installed }},
 	{Name: "missing", Kind: store.Number, Value: func(r *ComputerRow) any { return r.Missing }},
@@ -190,10 +209,3 @@ type Standing struct {
 	Failed     int      `json:"failed"`
 	Percent    *float64 `json:"percent"` // as in Counts
 }
-
-// Attention says whether a person should look after the computer: it misses what is critical or exploited, or an install
-// failed.
-func (s *Standing) Attention() bool { return s.Critical > 0 || s.Exploited > 0 || s.Failed > 0 }
-
-// Complete says that nothing is missing and nothing cannot be told, of a computer that reported.
-func (s *Standing) Complete() bool { return s.Missing+s.Unknown == 0 }
