@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -29,15 +31,33 @@ var (
 // boltLog is the log: one bbolt file with a key for each entry. Every StoreLogs is one transaction, on disk when it
 // returns.
 type boltLog struct {
-	db      *bbolt.DB
-	path    string
-	encoded []byte // of the transaction at hand: bbolt keeps what is put until then
+	swap     sync.RWMutex // held by whoever uses db
+	db       *bbolt.DB
+	path     string
+	encoded  []byte        // of the transaction at hand: bbolt keeps what is put until then
+	removals atomic.Uint64 // of entries, so far
 }
 
 func openLog(dir string) (logStore, error) {
 	path := filepath.Join(dir, logFile)
-	var db *bbolt.DB
-	err := safely(func() (err error) {
+	db, err := openBolt(path)
+	if err != nil {
+		return nil, err
+	}
+	b := &boltLog{db: db, path: path}
+	err = b.update(func(tx *bbolt.Tx) error {
+		_, err := tx.CreateBucketIfNotExists(entriesBucket)
+		_, other := tx.CreateBucketIfNotExists(stableBucket)
+		return errors.Join(err, other)
+	})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), db.Close())
+	}
+	return b, nil
+}
+
+func openBolt(path string) (db *bbolt.DB, err error) {
+	err = safely(func() (err error) {
 		db, err = bbolt.Open(path, 0o600, &bbolt.Options{
 			Timeout: lockWait, InitialMmapSize: mapped(),
 			// The list of free pages, long after the log was shortened, is found at open instead of written every time.
@@ -51,17 +71,12 @@ func openLog(dir string) (logStore, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	b := &boltLog{db: db, path: path}
-	err = b.update(func(tx *bbolt.Tx) error {
-		_, err := tx.CreateBucketIfNotExists(entriesBucket)
-		_, other := tx.CreateBucketIfNotExists(stableBucket)
-		return errors.Join(err, other)
-	})
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), db.Close())
-	}
-	return b, nil
+	db.AllocSize = allocated
+	return db, nil
 }
+
+// allocated is by how many bytes the file grows at once.
+const allocated = 1 << 20
 
 // mapped is how much of the address space the file is given at once: where it outgrows that while a transaction is
 // written, all that the transaction holds is copied. Windows would make the file as large.
@@ -84,15 +99,23 @@ func safely(work func() error) (err error) {
 }
 
 func (b *boltLog) view(read func(*bbolt.Tx) error) error {
+	b.swap.RLock()
+	defer b.swap.RUnlock()
 	return safely(func() error { return b.db.View(read) })
 }
 
 func (b *boltLog) update(write func(*bbolt.Tx) error) error {
+	b.swap.RLock()
+	defer b.swap.RUnlock()
 	return safely(func() error { return b.db.Update(write) })
 }
 
 // Close closes the file.
-func (b *boltLog) Close() error { return b.db.Close() }
+func (b *boltLog) Close() error {
+	b.swap.RLock()
+	defer b.swap.RUnlock()
+	return b.db.Close()
+}
 
 // FirstIndex implements raft.LogStore.
 func (b *boltLog) FirstIndex() (uint64, error) {
@@ -233,6 +256,7 @@ func (b *boltLog) DeleteRange(first, last uint64) error {
 }
 
 func (b *boltLog) deleteFew(from, to uint64) error {
+	b.removals.Add(1)
 	return b.update(func(tx *bbolt.Tx) error {
 		bucket := tx.Bucket(entriesBucket)
 		var keys [][]byte

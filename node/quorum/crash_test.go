@@ -46,7 +46,7 @@ func crashOpen(dir string, snapshots bool) (*store.DB, *Quorum, error) {
 	}
 	tuning := Tuning{SnapshotBytes: 1 << 40}
 	if snapshots {
-		tuning.SnapshotBytes, tuning.TrailingBytes = 100<<10, 20<<10
+		tuning.SnapshotBytes, tuning.TrailingBytes, tuning.CompactBytes = 100<<10, 20<<10, 64<<10
 	}
 	q, err := Open(ctx, Config{
 		ID: "n1", Dir: filepath.Join(dir, "quorum"), DB: db, Tuning: tuning, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),

@@ -301,5 +301,19 @@ func (q *Quorum) snapshot(trailing uint64) error {
 	if err := q.raft.Snapshot().Error(); err != nil && !errors.Is(err, raft.ErrNothingNewToSnapshot) {
 		return fmt.Errorf("snapshot: %w", err)
 	}
+	return q.compact()
+}
+
+// compact gives back what of the log's file is free. That this fails is an error only where the log is lost.
+func (q *Quorum) compact() error {
+	freed, err := q.logs.compact(q.config.Tuning.CompactBytes)
+	switch {
+	case errors.Is(err, errLost):
+		return err
+	case err != nil:
+		q.log.Warn("the log's file keeps its free pages until after the next snapshot", "error", err)
+	case freed > 0:
+		q.log.Debug("the log's file was written anew", "freed", freed)
+	}
 	return nil
 }

@@ -19,6 +19,8 @@ type logStore interface {
 	raft.LogStore
 	raft.StableStore
 	io.Closer
+	// compact gives free pages back where the file has some bytes and many of them are free, and says how many bytes that were.
+	compact(from int64) (freed int64, err error)
 }
 
 // guardedLog stops the quorum when the log fails. Raft itself would panic, or step down and try again; an entry or a
@@ -74,6 +76,15 @@ func (g *guardedLog) Set(key, value []byte) error {
 
 func (g *guardedLog) SetUint64(key []byte, value uint64) error {
 	return g.check("writing "+string(key)+" beside", g.logStore.SetUint64(key, value))
+}
+
+// compact is logStore's. Where the log is lost by it, the quorum stops; what else fails harms nothing.
+func (g *guardedLog) compact(from int64) (int64, error) {
+	freed, err := g.logStore.compact(from)
+	if errors.Is(err, errLost) && g.started.Load() {
+		g.failed(err)
+	}
+	return freed, err
 }
 
 // check reports a failure, and then ends the goroutine of raft that met it: returned, the error would make raft panic,

@@ -58,6 +58,7 @@ type Tuning struct {
 	Heartbeat     time.Duration // without word from a leader for this long, a follower stands for election; 1 s
 	SnapshotBytes int64         // of log written until the next snapshot; half the database, 32 MiB to 256 MiB
 	TrailingBytes int64         // of log kept behind a snapshot for followers that lag; 32 MiB
+	CompactBytes  int64         // from which size on the log's file is rid of its free pages; 8 MiB
 }
 
 // Quorum is this node's part in the site's quorum. All methods may be used at once.
@@ -111,6 +112,9 @@ func (c *Config) setDefaults() {
 	if t.TrailingBytes <= 0 {
 		t.TrailingBytes = 32 << 20
 	}
+	if t.CompactBytes <= 0 {
+		t.CompactBytes = 8 << 20
+	}
 }
 
 func (q *Quorum) start(ctx context.Context) error {
@@ -127,6 +131,9 @@ func (q *Quorum) start(ctx context.Context) error {
 		return fmt.Errorf("opening the log: %w", err)
 	}
 	q.logs = &guardedLog{logStore: logs, failed: q.fail}
+	if err := q.compact(); err != nil {
+		return err
+	}
 	logger := Logger(q.log)
 	snapshots, err := raft.NewFileSnapshotStoreWithLogger(filepath.Join(q.config.Dir, "snapshots"), 1, logger)
 	if err != nil {

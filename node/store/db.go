@@ -128,6 +128,9 @@ func (db *DB) begin(c *sqlite.Conn) error {
 			return sqlite.NewFatal(db.config.Path, "making the tables", err)
 		}
 	}
+	if err := db.enableShrinking(c); err != nil {
+		return sqlite.NewFatal(db.config.Path, "opening", err)
+	}
 	values, err := c.Row("SELECT idx, schema FROM applied")
 	switch {
 	case errors.Is(err, io.EOF) || sqlite.Code(err) == lib.SQLITE_ERROR:
