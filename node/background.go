@@ -35,6 +35,7 @@ func (n *Node) startRooms(ctx context.Context) {
 	n.always(ctx, "own housekeeping", n.keepOwn)
 	n.always(ctx, "check of payloads", n.Check.Payloads)
 	n.always(ctx, "check of documents", n.Check.Documents)
+	n.always(ctx, "free pages", n.tidy)
 	n.background.working.Go(func() { n.followName(ctx) })
 	n.background.working.Go(func() { n.quorum.WhileLeading(ctx, n.lead) })
 }
