@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -161,5 +162,13 @@ func TestFederationRows(t *testing.T) {
 	}
 	if differential[1].Note != "1.10 ms of processor time, 1.10 times the first row" {
 		t.Errorf("%+v", differential)
+	}
+}
+
+func TestYearRows(t *testing.T) {
+	rows := yearRows("=== RUN\n    year_test.go:9: year: table audit      12 rows      0.070 MB\n x: year: all files: 6.52 MB, 1.100 times their content\nok\n")
+	want := []row{{Name: "year, table audit", Figure: "12 rows 0.070 MB"}, {Name: "year, all files", Figure: "6.52 MB, 1.100 times their content", Peer: "at most 1.2 times"}}
+	if !slices.Equal(rows, want) {
+		t.Errorf("%q", rows)
 	}
 }

@@ -1,6 +1,6 @@
 // Command bench measures what the design promises and prints one table:
 //
-//	go run ./bench [-only import,stream,write,compliance,console,scan,federation,federation-large,children] [-data FOLDER] [-rounds N] [-time 1s]
+//	go run ./bench [-only import,stream,write,compliance,console,scan,federation,federation-large,children,year] [-data FOLDER] [-rounds N] [-time 1s]
 //
 // Figures drift with the machine, so whatever has a peer is measured beside it, in turn, in the same run.
 package main
@@ -52,6 +52,7 @@ var measures = []measure{
 var large = []measure{
 	{"federation-large", benchFederationLarge},
 	{"children", benchChildren},
+	{"year", benchYear},
 }
 
 func main() {

@@ -10,6 +10,7 @@ import (
 	"thatch/node/bulletins/staging"
 	"thatch/node/computers"
 	"thatch/node/identity"
+	"thatch/node/members"
 	"thatch/node/replicas/marks"
 	"thatch/node/settings"
 	"thatch/node/sites"
@@ -31,7 +32,14 @@ func (n *Node) housekeeping() tasks.Kind {
 				job.Log("%d rows of table %s were removed", removed[table], table)
 			}
 			if err != nil {
-				return nil, err
+				return removed, err
+			}
+			freed, err := n.db.Shrink(ctx)
+			if freed > 0 {
+				job.Log("%d bytes of the database were given back", freed)
+			}
+			if err != nil {
+				return removed, err
 			}
 			return removed, n.prunePayloads(ctx, job.Log)
 		},
@@ -112,6 +120,7 @@ func (n *Node) forget(ctx context.Context, say func(text string)) (map[string]in
 				Audit: ago(settings.KeepAuditDays), Entries: settings.KeepAuditEntries.In(set), Tokens: ago(settings.KeepTokensDays),
 			})
 		}},
+		{"node tokens", func() error { return sweeper.Sweep(ctx, members.Old(ago(settings.KeepTokensDays)), members.Topic) }},
 		{"sessions", func() error { return n.Operators.Prune(ctx, sweeper) }},
 		{"runs", func() error {
 			return n.Tasks.Prune(ctx, sweeper, tasks.Keep{Since: ago(settings.KeepRunsDays), Runs: settings.KeepRuns.In(set)})

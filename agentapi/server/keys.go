@@ -20,6 +20,7 @@ import (
 type keyring struct {
 	node    *node.Node
 	changed <-chan struct{}
+	turn    chan struct{} // of whoever reads; of capacity 1
 
 	mu   sync.Mutex
 	kept *keys // nil: to be read
@@ -37,22 +38,23 @@ type keys struct {
 const formerFor = time.Minute
 
 func newKeyring(n *node.Node) *keyring {
-	return &keyring{node: n, changed: n.Watch(sites.Topic, string(dataset.Languages)).C}
+	return &keyring{node: n, changed: n.Watch(sites.Topic, string(dataset.Languages)).C, turn: make(chan struct{}, 1)}
 }
 
-// now are the keys of this moment.
+// now are the keys of this moment. One reads, and the others wait for it, each no longer than it has time.
 func (k *keyring) now(ctx context.Context) (*keys, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	if kept := k.current(); kept != nil {
+		return kept, nil
+	}
 	select {
-	case <-k.changed:
-		k.kept = nil
-	default:
+	case k.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
-	if k.kept != nil && (k.kept.until.IsZero() || k.node.Now().Before(k.kept.until)) {
-		return k.kept, nil
+	defer func() { <-k.turn }()
+	if kept := k.current(); kept != nil {
+		return kept, nil
 	}
-	k.kept = nil
 	read, err := k.read(ctx)
 	if err != nil {
 		return nil, err
@@ -60,8 +62,26 @@ func (k *keyring) now(ctx context.Context) (*keys, error) {
 	if read.text, err = json.Marshal(read.docs); err != nil {
 		return nil, fmt.Errorf("encode signing keys: %w", err)
 	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	k.kept = read
 	return read, nil
+}
+
+// current are the keys that were read, nil where they are to be read again. What changes while somebody reads is noticed by whoever
+// comes next.
+func (k *keyring) current() *keys {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	select {
+	case <-k.changed:
+		k.kept = nil
+	default:
+	}
+	if k.kept != nil && !k.kept.until.IsZero() && !k.node.Now().Before(k.kept.until) {
+		k.kept = nil
+	}
+	return k.kept
 }
 
 func (k *keyring) read(ctx context.Context) (*keys, error) {

@@ -34,9 +34,9 @@ type Config struct {
 	Now    func() time.Time
 	Log    *slog.Logger
 	// PolicyCount tells how many policies pin updates of each bulletin; nil: none do.
-	PolicyCount func(ctx context.Context) (map[string]int, error)
+	PolicyCount Count
 	// NeededCount tells how many computers miss an update of each bulletin; nil: nobody counts.
-	NeededCount func(ctx context.Context) (map[string]int, error)
+	NeededCount Count
 	// Covered makes the statements that are written when a site above turns out to import a source too; nil: none.
 	Covered func(source string) []store.Statement
 }
@@ -83,13 +83,16 @@ func (b *Bulletins) Sink() importer.Sink {
 // Catalog is the catalog in memory.
 func (b *Bulletins) Catalog() *live.Catalog { return b.catalog }
 
+// Count counts something of some bulletins, by document id; of all where none is named.
+type Count func(ctx context.Context, of ...string) (map[string]int, error)
+
 // CountPolicies sets Config.PolicyCount after the room was made: policies are made after bulletins.
-func (b *Bulletins) CountPolicies(count func(ctx context.Context) (map[string]int, error)) {
+func (b *Bulletins) CountPolicies(count Count) {
 	b.cfg.PolicyCount = count
 }
 
 // CountNeeded sets Config.NeededCount after the room was made: computers come after bulletins.
-func (b *Bulletins) CountNeeded(count func(ctx context.Context) (map[string]int, error)) {
+func (b *Bulletins) CountNeeded(count Count) {
 	b.cfg.NeededCount = count
 }
 
@@ -116,14 +119,15 @@ func (b *Bulletins) with(ctx context.Context, read func(v *live.View, s *staging
 // others are numbers of bulletins, by document id, that other rooms count.
 type others struct{ policies, needed map[string]int }
 
-func (b *Bulletins) others(ctx context.Context) (o others, err error) {
+// others counts for some bulletins, for all where none is named.
+func (b *Bulletins) others(ctx context.Context, of ...string) (o others, err error) {
 	if b.cfg.PolicyCount != nil {
-		if o.policies, err = b.cfg.PolicyCount(ctx); err != nil {
+		if o.policies, err = b.cfg.PolicyCount(ctx, of...); err != nil {
 			return o, fmt.Errorf("count the policies of bulletins: %w", err)
 		}
 	}
 	if b.cfg.NeededCount != nil {
-		if o.needed, err = b.cfg.NeededCount(ctx); err != nil {
+		if o.needed, err = b.cfg.NeededCount(ctx, of...); err != nil {
 			return o, fmt.Errorf("count the computers that need bulletins: %w", err)
 		}
 	}

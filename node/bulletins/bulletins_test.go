@@ -64,7 +64,7 @@ func names(rows []*bulletins.Row) string {
 
 func TestList(t *testing.T) {
 	room, _ := sample(t)
-	room.CountPolicies(func(context.Context) (map[string]int, error) { return map[string]int{"sdp/B": 3}, nil })
+	room.CountPolicies(func(context.Context, ...string) (map[string]int, error) { return map[string]int{"sdp/B": 3}, nil })
 	filter := func(pairs ...string) map[string]string {
 		m := map[string]string{}
 		for i := 0; i < len(pairs); i += 2 {
@@ -128,16 +128,16 @@ func TestPolicyCountFails(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	room.CountNeeded(func(context.Context) (map[string]int, error) { return map[string]int{id: 7}, nil })
+	room.CountNeeded(func(context.Context, ...string) (map[string]int, error) { return map[string]int{id: 7}, nil })
 	if rows, total, err := room.List(t.Context(), store.Query{Filter: map[string]string{"needed": ">6"}}); err != nil || total != 1 || rows[0].Needed != 7 {
 		t.Errorf("what 7 computers need: %v, %v", rows, err)
 	}
-	room.CountNeeded(func(context.Context) (map[string]int, error) { return nil, errors.New("computers are away") })
+	room.CountNeeded(func(context.Context, ...string) (map[string]int, error) { return nil, errors.New("computers are away") })
 	if _, err := room.Rows(t.Context(), id); err == nil || !strings.Contains(err.Error(), "computers are away") {
 		t.Errorf("rows without computers: %v", err)
 	}
 	room.CountNeeded(nil)
-	room.CountPolicies(func(context.Context) (map[string]int, error) { return nil, errors.New("policies are away") })
+	room.CountPolicies(func(context.Context, ...string) (map[string]int, error) { return nil, errors.New("policies are away") })
 	if _, _, err := room.List(t.Context(), store.Query{}); err == nil || !strings.Contains(err.Error(), "policies are away") {
 		t.Errorf("list: %v", err)
 	}

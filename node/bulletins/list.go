@@ -125,7 +125,10 @@ func (b *Bulletins) rows(ctx context.Context) (rows []*Row, err error) {
 // Rows returns the rows of bulletins by document id, in the order given; those that are no more are left out.
 func (b *Bulletins) Rows(ctx context.Context, ids ...string) ([]*Row, error) {
 	rows := []*Row{}
-	counts, err := b.others(ctx)
+	if len(ids) == 0 {
+		return rows, nil
+	}
+	counts, err := b.others(ctx, ids...)
 	if err != nil {
 		return nil, err
 	}

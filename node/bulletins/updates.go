@@ -209,12 +209,16 @@ type Detail struct {
 // Show returns the bulletin with a document id or a name.
 func (b *Bulletins) Show(ctx context.Context, name string) (Detail, error) {
 	var d Detail
-	counts, err := b.others(ctx)
+	id, err := b.Find(ctx, name)
+	if err != nil {
+		return d, err
+	}
+	counts, err := b.others(ctx, id)
 	if err != nil {
 		return d, err
 	}
 	err = b.with(ctx, func(v *live.View, s *staging.State) error {
-		found, err := find(v, name)
+		found, err := find(v, id)
 		if err != nil {
 			return err
 		}

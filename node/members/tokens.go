@@ -13,6 +13,7 @@ import (
 	"thatch/catalog/token"
 	"thatch/node/store"
 	"thatch/node/store/rows"
+	"thatch/node/store/sweep"
 )
 
 const tokenKind = "tn1"
@@ -186,4 +187,9 @@ func (r *Room) invited(ctx context.Context, brought token.Token, n Node) (again 
 		return false, "", Refuse(CodeTokenUsed, "a node joined with the token at %s; each is good for one: thatch node token create", h.used)
 	}
 	return false, "", Refuse(CodeTaken, "there is a node %s already, which is another one: join from an empty data folder", n.ID)
+}
+
+// Old are the tokens that ended before a time.
+func Old(before time.Time) sweep.Rows {
+	return sweep.Rows{Table: "node_token", Key: []string{"id"}, Old: `expires < ?`, Args: []any{rows.Stamp(before)}}
 }

@@ -228,8 +228,8 @@ func (p *order) standing(pin *policy.Update, v *live.View, c *computers.Column) 
 	return c.Said.Open, c.Said.Installed, c.Said.Unknown
 }
 
-// CountByBulletin tells how many policies were made from each bulletin.
-func (r *Room) CountByBulletin(ctx context.Context) (map[string]int, error) {
+// CountByBulletin tells how many policies were made from some bulletins; from all where none is named.
+func (r *Room) CountByBulletin(ctx context.Context, of ...string) (map[string]int, error) {
 	o, err := r.load(ctx)
 	if err != nil {
 		return nil, err
@@ -237,7 +237,9 @@ func (r *Room) CountByBulletin(ctx context.Context) (map[string]int, error) {
 	counts := make(map[string]int)
 	for _, p := range o.policies {
 		for _, id := range p.Bulletins {
-			counts[id]++
+			if len(of) == 0 || slices.Contains(of, id) {
+				counts[id]++
+			}
 		}
 	}
 	return counts, nil

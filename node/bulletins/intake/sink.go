@@ -40,7 +40,7 @@ type Sink struct{ cfg Config }
 func New(cfg Config) *Sink { return &Sink{cfg} }
 
 // Known implements importer.Sink. A file counts as whole only while all that was made of it is here: sites above take away
-// what changed hands, and do not make up for it.
+// what changed hands, and do not make up for it. Where nobody stands above, or stood as far as is known, nobody looks.
 func (s *Sink) Known(ctx context.Context, source string) (map[string]string, error) {
 	const lacking = `SELECT DISTINCT file FROM import_part WHERE source = ?1 AND key IN (
   SELECT i.key FROM import_document i WHERE i.source = ?1 AND NOT EXISTS (SELECT 1 FROM document d WHERE d.kind = i.kind AND d.id = i.id))`
@@ -53,6 +53,11 @@ func (s *Sink) Known(ctx context.Context, source string) (map[string]string, err
 			return err
 		})
 		if err != nil {
+			return err
+		}
+		var others bool
+		const above = `SELECT EXISTS (SELECT 1 FROM parent) OR EXISTS (SELECT 1 FROM document WHERE kind = 'signing-key' AND id <> ?)`
+		if err := r.tx.QueryRowContext(r.ctx, above, s.cfg.Site).Scan(&others); err != nil || !others {
 			return err
 		}
 		return r.each(lacking, []any{source}, func(rows *sql.Rows) error {

@@ -108,12 +108,12 @@ func (r *Room) Bulletins(ctx context.Context, q store.Query, all bool) (page []*
 	return page, total, err
 }
 
-// Needed tells how many computers miss an update of each bulletin, by document id.
-func (r *Room) Needed(ctx context.Context) (map[string]int, error) {
+// Needed tells how many computers miss an update of some bulletins, by document id; of all where none is named.
+func (r *Room) Needed(ctx context.Context, of ...string) (map[string]int, error) {
 	needed := map[string]int{}
 	err := r.counted(ctx, (*snapshot).ofBulletins, func(s *snapshot, _ computers.View) error {
 		for _, i := range s.bulletins {
-			if i.counts.Missing > 0 {
+			if i.counts.Missing > 0 && (len(of) == 0 || slices.Contains(of, i.row.ID)) {
 				needed[i.row.ID] = i.counts.Missing
 			}
 		}
