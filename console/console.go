@@ -7,6 +7,7 @@ import (
 	"thatch/console/api"
 	"thatch/console/page"
 	"thatch/console/page/administration"
+	"thatch/console/page/backups"
 	"thatch/console/page/catalog"
 	"thatch/console/page/computers"
 	"thatch/console/page/home"
@@ -38,6 +39,7 @@ func Areas() []page.Area {
 		computers.Area(),
 		reports.Area(),
 		administration.Area(),
+		backups.Area(),
 		sites.Area(),
 		policies.Area(),
 		sources.Area(),

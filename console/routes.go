@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"thatch/console/api"
+	"thatch/console/api/backups"
 	"thatch/console/api/evaluation"
 	"thatch/console/api/families"
 	"thatch/console/api/hierarchy"
@@ -38,5 +39,6 @@ func Routes(n *node.Node) []api.Route {
 		offers.Routes(n),
 		evaluation.Routes(n),
 		prompts.Routes(n),
+		backups.Routes(n),
 	)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"thatch/cmd/internal/cli"
+	"thatch/cmd/thatch/backups"
 	"thatch/cmd/thatch/bulletins"
 	"thatch/cmd/thatch/hierarchy"
 	"thatch/cmd/thatch/load"
@@ -70,6 +71,7 @@ func rootCommand(a *cli.App) *cobra.Command {
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	a.Bind(root)
+	root.AddCommand(backups.Commands(a)...)
 	root.AddCommand(bulletins.Commands(a)...)
 	root.AddCommand(ordering.Commands(a)...)
 	root.AddCommand(operators.Commands(a)...)

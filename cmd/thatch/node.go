@@ -16,6 +16,7 @@ import (
 	"thatch/agentapi/server"
 	"thatch/cmd/internal/cli"
 	"thatch/cmd/internal/service"
+	"thatch/cmd/thatch/backups"
 	"thatch/console"
 	"thatch/console/api"
 	"thatch/console/api/links"
@@ -70,7 +71,7 @@ func nodeCommand(a *cli.App) *cobra.Command {
 	for _, name := range []string{"service", "while-input"} {
 		_ = run.Flags().MarkHidden(name) // the flags are there
 	}
-	cmd.AddCommand(run)
+	cmd.AddCommand(run, backups.Recover(a))
 	return cmd
 }
 

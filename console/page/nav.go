@@ -18,6 +18,7 @@ var entries = []struct{ path, title, group string }{
 	{"/catalog", "Catalog", "Administration"},
 	{"/tasks", "Tasks", "Administration"},
 	{"/alarms", "Alarms", "Administration"},
+	{"/backups", "Backups", "Administration"},
 	{"/settings", "Settings", "Administration"},
 	{"/operators", "Operators", "Administration"},
 	{"/audit", "Audit", "Administration"},

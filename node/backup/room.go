@@ -25,10 +25,10 @@ const Task = "backup"
 // VerifyKind is the kind of task that reads a backup.
 const VerifyKind = "backup-verify"
 
-// daily is when the task runs once it is switched on, and keep how many backups it leaves, unless somebody says otherwise.
+// Daily is when the task runs once it is switched on, and Keep how many backups it leaves, unless somebody says otherwise.
 const (
-	daily = "41 2 * * *"
-	keep  = 7
+	Daily = "41 2 * * *"
+	Keep  = 7
 )
 
 // lately is how old the newest backup may be before somebody is told.
@@ -68,7 +68,7 @@ func New(cfg Config) *Room {
 	cfg.Tasks.Register(tasks.Kind{
 		Name: Task, Text: "Write a backup of the site: database, sealed keys and a list of the payloads; leave the newest", Do: r.do,
 		Here:  func(params json.RawMessage) bool { var p Params; return json.Unmarshal(params, &p) == nil && p.Here },
-		Tasks: []tasks.Task{{Name: Task, Schedule: daily, Params: json.RawMessage(fmt.Sprintf(`{"keep":%d}`, keep))}},
+		Tasks: []tasks.Task{{Name: Task, Schedule: Daily, Params: json.RawMessage(fmt.Sprintf(`{"keep":%d}`, Keep))}},
 	})
 	cfg.Tasks.Register(tasks.Kind{
 		Name: VerifyKind, Text: "Read a backup and hold it against its digests", Do: r.verify,
@@ -135,7 +135,10 @@ func (r *Room) do(ctx context.Context, job *tasks.Job) (any, error) {
 		return nil, err
 	}
 	if p.Folder == "" {
-		p.Folder = filepath.Join(r.cfg.Dir, "backups")
+		var err error
+		if p.Folder, err = filepath.Abs(filepath.Join(r.cfg.Dir, "backups")); err != nil {
+			return nil, err
+		}
 	}
 	f, err := r.write(ctx, p.Folder, func(done, total int64) {
 		job.Progress(tasks.Progress{Done: done, Total: total, Unit: "bytes", Text: "the database"})
@@ -385,6 +388,8 @@ func (r *Room) Standing(ctx context.Context) (s Standing, err error) {
 	return s, nil
 }
 
+const old = "The newest backup was made at %s: make another with thatch backup, or look at the runs of the task backup."
+
 func (s *Standing) advice(now time.Time) []string {
 	advice := []string{}
 	if s.RecoveryKey == nil {
@@ -392,13 +397,13 @@ func (s *Standing) advice(now time.Time) []string {
 	}
 	switch {
 	case s.Last == nil:
-		advice = append(advice, "There is no backup: make one with thatch backup create, or switch the schedule on.")
+		advice = append(advice, "There is no backup: make one with thatch backup, or switch the schedule on.")
 	case s.Last.State == Missing:
-		advice = append(advice, "The newest backup is not where it was written: look for it, or make another with thatch backup create.")
+		advice = append(advice, "The newest backup is not where it was written: look for it, or make another with thatch backup.")
 	case s.RecoveryKey != nil && s.Last.Recovery != s.RecoveryKey.Name:
-		advice = append(advice, "The newest backup is not sealed to the recovery key in force: make another with thatch backup create.")
+		advice = append(advice, "The newest backup is not sealed to the recovery key in force: make another with thatch backup.")
 	case now.Sub(s.Last.Made) > lately:
-		advice = append(advice, "The newest backup was made "+Ago(now.Sub(s.Last.Made))+": make another with thatch backup create, or look at the runs of the task backup.")
+		advice = append(advice, fmt.Sprintf(old, rows.Stamp(s.Last.Made)))
 	}
 	if s.Schedule == "" {
 		advice = append(advice, "Backups are made by hand alone: switch the schedule on with thatch backup schedule.")

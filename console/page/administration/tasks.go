@@ -16,7 +16,7 @@ import (
 var titles = map[string]string{
 	"catalog-import": "Catalog import", "staging": "Staging", "housekeeping": "Housekeeping", "replication": "Replication",
 	"replication-round": "Replication by hand", "content-verify": "Check of the payloads", "content-import": "Payloads from a folder",
-	"content-export": "Payloads to a folder",
+	"content-export": "Payloads to a folder", "backup": "Backup", "backup-verify": "Check of a backup",
 }
 
 // titleOf is what people call a task, or a run of it.
