@@ -18,8 +18,10 @@ import (
 	"thatch/catalog/document"
 	"thatch/node/replicas"
 	"thatch/node/replicas/dataset"
+	"thatch/node/replicas/marks"
 	"thatch/node/sites"
 	"thatch/node/store"
+	"thatch/node/store/sweep"
 	"thatch/replication"
 	"thatch/replication/replicationtest"
 	"thatch/replication/wire"
@@ -110,18 +112,15 @@ func TestAChildThatWasAwayForMonths(t *testing.T) {
 		parent.Put(t, document.Bulletin, fmt.Sprintf("later-%d", i), "{}")
 	}
 	other.Eventually(t, "another child's mark", func() error { return other.Holds(document.Bulletin, 9) })
-	tail, err := parent.Sender.Tail(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
 	parent.Put(t, document.Bulletin, "last", "{}")
 	other.Eventually(t, "a later mark", func() error { return other.Holds(document.Bulletin, 10) })
-	applied, err := parent.Writer().Write(t.Context(), store.Batch{Actor: "test", Reason: "forget what is old", Statements: []store.Statement{
-		{SQL: `DELETE FROM journal WHERE idx <= ?`, Args: []any{int64(tail.Index)}},
-		{SQL: `DELETE FROM journal_mark WHERE idx <= ?`, Args: []any{int64(tail.Index)}},
-	}})
-	if err := errors.Join(err, applied.Err()); err != nil {
+	keeper := marks.Keeper{Reader: parent.Reader(), Writer: parent.Writer(), Now: parent.Now}
+	sweeper := sweep.New(parent.Reader(), parent.Writer())
+	if err := keeper.Shorten(t.Context(), sweeper, marks.Keep{Since: time.Now().Add(time.Hour)}); err != nil {
 		t.Fatal(err)
+	}
+	if sweeper.Removed["journal"] == 0 {
+		t.Error("nothing was forgotten")
 	}
 	child = replicationtest.Start(t, cfg)
 	child.Eventually(t, "everything", func() error { return child.Holds(document.Bulletin, 10) })
@@ -133,6 +132,16 @@ func TestAChildThatWasAwayForMonths(t *testing.T) {
 	if err != nil || len(runs) == 0 {
 		t.Fatal(runs, err)
 	}
+	// What was forgotten while it was there makes no difference: it goes on.
+	if err := keeper.Shorten(t.Context(), sweeper, marks.Keep{Since: time.Now().Add(time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	parent.Put(t, document.Bulletin, "afterwards", "{}")
+	parent.Remove(t, document.Bulletin, "last")
+	child.Eventually(t, "what changed since", func() error {
+		return errors.Join(child.Holds(document.Bulletin, 10), child.HoldsID(document.Bulletin, "afterwards"))
+	})
+	equal(t, child)
 }
 
 // TestAClockThatIsWrongByADay lets a child live a day too early and a day too late.

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -68,7 +69,10 @@ func crashChild(dir string, snapshots bool) error {
 		return err
 	}
 	var all sync.WaitGroup
-	errs := make(chan error, crashWriters)
+	errs := make(chan error, crashWriters+1)
+	if snapshots {
+		all.Go(func() { errs <- crashShrink(db, q) })
+	}
 	for w := range crashWriters {
 		next := 0
 		if err := db.View(context.Background(), func(tx *sql.Tx) error {
@@ -88,6 +92,28 @@ func crashChild(dir string, snapshots bool) error {
 	}
 	all.Wait()
 	return <-errs
+}
+
+// crashShrink fills the file, removes what it filled it with, and gives the pages back, over and over.
+func crashShrink(db *store.DB, q *Quorum) error {
+	for i := 0; ; i++ {
+		var fill []store.Statement
+		for k := range 40 {
+			fill = append(fill, store.Statement{
+				SQL:  `INSERT INTO setting (name, value, version) VALUES (?, ?, 0) ON CONFLICT (name) DO UPDATE SET value = excluded.value`,
+				Args: []any{fmt.Sprint("bulk ", k), strings.Repeat("x", 20_000+i%7)},
+			})
+		}
+		for _, statements := range [][]store.Statement{fill, {{SQL: `DELETE FROM setting WHERE name LIKE 'bulk %'`}}} {
+			applied, err := q.Write(context.Background(), store.Batch{Actor: "crash", Reason: "fill", Statements: statements})
+			if err = errors.Join(err, applied.Err()); err != nil {
+				return err
+			}
+		}
+		if _, err := db.Shrink(context.Background()); err != nil {
+			return err
+		}
+	}
 }
 
 // crashWrite counts a writer's counter from i-1 to i and adds a row beside it.
