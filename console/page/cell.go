@@ -260,16 +260,22 @@ func fields(t reflect.Type) map[string][]int {
 type listedPage struct {
 	items              reflect.Value
 	total, page, limit int
+	asOf               string // day, "" now
+	taken              time.Time
 }
 
 func listed(answer any) (listedPage, error) {
 	v := reflect.ValueOf(answer)
 	if v.Kind() == reflect.Slice { // a list without pages
-		return listedPage{v, v.Len(), 1, max(v.Len(), 1)}, nil
+		return listedPage{items: v, total: v.Len(), page: 1, limit: max(v.Len(), 1)}, nil
 	}
 	if v.Kind() != reflect.Struct || !v.FieldByName("Items").IsValid() {
 		return listedPage{}, errors.New("its answer is no list")
 	}
 	number := func(name string) int { return int(v.FieldByName(name).Int()) }
-	return listedPage{v.FieldByName("Items"), number("Total"), number("Page"), max(number("Limit"), 1)}, nil
+	list := listedPage{items: v.FieldByName("Items"), total: number("Total"), page: number("Page"), limit: max(number("Limit"), 1)}
+	if day := v.FieldByName("AsOf"); day.IsValid() {
+		list.asOf, list.taken = day.String(), v.FieldByName("Taken").Interface().(time.Time)
+	}
+	return list, nil
 }

@@ -38,12 +38,17 @@ func (q *Request) export(l *List, w http.ResponseWriter) error {
 			return err
 		}
 		if out == nil {
-			out = begin(w, format, path.Base(q.R.URL.Path), columns, q)
+			if page.asOf != "" {
+				columns = append([]Column{{Name: asOf, Title: "As of"}}, columns...)
+			}
+			out = begin(w, format, strings.Trim(path.Base(q.R.URL.Path)+"-"+page.asOf, "-"), columns, q)
 		}
 		for i := range page.items.Len() {
 			values := make([]any, len(columns))
 			for c, column := range columns {
-				values[c] = field(page.items.Index(i), column.Name)
+				if values[c] = field(page.items.Index(i), column.Name); column.Name == asOf && page.asOf != "" && c == 0 {
+					values[c] = page.asOf
+				}
 			}
 			if err := out.row(values); err != nil {
 				return nil // the browser went away

@@ -26,6 +26,7 @@ type List struct {
 	Actions []Action // on chosen rows
 	Empty   string   // what to say where there is nothing at all, and what to do
 	Limit   int      // rows of a page where the address says nothing; 0: 100
+	Past    bool     // the API has it as of a past day too
 	// Head makes what stands above the list (a chart, a form): the name of a template and its data.
 	Head func(q *Request) (template string, data any, err error)
 	// Named gives the page another title than its own, and where it stands; nil: its own.
@@ -76,8 +77,9 @@ type Table struct {
 	Chips    []Chip
 	Tabs     []Tab
 	Saved    []SavedView
-	state    url.Values // of the address, without what says nothing
-	Above    HTML       // what Head made
+	Then
+	state url.Values // of the address, without what says nothing
+	Above HTML       // what Head made
 }
 
 // ShownColumn is a column with what its head does.
@@ -108,14 +110,14 @@ type Tab struct {
 	Current     bool
 }
 
-// reserved are the names that say in an address how a list is shown. A column of that name could not be filtered.
-var reserved = []string{"q", "sort", "page", "limit", "columns", "grouped", "view"}
+// reserved are the names that say in an address how a list is shown. A column of that name cannot be filtered.
+var reserved = []string{"q", "sort", "page", "limit", "columns", "grouped", asOf}
 
 // state is what the address says of the list, and nothing else.
 func (q *Request) state(l *List) url.Values {
 	state := url.Values{}
 	for name, values := range q.R.URL.Query() {
-		known := slices.Contains(reserved, name) ||
+		known := slices.Contains(reserved, name) && (name != asOf || l.Past) ||
 			slices.ContainsFunc(l.Columns, func(c Column) bool { return c.Name == name && !c.Unfiltered })
 		if known && len(values) > 0 && strings.TrimSpace(values[0]) != "" {
 			state.Set(name, strings.TrimSpace(strings.Join(values, ","))) // check boxes send one value each
@@ -128,7 +130,7 @@ func (q *Request) state(l *List) url.Values {
 func (l *List) asking(state url.Values) url.Values {
 	ask := url.Values{}
 	for name := range state {
-		if !slices.Contains([]string{"columns", "grouped", "view"}, name) {
+		if !slices.Contains([]string{"columns", "grouped"}, name) {
 			ask.Set(name, state.Get(name))
 		}
 	}
@@ -207,7 +209,7 @@ func (q *Request) Table(l *List) (*Table, error) {
 	t := &Table{List: l, Frame: q, state: q.state(l)}
 	answer, err := q.Ask(http.MethodGet, l.path(q), l.ask(q, t.state), nil)
 	if err != nil {
-		return nil, err
+		return t.without(err)
 	}
 	page, err := listed(answer)
 	if err != nil {
@@ -224,6 +226,7 @@ func (q *Request) Table(l *List) (*Table, error) {
 	if t.To < t.Total && t.To > 0 {
 		t.Next = t.href("page", strconv.Itoa(page.page+1))
 	}
+	t.Day, t.Taken = page.asOf, page.taken
 	columns := l.shown(t.state)
 	t.head(columns)
 	t.fill(columns, page)
@@ -320,7 +323,7 @@ func (t *Table) fill(columns []Column, page listedPage) {
 		}
 		r := Row{Key: text(field(row, t.Key))}
 		for _, c := range columns {
-			r.Cells = append(r.Cells, t.Frame.cell(c, row))
+			r.Cells = append(r.Cells, t.lead(t.Frame.cell(c, row)))
 		}
 		last := &t.Groups[len(t.Groups)-1]
 		last.Rows = append(last.Rows, r)
@@ -379,6 +382,7 @@ func (t *Table) tabs() {
 			panic(fmt.Sprintf("view %q: %v", v.Title, err)) // a fault of the program
 		}
 		tab := Tab{Title: t.Frame.T(v.Title), Href: t.Frame.R.URL.EscapedPath(), Current: sameFilters(query, t.state)}
+		t.keep(query)
 		if len(query) > 0 {
 			tab.Href += "?" + query.Encode()
 		}
@@ -389,7 +393,7 @@ func (t *Table) tabs() {
 // sameFilters says whether two states ask for the same rows in the same order.
 func sameFilters(a, b url.Values) bool {
 	a, b = maps.Clone(a), maps.Clone(b)
-	for _, name := range []string{"page", "limit", "columns"} {
+	for _, name := range []string{"page", "limit", "columns", asOf} {
 		a.Del(name)
 		b.Del(name)
 	}
@@ -422,12 +426,21 @@ func (t *Table) Filtered() bool { return len(t.Chips) > 0 }
 // Export is the address of what is shown as a file.
 func (t *Table) Export(format string) string { return t.href("format", format) }
 
-// Plain is the list without filters.
-func (t *Table) Plain() string { return t.Frame.R.URL.EscapedPath() }
+// Plain is the list without filters, of the same day.
+func (t *Table) Plain() string {
+	query := url.Values{}
+	if t.keep(query); len(query) > 0 {
+		return t.Frame.R.URL.EscapedPath() + "?" + query.Encode()
+	}
+	return t.Frame.R.URL.EscapedPath()
+}
 
 // Allowed are the actions that the operator may do.
 func (t *Table) Allowed() []Action {
 	var may []Action
+	if t.Day != "" {
+		return nil // they would act on what there is now
+	}
 	for _, a := range t.Actions {
 		if t.Frame.May(first(a.Scope, identity.Operate)) {
 			may = append(may, a)

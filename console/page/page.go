@@ -126,7 +126,7 @@ func New(cfg Config) *Console {
 			}
 			c.pages[p.Path] = p
 			if p.List != nil {
-				if i := slices.IndexFunc(p.List.Columns, func(c Column) bool { return slices.Contains(reserved, c.Name) }); i >= 0 {
+				if i := slices.IndexFunc(p.List.Columns, func(c Column) bool { return slices.Contains(reserved, c.Name) && !c.Unfiltered }); i >= 0 {
 					panic("a column called " + p.List.Columns[i].Name + " at " + p.Path)
 				}
 				acts := listActs(p.List)

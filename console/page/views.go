@@ -19,9 +19,9 @@ func (t *Table) saved() error {
 	if t.Frame.Session.Operator.ID == "" || !t.OwnPage() {
 		return nil
 	}
-	list, err := Get[api.List[operators.View]](t.Frame, "/self/views", "page", t.Plain())
+	list, err := Get[api.List[operators.View]](t.Frame, "/self/views", "page", t.Frame.R.URL.EscapedPath())
 	for _, v := range list.Items {
-		href := t.Plain()
+		href := t.Frame.R.URL.EscapedPath()
 		if v.Query != "" {
 			href += "?" + v.Query
 		}

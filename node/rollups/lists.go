@@ -86,7 +86,8 @@ func (f *Figures) finish() { f.Percent = heads.Percent(f.Installed, f.Missing) }
 func figureColumns[R any](of func(R) *Figures) []store.Column[R] {
 	return append(heads.ToldColumns(func(r R) *heads.Told { return &of(r).Told }),
 		store.Column[R]{Name: "sites", Kind: store.Number, Value: func(r R) any { return of(r).Sites }},
-		store.Column[R]{Name: "as_of", Kind: store.Time, Value: func(r R) any { return rows.Stamp(of(r).AsOf) }})
+		store.Column[R]{Name: "as_of", Kind: store.Time, Value: func(r R) any { return rows.Stamp(of(r).AsOf) }},
+		store.Column[R]{Name: "figures_of", Kind: store.Time, Value: func(r R) any { return rows.Stamp(of(r).AsOf) }}) // to filter by, where as_of asks for a past day
 }
 
 // OfBulletins are the columns of the report by bulletin.
@@ -116,10 +117,15 @@ var OfSites = append([]store.Column[*SiteRow]{
 
 // Columns of the reports, for doors.
 var (
-	BulletinColumns = store.ColumnNames(OfBulletins)
+	BulletinColumns = filtered(store.ColumnNames(OfBulletins))
 	UpdateColumns   = store.ColumnNames(updateColumns)
-	SiteColumns     = store.ColumnNames(OfSites)
+	SiteColumns     = filtered(store.ColumnNames(OfSites))
 )
+
+// filtered are the columns without the one that is sorted by alone.
+func filtered(columns []string) []string {
+	return slices.DeleteFunc(columns, func(name string) bool { return name == "as_of" })
+}
 
 // Bulletins returns a page of the report by bulletin, newest month first.
 func (r *Room) Bulletins(ctx context.Context, of Of, q store.Query) (page []*BulletinRow, total int, err error) {

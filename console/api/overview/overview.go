@@ -2,7 +2,6 @@
 package overview
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -17,7 +16,6 @@ import (
 	"thatch/node/identity"
 	"thatch/node/policies"
 	"thatch/node/rollups"
-	"thatch/node/sites/alarms"
 	"thatch/node/store"
 )
 
@@ -231,7 +229,6 @@ func (o *Overview) needs(ctx context.Context, n *node.Node) error {
 	if err != nil {
 		return err
 	}
-	slices.SortStableFunc(standing, func(a, b alarms.Alarm) int { return cmp.Compare(a.Since.Unix(), b.Since.Unix()) })
 	for _, alarm := range standing[:min(len(standing), maxExposed)] {
 		o.Needs = append(o.Needs, Need{Kind: "alarm", Subject: alarm.Subject, Text: alarm.Text, Since: alarm.Since})
 	}

@@ -10,6 +10,7 @@ import (
 	"thatch/console/api/overview"
 	"thatch/console/page"
 	"thatch/console/page/chart"
+	"thatch/console/page/reports"
 	"thatch/node/identity"
 	"thatch/node/operators"
 )
@@ -52,11 +53,15 @@ var parts = []Part{
 	{Name: "exploited", Title: "Exploited in the wild and still open"},
 	{Name: "delivery", Title: "Software Update Delivery Summary"},
 	{Name: "delivery-graph", Title: "Software Update Delivery Summary (graph)"},
+	{Name: "compliance-graph", Title: "Compliance over time (graph)"},
 	{Name: "bulletins", Title: "Software Bulletin Summary"},
 	{Name: "computers", Title: "Managed computers in use"},
 	{Name: "configuration", Title: "Configuration Summary"},
 	{Name: "sites", Title: "Sites and the age of what they say", Broad: true},
 }
+
+// drawnDays is how many days the chart of compliance shows.
+const drawnDays = 30
 
 // shown is what the page's template is given.
 type shown struct {
@@ -65,7 +70,8 @@ type shown struct {
 	Choices []choice
 	Deliver page.HTML
 	Open    page.HTML
-	Worked  float64 // percent of attempts that succeeded
+	Days    page.HTML // "" none is over yet
+	Worked  float64   // percent of attempts that succeeded
 }
 
 type choice struct {
@@ -92,7 +98,10 @@ func show(q *page.Request) (*page.View, error) {
 		s.Worked = 100 * float64(s.Delivery.Succeeded) / float64(s.Delivery.Executed)
 	}
 	s.Deliver, s.Open = deliveries(q, o), open(q, o)
-	return &page.View{Template: "home.html", Data: s}, nil
+	if slices.ContainsFunc(s.Parts, func(p Part) bool { return p.Name == "compliance-graph" }) {
+		s.Days, err = reports.OverTime(q, drawnDays)
+	}
+	return &page.View{Template: "home.html", Data: s}, err
 }
 
 // chosen are the parts of an operator's choice; all where there is none.

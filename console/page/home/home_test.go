@@ -9,6 +9,7 @@ import (
 	"thatch/console/api"
 	"thatch/console/api/operators"
 	"thatch/console/api/overview"
+	"thatch/console/api/reports"
 	"thatch/console/page/home"
 	"thatch/console/page/pagetest"
 	"thatch/node"
@@ -18,7 +19,9 @@ import (
 )
 
 func start(t *testing.T) *pagetest.Browser {
-	return pagetest.Start(t, func(n *node.Node) []api.Route { return append(overview.Routes(n), operators.Routes(n)...) }, home.Area())
+	return pagetest.Start(t, func(n *node.Node) []api.Route {
+		return slices.Concat(overview.Routes(n), operators.Routes(n), reports.Routes(n))
+	}, home.Area())
 }
 
 func TestEmptySite(t *testing.T) {

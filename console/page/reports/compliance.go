@@ -2,6 +2,7 @@ package reports
 
 import (
 	"slices"
+	"strconv"
 
 	"thatch/console/api"
 	"thatch/console/api/reports"
@@ -19,7 +20,7 @@ func byBulletin() *page.Page {
 			Command: []string{"thatch compliance bulletins --filter severity=Critical --sort -missing"},
 		},
 		List: &page.List{
-			Path: "/compliance/bulletins", Key: "id", Sort: "-missing", Limit: 75, Actions: remedies,
+			Path: "/compliance/bulletins", Past: true, Key: "id", Sort: "-missing", Limit: 75, Actions: remedies,
 			Columns: slices.Concat([]page.Column{
 				{Name: "bulletin", Title: "Bulletin", Link: "/bulletins/{id}"},
 				{Name: "severity", Title: "Severity", Kind: page.Severity, Choices: severities, Groups: true},
@@ -52,7 +53,7 @@ func byBulletin() *page.Page {
 
 // bySeverity draws how many rows of a report are complete and open, by severity.
 func bySeverity(q *page.Request, of, title string) (page.HTML, error) {
-	lines, err := page.Get[api.List[*reports.Line]](q, "/compliance/summary", "of", of)
+	lines, err := page.Get[api.List[*reports.Line]](q, "/compliance/summary", "of", of, "as_of", q.AsOf())
 	if err != nil {
 		return "", err
 	}
@@ -79,7 +80,7 @@ func updates() *page.Page {
 			Command: []string{"thatch compliance updates --filter 'missing=>0' --sort -missing", "thatch compliance update 17 --filter status=missing"},
 		},
 		List: &page.List{
-			Path: "/compliance/updates", Key: "bulletin", Sort: "-missing", Limit: 75, Actions: remedies,
+			Path: "/compliance/updates", Past: true, Key: "bulletin", Sort: "-missing", Limit: 75, Actions: remedies,
 			Columns: slices.Concat([]page.Column{
 				{Name: "update", Title: "Update", Link: "/reports/updates/{id}", Wide: true},
 				{Name: "kb", Title: "KB", Hidden: true},
@@ -150,7 +151,7 @@ func cves() *page.Page {
 			Command: []string{"thatch compliance cves --filter exploited=yes --filter 'missing=>0'"},
 		},
 		List: &page.List{
-			Path: "/compliance/cves", Key: "cve", Sort: "-missing",
+			Path: "/compliance/cves", Past: true, Key: "cve", Sort: "-missing",
 			Columns: slices.Concat([]page.Column{
 				{Name: "cve", Title: "CVE", Link: "/cves/{cve}"},
 				{Name: "severity", Title: "Severity", Kind: page.Severity, Choices: severities, Groups: true},
@@ -179,7 +180,7 @@ func cves() *page.Page {
 }
 
 // drawnMonths is how many months a chart shows.
-const drawnMonths = "24"
+const drawnMonths = 24
 
 func months() *page.Page {
 	return &page.Page{
@@ -189,7 +190,7 @@ func months() *page.Page {
 			Command: []string{"thatch compliance months"},
 		},
 		List: &page.List{
-			Path: "/compliance/months", Key: "month", Sort: "-month",
+			Path: "/compliance/months", Past: true, Key: "month", Sort: "-month",
 			Columns: slices.Concat([]page.Column{
 				{Name: "month", Title: "Month", Link: "/reports/bulletins?month={month}"},
 				{Name: "bulletins", Title: "Bulletins", Kind: page.Number, Link: "/reports/bulletins?month={month}"},
@@ -198,7 +199,7 @@ func months() *page.Page {
 			Views: []page.ListView{{Title: "All"}, {Title: "Needed here", Query: "missing=>0&sort=-month"}},
 			Empty: "Nothing can be told yet: import a catalog on the page Catalog, and enrol computers.",
 			Head: drawn(func(q *page.Request) (page.HTML, error) {
-				list, err := page.Get[api.List[*report.MonthRow]](q, "/compliance/months", "sort", "-month", "limit", drawnMonths)
+				list, err := page.Get[api.List[*report.MonthRow]](q, "/compliance/months", "sort", "-month", "limit", strconv.Itoa(drawnMonths), "as_of", q.AsOf())
 				if err != nil {
 					return "", err
 				}

@@ -14,11 +14,11 @@ func computers() *page.Page {
 	return &page.Page{
 		Path: "/reports/computers", Nav: "/reports", Title: "Compliance by Computer",
 		Help: page.Help{
-			Text:    "Each computer with how many of the updates that concern it are installed and missing. What was not reported counts as nothing: it is neither complete nor missing.",
+			Text:    "Each computer with how many of the updates that concern it are installed and missing. A computer is complete when it reported, misses nothing, and nothing cannot be told; it is not reporting when it never did, or was not heard of for the time of the setting health.silent. What it has not evaluated yet is neither installed nor missing.",
 			Command: []string{"thatch compliance computers --filter 'percent=<95' --sort percent"},
 		},
 		List: &page.List{
-			Path: "/compliance/computers", Key: "id", Sort: "-missing",
+			Path: "/compliance/computers", Past: true, Key: "id", Sort: "-missing",
 			Columns: slices.Concat([]page.Column{
 				{Name: "computer", Title: "Computer", Link: "/computers/{id}"},
 				{Name: "group", Title: "Group", Groups: true},
@@ -31,6 +31,9 @@ func computers() *page.Page {
 				{Name: "exploited", Title: "Exploited", Kind: page.Number},
 				{Name: "superseded", Title: "Superseded", Kind: page.Number, Hidden: true},
 				pending,
+				{Name: "complete", Title: "Complete computer", Kind: page.Flag, Hidden: true},
+				{Name: "attention", Title: "Needs attention", Kind: page.Flag, Hidden: true},
+				{Name: "silent", Title: "Not reporting", Kind: page.Flag, Hidden: true},
 				{Name: "simulated", Title: "Simulated", Kind: page.Flag, Hidden: true},
 			}),
 			Views: []page.ListView{
@@ -50,12 +53,12 @@ func computers() *page.Page {
 
 // degrees draws the computers by how much they miss.
 func degrees(q *page.Request) (page.HTML, error) {
-	lines, err := page.Get[api.List[*reports.Line]](q, "/compliance/summary", "of", "computers")
+	lines, err := page.Get[api.List[*reports.Line]](q, "/compliance/summary", "of", "computers", "as_of", q.AsOf())
 	if err != nil {
 		return "", err
 	}
 	names := map[string]string{
-		reports.Complete: q.T("Nothing missing"), reports.Nearly: q.T("95 % and more"), reports.Partly: q.T("80 % and more"),
+		reports.Complete: q.T("Complete"), reports.Nearly: q.T("95 % and more"), reports.Partly: q.T("80 % and more"),
 		reports.Barely: q.T("less than 80 %"), reports.Untold: q.T("said nothing yet"),
 	}
 	c := chart.Chart{Title: q.T("Computers by how much is installed of what concerns them"), Series: []chart.Series{
@@ -80,7 +83,7 @@ func sites() *page.Page {
 			Command: []string{"thatch compliance tree sites"},
 		},
 		List: &page.List{
-			Path: "/compliance/tree/sites", Key: "id",
+			Path: "/compliance/tree/sites", Past: true, Key: "id",
 			Columns: slices.Concat([]page.Column{
 				{Name: "site", Title: "Site", Link: "/reports/sites/{id}", Unsorted: true},
 				{Name: "depth", Title: "Levels down", Kind: page.Number, Hidden: true},
@@ -91,7 +94,7 @@ func sites() *page.Page {
 			}, counts(""), []page.Column{
 				{Name: "alarms", Title: "Alarms", Kind: page.Number},
 				{Name: "untold", Title: "Never told", Kind: page.Number, Hidden: true},
-				{Name: "as_of", Title: "Figures of", Kind: page.Ago},
+				{Name: "as_of", Title: "Figures of", Kind: page.Ago, Unfiltered: true},
 				{Name: "heard", Title: "Heard of", Kind: page.Ago, Hidden: true, Unfiltered: true},
 				{Name: "version", Title: "Version", Hidden: true},
 			}),
@@ -119,7 +122,7 @@ const maxTree = "200"
 
 // tree draws the sites; a site alone is no tree.
 func tree(q *page.Request) (string, any, error) {
-	list, err := page.Get[api.List[*rollups.SiteRow]](q, "/compliance/tree/sites", "limit", maxTree)
+	list, err := page.Get[api.List[*rollups.SiteRow]](q, "/compliance/tree/sites", "limit", maxTree, "as_of", q.AsOf())
 	if err != nil {
 		return "", nil, err
 	}
@@ -152,7 +155,7 @@ func site() *page.Page {
 			Command: []string{"thatch compliance tree bulletins --of berlin --sort -missing"},
 		},
 		List: &page.List{
-			Path: "/compliance/tree/bulletins", Args: []string{"of", "{site}"}, Key: "id", Sort: "-missing", Limit: 75, Actions: remedies,
+			Path: "/compliance/tree/bulletins", Past: true, Args: []string{"of", "{site}"}, Key: "id", Sort: "-missing", Limit: 75, Actions: remedies,
 			Columns: slices.Concat([]page.Column{
 				{Name: "bulletin", Title: "Bulletin", Link: "/bulletins/{id}"},
 				{Name: "severity", Title: "Severity", Kind: page.Severity, Choices: severities, Groups: true},
@@ -160,7 +163,7 @@ func site() *page.Page {
 				{Name: "month", Title: "Month", Groups: true},
 			}, counts(""), []page.Column{
 				{Name: "sites", Title: "Sites", Kind: page.Number},
-				{Name: "as_of", Title: "Figures of", Kind: page.Ago},
+				{Name: "as_of", Title: "Figures of", Kind: page.Ago, Unfiltered: true},
 				{Name: "title", Title: "Description", Wide: true},
 			}),
 			Views: []page.ListView{
@@ -170,7 +173,7 @@ func site() *page.Page {
 			},
 			Empty: "This site has not told how it stands yet.",
 			Named: func(q *page.Request) (string, []page.Link, error) {
-				list, err := page.Get[api.List[*rollups.SiteRow]](q, "/compliance/tree/sites", "of", q.Var("site"), "limit", "1")
+				list, err := page.Get[api.List[*rollups.SiteRow]](q, "/compliance/tree/sites", "of", q.Var("site"), "limit", "1", "as_of", q.AsOf())
 				name := q.Var("site")
 				if len(list.Items) > 0 {
 					name = list.Items[0].Site

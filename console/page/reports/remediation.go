@@ -32,7 +32,7 @@ func delivery() *page.Page {
 			Command: []string{"thatch delivery --days 30", "thatch delivery policies"},
 		},
 		List: &page.List{
-			Path: "/delivery/policies", Key: "id",
+			Path: "/delivery/policies", Past: true, Key: "id",
 			Columns: slices.Concat([]page.Column{
 				{Name: "policy", Title: "Policy", Link: "/policies/{id}", Wide: true},
 				{Name: "state", Title: "State", Kind: page.State, Choices: []string{"waiting", "failed", "done", "paused", "off", "awaiting", "nobody"}, Groups: true},
@@ -64,7 +64,7 @@ const days = 30
 
 // delivered draws the attempts day by day.
 func delivered(q *page.Request) (string, any, error) {
-	s, err := page.Get[room.Summary](q, "/delivery", "days", strconv.Itoa(days))
+	s, err := page.Get[room.Summary](q, "/delivery", "days", strconv.Itoa(days), "as_of", q.AsOf())
 	if err != nil {
 		return "", nil, err
 	}
@@ -92,7 +92,7 @@ func failures() *page.Page {
 			Command: []string{"thatch delivery updates --sort -failures"},
 		},
 		List: &page.List{
-			Path: "/delivery/updates", Key: "id", Sort: "-failures",
+			Path: "/delivery/updates", Past: true, Key: "id", Sort: "-failures",
 			Columns: slices.Concat([]page.Column{
 				{Name: "update", Title: "Update", Link: "/reports/updates/{id}?status=failed", Wide: true},
 				{Name: "bulletin", Title: "Bulletin", Groups: true},
@@ -117,7 +117,7 @@ func vulnerabilities() *page.Page {
 			Command: []string{"thatch compliance summary --of cves"},
 		},
 		List: &page.List{
-			Path: "/compliance/summary", Args: []string{"of", "cves"}, Key: "name",
+			Path: "/compliance/summary", Past: true, Args: []string{"of", "cves"}, Key: "name",
 			Columns: []page.Column{
 				{Name: "name", Title: "Severity", Kind: page.Severity, Link: "/reports/cves?missing=%3E0&severity={name}", Unsorted: true},
 				{Name: "known", Title: "Known", Kind: page.Number, Link: "/reports/cves?severity={name}"},
@@ -134,7 +134,7 @@ func vulnerabilities() *page.Page {
 				if err != nil {
 					return "", nil, err
 				}
-				worst, err := page.Get[api.List[*report.CVERow]](q, "/compliance/cves", "exploited", "true", "missing", ">0", "sort", "-missing", "limit", "10")
+				worst, err := page.Get[api.List[*report.CVERow]](q, "/compliance/cves", "exploited", "true", "missing", ">0", "sort", "-missing", "limit", "10", "as_of", q.AsOf())
 				return "reports-vulnerabilities.html", analysis{drawing, worst}, err
 			},
 		},
@@ -196,7 +196,7 @@ func released(q *page.Request) (page.HTML, error) {
 	}
 	dated := slices.DeleteFunc(groups.Items, func(g store.Group) bool { return g.Value == "" })
 	slices.SortFunc(dated, func(a, b store.Group) int { return strings.Compare(a.Value, b.Value) })
-	dated = dated[max(0, len(dated)-days):]
+	dated = dated[max(0, len(dated)-drawnMonths):]
 	c := chart.Chart{Title: q.T("Bulletins by month"), Series: []chart.Series{{Name: q.T("Bulletins")}}}
 	for _, g := range dated {
 		c.Labels = append(c.Labels, g.Value)

@@ -25,7 +25,7 @@ func Area() page.Area {
 	}
 	return page.Area{Templates: templates, Pages: []*page.Page{
 		index(), byBulletin(), updates(), updateComputers(), cves(), months(), computers(), sites(), site(),
-		delivery(), failures(), vulnerabilities(), details(), superseded(),
+		overTime(), delivery(), failures(), vulnerabilities(), details(), superseded(),
 	}}
 }
 
@@ -47,6 +47,7 @@ var sections = []section{
 		{"Compliance by CVE", "/reports/cves", ""},
 		{"Compliance by Month", "/reports/months", ""},
 		{"Compliance by Site", "/reports/sites", ""},
+		{"Compliance over time", "/reports/days", ""},
 	}},
 	{Title: "Remediation", Reports: []entry{
 		{"Software Update Delivery Summary", "/reports/delivery", ""},
@@ -74,6 +75,9 @@ var answers = map[string]func(q *page.Request) string{
 	"/reports/months": func(q *page.Request) string { return q.T("How far is each month's Patch Tuesday?") },
 	"/reports/sites": func(q *page.Request) string {
 		return q.T("How does each site of the tree stand, and how old are its figures?")
+	},
+	"/reports/days": func(q *page.Request) string {
+		return q.T("How did compliance change from day to day, and what did the reports say then?")
 	},
 	"/reports/delivery": func(q *page.Request) string {
 		return q.T("What was installed in the last 30 days, what failed, and what is not done?")

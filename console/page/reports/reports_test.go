@@ -21,12 +21,13 @@ import (
 	"thatch/node/bulletins/bulletinstest"
 	"thatch/node/computers"
 	"thatch/node/identity"
+	"thatch/node/nodetest"
 )
 
 // every is each page of the room that needs no name.
 var every = []string{
 	"/reports", "/reports/bulletins", "/reports/updates", "/reports/computers", "/reports/cves", "/reports/months", "/reports/sites",
-	"/reports/delivery", "/reports/failures", "/reports/vulnerabilities", "/reports/details", "/reports/superseded",
+	"/reports/days", "/reports/delivery", "/reports/failures", "/reports/vulnerabilities", "/reports/details", "/reports/superseded",
 }
 
 func start(t *testing.T) *pagetest.Browser {
@@ -43,7 +44,20 @@ const hostile = `<script>alert("x")</script>`
 // misses everything, the second tried in vain, the third has all.
 func site(t *testing.T) *pagetest.Browser {
 	t.Helper()
-	b := start(t)
+	return stock(t, start(t))
+}
+
+// siteAt is site with a clock that is moved by hand.
+func siteAt(t *testing.T, clock *nodetest.Clock) *pagetest.Browser {
+	t.Helper()
+	n := nodetest.NewWith(t, node.Config{Dir: t.TempDir(), Site: "Test", Languages: []string{"en"}, Now: clock.Now})
+	a := api.New(n, append(append(routes.Routes(n), overview.Routes(n)...), tree.Routes(n)...)...)
+	nodetest.Run(t, n, map[string]http.Handler{"/": a})
+	return stock(t, pagetest.Open(n, a, reports.Area()))
+}
+
+func stock(t *testing.T, b *pagetest.Browser) *pagetest.Browser {
+	t.Helper()
 	for i, file := range []string{"2019-Jan", "2019-Feb"} {
 		id := fmt.Sprint(i + 1)
 		u := catalog.Update{
@@ -118,7 +132,7 @@ func TestReports(t *testing.T) {
 		"/reports/updates":                          {`href="/reports/updates/v%2Fu2"`, `href="/reports/updates/v%2Fu2?status=missing"`},
 		"/reports/updates/v%2Fu2":                   {"pc-1", "pc-2", "pc-3", "/updates/v%2Fu2", "missing", "failed", "installed", `href="/updates/v%2Fu2"`},
 		"/reports/updates/v%2Fu2?status=missing":    {"pc-1", "1 to 1 of 1"},
-		"/reports/computers":                        {"pc-1", "Nothing missing", "berlin"},
+		"/reports/computers":                        {"pc-1", "said nothing yet", "berlin"},
 		"/reports/cves":                             {"CVE-2019-0002", `href="/cves/CVE-2019-0002"`},
 		"/reports/months":                           {"2019-02", `href="/reports/bulletins?month=2019-02"`, "Computers by month"},
 		"/reports/sites":                            {`href="/reports/sites/` + b.Node.Site().ID, "Test"},
@@ -186,4 +200,46 @@ func TestActsOfReports(t *testing.T) {
 	if answer := b.Post(t, "/reports/bulletins", url.Values{"do": {"stage"}, "key": {"b2"}}); answer.Status != http.StatusForbidden {
 		t.Errorf("a viewer stages: %d", answer.Status)
 	}
+}
+
+// A past day is what it was: its links stay with it or are none, its files say it, and a day that is not kept says what is.
+func TestReportsOfAPastDay(t *testing.T) {
+	clock := nodetest.NewClock()
+	b := siteAt(t, clock)
+	day := clock.Now().UTC().Format(time.DateOnly)
+	clock.Move(24 * time.Hour)
+	if kept, err := b.Node.Past.Due(t.Context()); kept != day || err != nil {
+		t.Fatalf("%q is kept, %v", kept, err)
+	}
+	report(t, b.Node, "pc-4", computers.Report{Applicable: computers.Change{Add: []uint32{1, 2}}})
+	for path, want := range map[string][]string{
+		"/reports/bulletins?missing=%3E0&as_of=" + day:  {"KB2", "As it was at the end of", `href="/reports/updates?as_of=` + day + `&amp;bulletin=KB2"`, "33.3 %", `value="` + day + `"`, `href="/bulletins/b2"`},
+		"/reports/updates?as_of=" + day:                 {"Update 2", `name="as_of" value="` + day},
+		"/reports/computers?as_of=" + day:               {"1 to 3 of 3", "pc-3"},
+		"/reports/computers?complete=true&as_of=" + day: {"1 to 1 of 1", "pc-3"},
+		"/reports/cves?as_of=" + day:                    {"CVE-2019-0002"},
+		"/reports/months?as_of=" + day:                  {`href="/reports/bulletins?as_of=` + day + `&amp;month=2019-02"`},
+		"/reports/sites?as_of=" + day:                   {`href="/reports/sites/` + b.Node.Site().ID + "?as_of=" + day},
+		"/reports/vulnerabilities?as_of=" + day:         {"Critical"},
+		"/reports/delivery?as_of=" + day:                {"As it was"},
+		"/reports/failures?as_of=" + day:                {"Update 2"},
+		"/reports/days":                                 {`href="/reports/bulletins?as_of=` + day, `href="/reports/computers?complete=true&amp;as_of=` + day, "Computers by day"},
+		"/reports/bulletins?as_of=1999-01-01":           {"the nearest day of which there are is " + day, `href="/reports/days"`},
+		"/reports/bulletins?as_of=sometime":             {"is no day"},
+	} {
+		answer := b.Get(t, path)
+		answer.Has(t, want...)
+		if main := pagetest.Main(answer.Body); answer.Status != http.StatusOK || strings.Contains(path, "as_of") && strings.Contains(main, `value="stage"`) {
+			t.Errorf("%s: %d, or an act of now upon what was", path, answer.Status)
+		}
+	}
+	if main := pagetest.Main(b.Get(t, "/reports/updates?as_of="+day).Body); strings.Contains(main, "?status=missing") {
+		t.Error("a figure of a past day leads to computers of now")
+	}
+	file := b.Get(t, "/reports/bulletins?columns=bulletin,missing&format=csv&as_of="+day)
+	if want := "As of,Bulletin,Missing\n" + day + ",KB2,2\n" + day + ",KB1,0\n"; file.Body != want || !strings.Contains(file.Header.Get("Content-Disposition"), day) {
+		t.Errorf("%v\n%s\nwant\n%s", file.Header, file.Body, want)
+	}
+	b.Language = "de"
+	b.Get(t, "/reports/computers?as_of="+day).Has(t, "Stand am Ende des")
 }
