@@ -8,8 +8,6 @@ import (
 	"path"
 	"strconv"
 	"strings"
-
-	"thatch/console/api"
 )
 
 // exportRows is how many rows are read from the API at once.
@@ -19,7 +17,7 @@ const exportRows = 5_000
 func (q *Request) export(l *List, w http.ResponseWriter) error {
 	format := q.Arg("format")
 	if format != "csv" && format != "json" {
-		return &api.Error{Status: http.StatusBadRequest, Code: "invalid", Text: q.T("A list is written as csv or json, not as %q.", format)}
+		return Refuse(q.T("A list is written as csv or json, not as %q.", format))
 	}
 	state := q.state(l)
 	columns := l.shown(state)

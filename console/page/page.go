@@ -253,7 +253,7 @@ func (c *Console) act(q *Request, w http.ResponseWriter) {
 	}
 	act, ok := q.page.Acts[q.Form("do")]
 	if !ok {
-		c.fail(q, w, &api.Error{Status: http.StatusBadRequest, Code: "invalid", Text: q.T("This page cannot do %q.", q.Form("do"))})
+		c.fail(q, w, Refuse(q.T("This page cannot do %q.", q.Form("do"))))
 		return
 	}
 	if err := q.Session.Operator.Require(first(act.Scope, identity.Operate)); err != nil {

@@ -178,9 +178,9 @@ func saveSettings(q *page.Request) (page.Outcome, error) {
 				return page.Outcome{}, err
 			}
 		}
-		var version int
-		if json.Unmarshal([]byte(q.Form("version "+e.Name)), &version) != nil {
-			return page.Outcome{}, &api.Error{Status: http.StatusBadRequest, Code: "invalid", Text: q.T("The form names no version. Open the page anew.")}
+		version, err := q.Version("version " + e.Name)
+		if err != nil {
+			return page.Outcome{}, err
 		}
 		change.Version = &version
 		if _, err := page.Send[settings.Entry](q, http.MethodPut, page.To("settings", e.Name), change); err != nil {

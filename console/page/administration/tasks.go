@@ -1,9 +1,9 @@
 package administration
 
 import (
-	"encoding/json"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"thatch/console/api"
@@ -73,7 +73,7 @@ func showTasks(q *page.Request) (*page.View, error) {
 	if err != nil {
 		return nil, err
 	}
-	history, err := page.Get[api.List[tasks.Run]](q, "/runs", "limit", "10")
+	history, err := page.Get[api.List[tasks.Run]](q, "/runs", "limit", strconv.Itoa(recentRuns))
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +81,7 @@ func showTasks(q *page.Request) (*page.View, error) {
 	for _, t := range all.Items {
 		view.Rows = append(view.Rows, taskRow{t, titleOf(q, t.Kind, t.Name), t.Last != nil && t.Last.State == tasks.Running})
 	}
-	for _, r := range history.Items[:min(recentRuns, len(history.Items))] {
+	for _, r := range history.Items {
 		view.Recent = append(view.Recent, runRow{r, titleOf(q, r.Kind, r.Task)})
 	}
 	return &page.View{Template: "administration-tasks.html", Data: view}, nil
@@ -170,11 +170,11 @@ func showTask(q *page.Request) (*page.View, error) {
 }
 
 func saveTask(q *page.Request) (page.Outcome, error) {
-	var version int
-	if err := json.Unmarshal([]byte(q.Form("version")), &version); err != nil {
-		return page.Outcome{}, &api.Error{Status: http.StatusBadRequest, Code: "invalid", Text: q.T("The form names no version. Open the page anew.")}
+	version, err := q.Version()
+	if err != nil {
+		return page.Outcome{}, err
 	}
-	_, err := page.Send[tasks.Task](q, http.MethodPut, page.To("tasks", q.Var("name")),
+	_, err = page.Send[tasks.Task](q, http.MethodPut, page.To("tasks", q.Var("name")),
 		api.TaskChange{Schedule: q.Form("schedule"), Enabled: q.Form("enabled") != "", Version: version})
 	return page.Outcome{Note: q.T("The schedule is kept.")}, err
 }

@@ -46,12 +46,12 @@ func bulletinList() *page.Page {
 			Empty: "No vendor catalog has been imported yet. Import one on the page Catalog.",
 		},
 		Acts: map[string]page.Act{
-			"stage":    {Do: func(q *page.Request) (page.Outcome, error) { return stage(q, chosen(q)...) }},
-			"unstage":  {Do: func(q *page.Request) (page.Outcome, error) { return unstage(q, chosen(q)...) }},
-			"policy":   {Do: func(q *page.Request) (page.Outcome, error) { return makePolicy(chosen(q)...), nil }},
-			"severity": {Do: func(q *page.Request) (page.Outcome, error) { return assign(q, chosen(q)...) }},
-			"never":    {Do: func(q *page.Request) (page.Outcome, error) { return never(q, chosen(q)...) }},
-			"offer":    {Do: func(q *page.Request) (page.Outcome, error) { return offer(q, chosen(q)...) }},
+			"stage":    {Do: chosen(stage)},
+			"unstage":  {Do: chosen(unstage)},
+			"policy":   {Do: chosen(makePolicy)},
+			"severity": {Do: chosen(assign)},
+			"never":    {Do: chosen(never)},
+			"offer":    {Do: chosen(offer)},
 		},
 	}
 }
@@ -122,8 +122,8 @@ func unstage(q *page.Request, ids ...string) (page.Outcome, error) {
 }
 
 // makePolicy goes to the policy wizard with bulletins chosen.
-func makePolicy(ids ...string) page.Outcome {
-	return page.Outcome{To: "/policies/new?" + url.Values{"bulletin": ids}.Encode()}
+func makePolicy(_ *page.Request, ids ...string) (page.Outcome, error) {
+	return page.Outcome{To: "/policies/new?" + url.Values{"bulletin": ids}.Encode()}, nil
 }
 
 func assign(q *page.Request, ids ...string) (page.Outcome, error) {

@@ -5,7 +5,6 @@ package catalog
 import (
 	"embed"
 	"io/fs"
-	"slices"
 	"strings"
 
 	"thatch/catalog"
@@ -47,7 +46,13 @@ func link(address string) string {
 	return ""
 }
 
-// chosen are the rows that were chosen in a list.
-func chosen(q *page.Request) []string {
-	return slices.DeleteFunc(slices.Clone(q.Forms("key")), func(id string) bool { return id == "" })
+// chosen does something with the bulletins of the rows that were chosen.
+func chosen(do func(q *page.Request, ids ...string) (page.Outcome, error)) func(q *page.Request) (page.Outcome, error) {
+	return func(q *page.Request) (page.Outcome, error) {
+		ids, err := q.Chosen(q.T("Choose at least one row."))
+		if err != nil {
+			return page.Outcome{}, err
+		}
+		return do(q, ids...)
+	}
 }

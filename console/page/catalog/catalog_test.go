@@ -148,7 +148,7 @@ func TestBulletinsAreStaged(t *testing.T) {
 	if again := b.Post(t, "/bulletins", url.Values{"do": {"stage"}, "key": {"v/C"}}); !strings.Contains(again.Body, "There is nothing to download") {
 		again.Has(t, "There is nothing to download")
 	}
-	b.Post(t, "/bulletins", url.Values{"do": {"stage"}}).Has(t, "ame 1 to 1000 bulletins")
+	b.Post(t, "/bulletins", url.Values{"do": {"stage"}}).Has(t, "Choose at least one row.")
 	to := b.Send(t, "/bulletins", url.Values{"do": {"policy"}, "key": {"v/B", "v/C"}, "token": {pagetest.Token}}).Header.Get("Location")
 	if to != "/policies/new?bulletin=v%2FB&bulletin=v%2FC" {
 		t.Errorf("a policy of two bulletins is made at %q", to)

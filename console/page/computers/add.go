@@ -78,7 +78,7 @@ func makeToken(q *page.Request) (page.Outcome, error) {
 		text := q.Form(field)
 		n, err := strconv.Atoi(text)
 		if text != "" && (err != nil || n < 0) {
-			return page.Outcome{}, &api.Error{Status: http.StatusBadRequest, Code: "invalid", Text: q.T("%q is no number of uses or hours.", text)}
+			return page.Outcome{}, page.Refuse(q.T("%q is no number of uses or hours.", text))
 		}
 		*into = n
 	}

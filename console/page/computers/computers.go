@@ -142,9 +142,9 @@ func head(q *page.Request) (string, any, error) {
 
 // each does something to every chosen computer, and stops at the first error.
 func each(q *page.Request, act func(id string) error) (int, error) {
-	chosen := q.Forms("key")
-	if len(chosen) == 0 {
-		return 0, &api.Error{Status: http.StatusBadRequest, Code: "invalid", Text: q.T("Choose at least one computer.")}
+	chosen, err := q.Chosen(q.T("Choose at least one computer."))
+	if err != nil {
+		return 0, err
 	}
 	for _, id := range chosen {
 		if err := act(id); err != nil {

@@ -192,6 +192,7 @@ func TestOneComputer(t *testing.T) {
 	lacks(t, answer, hostile)
 	b.Get(t, "/computers/"+ids[2]+"?status=Cannot+tell").Has(t, "no registry &lt;script&gt;", `aria-current="true">Cannot tell 1`)
 	b.Get(t, "/computers/"+ids[2]+"?status=Installed").Has(t, "Nothing is open here")
+	b.Post(t, "/computers/"+ids[0], url.Values{"do": {"move"}, "group": {"paris"}, "version": {"x"}}).Has(t, "The form names no version.")
 	b.Post(t, "/computers/"+ids[0], url.Values{"do": {"move"}, "group": {"paris"}, "version": {"99"}}).Has(t, `role="alert"`, `value="paris"`)
 	b.Post(t, "/computers/"+ids[0], url.Values{"do": {"move"}, "group": {"paris"}, "version": {"0"}}).Has(t, "1 computer was moved.", "/computers?group=paris")
 	b.Language = "de"

@@ -1,10 +1,8 @@
 package computers
 
 import (
-	"cmp"
 	"net/http"
 	"slices"
-	"strconv"
 
 	"thatch/console/api"
 	"thatch/console/api/prompts"
@@ -104,19 +102,21 @@ func showOne(q *page.Request) (*page.View, error) {
 	}, nil
 }
 
-// version is the one that the page showed: what changed meanwhile is not overwritten.
-func version(q *page.Request) int64 {
-	n, _ := strconv.ParseInt(cmp.Or(q.Form("version"), "0"), 10, 64)
-	return n
-}
-
 func moveOne(q *page.Request) (page.Outcome, error) {
-	_, err := page.Send[api.None](q, http.MethodPut, page.To("computers", q.Var("id")), api.ComputerChange{Group: q.Form("group"), Version: version(q)})
+	version, err := q.Version()
+	if err != nil {
+		return page.Outcome{}, err
+	}
+	_, err = page.Send[api.None](q, http.MethodPut, page.To("computers", q.Var("id")), api.ComputerChange{Group: q.Form("group"), Version: int64(version)})
 	return page.Outcome{Note: q.Words.Count("1 computer was moved.", "%s computers were moved.", 1)}, err
 }
 
 func retireOne(q *page.Request) (page.Outcome, error) {
-	_, err := page.Send[api.None](q, http.MethodPost, page.To("computers", q.Var("id"), "retire"), api.Seen{Version: version(q)})
+	version, err := q.Version()
+	if err != nil {
+		return page.Outcome{}, err
+	}
+	_, err = page.Send[api.None](q, http.MethodPost, page.To("computers", q.Var("id"), "retire"), api.Seen{Version: int64(version)})
 	return page.Outcome{Note: q.Words.Count("1 computer was retired.", "%s computers were retired.", 1)}, err
 }
 

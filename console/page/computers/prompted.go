@@ -3,7 +3,6 @@ package computers
 import (
 	"net/http"
 
-	"thatch/console/api"
 	"thatch/console/api/prompts"
 	"thatch/console/page"
 	room "thatch/node/computers/prompts"
@@ -43,7 +42,7 @@ func wanted(q *page.Request) (prompts.Wanted, error) {
 		in = prompts.Wanted{Computers: []string{id}}
 	}
 	if len(in.Computers) == 0 && in.Group == "" && !in.All {
-		return in, &api.Error{Status: http.StatusBadRequest, Code: "invalid", Text: q.T("Choose at least one computer.")}
+		return in, page.Refuse(q.T("Choose at least one computer."))
 	}
 	return in, nil
 }

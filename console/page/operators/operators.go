@@ -5,7 +5,6 @@ import (
 	"embed"
 	"io/fs"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"thatch/console/api"
@@ -178,9 +177,9 @@ func show(q *page.Request) (*page.View, error) {
 }
 
 func change(q *page.Request) (page.Outcome, error) {
-	version, err := strconv.Atoi(q.Form("version"))
+	version, err := q.Version()
 	if err != nil {
-		version = 0
+		return page.Outcome{}, err
 	}
 	name, display, subject, scope, limited := q.Form("name"), q.Form("display"), q.Form("subject"), identity.Scope(q.Form("scope")), part(q)
 	_, err = page.Send[operators.Operator](q, http.MethodPut, page.To("operators", q.Var("operator")), routes.Change{

@@ -29,6 +29,7 @@ func TestOperators(t *testing.T) {
 	b.Get(t, bert).Has(t, "192.0.2.1", "End all")
 	b.Post(t, anna, url.Values{"do": {"change"}, "name": {"anna"}, "scope": {"approver"}, "version": {"1"}}).Has(t, "Changed.", `value="approver" selected`)
 	b.Post(t, anna, url.Values{"do": {"change"}, "name": {"anna"}, "scope": {"viewer"}, "version": {"1"}}).Has(t, `role="alert"`)
+	b.Post(t, anna, url.Values{"do": {"change"}, "name": {"anna"}, "scope": {"viewer"}, "version": {"latest"}}).Has(t, "The form names no version.")
 	b.Post(t, anna, url.Values{"do": {"reset"}, "called": {"anna"}, "second": {"1"}}).Has(t, "/sign-in/first?code=")
 	b.Post(t, anna, url.Values{"do": {"lock"}}).Has(t, "Let in again")
 	b.Post(t, anna, url.Values{"do": {"unlock"}}).Has(t, "Let in again.", "Keep out")

@@ -68,7 +68,7 @@ func (f fields) count(q *page.Request, name string) (int, error) {
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 0 {
-		return 0, wrong(q.T("%q is no whole number.", text))
+		return 0, page.Refuse(q.T("%q is no whole number.", text))
 	}
 	return n, nil
 }
@@ -127,7 +127,7 @@ func (f fields) plan(q *page.Request) (*policy.Plan, error) {
 		if p.At = f.Get("at"); f.Get("clock") == myClock {
 			at, err := time.ParseInLocation(faceTime, p.At, q.Zone())
 			if err != nil {
-				return nil, wrong(q.T("%q is no time; write one such as 2026-12-01T22:00.", p.At))
+				return nil, page.Refuse(q.T("%q is no time; write one such as 2026-12-01T22:00.", p.At))
 			}
 			p.At = at.UTC().Format(time.RFC3339)
 		}

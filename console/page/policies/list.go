@@ -81,7 +81,7 @@ func switchAll(verb, one, many string) func(q *page.Request) (page.Outcome, erro
 	return func(q *page.Request) (page.Outcome, error) {
 		chosen := q.Forms("key")
 		if len(chosen) == 0 {
-			return page.Outcome{}, wrong(q.T("Choose at least one policy."))
+			return page.Outcome{}, page.Refuse(q.T("Choose at least one policy."))
 		}
 		var refused []error
 		var why []string
@@ -97,11 +97,6 @@ func switchAll(verb, one, many string) func(q *page.Request) (page.Outcome, erro
 		case done == 0:
 			return page.Outcome{}, refused[0]
 		}
-		return page.Outcome{}, wrong(q.Words.Count(one, many, done) + " " + strings.Join(why, "; "))
+		return page.Outcome{}, page.Refuse(q.Words.Count(one, many, done) + " " + strings.Join(why, "; "))
 	}
-}
-
-// wrong refuses a form with a text for people.
-func wrong(text string) error {
-	return &api.Error{Status: http.StatusBadRequest, Code: "invalid", Text: text}
 }

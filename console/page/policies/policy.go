@@ -125,15 +125,11 @@ func policyVerb(verb, note string) page.Act {
 
 // seen is the version that a form was filled in from; 0: it does not say.
 func seen(q *page.Request) (int64, error) {
-	text := q.Form("version")
-	if text == "" {
+	if q.Form("version") == "" {
 		return 0, nil
 	}
-	version, err := strconv.ParseInt(text, 10, 64)
-	if err != nil {
-		return 0, wrong(q.T("%q is no whole number.", text))
-	}
-	return version, nil
+	version, err := q.Version()
+	return int64(version), err
 }
 
 func deletePolicy(q *page.Request) (page.Outcome, error) {
@@ -264,7 +260,7 @@ func changeUpdates(edit func(q *page.Request, ids []string) policies.Edit) page.
 	return page.Act{Do: func(q *page.Request) (page.Outcome, error) {
 		ids := q.Forms("key")
 		if len(ids) == 0 {
-			return page.Outcome{}, wrong(q.T("Choose at least one update."))
+			return page.Outcome{}, page.Refuse(q.T("Choose at least one update."))
 		}
 		_, err := page.Send[*policies.Detail](q, http.MethodPut, page.To("policies", q.Var("id")), ordered.PolicyChange{Edit: edit(q, ids)})
 		return page.Outcome{Note: q.Words.Count("1 update is changed.", "%s updates are changed.", len(ids))}, err

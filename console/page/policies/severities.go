@@ -2,7 +2,6 @@ package policies
 
 import (
 	"net/http"
-	"strconv"
 
 	"thatch/console/api"
 	"thatch/console/page"
@@ -57,13 +56,9 @@ func severities() *page.Page {
 
 // number reads a whole number of a form; nil where it is empty.
 func number(q *page.Request, field string) (*int, error) {
-	text := q.Form(field)
-	if text == "" {
+	if q.Form(field) == "" {
 		return nil, nil
 	}
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		return nil, wrong(q.T("%q is no whole number.", text))
-	}
-	return &n, nil
+	n, err := q.Number(field)
+	return &n, err
 }

@@ -83,14 +83,14 @@ func (f fields) draft(q *page.Request) (policies.Draft, error) {
 func addBulletin(q *page.Request, f fields) (page.Outcome, error) {
 	name := q.Form("add")
 	if name == "" {
-		return page.Outcome{}, wrong(q.T("Name the bulletin that is to be added."))
+		return page.Outcome{}, page.Refuse(q.T("Name the bulletin that is to be added."))
 	}
 	found, err := page.Get[bulletins.Detail](q, page.To("bulletins", name))
 	if err != nil {
 		return page.Outcome{}, err
 	}
 	if found.Staged == nil {
-		return page.Outcome{}, wrong(q.T("%s is not staged. Stage it first, then make a policy of it.", found.Name))
+		return page.Outcome{}, page.Refuse(q.T("%s is not staged. Stage it first, then make a policy of it.", found.Name))
 	}
 	if !f.Has("bulletin", found.ID) {
 		f["bulletin"] = append(f["bulletin"], found.ID)
@@ -102,14 +102,14 @@ func addBulletin(q *page.Request, f fields) (page.Outcome, error) {
 // next goes to the second page when the first is right.
 func next(q *page.Request, f fields) (page.Outcome, error) {
 	if len(f["bulletin"]) == 0 {
-		return page.Outcome{}, wrong(q.T("Choose at least one staged bulletin."))
+		return page.Outcome{}, page.Refuse(q.T("Choose at least one staged bulletin."))
 	}
 	d, err := f.draft(q)
 	if err != nil {
 		return page.Outcome{}, err
 	}
 	if d.Name == "" {
-		return page.Outcome{}, wrong(q.T("Give the policy a name."))
+		return page.Outcome{}, page.Refuse(q.T("Give the policy a name."))
 	}
 	d.Target = nil
 	if _, err := preview(q, d, 1); err != nil {

@@ -157,18 +157,9 @@ var remedies = []page.Action{{Name: "stage", Title: "Stage"}, {Name: "policy", T
 
 var remedy = map[string]page.Act{"stage": {Do: stage}, "policy": {Do: policy}}
 
-// chosen are the bulletins of the chosen rows, by id or name, each once.
-func chosen(q *page.Request) ([]string, error) {
-	keys := slices.Compact(slices.Sorted(slices.Values(q.Forms("key"))))
-	if len(keys) == 0 {
-		return nil, &api.Error{Status: http.StatusBadRequest, Code: "invalid", Text: q.T("Choose at least one row.")}
-	}
-	return keys, nil
-}
-
 // stage stages the chosen bulletins, and shows the run where there is something to download.
 func stage(q *page.Request) (page.Outcome, error) {
-	keys, err := chosen(q)
+	keys, err := q.Chosen(q.T("Choose at least one row."))
 	if err != nil {
 		return page.Outcome{}, err
 	}
@@ -185,6 +176,6 @@ func stage(q *page.Request) (page.Outcome, error) {
 
 // policy begins a policy of the chosen bulletins.
 func policy(q *page.Request) (page.Outcome, error) {
-	keys, err := chosen(q)
+	keys, err := q.Chosen(q.T("Choose at least one row."))
 	return page.Outcome{To: "/policies/new?" + url.Values{"bulletin": keys}.Encode()}, err
 }

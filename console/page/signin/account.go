@@ -96,7 +96,7 @@ func (d *Door) renewed(q *page.Request) ([]*http.Cookie, error) {
 
 func (d *Door) choosePassword(q *page.Request) (page.Outcome, error) {
 	if q.R.PostForm.Get("new") != q.R.PostForm.Get("again") {
-		return page.Outcome{}, &api.Error{Status: http.StatusBadRequest, Code: "invalid", Text: q.T("The two passwords are not the same.")}
+		return page.Outcome{}, page.Refuse(q.T("The two passwords are not the same."))
 	}
 	in := routes.NewPassword{Password: q.R.PostForm.Get("password"), NewPassword: q.R.PostForm.Get("new")}
 	if _, err := page.Send[api.None](q, http.MethodPut, "/self/password", in); err != nil {
@@ -152,7 +152,7 @@ func setPreferences(q *page.Request) (page.Outcome, error) {
 func makeToken(q *page.Request) (page.Outcome, error) {
 	hours, err := time.ParseDuration(q.Form("hours") + "h")
 	if err != nil {
-		return page.Outcome{}, &api.Error{Status: http.StatusBadRequest, Code: "invalid", Text: q.T("Say how long the token is good.")}
+		return page.Outcome{}, page.Refuse(q.T("Say how long the token is good."))
 	}
 	in := routes.NewAPI{Name: q.Form("name"), Scope: identity.Scope(q.Form("scope")), Hours: int(hours / time.Hour)}
 	made, err := page.Send[identity.APIToken](q, http.MethodPost, "/self/tokens", in)

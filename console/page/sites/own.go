@@ -101,11 +101,11 @@ func showOwn(q *page.Request) (*page.View, error) {
 func dropLanguages(q *page.Request) (page.Outcome, error) {
 	chosen := q.Forms("tag")
 	if len(chosen) == 0 {
-		return page.Outcome{}, invalid(q, "Choose the languages to drop.")
+		return page.Outcome{}, page.Refuse(q.T("Choose the languages to drop."))
 	}
 	tags, err := document.NormalLanguages(slices.Clone(chosen))
 	if err != nil {
-		return page.Outcome{}, &api.Error{Status: http.StatusBadRequest, Code: "invalid", Text: err.Error()}
+		return page.Outcome{}, page.Refuse(err.Error())
 	}
 	_, err = page.Send[api.Languages](q, http.MethodPost, "/site/languages", api.LanguagesChange{Remove: tags, Force: q.Form("force") != ""})
 	return page.Outcome{Note: q.Words.Count("1 language is managed no more.", "%s languages are managed no more.", len(tags))}, err
@@ -114,7 +114,7 @@ func dropLanguages(q *page.Request) (page.Outcome, error) {
 func newAPIToken(q *page.Request) (page.Outcome, error) {
 	days, err := strconv.Atoi(q.Form("days"))
 	if err != nil || days < 1 {
-		return page.Outcome{}, invalid(q, "%q is no number of days.", q.Form("days"))
+		return page.Outcome{}, page.Refuse(q.T("%q is no number of days.", q.Form("days")))
 	}
 	token, err := page.Send[identity.APIToken](q, http.MethodPost, "/tokens/api",
 		operators.NewAPI{Name: q.Form("name"), Scope: identity.Scope(q.Form("scope")), Hours: 24 * days})

@@ -188,7 +188,7 @@ func replicate(q *page.Request) (page.Outcome, error) {
 		p.Types = append(p.Types, dataset.Type(name))
 	}
 	var err error
-	if p.Verify, err = number(q, "verify"); err != nil {
+	if p.Verify, err = q.Number("verify"); err != nil {
 		return page.Outcome{}, err
 	}
 	return startRound(q, p)
@@ -205,13 +205,13 @@ func switchRule(q *page.Request, on bool) (page.Outcome, error) {
 
 // setStandard changes one of the two standard schedules.
 func setStandard(q *page.Request) (page.Outcome, error) {
-	version, err := number(q, "version")
+	version, err := q.Version()
 	if err != nil {
 		return page.Outcome{}, err
 	}
 	name := q.Form("setting")
 	if name != settings.DifferentialSchedule.Name && name != settings.CompleteSchedule.Name {
-		return page.Outcome{}, invalid(q, "%q is no standard schedule.", name)
+		return page.Outcome{}, page.Refuse(q.T("%q is no standard schedule.", name))
 	}
 	value, err := json.Marshal(q.Form("schedule"))
 	if err != nil {
@@ -290,7 +290,7 @@ func quarantine() *page.Page {
 func retry(q *page.Request) (page.Outcome, error) {
 	chosen := q.Forms("key")
 	if len(chosen) == 0 {
-		return page.Outcome{}, invalid(q, "Choose documents first.")
+		return page.Outcome{}, page.Refuse(q.T("Choose documents first."))
 	}
 	all, err := page.Get[api.List[replicas.Quarantined]](q, "/replication/quarantine", "limit", strconv.Itoa(500))
 	if err != nil {
@@ -303,7 +303,7 @@ func retry(q *page.Request) (page.Outcome, error) {
 		}
 	}
 	if len(again.Documents) == 0 {
-		return page.Outcome{}, invalid(q, "None of these is in quarantine any more.")
+		return page.Outcome{}, page.Refuse(q.T("None of these is in quarantine any more."))
 	}
 	_, err = page.Send[api.None](q, http.MethodPost, "/replication/quarantine/retry", again)
 	return page.Outcome{Note: q.Words.Count("1 document is tried again with the next run.", "%s documents are tried again with the next run.", len(again.Documents))}, err

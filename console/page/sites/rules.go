@@ -156,25 +156,25 @@ func formRule(q *page.Request) (sites.Rule, error) {
 	}
 	if q.Form("who") == "some" {
 		if rule.Children = q.Forms("child"); len(rule.Children) == 0 {
-			return rule, invalid(q, "Choose the children that the rule is for, or all of them.")
+			return rule, page.Refuse(q.T("Choose the children that the rule is for, or all of them."))
 		}
 	}
 	if q.Form("what") == "some" {
 		if rule.Documents = q.Forms("document"); len(rule.Documents) == 0 {
-			return rule, invalid(q, "Choose what the rule sends, or everything.")
+			return rule, page.Refuse(q.T("Choose what the rule sends, or everything."))
 		}
 	}
 	switch follows := q.Form("follows"); follows {
 	case "at-once":
 	case "own":
 		if rule.Schedule = q.Form("schedule"); rule.Schedule == "" {
-			return rule, invalid(q, "Write the rule's own schedule, or have it follow a standard one.")
+			return rule, page.Refuse(q.T("Write the rule's own schedule, or have it follow a standard one."))
 		}
 	default:
 		rule.Schedule = follows
 	}
 	var err error
-	rule.Verify, err = number(q, "verify")
+	rule.Verify, err = q.Number("verify")
 	return rule, err
 }
 
@@ -183,7 +183,7 @@ func saveRule(q *page.Request) (page.Outcome, error) {
 	if err != nil {
 		return page.Outcome{}, err
 	}
-	from, err := number(q, "from")
+	from, err := q.Number("from")
 	if err != nil {
 		return page.Outcome{}, err
 	}

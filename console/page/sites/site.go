@@ -159,7 +159,7 @@ func renameChild(q *page.Request) (page.Outcome, error) {
 }
 
 func limitChild(q *page.Request) (page.Outcome, error) {
-	version, err := number(q, "version")
+	version, err := q.Version()
 	if err != nil {
 		return page.Outcome{}, err
 	}
@@ -167,7 +167,7 @@ func limitChild(q *page.Request) (page.Outcome, error) {
 	if text := q.Form("rate"); text != "" {
 		kilobytes, err := strconv.ParseInt(text, 10, 40)
 		if err != nil || kilobytes < 0 {
-			return page.Outcome{}, invalid(q, "%q is no number of kilobytes per second.", text)
+			return page.Outcome{}, page.Refuse(q.T("%q is no number of kilobytes per second.", text))
 		}
 		limits.Rate = 1000 * kilobytes
 	}
@@ -177,7 +177,7 @@ func limitChild(q *page.Request) (page.Outcome, error) {
 		}
 		w, err := schedule.ParseWindow(line)
 		if err != nil {
-			return page.Outcome{}, &api.Error{Status: http.StatusBadRequest, Code: "invalid", Text: err.Error()}
+			return page.Outcome{}, page.Refuse(err.Error())
 		}
 		limits.Windows = append(limits.Windows, w)
 	}

@@ -5,11 +5,8 @@ import (
 	"embed"
 	"io/fs"
 	"net"
-	"net/http"
-	"strconv"
 	"strings"
 
-	"thatch/console/api"
 	"thatch/console/page"
 )
 
@@ -25,24 +22,6 @@ func Area() page.Area {
 	return page.Area{Templates: templates, Pages: []*page.Page{
 		tree(), oneSite(), ownSite(), overview(), linkRuns(), linkRun(), quarantine(), newRule(), oneRule(), // new before {id}: the first that fits answers
 	}}
-}
-
-// invalid refuses a form.
-func invalid(q *page.Request, text string, args ...any) error {
-	return &api.Error{Status: http.StatusBadRequest, Code: "invalid", Text: q.T(text, args...)}
-}
-
-// number reads a field of a form as a whole number; an empty one is 0.
-func number(q *page.Request, name string) (int, error) {
-	text := q.Form(name)
-	if text == "" {
-		return 0, nil
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		return 0, invalid(q, "%q is no whole number.", text)
-	}
-	return n, nil
 }
 
 // reachable is the address HOST:PORT of a node as somebody elsewhere calls it: a node that listens on all addresses is

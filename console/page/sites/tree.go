@@ -152,7 +152,7 @@ func branchOf(m *hierarchy.Member) *branch {
 }
 
 func newChildToken(q *page.Request) (page.Outcome, error) {
-	days, err := number(q, "days")
+	days, err := q.Number("days")
 	if err != nil {
 		return page.Outcome{}, err
 	}
@@ -181,7 +181,7 @@ func revokeChildToken(q *page.Request) (page.Outcome, error) {
 func addLanguage(q *page.Request) (page.Outcome, error) {
 	tags, err := document.NormalLanguages([]string{q.Form("tag")})
 	if err != nil || q.Form("tag") == "" {
-		return page.Outcome{}, invalid(q, "%q is no language tag, such as de or pt-br.", q.Form("tag"))
+		return page.Outcome{}, page.Refuse(q.T("%q is no language tag, such as de or pt-br.", q.Form("tag")))
 	}
 	_, err = page.Send[api.Languages](q, http.MethodPost, "/site/languages", api.LanguagesChange{Add: tags})
 	return page.Outcome{Note: q.T("This site manages %s now. The next imports and staging bring what there is in it.", tags[0])}, err

@@ -85,7 +85,8 @@ func showCatalog(q *page.Request) (*page.View, error) {
 	if err != nil {
 		return nil, err
 	}
-	at := max(number(q.Arg("page")), 1)
+	at, _ := strconv.Atoi(q.Arg("page"))
+	at = max(at, 1)
 	runs, err := page.Get[api.List[tasks.Run]](q, "/catalog/runs", "limit", strconv.Itoa(importsShown), "page", strconv.Itoa(at))
 	if err != nil {
 		return nil, err
@@ -114,14 +115,6 @@ func showCatalog(q *page.Request) (*page.View, error) {
 	few := alarms.Items[:min(len(alarms.Items), alarmsShown)]
 	shown.Alarms, shown.More = q.Grid(few, alarmColumns()...), len(alarms.Items)-len(few)
 	return &page.View{Template: "sources-catalog.html", Data: shown}, nil
-}
-
-func number(text string) int {
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		return 0
-	}
-	return n
 }
 
 // importShown is a run of an import with what it brought.
@@ -206,7 +199,11 @@ func turn(q *page.Request, on bool) (page.Outcome, error) {
 // change sets where and when a source is imported, and what is left out.
 func change(q *page.Request) (page.Outcome, error) {
 	schedule := q.Form("schedule")
-	to := node.SourceChange{Schedule: &schedule, From: lines(q.Form("from")), Exclude: lines(q.Form("exclude")), Version: number(q.Form("version"))}
+	version, err := q.Version()
+	if err != nil {
+		return page.Outcome{}, err
+	}
+	to := node.SourceChange{Schedule: &schedule, From: lines(q.Form("from")), Exclude: lines(q.Form("exclude")), Version: version}
 	if len(to.From) == 0 {
 		to.From, to.Own = nil, true
 	}

@@ -53,25 +53,29 @@ func TestNothingImportedYet(t *testing.T) {
 // TestSettingsOfASource are saved, also that nothing is left out; a schedule that is none is refused and stays written.
 func TestSettingsOfASource(t *testing.T) {
 	b := open(t)
-	_, answer := post(t, b, "do", "change", "source", "sdp", "schedule", "0 4 * * *", "from", "https://one.example/a.cab\n\n https://two.example/b.cab ", "exclude", "Printers\nScanners")
+	_, answer := post(t, b, "do", "change", "source", "sdp", "schedule", "0 4 * * *", "from", "https://one.example/a.cab\n\n https://two.example/b.cab ", "exclude", "Printers\nScanners", "version", "0")
 	answer.Has(t, "The settings of sdp are saved.", "https://one.example/a.cab<br>https://two.example/b.cab", "Printers, Scanners", "0 4 * * *")
 	_, answer = post(t, b, "do", "on", "source", "sdp")
 	answer.Has(t, "sdp is imported by schedule.", "by schedule", "Switch off")
 	_, answer = post(t, b, "do", "off", "source", "sdp")
 	answer.Has(t, "sdp is not imported by schedule any more.", "switched off")
-	post(t, b, "do", "change", "source", "sdp", "schedule", "0 4 * * *", "exclude", "")
+	post(t, b, "do", "change", "source", "sdp", "schedule", "0 4 * * *", "exclude", "", "version", "0")
 	if list, err := b.Node.Sources(t.Context()); err != nil || list[1].Name != "sdp" || list[1].Inherits || len(list[1].Exclude) != 0 || len(list[1].From) != 0 {
 		t.Errorf("nothing is left out: %+v, %v", list, err)
 	}
-	post(t, b, "do", "change", "source", "sdp", "schedule", "0 4 * * *", "exclude", "X", "inherit", "yes")
+	post(t, b, "do", "change", "source", "sdp", "schedule", "0 4 * * *", "exclude", "X", "inherit", "yes", "version", "0")
 	if list, err := b.Node.Sources(t.Context()); err != nil || !list[1].Inherits {
 		t.Errorf("what the site leaves out: %+v, %v", list, err)
 	}
-	_, answer = post(t, b, "do", "change", "source", "sdp", "schedule", "whenever <b>", "from", "https://kept.example/")
+	_, answer = post(t, b, "do", "change", "source", "sdp", "schedule", "whenever <b>", "from", "https://kept.example/", "version", "0")
 	answer.Has(t, `role="alert"`, `value="whenever &lt;b&gt;"`, "https://kept.example/</textarea>", "<details class=\"gap\" open>")
+	for _, version := range []string{"", "x", "-1", "1.5"} {
+		_, answer = post(t, b, "do", "change", "source", "sdp", "schedule", "", "version", version)
+		answer.Has(t, "The form names no version.")
+	}
 	_, answer = post(t, b, "do", "change", "source", "sdp", "schedule", "", "version", "1")
 	answer.Has(t, `role="alert"`) // others changed it since
-	if _, answer = post(t, b, "do", "change", "source", "nobody"); answer.Status != http.StatusNotFound {
+	if _, answer = post(t, b, "do", "change", "source", "nobody", "version", "0"); answer.Status != http.StatusNotFound {
 		t.Errorf("a source that is not there: %d", answer.Status)
 	}
 }
