@@ -1,7 +1,6 @@
 package compliance
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"strconv"
@@ -23,6 +22,7 @@ type OnComputer struct {
 	Update   string    `json:"update,omitempty"` // id, where the list is of one update
 	Status   string    `json:"status"`           // installed, missing, unknown, pending, failed
 	LastSeen time.Time `json:"last_seen"`
+	number   uint32
 }
 
 var onColumns = []store.Column[*OnComputer]{
@@ -37,105 +37,111 @@ var onColumns = []store.Column[*OnComputer]{
 var OnColumns = store.ColumnNames(onColumns)
 
 // UpdateComputers returns a page of the computers that an update concerns, by name: of the update with an id or number.
-func (r *Room) UpdateComputers(ctx context.Context, update string, q store.Query) ([]*OnComputer, int, error) {
+func (r *Room) UpdateComputers(ctx context.Context, update string, q store.Query) (page []*OnComputer, total int, err error) {
 	number, _ := strconv.ParseUint(update, 10, 32)
-	found, err := find(ctx, r, func(s *snapshot) []*updateItem { return s.updates }, func(i *updateItem) bool {
-		return i.row.ID == update || uint64(i.row.Number) == number
+	err = r.look(ctx, func(s *snapshot, v computers.View) (err error) {
+		at := slices.IndexFunc(s.updates, func(i *updateItem) bool { return i.row.ID == update || uint64(i.row.Number) == number })
+		if at < 0 {
+			return store.NotFound("update", update)
+		}
+		found := s.updates[at]
+		page, total, err = r.on(s, v, found.group, true, q)
+		for _, row := range page {
+			row.Update = found.row.ID
+		}
+		return err
 	})
-	if found == nil {
-		return nil, 0, cmp.Or(err, store.NotFound("update", update))
-	}
-	page, total, err := r.on(found.group, true, q)
-	for _, row := range page {
-		row.Update = found.row.ID
-	}
 	return page, total, err
 }
 
 // CVEComputers returns a page of the computers that a vulnerability concerns, by name. Open to it are those on which an
 // update that fixes it, and that no other replaces, is missing or failed.
-func (r *Room) CVEComputers(ctx context.Context, cve string, q store.Query) ([]*OnComputer, int, error) {
-	found, err := find(ctx, r, func(s *snapshot) []*cveItem { return s.cves }, func(i *cveItem) bool { return strings.EqualFold(i.row.CVE, cve) })
-	if found == nil {
-		return nil, 0, cmp.Or(err, store.NotFound("CVE", cve))
-	}
-	return r.on(found.group, false, q)
-}
-
-func find[I any](ctx context.Context, r *Room, of func(s *snapshot) []*I, is func(*I) bool) (found *I, err error) {
-	err = r.look(ctx, func(s *snapshot, _ computers.View) error {
-		if at := slices.IndexFunc(of(s), is); at >= 0 {
-			found = of(s)[at]
+func (r *Room) CVEComputers(ctx context.Context, cve string, q store.Query) (page []*OnComputer, total int, err error) {
+	err = r.look(ctx, func(s *snapshot, v computers.View) (err error) {
+		at := slices.IndexFunc(s.cves, func(i *cveItem) bool { return strings.EqualFold(i.row.CVE, cve) })
+		if at < 0 {
+			return store.NotFound("CVE", cve)
 		}
-		return nil
+		page, total, err = r.on(s, v, s.cves[at].group, false, q)
+		return err
 	})
-	return found, err
+	return page, total, err
 }
 
 // on lists the computers that updates concern; every says that superseded ones can be missing too.
-func (r *Room) on(g *group, every bool, q store.Query) ([]*OnComputer, int, error) {
-	rows, at := []*OnComputer{}, map[uint32]*OnComputer{}
-	r.computers.Look(func(v computers.View) {
-		sets := setsOf(g.updates, every, v)
-		for number, m := range v.Members() {
-			if status := g.statusOn(m, sets); status != "" {
-				row := &OnComputer{ID: m.ID, Computer: m.Name, Group: m.Group, Status: status, LastSeen: m.LastSeen}
-				rows, at[number] = append(rows, row), row
-			}
+func (r *Room) on(s *snapshot, v computers.View, g *group, every bool, q store.Query) ([]*OnComputer, int, error) {
+	s.computers.refresh(v)
+	says := statuses(g.updates, every, v)
+	present := s.computers.present
+	held, rows := make([]OnComputer, 0, len(present)), make([]*OnComputer, 0, len(present))
+	for _, c := range present {
+		status := wordless
+		if int(c.Number) < len(says) {
+			status = says[c.Number]
 		}
-	})
-	r.computers.LastSeen(func(number uint32, seen time.Time) {
-		if row := at[number]; row != nil && seen.After(row.LastSeen) {
-			row.LastSeen = seen
+		if status == wordless && !g.behind(r.queue, v.Members()[c.Number]) {
+			continue
 		}
-	})
-	slices.SortFunc(rows, func(a, b *OnComputer) int {
-		return cmp.Or(cmp.Compare(a.Computer, b.Computer), cmp.Compare(a.ID, b.ID))
-	})
-	return store.Select(q, rows, onColumns)
+		held = append(held, OnComputer{ID: c.ID, Computer: c.Computer, Group: c.Group, Status: words[status], LastSeen: c.LastSeen, number: c.Number})
+		rows = append(rows, &held[len(held)-1])
+	}
+	_, filtered := q.Filter["last_seen"]
+	if filtered || q.Sort == "last_seen" {
+		r.latest(rows)
+	}
+	if q.Sort == "" {
+		q.Sort = "computer"
+	}
+	page, total, err := store.Select(q, rows, onColumns)
+	for at, row := range page {
+		same := *row // so that the page does not hold all others
+		page[at] = &same
+	}
+	r.latest(page)
+	return page, total, err
 }
 
-// wordSet is the computers that one word fits.
-type wordSet struct {
-	word string
-	set  *roaring.Bitmap
+func (r *Room) latest(rows []*OnComputer) {
+	for _, row := range rows {
+		row.LastSeen = r.computers.LatestSeen(row.number, row.LastSeen)
+	}
 }
 
-// setsOf are the computers by how updates stand on them, worst first.
-func setsOf(updates []Update, every bool, v computers.View) []wordSet {
-	var failed, missing, unknown, installed []*roaring.Bitmap
+// behind says whether a computer has not evaluated the newest revision of the updates for it.
+func (g *group) behind(queue *waiting, m *computers.Member) bool {
+	at := slices.IndexFunc(g.newest, func(b behind) bool { return b.platform == "" || b.platform == m.Platform })
+	return at >= 0 && queue.behind(g.newest[at].platform, g.newest[at].newest) > 0 && m.Cursor.Compare(g.newest[at].newest) < 0
+}
+
+// wordless is the status of computers that said nothing of updates: those that have not evaluated them are pending.
+const wordless uint8 = 0
+
+// words are the statuses, the worst last.
+var words = []string{wordless: "pending", 1: "installed", 2: "unknown", 3: "missing", 4: "failed"}
+
+// statuses are the indexes in words, by the number of the computer.
+func statuses(updates []Update, every bool, v computers.View) (found []uint8) {
+	mark := func(set *roaring.Bitmap, status uint8) {
+		if set.IsEmpty() {
+			return
+		}
+		if most := int(set.Maximum()); most >= len(found) {
+			found = append(found, make([]uint8, most+1-len(found))...)
+		}
+		each(set, func(number uint32) { found[number] = max(found[number], status) })
+	}
 	for _, u := range updates {
 		c := v.Column(u.Number)
 		if c == nil {
 			continue
 		}
-		installed, unknown = append(installed, c.Installed), append(unknown, c.Unknown)
+		mark(c.Installed, 1)
+		mark(c.Unknown, 2)
 		if every || !u.Superseded {
 			lacking := c.Lacking()
-			missing, failed = append(missing, lacking), append(failed, roaring.And(lacking, c.Failed))
+			mark(lacking, 3)
+			mark(roaring.And(lacking, c.Failed), 4)
 		}
 	}
-	return []wordSet{
-		{"failed", roaring.FastOr(failed...)},
-		{"missing", roaring.FastOr(missing...)},
-		{"unknown", roaring.FastOr(unknown...)},
-		{"installed", roaring.FastOr(installed...)},
-	}
-}
-
-// statusOn is the word for updates on a computer, "" when they do not concern it.
-func (g *group) statusOn(m *computers.Member, sets []wordSet) string {
-	at := slices.IndexFunc(g.newest, func(b behind) bool { return b.platform == "" || b.platform == m.Platform })
-	if !m.Retired.IsZero() || at < 0 {
-		return ""
-	}
-	for _, s := range sets {
-		if s.set.Contains(m.Number) {
-			return s.word
-		}
-	}
-	if m.Cursor.Compare(g.newest[at].newest) < 0 {
-		return "pending"
-	}
-	return ""
+	return found
 }
