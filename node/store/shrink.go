@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"os"
 	"time"
@@ -17,6 +18,11 @@ const (
 	sparePages = 64
 	// quietLog is how large the write-ahead log may stay when nothing happens; a larger one only where the file is.
 	quietLog = 1 << 20
+	// rewritten is how large a file may be to be written anew, which holds writers up for a second at most, where of its pages one
+	// part in thinPages is empty. Whether it is so is looked at again after some batches.
+	rewritten = 64 << 20
+	thinPages = 8
+	lookAgain = 1000
 )
 
 // enableShrinking has a file give free pages back in steps that was made without that, by other programs or by a hand. It is
@@ -30,9 +36,9 @@ func (db *DB) enableShrinking(c *sqlite.Conn) error {
 	return c.Script("PRAGMA auto_vacuum = INCREMENTAL; VACUUM")
 }
 
-// Shrink gives free pages back where they are many, some at a time: writers come in between. Then it folds the write-ahead log
-// into the file, where nobody reads from it. It does nothing while a snapshot is made, which would keep the log from being
-// folded. It returns how many bytes the file lost.
+// Shrink gives free pages back where they are many, some at a time: writers come in between. A small file of which many pages are
+// half empty, since rows went from them, is written anew. Then it folds the write-ahead log into the file, where nobody reads from
+// it. It does nothing while a snapshot is made, which would keep the log from being folded. It returns how many bytes the file lost.
 func (db *DB) Shrink(ctx context.Context) (freed int64, err error) {
 	for more := true; more && err == nil; {
 		began := time.Now()
@@ -41,6 +47,11 @@ func (db *DB) Shrink(ctx context.Context) (freed int64, err error) {
 			freed += pages
 			err = pauseFor(ctx, time.Since(began))
 		}
+	}
+	if err == nil {
+		var more int64
+		more, err = db.rewrite(ctx)
+		freed += more
 	}
 	if err == nil && db.trimming.copying.Load() == 0 {
 		err = db.foldQuietly()
@@ -126,4 +137,37 @@ func (db *DB) foldQuietly() error {
 		err = other
 	}
 	return err
+}
+
+// rewrite writes a small file anew where much of its pages is empty.
+func (db *DB) rewrite(ctx context.Context) (freed int64, err error) {
+	looked, applied := db.trimming.looked.Load(), db.Applied()
+	if applied < looked+lookAgain || !db.trimming.looked.CompareAndSwap(looked, applied) {
+		return 0, nil
+	}
+	var all, empty int64
+	err = db.View(ctx, func(tx *sql.Tx) error {
+		const size = `SELECT page_count * page_size FROM pragma_page_count, pragma_page_size`
+		if err := tx.QueryRowContext(ctx, size).Scan(&all); err != nil || all > rewritten {
+			return err
+		}
+		return tx.QueryRowContext(ctx, `SELECT sum(unused) FROM dbstat WHERE aggregate = TRUE`).Scan(&empty)
+	})
+	if err != nil || all > rewritten || empty*thinPages < all {
+		return 0, err
+	}
+	db.writing.Lock()
+	defer db.writing.Unlock()
+	if db.Err() != nil || db.writer == nil || db.trimming.copying.Load() > 0 {
+		return 0, nil
+	}
+	_, before, err := db.pages()
+	if err == nil {
+		err = db.writer.Script("VACUUM")
+	}
+	if err != nil {
+		return 0, err
+	}
+	_, after, err := db.pages()
+	return (before - after) * all / before, err
 }

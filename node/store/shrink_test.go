@@ -153,3 +153,50 @@ func TestFilesThatCouldNotShrink(t *testing.T) {
 		t.Errorf("%s settings are left", got)
 	}
 }
+
+// TestThinPages: a file of which rows went here and there is written anew, while others read and write.
+func TestThinPages(t *testing.T) {
+	db, err := store.Open(t.Context(), store.Config{Path: filepath.Join(t.TempDir(), "site.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for i := range 1100 {
+		var some []store.Statement
+		for k := range 10 {
+			some = append(some, set(fmt.Sprintf("%05d", (i*10+k)*7919%11_000), strings.Repeat("x", 300)))
+		}
+		write(t, db, batch(some...))
+	}
+	write(t, db, batch(store.Statement{SQL: `DELETE FROM setting WHERE name LIKE '%1' OR name LIKE '%4' OR name LIKE '%7' OR name LIKE '%8'`}))
+	content := value(t, db, `SELECT count(*) || ' ' || sum(length(value)) FROM setting`)
+	before := size(t, db.Path())
+	var others sync.WaitGroup
+	others.Go(func() {
+		for range 20 {
+			write(t, db, batch(set("busy", "x")))
+		}
+	})
+	others.Go(func() {
+		for range 20 {
+			if got := value(t, db, `SELECT count(*) FROM setting WHERE name LIKE '%2'`); got != "1100" {
+				t.Errorf("a reader sees %s", got)
+			}
+		}
+	})
+	freed, err := db.Shrink(t.Context())
+	others.Wait()
+	write(t, db, batch(store.Statement{SQL: `DELETE FROM setting WHERE name = 'busy'`}))
+	if after := size(t, db.Path()); err != nil || freed < 1<<20 || after > 3<<20 {
+		t.Errorf("%d bytes of %d are left, %d were given back: %v", after, before, freed, err)
+	}
+	if got := value(t, db, `SELECT count(*) || ' ' || sum(length(value)) FROM setting`); got != content {
+		t.Errorf("the content is %s, was %s", got, content)
+	}
+	if got := value(t, db, `PRAGMA integrity_check`); got != "ok" {
+		t.Error(got)
+	}
+	if got := value(t, db, `SELECT auto_vacuum FROM pragma_auto_vacuum`); got != "2" {
+		t.Errorf("auto_vacuum is %s", got)
+	}
+}

@@ -13,6 +13,7 @@ const defaultLog = 64 << 20
 type trimming struct {
 	at      int64 // size at which it is tried next; under DB.writing
 	copying atomic.Int32
+	looked  atomic.Uint64 // index at which it was last looked how full pages are
 }
 
 // trim folds the write-ahead log into the file once it is large, waiting for the reads under way, but no longer than a

@@ -56,7 +56,7 @@ type Page struct {
 	More    bool
 }
 
-// Since returns at most limit changes of updates after a sequence. Every update comes once, as it is now: as an update
+// Since returns at most limit changes of updates after a sequence, but that those at one place are not torn apart. Every update comes once, as it is now: as an update
 // when wanted (nil: all) lets it through, else as a removal, because an earlier revision may have come before. The
 // first page leaves out what nobody can have yet.
 func (v *View) Since(after store.Sequence, limit int, wanted func(*Update) bool) Page {
@@ -79,7 +79,8 @@ func (v *View) Since(after store.Sequence, limit int, wanted func(*Update) bool)
 		if u == nil && after == (store.Sequence{}) {
 			continue
 		}
-		if len(page.Updates)+len(page.Removed) == limit {
+		// Withdrawals of long ago all stand where the journal starts, beside what changed there: a page ends behind all of them.
+		if len(page.Updates)+len(page.Removed) >= limit && s.at != page.Next {
 			page.More = true
 			return page
 		}
