@@ -62,8 +62,14 @@ func (c Config) complete() (Config, error) {
 
 // names are the host names and addresses under which the node may be reached, for its certificate.
 func (c Config) names(siteID string) []string {
-	names := append([]string{"localhost", "127.0.0.1", "::1", siteID + ".thatch.internal"}, c.Names...)
-	if host, _, err := net.SplitHostPort(c.Listen); err == nil && host != "" {
+	return CertificateNames(c.Listen, append(slices.Clone(c.Names), siteID+".thatch.internal"))
+}
+
+// CertificateNames are the host names and addresses for the certificate of a node that is told to listen at an address and
+// has names.
+func CertificateNames(listen string, more []string) []string {
+	names := append([]string{"localhost", "127.0.0.1", "::1"}, more...)
+	if host, _, err := net.SplitHostPort(listen); err == nil && host != "" {
 		names = append(names, host)
 	}
 	if host, err := os.Hostname(); err == nil {

@@ -57,7 +57,7 @@ func (n *Node) meet(ctx context.Context) (err error) {
 		return err
 	}
 	f.sisters, err = membership.New(ctx, membership.Config{
-		Dir: n.cfg.Dir, Self: self, Port: f.port, DB: n.db, Now: n.cfg.Now, Log: n.cfg.Log, Local: n.local,
+		Dir: n.cfg.Dir, Self: self, Named: n.cfg.Name != "", Port: f.port, DB: n.db, Now: n.cfg.Now, Log: n.cfg.Log, Local: n.local,
 	}, f.creds)
 	if err != nil {
 		return err
@@ -113,7 +113,7 @@ func (n *Node) self() (members.Node, error) {
 	}
 	key, err := n.front.creds.KeyHash()
 	return members.Node{
-		ID: n.folder.ID, Name: n.cfg.nodeName(), Addresses: n.cfg.addresses(n.front.port.Addr()), Votes: true, TLSKey: key, SealKey: seal.Public(),
+		ID: n.folder.ID, Name: NameOr(n.cfg.Name), Addresses: n.cfg.addresses(n.front.port.Addr()), Votes: true, TLSKey: key, SealKey: seal.Public(),
 		Version: n.cfg.Version, Schema: store.SchemaVersion,
 	}, err
 }
@@ -193,10 +193,10 @@ func (f *front) close() error {
 	return errors.Join(errs...)
 }
 
-// nodeName is what people call this node.
-func (c Config) nodeName() string {
-	if c.Name != "" {
-		return c.Name
+// NameOr is what people call a node: the name given, or that of its machine.
+func NameOr(name string) string {
+	if name != "" {
+		return name
 	}
 	if host, err := os.Hostname(); err == nil && host != "" {
 		return host

@@ -17,6 +17,7 @@ import (
 	"thatch/cmd/internal/cli"
 	"thatch/cmd/internal/service"
 	"thatch/cmd/thatch/backups"
+	"thatch/cmd/thatch/nodes"
 	"thatch/console"
 	"thatch/console/api"
 	"thatch/console/api/links"
@@ -34,6 +35,7 @@ import (
 // nodeFlags are what a node is started with; the service passes the same.
 type nodeFlags struct {
 	listen, site, log string
+	name              string // of the node
 	languages, names  []string
 	parent, token     string // joins at the first start
 	service           bool   // the service manager started this process
@@ -46,6 +48,7 @@ func (f *nodeFlags) bind(cmd *cobra.Command) {
 	flags.StringVar(&f.site, "site", "", "name of the site; has an effect at the first start only (THATCH_SITE)")
 	flags.StringSliceVar(&f.languages, "languages", nil, "managed languages, such as en,de; has an effect at the first start only (THATCH_LANGUAGES)")
 	flags.StringSliceVar(&f.names, "names", nil, "more host names and addresses under which this node is reached (THATCH_NAMES)")
+	flags.StringVar(&f.name, "node-name", "", "what people call this node; the machine's name by default (THATCH_NODE_NAME)")
 	flags.StringVar(&f.parent, "parent", "", "https://HOST:PORT of a parent to join, where the site has none (THATCH_PARENT)")
 	flags.StringVar(&f.token, "parent-token", "", "child token for --parent, made there with: thatch children tokens create (THATCH_PARENT_TOKEN)")
 	flags.StringVar(&f.log, "log", "info", "what is logged: debug, info, warn or error (THATCH_LOG)")
@@ -53,7 +56,7 @@ func (f *nodeFlags) bind(cmd *cobra.Command) {
 
 func nodeCommand(a *cli.App) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "node", Short: "Run a node of a site", Args: cobra.NoArgs,
+		Use: "node", Short: "Run a node of a site, have one join", Args: cobra.NoArgs,
 		Example: "  thatch node run --data ./site",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -71,7 +74,7 @@ func nodeCommand(a *cli.App) *cobra.Command {
 	for _, name := range []string{"service", "while-input"} {
 		_ = run.Flags().MarkHidden(name) // the flags are there
 	}
-	cmd.AddCommand(run, backups.Recover(a))
+	cmd.AddCommand(run, nodes.JoinCommand(a), nodes.TokenCommand(a), backups.Recover(a))
 	return cmd
 }
 
@@ -93,7 +96,7 @@ func runNode(ctx context.Context, a *cli.App, f nodeFlags) error {
 	}
 	run := func(ctx context.Context, out io.Writer) (err error) {
 		n, err := node.New(ctx, node.Config{
-			Dir: a.Node.Dir, Listen: f.listen, Site: f.site, Languages: f.languages, Names: f.names,
+			Dir: a.Node.Dir, Listen: f.listen, Site: f.site, Languages: f.languages, Names: f.names, Name: f.name,
 			Version: a.Version, Log: newLog(out, level, a.JSON),
 		})
 		if errors.Is(err, store.ErrInvalid) {

@@ -78,7 +78,10 @@ func (f *nodeFlags) arguments(a *cli.App) ([]string, error) {
 	}
 	arguments := []string{"node", "run", "--service", "--data", dir, "--listen", f.listen, "--log", f.log}
 	for _, more := range []struct{ flag, value string }{
-		{"--site", f.site}, {"--languages", strings.Join(f.languages, ",")}, {"--names", strings.Join(f.names, ",")},
+		{"--site", f.site},
+		{"--languages", strings.Join(f.languages, ",")},
+		{"--names", strings.Join(f.names, ",")},
+		{"--node-name", f.name},
 	} {
 		if more.value != "" {
 			arguments = append(arguments, more.flag, more.value)

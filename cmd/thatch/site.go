@@ -9,12 +9,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"thatch/cmd/internal/cli"
+	"thatch/cmd/thatch/nodes"
 	"thatch/console/api"
 )
 
 func siteCommand(a *cli.App) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "site", Short: "The site and its managed languages", Args: cobra.NoArgs,
+		Use: "site", Short: "The site, its nodes and its managed languages", Args: cobra.NoArgs,
 		Example: "  thatch site show",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -22,13 +23,7 @@ func siteCommand(a *cli.App) *cobra.Command {
 		Use: "show", Short: "Show the site and the node that answers", Args: cobra.NoArgs,
 		Example: "  thatch site show --json",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.Show(cmd.Context(), "/site") },
-	}, siteLanguages(a), a.List(cli.Listing{
-		Use: "nodes", Short: "The nodes of the site: role, index, disk, certificate, version",
-		Long:    "What the node that answers knows of itself and of the others.\nColumns to filter and sort by: address, id, index, lag, role, version.",
-		Example: "  thatch site nodes",
-		Path:    "/site/nodes", Heads: []string{"NODE", "ROLE", "ADDRESS", "VERSION", "STARTED", "INDEX", "LAG", "CERTIFICATE ENDS"},
-		Keys: []string{"id", "role", "address", "version", "started", "index", "lag", "certificate_ends"},
-	}), &cobra.Command{
+	}, siteLanguages(a), &cobra.Command{
 		Use: "rename NAME", Short: "Call the site otherwise", Args: cli.Args("NAME"),
 		Long:    "Change what the site is called. The sites above and below learn of it.",
 		Example: "  thatch site rename \"Berlin Mitte\"",
@@ -47,6 +42,7 @@ func siteCommand(a *cli.App) *cobra.Command {
 			})
 		},
 	})
+	cmd.AddCommand(nodes.Commands(a)...)
 	return cmd
 }
 

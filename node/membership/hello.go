@@ -94,6 +94,12 @@ func (m *Membership) greetOne(ctx context.Context, id string) {
 		m.ended.set(members.Refuse(members.CodeRemoved, "%s", refused.Text))
 	}
 	m.heard.change(id, func(h *Heard) {
+		switch {
+		case err != nil && h.Err == nil:
+			m.cfg.Log.Warn("another node of the site does not answer", "node", id, "last contact", h.At, "error", err)
+		case err == nil && h.Err != nil:
+			m.cfg.Log.Info("another node of the site answers again", "node", id)
+		}
 		if h.Err = err; err == nil {
 			h.Status, h.At, h.Trip = status, at, trip
 		}

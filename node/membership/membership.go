@@ -25,6 +25,7 @@ import (
 type Config struct {
 	Dir   string       // the data folder
 	Self  members.Node // what this node tells of itself
+	Named bool         // it was told its name now; else it keeps the one that it has
 	Port  *wire.Port
 	DB    *store.DB
 	Every time.Duration // how often nodes call each other; 0: 3 s
@@ -283,7 +284,11 @@ const tellAgain = 5 * time.Second
 func (m *Membership) tell() {
 	for {
 		ctx := store.WithCaller(m.ctx, &store.Caller{Actor: "node " + m.cfg.Self.ID})
-		err := m.rooms.Load().members.Tell(ctx, m.cfg.Self)
+		self := m.cfg.Self
+		if known, is := m.find(self.ID); is && !m.cfg.Named {
+			self.Name = known.Name
+		}
+		err := m.rooms.Load().members.Tell(ctx, self)
 		if err == nil || m.ctx.Err() != nil {
 			return
 		}

@@ -231,7 +231,7 @@ func (m *Membership) judgeNode(n Node, h Heard, say func(level, kind, node, advi
 	switch {
 	case !n.Living && !n.Self && n.Contact.IsZero():
 		say(LevelError, ProblemUnreachable, n.ID, "start it, or mend the network; if it is gone for good: thatch site remove "+n.ID,
-			"node %s does not answer since this node started: %s", n.Name, n.Problem)
+			"node %s did not answer since this node started: %s", n.Name, n.Problem)
 		return
 	case !n.Living:
 		say(LevelError, ProblemUnreachable, n.ID, "start it, or mend the network; if it is gone for good: thatch site remove "+n.ID,

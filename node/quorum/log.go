@@ -7,7 +7,9 @@ import (
 	"io"
 	"log/slog"
 	"runtime"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
@@ -105,20 +107,46 @@ func (g *guardedLog) check(op string, err error) error {
 // Logger gives raft's own messages to slog: its warnings and errors as such, the rest as debugging.
 func Logger(log *slog.Logger) hclog.Logger {
 	intercept := hclog.NewInterceptLogger(&hclog.LoggerOptions{Name: "raft", Level: hclog.Debug, Output: io.Discard})
-	intercept.RegisterSink(sink{log})
+	intercept.RegisterSink(&sink{log: log, said: map[string]time.Time{}})
 	return intercept
 }
 
-type sink struct{ log *slog.Logger }
+type sink struct {
+	log  *slog.Logger
+	mu   sync.Mutex
+	said map[string]time.Time // warnings and errors, when they were last said
+}
+
+// againAfter is how long what raft says again and again, such as that a node cannot be reached, is debugging.
+const againAfter = time.Minute
+
+// repeated says whether the same was said of late: raft tries again twice a second, for ever.
+func (s *sink) repeated(msg string, args []any) bool {
+	key := fmt.Sprint(msg, args[:min(len(args), 2)])
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	if now.Sub(s.said[key]) < againAfter {
+		return true
+	}
+	if len(s.said) > 1000 {
+		clear(s.said)
+	}
+	s.said[key] = now
+	return false
+}
 
 // Accept implements hclog.SinkAdapter.
-func (s sink) Accept(name string, level hclog.Level, msg string, args ...any) {
+func (s *sink) Accept(name string, level hclog.Level, msg string, args ...any) {
 	as := slog.LevelDebug
 	switch level {
 	case hclog.Warn:
 		as = slog.LevelWarn
 	case hclog.Error:
 		as = slog.LevelError
+	}
+	if as > slog.LevelDebug && s.repeated(msg, args) {
+		as = slog.LevelDebug
 	}
 	if s.log.Enabled(context.Background(), as) {
 		s.log.Log(context.Background(), as, name+": "+msg, args...)

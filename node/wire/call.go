@@ -108,6 +108,9 @@ func (c *Caller) Call(ctx context.Context, id string, call Call) error {
 		if errors.As(err, &wrapped) {
 			err = wrapped.Err
 		}
+		if errors.Is(err, ErrUnreached) {
+			return err
+		}
 		return fmt.Errorf("call %s of node %s: %w", call.Path, id, err)
 	}
 	defer answer.Body.Close()

@@ -17,13 +17,13 @@ import (
 const dialStagger = 300 * time.Millisecond
 
 // ErrUnreached says that no connection came about, so that nothing was said.
-var ErrUnreached = errors.New("the node cannot be reached")
+var ErrUnreached = errors.New("cannot be reached")
 
 // Dial connects to a node of the site by its id, at whichever of its addresses it answers. The error wraps ErrUnreached.
 func (p *Port) Dial(ctx context.Context, protocol, id string) (net.Conn, error) {
 	addresses := p.addressesOf(id)
 	if len(addresses) == 0 {
-		return nil, fmt.Errorf("node %s: %w: none of its addresses is known", id, ErrUnreached)
+		return nil, fmt.Errorf("node %s %w: none of its addresses is known", id, ErrUnreached)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -54,7 +54,7 @@ func (p *Port) Dial(ctx context.Context, protocol, id string) (net.Conn, error) 
 			}
 			errs = append(errs, a.err)
 			if len(addresses) == 0 && pending == 0 {
-				return nil, fmt.Errorf("node %s: %w: %w", id, ErrUnreached, errors.Join(errs...))
+				return nil, fmt.Errorf("node %s %w: %w", id, ErrUnreached, errors.Join(errs...))
 			}
 			next.Reset(0)
 		}

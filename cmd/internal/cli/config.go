@@ -5,7 +5,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -18,6 +21,7 @@ var variables = map[string]string{
 	"data": "THATCH_DIR", "server": "THATCH_SERVER", "token": "THATCH_TOKEN", "fingerprint": "THATCH_FINGERPRINT",
 	"authority": "THATCH_AUTHORITY", "listen": "THATCH_LISTEN", "site": "THATCH_SITE", "languages": "THATCH_LANGUAGES",
 	"names": "THATCH_NAMES", "log": "THATCH_LOG", "parent": "THATCH_PARENT", "parent-token": "THATCH_PARENT_TOKEN",
+	"node-name": "THATCH_NODE_NAME", "site-node": "THATCH_SITE_NODE",
 }
 
 // complete sets the flags that were not given: from the environment, else from the configuration file. Where a command has
@@ -113,5 +117,20 @@ func parseJSON(text []byte, values map[string]string) error {
 }
 
 func names() string {
-	return "authority, data, fingerprint, languages, listen, log, names, parent, parent-token, server, site, token"
+	return strings.Join(slices.Sorted(maps.Keys(variables)), ", ")
 }
+
+// Secret reads a token that is given as it is, as @FILE, or as - for the standard input.
+func (a *App) Secret(text string) (string, error) {
+	if path, ok := strings.CutPrefix(text, "@"); ok {
+		raw, err := os.ReadFile(path)
+		return strings.TrimSpace(string(raw)), err
+	}
+	if text == "-" {
+		raw, err := io.ReadAll(io.LimitReader(a.In, maxSecret))
+		return strings.TrimSpace(string(raw)), err
+	}
+	return text, nil
+}
+
+const maxSecret = 1000 // bytes

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -42,7 +41,7 @@ func joinCommand(a *cli.App, use, short, long string, move bool) *cobra.Command 
 		Example: "  thatch child " + use + " --parent https://central.example:8743 --token tc1-abcdefghijklmnopqrstuvwxyz234567-0123456789abcdef0123456789abcdef\n" +
 			"  thatch child " + use + " --parent https://central.example:8743 --token @token.txt",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			token, err := secret(a, in.Token)
+			token, err := a.Secret(in.Token)
 			if err != nil {
 				return err
 			}
@@ -57,19 +56,6 @@ func joinCommand(a *cli.App, use, short, long string, move bool) *cobra.Command 
 	_ = cmd.MarkFlagRequired("parent") // the flags are there
 	_ = cmd.MarkFlagRequired("token")
 	return cmd
-}
-
-// secret reads a token that is given as it is, as @FILE, or as - for the standard input.
-func secret(a *cli.App, text string) (string, error) {
-	if path, ok := strings.CutPrefix(text, "@"); ok {
-		raw, err := os.ReadFile(path)
-		return strings.TrimSpace(string(raw)), err
-	}
-	if text == "-" {
-		raw, err := io.ReadAll(io.LimitReader(a.In, 1000))
-		return strings.TrimSpace(string(raw)), err
-	}
-	return text, nil
 }
 
 func leaveCommand(a *cli.App) *cobra.Command {
