@@ -16,6 +16,7 @@ import (
 	"thatch/agent/facts"
 	"thatch/agent/folder"
 	"thatch/agent/install"
+	"thatch/agent/nearest"
 	"thatch/agent/order"
 	"thatch/agent/progress"
 	"thatch/agent/report"
@@ -62,6 +63,8 @@ type Agent struct {
 	unlock   func() error // nil: another agent may work in the folder
 	payloads *content.Store
 	client   *agentapi.Client
+	nodes    *nearest.Chooser // nil: not enrolled
+	refusals int              // of the present node in turn
 
 	identity *identity
 	memory   report.Memory
@@ -139,6 +142,7 @@ func (a *Agent) load() error {
 	if a.identity, err = loadIdentity(a.folder); err != nil {
 		return err
 	}
+	a.loadNodes()
 	a.memory = report.Memory{}
 	if err := a.folder.Read(memoryFile, &a.memory); err != nil {
 		// It is made again by a whole report; an agent that does not start patches nothing.
@@ -186,7 +190,7 @@ func (a *Agent) Forget() error {
 	if err := a.rules.Close(); err != nil {
 		return err
 	}
-	for _, name := range []string{identityFile, memoryFile, assignmentsFile, rulebook.File, outcomeFile} {
+	for _, name := range []string{identityFile, nodesFile, memoryFile, assignmentsFile, rulebook.File, outcomeFile} {
 		if err := os.Remove(filepath.Join(a.cfg.Dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("forget the former enrolment: %w", err)
 		}
@@ -194,7 +198,8 @@ func (a *Agent) Forget() error {
 	if err := a.orders.Clear(); err != nil {
 		return err
 	}
-	a.identity, a.memory, a.client, a.ordered = nil, report.Memory{}, nil, nil
+	a.hangUp()
+	a.identity, a.memory, a.nodes, a.ordered = nil, report.Memory{}, nil, nil
 	var err error
 	a.rules, err = rulebook.Open(a.folder)
 	return err

@@ -64,6 +64,9 @@ func (a *Agent) RunOnce(ctx context.Context) (Cycle, error) { return a.runOnce(c
 // runOnce makes a round; one that only looks leaves what is ordered alone.
 func (a *Agent) runOnce(ctx context.Context, looks bool) (Cycle, error) {
 	cycle, err := a.round(ctx, looks)
+	if err == nil {
+		a.heard(ctx)
+	}
 	switch {
 	case err != nil:
 	case looks && cycle.Next.Before(a.next) || !looks:

@@ -5,7 +5,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
@@ -21,7 +20,7 @@ import (
 // identity is what makes the agent a computer of a site.
 type identity struct {
 	Computer    string           `json:"computer"`
-	Nodes       []string         `json:"nodes"` // addresses; the first is tried first
+	Nodes       []string         `json:"nodes"` // addresses of the enrolment: the last way, where the site's list has none that answers
 	Site        agentapi.Site    `json:"site"`
 	MachineID   string           `json:"machine_id"`
 	Key         []byte           `json:"key"` // PKCS #8
@@ -73,11 +72,6 @@ func (id *identity) parse() error {
 	}
 	id.key = own
 	return nil
-}
-
-func (id *identity) client(trust agentapi.Trust) (*agentapi.Client, error) {
-	trust.Authority = id.authority
-	return agentapi.NewClient(id.Nodes[0], trust, &tls.Certificate{Certificate: [][]byte{id.Certificate}, PrivateKey: id.key})
 }
 
 // newKey makes the agent's own key and a request for its certificate.
@@ -179,31 +173,8 @@ func (a *Agent) accept(request agentapi.EnrolRequest, answer agentapi.EnrolRespo
 		return err
 	}
 	a.identity = id
+	a.loadNodes()
 	return nil
-}
-
-// connect makes the client of the first node.
-func (a *Agent) connect() error {
-	if a.client != nil {
-		return nil
-	}
-	client, err := a.identity.client(agentapi.Trust{Now: a.cfg.Now})
-	if err != nil {
-		return err
-	}
-	a.client = client
-	return nil
-}
-
-// rotate makes the next node the first one, for the next cycle.
-func (a *Agent) rotate() {
-	if a.client != nil {
-		a.client.Close()
-		a.client = nil
-	}
-	if nodes := a.identity.Nodes; len(nodes) > 1 {
-		a.identity.Nodes = append(append([]string{}, nodes[1:]...), nodes[0])
-	}
 }
 
 // renew asks for a new certificate, under a new key, once two thirds of the present one's life are over. The present
@@ -232,8 +203,7 @@ func (a *Agent) renew(ctx context.Context) error {
 		return err
 	}
 	a.identity = &next
-	a.client.Close()
-	a.client = nil
+	a.hangUp()
 	return a.connect()
 }
 

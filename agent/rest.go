@@ -54,7 +54,7 @@ func (a *Agent) rest(ctx context.Context, until time.Time) {
 		if left <= 0 {
 			return
 		}
-		pause, err := a.ask(ctx, left)
+		pause, err := a.ask(ctx, min(left, a.nodes.Until()+time.Second))
 		switch {
 		case a.errand.prompt != nil || lasting(err):
 			return
@@ -63,12 +63,16 @@ func (a *Agent) rest(ctx context.Context, until time.Time) {
 		case err != nil:
 			failures++
 			pause = backoff.Wait(failures, err)
+			if soon, moved := a.move(ctx, err); moved && a.nodes.Others() {
+				pause = min(pause, soon)
+			}
 			a.cfg.Log.Debug("the node was not asked whether there is something to do", "error", err, "again_in", pause)
-			a.rotate()
 		default:
 			failures = 0
+			a.heard(ctx)
+			a.survey(ctx)
 		}
-		a.pause(ctx, min(pause, left))
+		a.pause(ctx, min(pause, left, a.nodes.Until()+time.Second))
 	}
 }
 

@@ -46,7 +46,9 @@ func (a *Agent) Run(ctx context.Context) error {
 			wait = backoff.Wait(failures, err)
 			a.cfg.Log.Warn("round failed", "error", err, "again_in", wait)
 			if ofNode(err) {
-				a.rotate()
+				if soon, moved := a.move(ctx, err); moved && a.nodes.Others() {
+					wait = min(wait, soon)
+				}
 				a.pause(ctx, wait)
 				continue
 			}

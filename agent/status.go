@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"thatch/agent/folder"
+	"thatch/agent/nearest"
 	"thatch/agent/report"
 	"thatch/agentapi"
 )
@@ -21,7 +22,8 @@ type Status struct {
 	Enrolled    bool           `json:"enrolled"`
 	Computer    string         `json:"computer,omitempty"`
 	Site        *agentapi.Site `json:"site,omitempty"`
-	Nodes       []string       `json:"nodes,omitempty"`
+	Nodes       []string       `json:"nodes,omitempty"` // addresses of the site's nodes
+	Node        string         `json:"node,omitempty"`  // address of the one that this agent talks to
 	Certificate *time.Time     `json:"certificate_ends,omitempty"`
 	Contact     *time.Time     `json:"last_contact,omitempty"`
 	Round       *time.Time     `json:"last_round,omitempty"`
@@ -48,7 +50,12 @@ func ReadStatus(dir string) (Status, error) {
 		return status, err
 	}
 	if id != nil {
-		status.Enrolled, status.Computer, status.Site, status.Nodes = true, id.Computer, &id.Site, id.Nodes
+		var list nearest.List
+		if err := f.Read(nodesFile, &list); err != nil {
+			list = nearest.List{} // the agent learns it again
+		}
+		chosen := nearest.New(id.Computer, id.Nodes, list, time.Now, nil)
+		status.Enrolled, status.Computer, status.Site, status.Nodes, status.Node = true, id.Computer, &id.Site, chosen.Addresses(), chosen.Present()
 		status.Certificate, status.Simulated = &id.certificate.NotAfter, id.Simulated
 	}
 	var remembered report.Memory

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,8 +22,11 @@ const (
 	// MaxResponse bounds the body of every answer but a payload's, after decompression, in bytes.
 	MaxResponse = 64 << 20
 	maxError    = 64 << 10
-	dialTimeout = 20 * time.Second
+	dialTimeout = 10 * time.Second
+	waitTimeout = 90 * time.Second // a node holds waiting calls for up to a minute
 	callTimeout = 3 * time.Minute
+	// answerTimeout is how long a node may take to begin its answer: longer than it holds a waiting call.
+	answerTimeout = 75 * time.Second
 )
 
 // ErrAddress says that a text is no address of a node.
@@ -31,11 +35,18 @@ var ErrAddress = errors.New("not an address of a node")
 // ErrUntrusted says that whoever answered is no node of the agent's site.
 var ErrUntrusted = errors.New("the node is not of this site")
 
+// dialer notices within some ten seconds that nobody is at the other end of a connection any more: calls wait for a long time.
+var dialer = net.Dialer{
+	Timeout:         dialTimeout,
+	KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 3},
+}
+
 // Client calls the nodes of a site as one agent. It is safe for several goroutines; Close ends its idle connections.
 type Client struct {
 	base  *url.URL
 	http  *http.Client
 	plain *http.Transport
+	nodes atomic.Pointer[string] // HeaderNodes of the last answer
 }
 
 // Trust is how an agent knows the nodes of its site: by the fingerprint of the site's authority, which a token
@@ -58,16 +69,17 @@ func NewClient(node string, trust Trust, certificate *tls.Certificate) (*Client,
 		// The chain is judged by trust.verify, which knows the site's authority and no host names.
 		InsecureSkipVerify: true,
 		VerifyConnection:   trust.verify,
+		ClientSessionCache: tls.NewLRUClientSessionCache(2),
 	}
 	if certificate != nil {
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return certificate, nil }
 	}
 	transport := &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
+		DialContext:           dialer.DialContext,
 		TLSClientConfig:       config,
 		TLSHandshakeTimeout:   dialTimeout,
-		ResponseHeaderTimeout: callTimeout,
+		ResponseHeaderTimeout: answerTimeout,
 		IdleConnTimeout:       90 * time.Second,
 		MaxIdleConnsPerHost:   2,
 	}
@@ -160,7 +172,46 @@ func (c *Client) Assignments(ctx context.Context, request AssignmentsRequest) (A
 
 // Wait asks whether there is something to do now, and may take as long as the request says.
 func (c *Client) Wait(ctx context.Context, request WaitRequest) (WaitResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, waitTimeout)
+	defer cancel()
 	return call[WaitResponse](ctx, c, PathWait, request)
+}
+
+// Nodes asks for the nodes of the site.
+func (c *Client) Nodes(ctx context.Context, request NodesRequest) (NodesResponse, error) {
+	return call[NodesResponse](ctx, c, PathNodes, request)
+}
+
+// NodesVersion is the version of the list of nodes that came with the last answer, "" where none did.
+func (c *Client) NodesVersion() string {
+	if version := c.nodes.Load(); version != nil {
+		return *version
+	}
+	return ""
+}
+
+// Here measures how long the node takes to answer, over a connection that stands.
+func (c *Client) Here(ctx context.Context) (took time.Duration, err error) {
+	for range 2 { // the first makes the connection
+		began := time.Now()
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base.String()+PathHere, nil)
+		if err != nil {
+			return 0, fmt.Errorf("%s: %w", PathHere, err)
+		}
+		response, err := c.http.Do(req)
+		if err != nil {
+			return 0, fmt.Errorf("call the node: %w", err)
+		}
+		took = time.Since(began)
+		if response.StatusCode/100 != 2 {
+			err = readError(response)
+		}
+		_ = response.Body.Close() // nothing is in it
+		if err != nil {
+			return 0, err
+		}
+	}
+	return took, nil
 }
 
 func call[Answer any](ctx context.Context, c *Client, path string, request any) (Answer, error) {
@@ -192,6 +243,9 @@ func callWith[Answer any](ctx context.Context, c *Client, path, token string, re
 		return answer, fmt.Errorf("call the node: %w", err)
 	}
 	defer response.Body.Close()
+	if version := response.Header.Get(HeaderNodes); version != "" {
+		c.nodes.Store(&version)
+	}
 	if response.StatusCode/100 != 2 {
 		return answer, readError(response)
 	}

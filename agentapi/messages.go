@@ -10,8 +10,8 @@ import (
 	"thatch/catalog/rule"
 )
 
-// Paths of the calls. Enrol, Renew, Rules, Report, Assignments and Wait are POSTs of the request type of the same name,
-// Payload is a GET with ranges of Payload + sha256 in hexadecimal.
+// Paths of the calls. Enrol, Renew, Rules, Report, Assignments, Wait and Nodes are POSTs of the request type of the same name,
+// Payload is a GET with ranges of Payload + sha256 in hexadecimal, Here a GET that says nothing and is measured.
 const (
 	PathEnrol       = "/agent/v1/enrol"
 	PathRenew       = "/agent/v1/renew"
@@ -19,6 +19,8 @@ const (
 	PathReport      = "/agent/v1/report"
 	PathAssignments = "/agent/v1/assignments"
 	PathWait        = "/agent/v1/wait"
+	PathNodes       = "/agent/v1/nodes"
+	PathHere        = "/agent/v1/here"
 	PathPayload     = "/agent/v1/payloads/"
 )
 
@@ -252,6 +254,31 @@ type WaitResponse struct {
 type Prompt struct {
 	ID   string `json:"id"`
 	Kind string `json:"kind"` // PromptScan, PromptCycle; another one is passed over, and said to have failed
+}
+
+// HeaderNodes comes with every answer: the version of the list of the site's nodes. An agent that holds another one asks for
+// the list.
+const HeaderNodes = "Thatch-Nodes"
+
+// NodesRequest asks for the nodes of the site.
+type NodesRequest struct {
+	Addresses []string `json:"addresses,omitempty"` // of the computer, for the administrator's hints
+}
+
+// NodesResponse is the list of the nodes of the site.
+type NodesResponse struct {
+	Version string     `json:"version"`
+	Nodes   []SiteNode `json:"nodes"`
+	// MoveSeconds is the time over which those whose node died come to the others, each at a time of its own.
+	MoveSeconds int `json:"move_seconds,omitempty"`
+}
+
+// SiteNode is a node of the site.
+type SiteNode struct {
+	ID        string   `json:"id"`
+	Name      string   `json:"name"`
+	Addresses []string `json:"addresses"`        // HOST:PORT, those to try first first
+	Hinted    bool     `json:"hinted,omitempty"` // the administrator wants computers of this one's subnet to talk to it
 }
 
 // Kinds of prompts. A scan reads facts and reports; a cycle also downloads and installs what is ordered, as far as windows

@@ -39,6 +39,8 @@ type Node struct {
 	Fault func(path string) *agentapi.Error
 	// Wait answers waiting calls; nil: the node is of a version that does not know them.
 	Wait func(agentapi.WaitRequest) (*agentapi.WaitResponse, error)
+	// Nodes is the list of the site's nodes; its version comes with every answer.
+	Nodes agentapi.NodesResponse
 	// Serve, when set, answers payload requests.
 	Serve http.HandlerFunc
 
@@ -185,6 +187,9 @@ func (n *Node) handle(w http.ResponseWriter, r *http.Request) {
 	n.Calls = append(n.Calls, r.URL.Path)
 	fault := n.Fault
 	serve := n.Serve
+	if n.Nodes.Version != "" {
+		w.Header().Set(agentapi.HeaderNodes, n.Nodes.Version)
+	}
 	n.Unlock()
 	if fault != nil {
 		if answer := fault(r.URL.Path); answer != nil {
@@ -193,6 +198,8 @@ func (n *Node) handle(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	switch {
+	case r.URL.Path == agentapi.PathHere:
+		w.WriteHeader(http.StatusNoContent)
 	case r.URL.Path != agentapi.PathEnrol && len(r.TLS.PeerCertificates) == 0:
 		refuse(w, http.StatusUnauthorized, &agentapi.Error{Code: "unauthorised", Text: "no certificate"})
 	case strings.HasPrefix(r.URL.Path, agentapi.PathPayload):
@@ -243,6 +250,8 @@ func (n *Node) call(w http.ResponseWriter, r *http.Request) {
 		answer, err = decodeThen(raw, n.report)
 	case agentapi.PathAssignments:
 		answer, err = decodeThen(raw, n.assignments)
+	case agentapi.PathNodes:
+		answer = n.Nodes
 	case agentapi.PathWait:
 		if n.Wait != nil {
 			answer, err = decodeThen(raw, n.Wait)

@@ -98,6 +98,7 @@ func (s *server) enrolOnce(r *http.Request, q agentapi.EnrolRequest, token agent
 	if err != nil {
 		return nil, err
 	}
+	s.arrivals.welcome(c.ID, time.Now())
 	s.log.Info("a computer enrolled", "computer", c.ID, "name", c.Name, "token", admitted.Token, "group", c.Group, "why", place.Why)
 	keys, err := s.keys.now(ctx)
 	if err != nil {

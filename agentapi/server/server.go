@@ -40,6 +40,8 @@ type server struct {
 	payloads           chan struct{}
 	ownCalls, ownSends *places.Places // and one computer takes none from the others
 	waits              *waits
+	arrivals           *arrivals
+	roster             *roster
 	pages              *pages
 	keys               *keyring
 }
@@ -51,17 +53,18 @@ func New(n *node.Node) http.Handler { return NewWith(n, Usual) }
 type Limits struct {
 	Waiting int // agents whose waiting calls are held
 	Asking  int // calls a second of those that are not held, in all the site
+	Arrive  int // computers a second that come anew to the node
 }
 
 // Usual are the limits of a node. An agent that waits takes 40 kB.
-var Usual = Limits{Waiting: 2000, Asking: 200}
+var Usual = Limits{Waiting: 2000, Asking: 200, Arrive: 500}
 
 // NewWith is New with other limits.
 func NewWith(n *node.Node, limits Limits) http.Handler {
 	s := &server{
 		node: n, log: n.Log(), enrolments: make(chan struct{}, maxEnrolments), calls: make(chan struct{}, maxCalls), payloads: make(chan struct{}, maxPayloads),
 		ownCalls: places.New(0, maxOwnCalls), ownSends: places.New(0, maxOwnSends),
-		waits: newWaits(n, limits), pages: newPages(), keys: newKeyring(n),
+		waits: newWaits(n, limits), arrivals: newArrivals(limits.Arrive), roster: newRoster(n), pages: newPages(), keys: newKeyring(n),
 	}
 	mux := http.NewServeMux()
 	mux.Handle("POST "+agentapi.PathEnrol, s.invited(s.limited(s.enrolments, handle(s, maxEnrolment, s.enrol))))
@@ -70,11 +73,13 @@ func NewWith(n *node.Node, limits Limits) http.Handler {
 	mux.Handle("POST "+agentapi.PathReport, s.limited(s.calls, s.known(agentapi.MaxRequest, handlePeer(s, s.report))))
 	mux.Handle("POST "+agentapi.PathAssignments, s.limited(s.calls, s.known(maxSmall, handlePeer(s, s.assignments))))
 	mux.Handle("POST "+agentapi.PathWait, s.limited(s.waits.calls, s.computer(s.waits.own, s.whole(maxSmall, handlePeer(s, s.wait)))))
+	mux.Handle("POST "+agentapi.PathNodes, s.limited(s.calls, s.known(maxSmall, handlePeer(s, s.nodes))))
+	mux.HandleFunc("GET "+agentapi.PathHere, s.here)
 	mux.Handle("GET "+agentapi.PathPayload+"{sha256}", s.limited(s.payloads, s.computer(s.ownSends, s.payload)))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotFound, &agentapi.Error{Code: agentapi.CodeInvalid, Text: "there is nothing for agents at " + r.Method + " " + r.URL.Path})
 	})
-	return mux
+	return s.told(mux)
 }
 
 // limited lets as many requests in as the channel holds; the others are told to come again, each at another time.
@@ -129,6 +134,13 @@ func (s *server) computer(of *places.Places, next peerHandler) http.Handler {
 		case peer.Kind != identity.KindComputer:
 			places.Unread(w)
 			refuse(w, http.StatusForbidden, &agentapi.Error{Code: agentapi.CodeInvalid, Text: "this path is for computers, not for a " + peer.Kind})
+			return
+		}
+		if after := s.arrivals.admit(peer.ID, time.Now()); after > 0 {
+			places.Unread(w)
+			refuse(w, http.StatusServiceUnavailable, &agentapi.Error{
+				Code: agentapi.CodeBusy, Text: "more computers come to this node at once than it lets in", After: int(after/time.Second) + 1,
+			})
 			return
 		}
 		if !of.Take(peer.ID) {

@@ -243,7 +243,7 @@ func writeStatus(w io.Writer, s agent.Status) error {
 	if s.Simulated {
 		kind = " (simulated)"
 	}
-	fmt.Fprintf(w, "computer %s%s of site %s\nnodes %s\ncertificate until %s\n", s.Computer, kind, s.Site.Name, strings.Join(s.Nodes, ", "), at(s.Certificate))
+	fmt.Fprintf(w, "computer %s%s of site %s\nnode %s, of %s\ncertificate until %s\n", s.Computer, kind, s.Site.Name, s.Node, strings.Join(s.Nodes, ", "), at(s.Certificate))
 	fmt.Fprintf(w, "last contact %s, last round %s, next %s\n", at(s.Contact), at(s.Round), at(s.Next))
 	switch {
 	case s.Idle:

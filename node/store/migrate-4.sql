@@ -39,6 +39,14 @@ CREATE TABLE sealed_keys (
   at          TEXT NOT NULL
 ) WITHOUT ROWID;
 
+CREATE TABLE node_hint (               -- which node the computers of a subnet talk to
+  subnet     TEXT PRIMARY KEY,         -- 10.1.0.0/16
+  node       TEXT NOT NULL,            -- id
+  note       TEXT NOT NULL,
+  changed_by TEXT NOT NULL,
+  changed    TEXT NOT NULL
+) WITHOUT ROWID;
+
 -- What operators asked of computers outside of their turns: the latest of each.
 CREATE TABLE computer_prompt (
   number     INTEGER PRIMARY KEY,

@@ -689,6 +689,14 @@ CREATE TABLE node_token (              -- each lets one node join
   node       TEXT NOT NULL DEFAULT ''  -- id of the node that used it
 ) WITHOUT ROWID;
 
+CREATE TABLE node_hint (               -- which node the computers of a subnet talk to
+  subnet     TEXT PRIMARY KEY,         -- 10.1.0.0/16
+  node       TEXT NOT NULL,            -- id
+  note       TEXT NOT NULL,
+  changed_by TEXT NOT NULL,
+  changed    TEXT NOT NULL
+) WITHOUT ROWID;
+
 ---------------------------------------------------------------------------------------- backup: copies of the site off the site
 
 CREATE TABLE backup (                  -- files that nodes made, while they are kept
