@@ -46,6 +46,7 @@ type Port struct {
 	listener net.Listener
 	cfg      Config
 	routes   map[string]*route // by protocol; "" the public doors
+	hello    *tls.Config       // one for all connections: it holds the keys of session tickets
 	streams  streams
 	good     sync.Map // node id -> address that was last found good
 	opened   atomic.Bool
@@ -61,6 +62,7 @@ func Bind(address string) (*Port, error) {
 		return nil, fmt.Errorf("listen at %s: %w; is another node there? choose another place with --listen", address, err)
 	}
 	p := &Port{listener: listener, routes: map[string]*route{}}
+	p.hello = &tls.Config{GetConfigForClient: p.configFor, MinVersion: tls.VersionTLS13}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	for _, protocol := range append([]string{""}, protocols...) {
 		p.routes[protocol] = &route{addr: listener.Addr(), conns: make(chan net.Conn), closed: make(chan struct{})}
@@ -129,7 +131,7 @@ func (p *Port) accept() {
 func (p *Port) greet(conn net.Conn) {
 	ctx, cancel := context.WithTimeout(p.ctx, greetTimeout)
 	defer cancel()
-	secure := tls.Server(conn, &tls.Config{GetConfigForClient: p.configFor, MinVersion: tls.VersionTLS13})
+	secure := tls.Server(conn, p.hello)
 	err := secure.HandshakeContext(ctx)
 	if err == nil {
 		p.hand(secure)
@@ -175,7 +177,8 @@ func (p *Port) configFor(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 func (p *Port) nodeConfig(protocol string) *tls.Config {
 	config := &tls.Config{
 		MinVersion: tls.VersionTLS13, NextProtos: []string{protocol}, ClientAuth: tls.RequireAnyClientCert, Time: p.cfg.Now,
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return p.cfg.Credentials.Certificate(), nil },
+		SessionTicketsDisabled: true, // nodes stay connected, and what lets them in is looked at each time
+		GetCertificate:         func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return p.cfg.Credentials.Certificate(), nil },
 	}
 	if protocol == ProtocolCalls {
 		config.ClientAuth = tls.RequestClientCert
