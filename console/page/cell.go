@@ -61,14 +61,15 @@ type Column struct {
 	Name       string // of the JSON field, and of the API's column
 	Title      string // in English
 	Kind       Kind
-	Link       string                             // where its cell leads: "/bulletins/{id}", with the row's JSON fields; "" nowhere
-	Choices    []string                           // values to choose from in the filter
-	Values     func(q *Request) ([]string, error) // instead of Choices, where the API knows them
-	Hidden     bool                               // not shown at first
-	Groups     bool                               // the list can be grouped by it
-	Unsorted   bool                               // the API does not sort by it
-	Unfiltered bool                               // the API does not filter by it
-	Wide       bool                               // takes the room that is left
+	Link       string                                // where its cell leads: "/bulletins/{id}", with the row's JSON fields; "" nowhere
+	Choices    []string                              // values to choose from in the filter
+	Values     func(q *Request) ([]string, error)    // instead of Choices, where the API knows them
+	Hidden     bool                                  // not shown at first
+	Groups     bool                                  // the list can be grouped by it
+	Unsorted   bool                                  // the API does not sort by it
+	Unfiltered bool                                  // the API does not filter by it
+	Wide       bool                                  // takes the room that is left
+	Called     func(q *Request, value string) string // what people call the value of a Text
 }
 
 // Filterable says whether the column has a filter.
@@ -82,6 +83,19 @@ type Cell struct {
 	Tone string // colour of a state
 	Bar  int    // width of the bar of a percentage, 0 to 20; -1 none
 	ISO  string // of a time, for machines
+}
+
+// Length is the style class of how long a text is: a name of one word stands in one line, a sentence has room.
+func (c Cell) Length() string {
+	switch {
+	case c.Kind.Class() != "text":
+		return ""
+	case len(c.Text) > 24:
+		return "long"
+	case !strings.Contains(c.Text, " "):
+		return "whole"
+	}
+	return ""
 }
 
 // cell makes the cell of a column in a row.
@@ -129,6 +143,9 @@ func (q *Request) cell(c Column, row reflect.Value) Cell {
 		}
 	default:
 		cell.Text = text(value)
+		if c.Called != nil {
+			cell.Text = c.Called(q, cell.Text)
+		}
 	}
 	if c.Link != "" && cell.Text != "" {
 		cell.Href = link(c.Link, row)

@@ -107,6 +107,18 @@ func (f format) layout() string {
 	return "2006-01-02"
 }
 
+// day writes a date without its year, as below a chart.
+func (f format) day(date string) string {
+	at, err := time.Parse(time.DateOnly, date)
+	switch {
+	case err != nil:
+		return date
+	case f.Language == "de":
+		return at.Format("02.01.")
+	}
+	return at.Format("01-02")
+}
+
 // when writes a moment to the minute, with the zone's name where the reader's is not known.
 func (f format) when(value any) string {
 	at, dateOnly, ok := moment(value)

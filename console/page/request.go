@@ -47,6 +47,9 @@ func (q *Request) T(english string, args ...any) string { return q.Words.T(engli
 // Said is what the node said, in the reader's language, with times in the reader's zone.
 func (q *Request) Said(text string) string { return format{q.Words, q.zone, q.Now}.said(text) }
 
+// Day is a date without its year, as below a chart.
+func (q *Request) Day(date string) string { return format{q.Words, q.zone, q.Now}.day(date) }
+
 // Context is the request's: reads under it see what the session wrote just before.
 func (q *Request) Context() context.Context {
 	if q.index > 0 {

@@ -20,7 +20,7 @@ func auditList() *page.Page {
 			Path: "/audit", Key: "index", Limit: 50,
 			Columns: []page.Column{
 				{Name: "at", Title: "When", Kind: page.Time, Link: "/audit/{index}"},
-				{Name: "actor", Title: "Who", Groups: true},
+				{Name: "actor", Title: "Who", Kind: page.Said, Groups: true},
 				{Name: "action", Title: "What", Wide: true, Link: "/audit/{index}"},
 				{Name: "changed", Title: "Before and after", Wide: true, Unsorted: true, Unfiltered: true},
 				{Name: "index", Title: "Number", Kind: page.Number},

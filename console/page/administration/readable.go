@@ -173,7 +173,7 @@ func (r reader) scalar(name string, value any) string {
 			if at.IsZero() {
 				return ""
 			}
-			return at.In(r.Zone()).Format("2006-01-02 15:04:05")
+			return r.Said(v)
 		}
 		return v
 	case json.Number:

@@ -13,12 +13,12 @@ import (
 )
 
 var runColumns = []page.Column{
-	{Name: "task", Title: "Task", Link: "/tasks/runs/{id}", Groups: true},
+	{Name: "task", Title: "Task", Link: "/tasks/runs/{id}", Groups: true, Called: called},
 	{Name: "started", Title: "Started", Kind: page.Time, Link: "/tasks/runs/{id}"},
 	{Name: "ended", Title: "Ended", Kind: page.Time},
 	{Name: "state", Title: "State", Kind: page.State, Choices: []string{"running", "done", "failed", "cancelled", "interrupted"}, Groups: true},
-	{Name: "actor", Title: "By", Groups: true},
-	{Name: "kind", Title: "Kind", Hidden: true, Groups: true},
+	{Name: "actor", Title: "By", Kind: page.Said, Groups: true},
+	{Name: "kind", Title: "Kind", Hidden: true, Called: called, Groups: true},
 	{Name: "error", Title: "Reason", Kind: page.Said, Wide: true, Unsorted: true, Unfiltered: true},
 }
 

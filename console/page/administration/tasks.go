@@ -31,6 +31,16 @@ func titleOf(q *page.Request, kind, task string) string {
 	return q.T(title) + " · " + strings.TrimPrefix(task, kind+"-")
 }
 
+// called is what people call a task by its name alone, which begins with that of its kind.
+func called(q *page.Request, name string) string {
+	for kind := name; kind != ""; kind = kind[:max(strings.LastIndexByte(kind, '-'), 0)] {
+		if titles[kind] != "" {
+			return titleOf(q, kind, name)
+		}
+	}
+	return name
+}
+
 // taskRow is a task as the list shows it.
 type taskRow struct {
 	tasks.Task

@@ -58,7 +58,7 @@ func TestTasksRunNowAndTheRunOfIt(t *testing.T) {
 	if strings.Contains(page.Body, "data-events") {
 		t.Error("a run that ended is watched still")
 	}
-	b.Get(t, "/tasks/runs").Has(t, "housekeeping", "/tasks/runs/"+id)
+	b.Get(t, "/tasks/runs").Has(t, "Housekeeping", "/tasks/runs/"+id)
 	b.Get(t, "/tasks/runs?state=failed").Has(t, "Nothing fits these filters")
 	b.Get(t, "/tasks/housekeeping").Has(t, "Change the schedule", "/tasks/runs/"+id)
 	again := runOf(t, b.Send(t, "/tasks/runs/"+id, form("do", "again")))
@@ -110,7 +110,7 @@ func TestARunAsItGoesOn(t *testing.T) {
 	close(leave)
 	end(t, b.Node, id)
 	done := b.Get(t, "/tasks/runs/"+id)
-	done.Has(t, "Packages", "7.0 MB", "Equal", "yes", "de, en", "2026-11-02 10:00:00", "Bern", "&lt;i&gt;Wien", "Result")
+	done.Has(t, "Packages", "7.0 MB", "Equal", "yes", "de, en", "2026-11-02 10:00 UTC", "Bern", "&lt;i&gt;Wien", "Result")
 	events := b.Get(t, "/tasks/runs/"+id+"/events")
 	events.Has(t, "event: run", `"state":"done"`)
 	b.Get(t, "/tasks/runs/"+id+"/log").Has(t, "of the vendor")

@@ -25,7 +25,7 @@ type Series struct {
 }
 
 const (
-	width, height            = 440.0, 190.0
+	width, height            = 400.0, 180.0
 	left, right, top, bottom = 40.0, 6.0, 8.0, 22.0
 	colours                  = 5
 )
@@ -53,7 +53,7 @@ func (c Chart) Bars(w *words.Catalog) template.HTML {
 
 // Rows draws one horizontal bar for each label, its series beside each other, all in proportion to the longest.
 func (c Chart) Rows(w *words.Catalog) template.HTML {
-	const line, from = 22.0, 130.0
+	const line, from = 22.0, 150.0
 	most := c.most()
 	if most == 0 {
 		most = 1
@@ -62,7 +62,7 @@ func (c Chart) Rows(w *words.Catalog) template.HTML {
 	fmt.Fprintf(&b, `<svg class="chart" viewBox="0 0 %.0f %.0f" role="img" aria-label="%s">`, width, line*float64(len(c.Labels)), template.HTMLEscapeString(c.Title))
 	for at, label := range c.Labels {
 		middle := line*float64(at) + line/2
-		fmt.Fprintf(&b, `<text x="%.0f" y="%.1f" text-anchor="end">%s</text>`, from-8, middle+4, template.HTMLEscapeString(short(label, 20)))
+		fmt.Fprintf(&b, `<text x="%.0f" y="%.1f" text-anchor="end">%s</text>`, from-8, middle+4, template.HTMLEscapeString(short(label, 24)))
 		x, sum := from, 0.0
 		for i, s := range c.Series {
 			wide := s.Values[at] / most * (width - from - 50)

@@ -23,7 +23,7 @@ var tokens = &page.List{
 		{Name: "expires", Title: "Expires", Kind: page.Time},
 		{Name: "revoked", Title: "Revoked", Kind: page.Flag},
 		{Name: "created", Title: "Made", Kind: page.Time},
-		{Name: "by", Title: "By"},
+		{Name: "by", Title: "By", Kind: page.Said},
 	},
 	Views: []page.ListView{{Title: "In force", Query: "revoked=false"}, {Title: "All"}},
 	Actions: []page.Action{{

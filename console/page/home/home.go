@@ -156,7 +156,7 @@ func choose(q *page.Request) (page.Outcome, error) {
 func deliveries(q *page.Request, o overview.Overview) page.HTML {
 	c := chart.Chart{Title: q.T("Attempts to install, day by day"), Series: []chart.Series{{Name: q.T("Succeeded")}, {Name: q.T("Failed")}, {Name: q.T("Still missing")}}}
 	for _, day := range o.Delivery.Days {
-		c.Labels = append(c.Labels, day.Day[5:])
+		c.Labels = append(c.Labels, q.Day(day.Day))
 		for i, n := range []int{day.Succeeded, day.Failed, day.Remained} {
 			c.Series[i].Values = append(c.Series[i].Values, float64(n))
 		}

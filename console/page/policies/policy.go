@@ -297,7 +297,7 @@ func policyHistory() *page.Page {
 		Path: "/policies/{id}/history", Key: "index",
 		Columns: []page.Column{
 			{Name: "at", Title: "When", Kind: page.Time},
-			{Name: "by", Title: "Who", Groups: true},
+			{Name: "by", Title: "Who", Kind: page.Said, Groups: true},
 			{Name: "did", Title: "What", Kind: page.State, Groups: true},
 			{Name: "action", Title: "In words"},
 			{Name: "detail", Title: "Asked for", Wide: true},

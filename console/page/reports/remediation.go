@@ -72,7 +72,7 @@ func delivered(q *page.Request) (string, any, error) {
 		{Name: q.T("Succeeded")}, {Name: q.T("Still missing after")}, {Name: q.T("Failed")},
 	}}
 	for _, day := range s.Days {
-		c.Labels = append(c.Labels, day.Day[5:])
+		c.Labels = append(c.Labels, q.Day(day.Day))
 		for i, value := range []int{day.Succeeded, day.Remained, day.Failed} {
 			c.Series[i].Values = append(c.Series[i].Values, float64(value))
 		}

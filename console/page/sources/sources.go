@@ -163,7 +163,7 @@ func importColumns() []page.Column {
 		{Name: "changed", Title: "Documents changed", Kind: page.Number},
 		{Name: "warnings", Title: "Warnings", Kind: page.Number, Link: "/catalog/imports/{id}"},
 		{Name: "failed", Title: "Errors", Kind: page.Number, Link: "/catalog/imports/{id}"},
-		{Name: "actor", Title: "By"},
+		{Name: "actor", Title: "By", Kind: page.Said},
 		{Name: "text", Title: "Why", Kind: page.Said, Wide: true},
 	}
 }
