@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"thatch/console/api"
+	routes "thatch/console/api/reports"
 	"thatch/console/page"
 	"thatch/console/page/chart"
 	"thatch/node/computers/compliance/report"
@@ -34,7 +35,7 @@ func delivery() *page.Page {
 		List: &page.List{
 			Path: "/delivery/policies", Past: true, Key: "id",
 			Columns: slices.Concat([]page.Column{
-				{Name: "policy", Title: "Policy", Link: "/policies/{id}", Wide: true},
+				{Name: "policy", Title: "Policy", Link: "/policies/{id}", Wide: true, Called: orUnknown},
 				{Name: "state", Title: "State", Kind: page.State, Choices: []string{"waiting", "failed", "done", "paused", "off", "awaiting", "nobody"}, Groups: true},
 				{Name: "targeted", Title: "Computers", Kind: page.Number},
 				{Name: "done", Title: "Done", Kind: page.Number},
@@ -58,6 +59,14 @@ type outcome struct {
 	room.Summary
 	Days  int
 	Chart page.HTML
+}
+
+// orUnknown is the name of a policy; of what is counted without one, that.
+func orUnknown(q *page.Request, name string) string {
+	if name == routes.Unknown {
+		return q.T("not known to this site")
+	}
+	return name
 }
 
 const days = 30
