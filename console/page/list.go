@@ -136,6 +136,9 @@ func (l *List) asking(state url.Values) url.Values {
 	}
 	if group := l.group(state); group != "" {
 		if strings.TrimPrefix(ask.Get("sort"), "-") != group {
+			if l.Columns[slices.IndexFunc(l.Columns, func(c Column) bool { return c.Name == group })].Kind == Severity {
+				group = "-" + group // the most severe first
+			}
 			ask.Set("sort", group)
 		}
 	} else if ask.Get("sort") == "" && l.Sort != "" {

@@ -204,7 +204,11 @@ func (c *Console) Open(w http.ResponseWriter, r *http.Request, status int, v Vie
 
 // sentence is an error's text as a page says it: without the word for its class, which the API's code says too.
 func (q *Request) sentence(e *api.Error) string {
-	return format{q.Words, q.zone, q.Now}.sentence(strings.TrimPrefix(strings.TrimPrefix(e.Text, "invalid: "), "conflict: "))
+	text := e.Text
+	for _, class := range []string{"invalid: ", "conflict: ", "not allowed: "} {
+		text = strings.TrimPrefix(text, class)
+	}
+	return format{q.Words, q.zone, q.Now}.sentence(text)
 }
 
 // dict makes a map of names and values in turn, for templates that take several.
