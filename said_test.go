@@ -67,6 +67,15 @@ var sayers = []struct {
 	{"replication", "complete", 1},
 	{"replication/timing", "Sprintf", 0},
 	{"replication/payloads", "Sprintf", 0},
+	{"node", "write", 1},
+	{"node", "writeAs", 2},
+	{"node", "cfg.Write", 1},
+	{"node", "put", 1},
+	{"node", "changeRules", 1},
+	{"node", "replace", 1},
+	{"node", "decide", 1},
+	{"node", "mended", 1},
+	{"node", "writeOne", 1},
 	{"replication/link.go", "fmt.Errorf", 0},
 	{"replication/joining", "fmt.Errorf", 0},
 	{"node/tasks", "errors.New", 0},
@@ -74,7 +83,7 @@ var sayers = []struct {
 
 // fields are members of values that reach a page; saying the rooms whose texts do.
 var (
-	fields = []string{"Text", "Advice", "Sentence", "Why", "Waits", "Problem"}
+	fields = []string{"Text", "Advice", "Sentence", "Why", "Waits", "Problem", "Reason"}
 	saying = []string{"node", "console/api", "replication", "schedule", "catalog/policy", "catalog/rule", "agent/stand.go"}
 )
 
@@ -145,7 +154,7 @@ func formats(file *ast.File, in func(room string) bool, found func(format string
 // literals finds the format of an expression: a text, texts that are added, a call of Sprintf.
 func literals(e ast.Expr, found func(format string, at token.Pos)) {
 	if format, ok := literal(e); ok {
-		if letters.MatchString(format) && !strings.HasPrefix(format, "SELECT") {
+		if letters.MatchString(format) && !strings.HasPrefix(format, "SELECT") && !strings.Contains(format, " = ?") {
 			found(format, e.Pos())
 		}
 		return

@@ -21,7 +21,7 @@ func auditList() *page.Page {
 			Columns: []page.Column{
 				{Name: "at", Title: "When", Kind: page.Time, Link: "/audit/{index}"},
 				{Name: "actor", Title: "Who", Kind: page.Said, Groups: true},
-				{Name: "action", Title: "What", Wide: true, Link: "/audit/{index}"},
+				{Name: "action", Title: "What", Kind: page.Said, Wide: true, Link: "/audit/{index}"},
 				{Name: "changed", Title: "Before and after", Wide: true, Unsorted: true, Unfiltered: true},
 				{Name: "index", Title: "Number", Kind: page.Number},
 				{Name: "subject", Title: "Of what", Hidden: true},

@@ -299,7 +299,7 @@ func policyHistory() *page.Page {
 			{Name: "at", Title: "When", Kind: page.Time},
 			{Name: "by", Title: "Who", Kind: page.Said, Groups: true},
 			{Name: "did", Title: "What", Kind: page.State, Groups: true},
-			{Name: "action", Title: "In words"},
+			{Name: "action", Title: "In words", Kind: page.Said},
 			{Name: "detail", Title: "Asked for", Wide: true},
 		},
 		Empty: "Nobody of this site did anything with it.",

@@ -58,7 +58,7 @@ func ownSite() *page.Page {
 var content = &page.List{
 	Path: "/content", Key: "sha256", Limit: 25, Empty: "This node holds no payload files yet. Stage bulletins, and it downloads them.",
 	Columns: []page.Column{
-		{Name: "name", Title: "Name", Wide: true},
+		{Name: "name", Title: "Name", Wide: true, Called: orUnnamed},
 		{Name: "state", Title: "State", Kind: page.State, Choices: []string{stock.Held, stock.Awaited}, Groups: true},
 		{Name: "size", Title: "Size", Kind: page.Bytes},
 		{Name: "bytes", Title: "Here", Kind: page.Bytes},
@@ -70,6 +70,14 @@ var content = &page.List{
 		{Name: "sha256", Title: "SHA-256", Hidden: true},
 	},
 	Views: []page.ListView{{Title: "All", Query: ""}, {Title: "Awaited", Query: "state=awaited"}, {Title: "Not needed", Query: "needed=false"}},
+}
+
+// orUnnamed is a payload's name; one that nothing names is told apart by its size and age.
+func orUnnamed(q *page.Request, name string) string {
+	if name == "" {
+		return q.T("no package names it")
+	}
+	return name
 }
 
 func showOwn(q *page.Request) (*page.View, error) {

@@ -57,7 +57,7 @@ func TestSaid(t *testing.T) {
 		{"nothing that anybody ever said: 5", "nothing that anybody ever said: 5"},
 		{`invalid: there is an operator "bulletin" already`, "einen Bediener „bulletin“ gibt es schon"},
 		{`bulletin "KB1: \"x\"": not found`, "Bulletin „KB1: \"x\"“ gibt es hier nicht"},
-		{`change policy May: it is paused: conflict: changed meanwhile`, "beim Ändern der Richtlinie May: sie ist angehalten"},
+		{`change policy May: it is paused: conflict: changed meanwhile`, "Änderung der Richtlinie May: sie ist angehalten"},
 		{
 			"payloads are awaited from parent London: 3 of 7 files, 120 of 400 MB; the link may be used again in 5m0s",
 			"Paketdateien sind erwartet von der übergeordneten Site London: 3 von 7 Dateien, 120 von 400 MB; die Verbindung darf in 5m0s wieder benutzt werden",
