@@ -97,7 +97,7 @@ func runNode(ctx context.Context, a *cli.App, f nodeFlags) error {
 	run := func(ctx context.Context, out io.Writer) (err error) {
 		n, err := node.New(ctx, node.Config{
 			Dir: a.Node.Dir, Listen: f.listen, Site: f.site, Languages: f.languages, Names: f.names, Name: f.name,
-			Version: a.Version, Log: newLog(out, level, a.JSON),
+			Version: a.Version, Log: newLog(out, level, a.JSON), Now: clock,
 		})
 		if errors.Is(err, store.ErrInvalid) {
 			return cli.Usagef("start the node: %w", err)
