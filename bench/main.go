@@ -46,12 +46,14 @@ var measures = []measure{
 	{"console", benchConsole},
 	{"scan", benchScan},
 	{"federation", benchFederation},
+	{"site", benchSite},
 }
 
 // large are measures that run only when they are named.
 var large = []measure{
 	{"federation-large", benchFederationLarge},
 	{"children", benchChildren},
+	{"agents", benchAgents},
 	{"year", benchYear},
 }
 

@@ -95,7 +95,7 @@ func newChaos(t *testing.T, seed uint64) *chaos {
 		c.nodes = append(c.nodes, c.newNode(name))
 	}
 	first := c.nodes[0]
-	first.launch("--site", "Chaos", "--languages", "en")
+	first.launch("--site", "Chaos", "--languages", "en", "--node-name", first.name)
 	c.answers(first)
 	for _, n := range c.nodes[1:] {
 		var token struct {
@@ -176,7 +176,7 @@ func (n *chaosNode) setClock(off time.Duration) {
 // launch starts the process and does not wait for it to answer.
 func (n *chaosNode) launch(flags ...string) {
 	n.t.Helper()
-	words := append([]string{"netns", "exec", "thatch-" + n.name, chaosProgram(n.t), "node", "run", "--data", n.folder, "--listen", n.listen}, flags...)
+	words := append([]string{"netns", "exec", "thatch-" + n.name, chaosProgram(n.t), "node", "run", "--data", n.folder, "--listen", n.listen, "--log", "warn"}, flags...)
 	cmd := exec.Command("ip", words...)
 	cmd.Stdout, cmd.Stderr = n.log, n.log
 	cmd.Env = append(os.Environ(), "THATCH_WRONG_CLOCK="+n.clock)
@@ -565,6 +565,9 @@ func (c *chaos) token(n *chaosNode, name string, h *history) {
 	defer cancel()
 	if _, err := n.door.ask(ctx, "POST", "/tokens/enrolment", 0, map[string]string{"name": name}, nil); err != nil {
 		h.refuse(err)
+		if code(err) == "conflict" {
+			c.t.Logf("a new token is a conflict: %v", err)
+		}
 		return
 	}
 	h.mu.Lock()

@@ -81,8 +81,8 @@ func step(now register, in input, out output) (bool, register) {
 	if !out.known {
 		return true, next
 	}
-	if out.conflict {
-		return !swapped, now
+	if out.conflict { // another change came between: nothing was done
+		return in.kind == "set" || !swapped, now
 	}
 	return swapped && out.register == next, next
 }
