@@ -22,6 +22,7 @@ var changeNothing = map[string]string{
 	"POST /content/verify": "starts a run", "POST /content/import": "starts a run", "POST /content/export": "starts a run",
 	"POST /evaluate": "asks", "POST /policies/preview": "asks", "POST /windows/preview": "asks",
 	"POST /operators/first-link": "makes a secret", "POST /operators/{operator}/enter": "makes a secret",
+	"POST /computer-prompts": "asks computers", "POST /computer-prompts/cancel": "takes that back",
 	"PUT /self/password": "changes a secret", "POST /self/totp": "begins with a secret",
 	"POST /replication/rounds": "starts a run", "POST /replication/quarantine/retry": "is tried again with the next run",
 }

@@ -105,6 +105,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if index := c.caller.Index(); index > 0 {
 		w.Header().Set(HeaderIndex, strconv.FormatUint(index, 10))
 	}
+	if c.whole {
+		w.Header().Set(HeaderCounts, wholeSite)
+	}
 	switch _, none := answer.(None); {
 	case err != nil:
 		h.fail(w, r, err)

@@ -22,18 +22,23 @@ type Request struct {
 }
 
 // Ask runs a route for an operator whom the caller has let in, with the checks that every call takes, and returns what
-// the route answers, of the type it was made with, and the index of what it wrote (0: nothing). Pages are made of it: so
-// whatever a page can do, tools can do too.
-func (s *Server) Ask(ctx context.Context, who identity.Operator, q Request) (answer any, index uint64, err error) {
+// the route answers, of the type it was made with. Pages are made of it: so whatever a page can do, tools can do too.
+func (s *Server) Ask(ctx context.Context, who identity.Operator, q Request) (answer any, about About, err error) {
 	c, err := s.call(ctx, who, q)
 	if err != nil {
-		return nil, 0, err
+		return nil, About{}, err
 	}
 	if err := s.admit(c, nil); err != nil {
-		return nil, 0, err
+		return nil, About{}, err
 	}
 	answer, err = s.do(c)
-	return answer, c.caller.Index(), err
+	return answer, About{c.caller.Index(), c.whole}, err
+}
+
+// About is what stands in the headers of an answer.
+type About struct {
+	Index uint64 // of what was written, 0 nothing
+	Whole bool   // it counts the whole site, and the caller is limited to a part
 }
 
 // call makes the call of a request from within.

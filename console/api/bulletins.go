@@ -39,23 +39,23 @@ type Ready struct {
 func bulletinRoutes(n *node.Node) []Route {
 	return []Route{
 		{
-			Method: "GET", Path: "/bulletins", Scope: identity.Viewer, Summary: "Bulletins, newest first",
+			Method: "GET", Path: "/bulletins", Scope: identity.Viewer, Reach: Reach{Whole: true}, Summary: "Bulletins, newest first",
 			Columns: bulletins.Columns(), Do: GetList(n.Bulletins.List),
 		},
 		{
-			Method: "GET", Path: "/bulletin-groups", Scope: identity.Viewer, Summary: "Bulletins counted by the values of a column",
+			Method: "GET", Path: "/bulletin-groups", Scope: identity.Viewer, Reach: Reach{Whole: true}, Summary: "Bulletins counted by the values of a column",
 			Columns: bulletins.Columns(), Query: []Param{{"by", "string", "column to group by"}}, Needs: []string{"by"}, Do: Get(bulletinGroups),
 		},
 		{
-			Method: "GET", Path: "/bulletins/{id}", Scope: identity.Viewer, Summary: "A bulletin with its updates and vulnerabilities",
+			Method: "GET", Path: "/bulletins/{id}", Scope: identity.Viewer, Reach: Reach{Whole: true}, Summary: "A bulletin with its updates and vulnerabilities",
 			Do: Get(func(c *Call) (bulletins.Detail, error) { return n.Bulletins.Show(c.Context(), c.Var("id")) }),
 		},
 		{
-			Method: "GET", Path: "/bulletins/{id}/ready", Scope: identity.Viewer, Summary: "What of a bulletin a policy can pin now",
+			Method: "GET", Path: "/bulletins/{id}/ready", Scope: identity.Viewer, Reach: Reach{Free: true}, Summary: "What of a bulletin a policy can pin now",
 			Do: Get(bulletinReady),
 		},
 		{
-			Method: "GET", Path: "/cves", Scope: identity.Viewer, Summary: "Vulnerabilities that bulletins fix",
+			Method: "GET", Path: "/cves", Scope: identity.Viewer, Reach: Reach{Whole: true}, Summary: "Vulnerabilities that bulletins fix",
 			Columns: bulletins.CVEColumns(), Do: GetList(n.Bulletins.CVEs),
 		},
 	}
@@ -97,7 +97,7 @@ func stagingRoutes(n *node.Node) []Route {
 			}),
 		},
 		{
-			Method: "GET", Path: "/staging", Scope: identity.Viewer, Summary: "How bulletins stand",
+			Method: "GET", Path: "/staging", Scope: identity.Viewer, Reach: Reach{Free: true}, Summary: "How bulletins stand",
 			Query: []Param{{"bulletin", "string", "id or name; may be repeated"}}, Needs: []string{"bulletin"},
 			Do: Get(func(c *Call) (StageAnswer, error) {
 				ids, err := find(c, c.r.URL.Query()["bulletin"])
@@ -108,7 +108,7 @@ func stagingRoutes(n *node.Node) []Route {
 			}),
 		},
 		{
-			Method: "GET", Path: "/staging/alarms", Scope: identity.Viewer, Summary: "What of staged bulletins calls for a person",
+			Method: "GET", Path: "/staging/alarms", Scope: identity.Viewer, Reach: Reach{Free: true}, Summary: "What of staged bulletins calls for a person",
 			Do: Get(func(c *Call) (List[staging.Alarm], error) {
 				all, err := n.Bulletins.Alarms(c.Context(), "")
 				return List[staging.Alarm]{Items: all, Total: len(all), Page: 1, Limit: len(all)}, err

@@ -32,6 +32,7 @@ type Call struct {
 	route  *Route
 	r      *http.Request
 	body   []byte
+	whole  bool // the answer counts more than the caller's part of the site
 }
 
 // Context is the request's: reads under it see what the client wrote before, writes under it carry the actor.

@@ -18,7 +18,7 @@ func catalogRoutes(n *node.Node) []Route {
 			Summary: "Import a source's catalog: from its own location where none is given; files and folders only through the node's data folder",
 		},
 		{
-			Method: "GET", Path: "/catalog/sources", Scope: identity.Viewer, Summary: "Sources of catalogs",
+			Method: "GET", Path: "/catalog/sources", Scope: identity.Viewer, Reach: Reach{Free: true}, Summary: "Sources of catalogs",
 			Do: Get(func(c *Call) (List[node.Source], error) {
 				all, err := n.Sources(c.Context())
 				return List[node.Source]{Items: all, Total: len(all), Page: 1, Limit: len(all)}, err
@@ -35,7 +35,7 @@ func catalogRoutes(n *node.Node) []Route {
 			}),
 		},
 		{
-			Method: "GET", Path: "/catalog/runs", Scope: identity.Viewer, Summary: "Imports, newest first",
+			Method: "GET", Path: "/catalog/runs", Scope: identity.Viewer, Reach: Reach{Free: true}, Summary: "Imports, newest first",
 			Columns: tasks.RunColumns, Do: GetList(func(ctx context.Context, q store.Query) ([]tasks.Run, int, error) {
 				q.Filter["kind"] = node.ImportKind
 				return n.Tasks.Runs(ctx, q)

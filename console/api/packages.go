@@ -41,21 +41,21 @@ type SeverityChange struct {
 func packageRoutes(n *node.Node) []Route {
 	return []Route{
 		{
-			Method: "GET", Path: "/updates", Scope: identity.Viewer, Summary: "Updates, by number",
+			Method: "GET", Path: "/updates", Scope: identity.Viewer, Reach: Reach{Whole: true}, Summary: "Updates, by number",
 			Columns: bulletins.UpdateColumns(), Do: GetList(n.Bulletins.Updates),
 		},
 		{
-			Method: "GET", Path: "/updates/{id}", Scope: identity.Viewer, Summary: "An update with its rules, packages and supersedence",
+			Method: "GET", Path: "/updates/{id}", Scope: identity.Viewer, Reach: Reach{Whole: true}, Summary: "An update with its rules, packages and supersedence",
 			Do: Get(func(c *Call) (bulletins.UpdateDetail, error) {
 				return n.Bulletins.ShowUpdate(c.Context(), c.Var("id"))
 			}),
 		},
 		{
-			Method: "GET", Path: "/packages", Scope: identity.Viewer, Summary: "Packages of updates",
+			Method: "GET", Path: "/packages", Scope: identity.Viewer, Reach: Reach{Free: true}, Summary: "Packages of updates",
 			Columns: bulletins.PackageColumns(), Do: GetList(n.Bulletins.Packages),
 		},
 		{
-			Method: "GET", Path: "/packages/{id}", Scope: identity.Viewer, Summary: "A package with its files",
+			Method: "GET", Path: "/packages/{id}", Scope: identity.Viewer, Reach: Reach{Free: true}, Summary: "A package with its files",
 			Do: Get(func(c *Call) (bulletins.PackageDetail, error) {
 				return n.Bulletins.ShowPackage(c.Context(), c.Var("id"))
 			}),
@@ -79,7 +79,7 @@ func packageRoutes(n *node.Node) []Route {
 func severityRoutes(n *node.Node) []Route {
 	return []Route{
 		{
-			Method: "GET", Path: "/severities", Scope: identity.Viewer, Summary: "Custom severities, most severe first",
+			Method: "GET", Path: "/severities", Scope: identity.Viewer, Reach: Reach{Free: true}, Summary: "Custom severities, most severe first",
 			Columns: bulletins.SeverityColumns(), Do: GetList(n.Bulletins.Severities),
 		},
 		{

@@ -17,14 +17,14 @@ type SettingChange struct {
 func settingRoutes(n *node.Node) []Route {
 	return []Route{
 		{
-			Method: "GET", Path: "/settings", Scope: identity.Viewer, Summary: "Settings of the site",
+			Method: "GET", Path: "/settings", Scope: identity.Viewer, Reach: Reach{Free: true}, Summary: "Settings of the site",
 			Do: Get(func(c *Call) (List[settings.Entry], error) {
 				all, err := n.Settings.List(c.Context())
 				return List[settings.Entry]{Items: all, Total: len(all), Page: 1, Limit: len(all)}, err
 			}),
 		},
 		{
-			Method: "GET", Path: "/settings/{name}", Scope: identity.Viewer, Summary: "One setting",
+			Method: "GET", Path: "/settings/{name}", Scope: identity.Viewer, Reach: Reach{Free: true}, Summary: "One setting",
 			Do: Get(func(c *Call) (settings.Entry, error) { return n.Settings.Get(c.Context(), c.Var("name")) }),
 		},
 		{

@@ -35,11 +35,11 @@ type SiteName struct {
 func siteRoutes(n *node.Node) []Route {
 	return []Route{
 		{
-			Method: "GET", Path: "/site", Scope: identity.Viewer, Summary: "The site and this node",
+			Method: "GET", Path: "/site", Scope: identity.Viewer, Reach: Reach{Free: true}, Summary: "The site and this node",
 			Do: Get(func(c *Call) (node.Status, error) { return n.Status(c.Context()) }),
 		},
 		{
-			Method: "GET", Path: "/site/languages", Scope: identity.Viewer, Summary: "The managed languages",
+			Method: "GET", Path: "/site/languages", Scope: identity.Viewer, Reach: Reach{Free: true}, Summary: "The managed languages",
 			Do: Get(func(c *Call) (Languages, error) {
 				tags, err := n.Languages(c.Context())
 				return Languages{tags}, err

@@ -26,7 +26,7 @@ type TaskChange struct {
 func taskRoutes(n *node.Node) []Route {
 	return []Route{
 		{
-			Method: "GET", Path: "/tasks", Scope: identity.Viewer, Summary: "Tasks with their schedule, last run and next",
+			Method: "GET", Path: "/tasks", Scope: identity.Viewer, Reach: Reach{Free: true}, Summary: "Tasks with their schedule, last run and next",
 			Do: Get(func(c *Call) (List[tasks.Task], error) {
 				all, err := n.Tasks.Tasks(c.Context())
 				return List[tasks.Task]{Items: all, Total: len(all), Page: 1, Limit: len(all)}, err
@@ -49,11 +49,11 @@ func taskRoutes(n *node.Node) []Route {
 			}),
 		},
 		{
-			Method: "GET", Path: "/runs", Scope: identity.Viewer, Summary: "Runs of tasks, newest first, without their logs",
+			Method: "GET", Path: "/runs", Scope: identity.Viewer, Reach: Reach{Free: true}, Summary: "Runs of tasks, newest first, without their logs",
 			Columns: tasks.RunColumns, Do: GetList(n.Tasks.Runs),
 		},
 		{
-			Method: "GET", Path: "/runs/{id}", Scope: identity.Viewer, Summary: "A run with its progress, result and log",
+			Method: "GET", Path: "/runs/{id}", Scope: identity.Viewer, Reach: Reach{Free: true}, Summary: "A run with its progress, result and log",
 			Do: Get(func(c *Call) (tasks.Run, error) { return n.Tasks.Get(c.Context(), c.Var("id")) }),
 		},
 		{
@@ -61,7 +61,7 @@ func taskRoutes(n *node.Node) []Route {
 			Do: Get(func(c *Call) (None, error) { return None{}, n.Tasks.Cancel(c.Context(), c.Var("id")) }),
 		},
 		{
-			Method: "GET", Path: "/runs/{id}/events", Scope: identity.Viewer,
+			Method: "GET", Path: "/runs/{id}/events", Scope: identity.Viewer, Reach: Reach{Free: true},
 			Summary: "A run as it goes on: server-sent events, each the run with the log lines that are new; the last says ended",
 			Do:      Stream("text/event-stream", runEvents),
 		},

@@ -45,6 +45,7 @@ type Action struct {
 	Name    string // of the page's Act
 	Title   string // in English
 	Scope   identity.Scope
+	Call    string  // of the API that it makes for each row or for all: "PUT /computers/{key}", "POST /bulletins/stage"
 	Fields  []Field // asked for beside the rows
 	Confirm string  // a question before it, "" none
 	Danger  bool
@@ -98,6 +99,7 @@ type RowGroup struct {
 // Row is one row of a table.
 type Row struct {
 	Key   string
+	Pick  bool // it can be chosen: it is in the operator's part of the site
 	Cells []Cell
 }
 
@@ -313,7 +315,7 @@ func (t *Table) head(columns []Column) {
 }
 
 func (t *Table) fill(columns []Column, page listedPage) {
-	group := t.GroupedBy()
+	group, may := t.GroupedBy(), t.Allowed()
 	for i := range page.items.Len() {
 		row := page.items.Index(i)
 		title := ""
@@ -325,6 +327,7 @@ func (t *Table) fill(columns []Column, page listedPage) {
 			t.Groups = append(t.Groups, RowGroup{Title: title})
 		}
 		r := Row{Key: text(field(row, t.Key))}
+		r.Pick = slices.ContainsFunc(may, func(a Action) bool { return t.picks(a, r.Key) })
 		for _, c := range columns {
 			r.Cells = append(r.Cells, t.lead(t.Frame.cell(c, row)))
 		}
@@ -445,11 +448,19 @@ func (t *Table) Allowed() []Action {
 		return nil // they would act on what there is now
 	}
 	for _, a := range t.Actions {
-		if t.Frame.May(first(a.Scope, identity.Operate)) {
+		if t.Frame.May(first(a.Scope, identity.Operate)) && (a.Call == "" || t.Frame.Allows(a.Call)) {
 			may = append(may, a)
 		}
 	}
 	return may
+}
+
+// picks says whether an action is for a row too.
+func (t *Table) picks(a Action, key string) bool {
+	if t.Frame.Session.Operator.Part.Whole() || !strings.Contains(a.Call, "{key}") {
+		return true
+	}
+	return t.Frame.Allows(strings.ReplaceAll(a.Call, "{key}", url.PathEscape(key)))
 }
 
 // ChoicesOf are the values to choose from in the filter of a column; none: any can be written.

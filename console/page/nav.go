@@ -1,7 +1,5 @@
 package page
 
-import "thatch/node/identity"
-
 // entries are the navigation, in its order. Those without a page are left out.
 var entries = []struct{ path, title, group string }{
 	{"/", "Home", ""},
@@ -30,18 +28,16 @@ type navEntry struct {
 	Path, Title string
 	Head        string // of a group that begins here, in English
 	Current     bool
-	scope       identity.Scope
 }
 
 func (c *Console) navigation() []navEntry {
 	var nav []navEntry
 	group := ""
 	for _, e := range entries {
-		p := c.pages[e.path]
-		if p == nil {
+		if c.pages[e.path] == nil {
 			continue
 		}
-		line := navEntry{Path: e.path, Title: e.title, scope: first(p.Scope, identity.Viewer)}
+		line := navEntry{Path: e.path, Title: e.title}
 		if e.group != group {
 			group, line.Head = e.group, e.group
 		}
@@ -60,7 +56,7 @@ func (c *Console) navFor(q *Request) []navEntry {
 	head := ""
 	for _, line := range c.nav {
 		head = first(line.Head, head)
-		if !q.May(line.scope) {
+		if !q.Opens(line.Path) {
 			continue
 		}
 		line.Head, head = head, ""

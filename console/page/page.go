@@ -29,6 +29,7 @@ type Page struct {
 	Nav   string         // path of the entry of the navigation that it stands under; "" its own
 	Title string         // in English, as the message catalog has it
 	Scope identity.Scope // that it takes to see it; "" viewer
+	Takes string         // a call of the API without which the page is of no use: "POST /policies"; "" none
 	Help  Help
 	List  *List                                         // the page is a list, and files of it; nil: Show makes it
 	Show  func(q *Request) (*View, error)               // GET; of a page with a List, what stands around its table
@@ -202,6 +203,12 @@ func (c *Console) serve(p *Page) http.Handler {
 		if err := q.Session.Operator.Require(first(p.Scope, identity.Viewer)); err != nil {
 			c.fail(q, w, err)
 			return
+		}
+		if p.Takes != "" {
+			if err := q.allowed(p.Takes); err != nil {
+				c.fail(q, w, err)
+				return
+			}
 		}
 		switch q.R.Method {
 		case http.MethodGet, http.MethodHead:

@@ -32,6 +32,7 @@ type Request struct {
 	zone    *time.Location
 	note    note
 	index   uint64 // of the last write
+	Whole   bool   // something on the page counts the whole site, and the operator is limited to a part of it
 }
 
 // note is what one answer leaves for the next page, in a cookie.
@@ -93,14 +94,32 @@ func (q *Request) Value(name, stands string) string {
 	return stands
 }
 
+// Allows says whether the operator may call a route of the API, "PUT /policies/{id}" with the names of the page's path: what
+// they may not do is not shown. Names that the page's path has not are those of things not known yet.
+func (q *Request) Allows(call string) bool { return q.allowed(call) == nil }
+
+func (q *Request) allowed(call string) error {
+	method, path, _ := strings.Cut(call, " ")
+	for name, value := range mux.Vars(q.R) {
+		path = strings.ReplaceAll(path, "{"+name+"}", value)
+	}
+	return q.console.API.Allows(q.R.Context(), q.Session.Operator, method, path)
+}
+
+// Opens says whether the operator may open a page, by its path.
+func (q *Request) Opens(path string) bool {
+	p := q.console.pages[path]
+	return p == nil || q.May(first(p.Scope, identity.Viewer)) && (p.Takes == "" || q.Allows(p.Takes))
+}
+
 // May says whether the operator has a scope.
 func (q *Request) May(scope identity.Scope) bool { return q.Session.Operator.Require(scope) == nil }
 
 // Ask calls a route of the API as the operator.
 func (q *Request) Ask(method, path string, query url.Values, body any) (any, error) {
-	answer, index, err := q.console.API.Ask(q.Context(), q.Session.Operator,
+	answer, about, err := q.console.API.Ask(q.Context(), q.Session.Operator,
 		api.Request{Method: method, Path: path, Query: query, Body: body})
-	q.index = max(q.index, index)
+	q.index, q.Whole = max(q.index, about.Index), q.Whole || about.Whole
 	return answer, err
 }
 

@@ -34,11 +34,11 @@ type PublicKey struct {
 func Routes(n *node.Node) []api.Route {
 	return []api.Route{
 		{
-			Method: "GET", Path: "/backups", Scope: identity.Viewer, Summary: "Backups on record, newest first",
+			Method: "GET", Path: "/backups", Scope: identity.Viewer, Reach: api.Reach{Free: true}, Summary: "Backups on record, newest first",
 			Columns: backup.Columns, Do: api.GetList(n.Backups.List),
 		},
 		{
-			Method: "GET", Path: "/backups/standing", Scope: identity.Viewer,
+			Method: "GET", Path: "/backups/standing", Scope: identity.Viewer, Reach: api.Reach{Free: true},
 			Summary: "How the site would come back if it were lost now: recovery key, newest backup, schedule, and what to do",
 			Do:      api.Get(func(c *api.Call) (backup.Standing, error) { return n.Backups.Standing(c.Context()) }),
 		},

@@ -38,7 +38,7 @@ var columns = []lists.Column[*Family]{
 // Routes are all of them.
 func Routes(n *node.Node) []api.Route {
 	return []api.Route{{
-		Method: "GET", Path: "/catalog/families", Scope: identity.Viewer, Columns: lists.ColumnNames(columns),
+		Method: "GET", Path: "/catalog/families", Scope: identity.Viewer, Reach: api.Reach{Free: true}, Columns: lists.ColumnNames(columns),
 		Summary: "Product families of the catalog as it is here, and how many of their updates imports would leave out",
 		Query:   []api.Param{{Name: "exclude", Type: "string", Text: "families to leave out, with commas or new lines between them; by default those of the setting catalog.excluded_families"}},
 		Do: api.Get(func(c *api.Call) (api.List[*Family], error) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -85,7 +86,7 @@ func Routes(n *node.Node) []api.Route {
 
 func treeRoutes(n *node.Node) []api.Route {
 	return []api.Route{{
-		Method: "GET", Path: "/hierarchy", Scope: identity.Viewer,
+		Method: "GET", Path: "/hierarchy", Scope: identity.Viewer, Reach: api.Reach{Free: true},
 		Summary: "The tree of sites: languages, last contact, how far behind, last runs, digests, alarms",
 		Do: api.Get(func(c *api.Call) (hierarchy.Hierarchy, error) {
 			languages, err := n.Languages(c.Context())
@@ -106,6 +107,11 @@ func narrow(c *api.Call, tree hierarchy.Hierarchy) (hierarchy.Hierarchy, error) 
 	if c.Who.Part.Whole() {
 		return tree, nil
 	}
+	beyond, err := Beyond(c)
+	if err != nil {
+		return tree, err
+	}
+	tree.Alarms = slices.DeleteFunc(tree.Alarms, func(a sites.Alarm) bool { return beyond(a.Subject) })
 	seen := tree.Sites[:0]
 	for _, site := range tree.Sites {
 		sees, err := c.SeesSite(site.ID)
@@ -132,7 +138,8 @@ var childReach = api.Reach{Check: func(c *api.Call) error {
 // ruleReach is that of routes that make a replication rule, or change the one whose {rule} they name: all its children are
 // in the caller's part, before and after.
 var ruleReach = api.Reach{Check: func(c *api.Call) error {
-	if c.Var("rule") != "" {
+	made := c.Var("rule") != ""
+	if made {
 		rule, err := c.Node.Sites.Rule(c.Context(), c.Var("rule"))
 		if err != nil {
 			return err
@@ -141,8 +148,12 @@ var ruleReach = api.Reach{Check: func(c *api.Call) error {
 			return err
 		}
 	}
-	if !c.HasBody() {
+	switch {
+	case c.HasBody():
+	case made:
 		return nil
+	default:
+		return anyChild(c) // which the route refuses: it is asked whether there are rules that the caller may make
 	}
 	var next struct {
 		Children rules.Names `json:"children"`
@@ -152,6 +163,26 @@ var ruleReach = api.Reach{Check: func(c *api.Call) error {
 	}
 	return checkChildren(c, next.Children)
 }}
+
+// anyChild refuses callers of whom no child is in the part.
+func anyChild(c *api.Call) error {
+	list, _, err := c.Node.Sites.Children(c.Context(), store.Query{})
+	for _, child := range list {
+		if err == nil {
+			err = c.CheckSite(child.ID, child.Name)
+		}
+		if err == nil {
+			return nil
+		}
+		if errors.Is(err, identity.ErrForbidden) {
+			err = nil
+		}
+	}
+	if err == nil {
+		err = c.Outside("no child is in it")
+	}
+	return err
+}
 
 func checkChildren(c *api.Call, children []string) error {
 	if children == nil {
@@ -174,7 +205,7 @@ const parentAlters = "/parent#id,name,urls,joined"
 func parentRoutes(n *node.Node) []api.Route {
 	return []api.Route{
 		{
-			Method: "GET", Path: "/parent", Scope: identity.Viewer, Summary: "The site above, with its rules as it last told them",
+			Method: "GET", Path: "/parent", Scope: identity.Viewer, Reach: api.Reach{Free: true}, Summary: "The site above, with its rules as it last told them",
 			Do: api.Get(func(c *api.Call) (ParentStatus, error) {
 				parent, err := n.Sites.Parent(c.Context())
 				status := ParentStatus{Parent: parent}
@@ -331,11 +362,11 @@ func ruleRoutes(n *node.Node) []api.Route {
 	}
 	return []api.Route{
 		{
-			Method: "GET", Path: "/replication/rules", Scope: identity.Viewer, Summary: "Replication rules: what is sent to children, and when",
+			Method: "GET", Path: "/replication/rules", Scope: identity.Viewer, Reach: api.Reach{Free: true}, Summary: "Replication rules: what is sent to children, and when",
 			Columns: sites.RuleColumns, Do: api.GetList(n.Sites.Rules),
 		},
 		{
-			Method: "GET", Path: "/replication/rules/{rule}", Scope: identity.Viewer, Summary: "One replication rule, by its name or id",
+			Method: "GET", Path: "/replication/rules/{rule}", Scope: identity.Viewer, Reach: api.Reach{Free: true}, Summary: "One replication rule, by its name or id",
 			Do: api.Get(func(c *api.Call) (sites.Rule, error) { return n.Sites.Rule(c.Context(), c.Var("rule")) }),
 		},
 		{
@@ -397,45 +428,4 @@ func namePolicies(ctx context.Context, n *node.Node, documents []string) error {
 		documents[i] = string(document.Policy) + "/" + found.ID
 	}
 	return nil
-}
-
-func alarmRoutes(n *node.Node) []api.Route {
-	about := []api.Param{
-		{Name: "kind", Type: "string", Text: "of the alarm"},
-		{Name: "subject", Type: "string", Text: "what it is about; empty where its kind has none"},
-	}
-	return []api.Route{
-		{
-			Method: "GET", Path: "/alarms", Scope: identity.Viewer, Summary: "What calls for a person in the tree of sites, and what did",
-			Columns: sites.AlarmColumns, Do: api.GetList(n.Sites.Alarms),
-		},
-		{
-			Method: "GET", Path: "/alarms/one", Scope: identity.Viewer, Summary: "One alarm", Query: about, Needs: []string{"kind"},
-			Do: api.Get(func(c *api.Call) (sites.Alarm, error) { return alarm(c.Context(), n, c.Arg("kind"), c.Arg("subject")) }),
-		},
-		{
-			Method: "DELETE", Path: "/alarms/one",
-			Alters: "/alarms/one?kind={kind}&subject={subject}#-seen,last,count", Scope: identity.Operate, Query: about, Needs: []string{"kind"},
-			Summary: "End an alarm that was seen to; it comes again when it is true again",
-			Do: api.Get(func(c *api.Call) (api.None, error) {
-				if _, err := alarm(c.Context(), n, c.Arg("kind"), c.Arg("subject")); err != nil {
-					return api.None{}, err
-				}
-				return api.None{}, n.Sites.Clear(c.Context(), c.Arg("kind"), c.Arg("subject"))
-			}),
-		},
-	}
-}
-
-func alarm(ctx context.Context, n *node.Node, kind, subject string) (sites.Alarm, error) {
-	list, _, err := n.Sites.Alarms(ctx, store.Query{})
-	if err != nil {
-		return sites.Alarm{}, err
-	}
-	for _, a := range list {
-		if a.Kind == kind && a.Subject == subject {
-			return a, nil
-		}
-	}
-	return sites.Alarm{}, store.NotFound("alarm", strings.TrimSpace(kind+" "+subject))
 }

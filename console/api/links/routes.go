@@ -39,7 +39,7 @@ var quarantineColumns = []store.Column[replicas.Quarantined]{
 func Routes(n *node.Node, link *replication.Link, rounds *round.Rounds) []api.Route {
 	return []api.Route{
 		{
-			Method: "GET", Path: "/replication/link", Scope: identity.Viewer, Summary: "How the link with the parent stands, with its rules",
+			Method: "GET", Path: "/replication/link", Scope: identity.Viewer, Reach: api.Reach{Free: true}, Summary: "How the link with the parent stands, with its rules",
 			Do: api.Get(func(*api.Call) (replication.State, error) { return link.State(), nil }),
 		},
 		{
@@ -54,15 +54,15 @@ func Routes(n *node.Node, link *replication.Link, rounds *round.Rounds) []api.Ro
 			}),
 		},
 		{
-			Method: "GET", Path: "/replication/runs", Scope: identity.Viewer, Columns: sites.RunColumns,
+			Method: "GET", Path: "/replication/runs", Scope: identity.Viewer, Reach: api.Reach{Free: true}, Columns: sites.RunColumns,
 			Summary: "What went over the links with parent and children, newest first", Do: api.GetList(runs(n)),
 		},
 		{
-			Method: "GET", Path: "/replication/runs/{id}", Scope: identity.Viewer, Summary: "One run over a link, with both digests where it verified",
+			Method: "GET", Path: "/replication/runs/{id}", Scope: identity.Viewer, Reach: api.Reach{Free: true}, Summary: "One run over a link, with both digests where it verified",
 			Do: api.Get(func(c *api.Call) (Ran, error) { return oneRun(c.Context(), n, c.Var("id")) }),
 		},
 		{
-			Method: "GET", Path: "/replication/quarantine", Scope: identity.Viewer, Columns: store.ColumnNames(quarantineColumns),
+			Method: "GET", Path: "/replication/quarantine", Scope: identity.Viewer, Reach: api.Reach{Free: true}, Columns: store.ColumnNames(quarantineColumns),
 			Summary: "Documents that could not be accepted, with the reason",
 			Do: api.GetList(func(ctx context.Context, q store.Query) ([]replicas.Quarantined, int, error) {
 				all, err := n.Replicas.Quarantine(ctx)

@@ -61,14 +61,14 @@ var columns = []lists.Column[Node]{
 func Routes(n *node.Node) []api.Route {
 	return append([]api.Route{
 		{
-			Method: "GET", Path: "/site/nodes", Scope: identity.Viewer, Summary: "The nodes of the site: role, index, disk, certificate, version, last contact",
+			Method: "GET", Path: "/site/nodes", Scope: identity.Viewer, Reach: api.Reach{Free: true}, Summary: "The nodes of the site: role, index, disk, certificate, version, last contact",
 			Columns: lists.ColumnNames(columns),
 			Do: api.GetList(func(ctx context.Context, q store.Query) ([]Node, int, error) {
 				return lists.Select(q, n.Sisters().Report(ctx).Nodes, columns)
 			}),
 		},
 		{
-			Method: "GET", Path: "/site/status", Scope: identity.Viewer, Summary: "How the site fares: who leads, what is wrong, and what to do",
+			Method: "GET", Path: "/site/status", Scope: identity.Viewer, Reach: api.Reach{Free: true}, Summary: "How the site fares: who leads, what is wrong, and what to do",
 			Do: api.Get(func(c *api.Call) (membership.Report, error) { return n.Sisters().Report(c.Context()), nil }),
 		},
 		{

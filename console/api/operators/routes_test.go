@@ -139,7 +139,7 @@ func TestPartsAreClosedByDefault(t *testing.T) {
 	who := identity.Operator{ID: "x", Name: "limited", Scope: identity.Administrator, Part: identity.Part{Groups: []string{"berlin"}}}
 	for _, route := range s.routes {
 		name, reach := route.Method+" "+route.Path, route.Reach
-		declared := reach.Free || reach.Check != nil || reach.Group != "" || reach.Site != ""
+		declared := reach.Free || reach.Whole || reach.Check != nil || reach.Group != "" || reach.Site != ""
 		reads := route.Method == http.MethodGet && route.Scope == identity.Viewer
 		if open := slices.Contains(inPart, name); !reads && declared != open {
 			t.Errorf("%s: open to who is limited: %v, want %v", name, declared, open)
@@ -150,7 +150,10 @@ func TestPartsAreClosedByDefault(t *testing.T) {
 				t.Errorf("%s answers %d: %s", name, got.Code, got.Body)
 			}
 		}
-		if reads && !declared && (slices.Contains(route.Columns, "group") || strings.Contains(route.Path, "computer")) {
+		if reads && !declared {
+			t.Errorf("%s does not say what of it who is limited to a part is told", name)
+		}
+		if (reach.Free || reach.Whole) && (slices.Contains(route.Columns, "group") || strings.Contains(route.Path, "computer")) {
 			t.Errorf("%s tells of computers, and not which of them who is limited is told of", name)
 		}
 	}

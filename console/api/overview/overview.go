@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"thatch/console/api"
+	"thatch/console/api/hierarchy"
 	"thatch/console/api/reports"
 	"thatch/node"
 	"thatch/node/computers"
@@ -16,6 +17,7 @@ import (
 	"thatch/node/identity"
 	"thatch/node/policies"
 	"thatch/node/rollups"
+	"thatch/node/sites/alarms"
 	"thatch/node/store"
 )
 
@@ -88,35 +90,28 @@ type Need struct {
 func Routes(n *node.Node) []api.Route {
 	return []api.Route{
 		{
-			Method: "GET", Path: "/overview", Scope: identity.Viewer, Summary: "How the site stands, and what calls for a person",
+			Method: "GET", Path: "/overview", Scope: identity.Viewer, Reach: api.Reach{Whole: true}, Summary: "How the site stands, and what calls for a person",
 			Do: api.Get(func(c *api.Call) (Overview, error) {
-				o, err := read(c.Context(), n)
-				return o, errors.Join(err, o.keep(c))
+				return read(c, n)
 			}),
 		},
 	}
 }
 
-// keep leaves out the sites that the caller may not see.
-func (o *Overview) keep(c *api.Call) (err error) {
-	o.Sites = slices.DeleteFunc(o.Sites, func(s *rollups.SiteRow) bool {
-		seen, failed := c.SeesSite(s.ID)
-		err = errors.Join(err, failed)
-		return !seen
-	})
-	return err
-}
-
-func read(ctx context.Context, n *node.Node) (Overview, error) {
+func read(c *api.Call, n *node.Node) (Overview, error) {
+	ctx := c.Context()
 	status, err := n.Status(ctx)
 	if err != nil {
 		return Overview{}, err
 	}
 	o := Overview{Site: status.Site, At: n.Now(), Languages: status.Languages, Version: status.Version}
-	for _, part := range []func(ctx context.Context, n *node.Node) error{
-		o.deliveries, o.bulletins, o.computers, o.vulnerabilities, o.policies, o.sites, o.needs,
-	} {
+	for _, part := range []func(ctx context.Context, n *node.Node) error{o.deliveries, o.bulletins, o.vulnerabilities, o.policies} {
 		if err := part(ctx, n); err != nil {
+			return Overview{}, err
+		}
+	}
+	for _, part := range []func(c *api.Call, n *node.Node) error{o.computers, o.sites, o.needs} {
+		if err := part(c, n); err != nil {
 			return Overview{}, err
 		}
 	}
@@ -150,13 +145,18 @@ func (o *Overview) bulletins(ctx context.Context, n *node.Node) error {
 	return nil
 }
 
-func (o *Overview) computers(ctx context.Context, n *node.Node) error {
+// computers counts those in the caller's part.
+func (o *Overview) computers(call *api.Call, n *node.Node) error {
+	ctx := call.Context()
 	silent, err := n.Settings.SilentSince(ctx, o.At)
 	if err != nil {
 		return err
 	}
 	c := &o.Computers
-	return n.Compliance.Each(ctx, silent, func(_ *computers.Member, row *report.ComputerRow) {
+	return n.Compliance.Each(ctx, silent, func(m *computers.Member, row *report.ComputerRow) {
+		if !call.SeesGroup(m.Group) {
+			return
+		}
 		c.Managed++
 		switch {
 		case row.Reported.IsZero():
@@ -208,16 +208,22 @@ func (o *Overview) policies(ctx context.Context, n *node.Node) error {
 	return err
 }
 
-func (o *Overview) sites(ctx context.Context, n *node.Node) (err error) {
-	o.Sites, err = n.RollUps.SiteRows(ctx, rollups.Of{Own: true}, rollups.Within{})
-	if o.Sites == nil {
-		o.Sites = []*rollups.SiteRow{}
+// sites are those that the caller may see.
+func (o *Overview) sites(c *api.Call, n *node.Node) error {
+	all, err := n.RollUps.SiteRows(c.Context(), rollups.Of{Own: true}, rollups.Within{})
+	o.Sites = []*rollups.SiteRow{}
+	for _, site := range all {
+		sees, failed := c.SeesSite(site.ID)
+		if err = errors.Join(err, failed); sees {
+			o.Sites = append(o.Sites, site)
+		}
 	}
 	return err
 }
 
 // needs gathers what calls for a person.
-func (o *Overview) needs(ctx context.Context, n *node.Node) error {
+func (o *Overview) needs(c *api.Call, n *node.Node) error {
+	ctx := c.Context()
 	need := func(kind string, count int) {
 		if count > 0 {
 			o.Needs = append(o.Needs, Need{Kind: kind, Count: count})
@@ -229,6 +235,11 @@ func (o *Overview) needs(ctx context.Context, n *node.Node) error {
 	if err != nil {
 		return err
 	}
+	beyond, err := hierarchy.Beyond(c)
+	if err != nil {
+		return err
+	}
+	standing = slices.DeleteFunc(standing, func(a alarms.Alarm) bool { return beyond(a.Subject) })
 	for _, alarm := range standing[:min(len(standing), maxExposed)] {
 		o.Needs = append(o.Needs, Need{Kind: "alarm", Subject: alarm.Subject, Text: alarm.Text, Since: alarm.Since})
 	}

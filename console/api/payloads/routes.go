@@ -22,11 +22,11 @@ type Standing struct {
 func Routes(n *node.Node) []api.Route {
 	return []api.Route{
 		{
-			Method: "GET", Path: "/content", Scope: identity.Viewer, Summary: "Payload files that this node holds or awaits, by name",
+			Method: "GET", Path: "/content", Scope: identity.Viewer, Reach: api.Reach{Free: true}, Summary: "Payload files that this node holds or awaits, by name",
 			Columns: stock.Columns(), Do: api.GetList(n.Stock().List),
 		},
 		{
-			Method: "GET", Path: "/content/awaited", Scope: identity.Viewer, Summary: "How far the payload files are that the site awaits",
+			Method: "GET", Path: "/content/awaited", Scope: identity.Viewer, Reach: api.Reach{Free: true}, Summary: "How far the payload files are that the site awaits",
 			Do: api.Get(func(*api.Call) (Standing, error) {
 				sum, _ := n.Staging.Awaited()
 				s := Standing{Awaited: sum, Sentence: "nothing is awaited"}

@@ -32,11 +32,11 @@ func outlookRoutes(n *node.Node) []api.Route {
 			},
 		},
 		{
-			Method: "GET", Path: "/policies/{id}/revision", Scope: identity.Viewer, Summary: "What revising a policy would change now",
+			Method: "GET", Path: "/policies/{id}/revision", Scope: identity.Viewer, Reach: api.Reach{Free: true}, Summary: "What revising a policy would change now",
 			Do: api.Get(func(c *api.Call) (*outlook.Revision, error) { return n.Policies.Revision(c.Context(), c.Var("id")) }),
 		},
 		{
-			Method: "GET", Path: "/policies/{id}/updates", Scope: identity.Viewer, Summary: "The updates that a policy pins",
+			Method: "GET", Path: "/policies/{id}/updates", Scope: identity.Viewer, Reach: api.Reach{Whole: true}, Summary: "The updates that a policy pins",
 			Columns: policies.PinnedColumns(), Do: listOf(n.Policies.Updates),
 		},
 		{
@@ -44,7 +44,7 @@ func outlookRoutes(n *node.Node) []api.Route {
 			Columns: outlook.StandingColumns(), Reach: api.Reach{Group: "group"}, Do: listOf(n.Policies.Standings),
 		},
 		{
-			Method: "GET", Path: "/policies/{id}/history", Scope: identity.Viewer, Summary: "What people did with a policy at this site, newest first",
+			Method: "GET", Path: "/policies/{id}/history", Scope: identity.Viewer, Reach: api.Reach{Free: true}, Summary: "What people did with a policy at this site, newest first",
 			Columns: store.ColumnNames(eventColumns), Do: listOf(func(ctx context.Context, id string, q store.Query) ([]*Event, int, error) {
 				return history(ctx, n, id, q)
 			}),

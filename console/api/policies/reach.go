@@ -22,6 +22,9 @@ var policyReach = api.Reach{Check: func(c *api.Call) error {
 		}
 	}
 	if c.Var("id") == "" {
+		if !c.HasBody() {
+			return nil // which the route refuses: it is asked whether there are policies that the caller may make
+		}
 		if next.Target == nil {
 			next.Target = &policy.Target{}
 		}

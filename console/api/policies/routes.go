@@ -30,11 +30,11 @@ func Routes(n *node.Node) []api.Route {
 func policyRoutes(n *node.Node) []api.Route {
 	return append(policyVerbs(n), []api.Route{
 		{
-			Method: "GET", Path: "/policies", Scope: identity.Viewer, Summary: "Software update policies and how far they are",
+			Method: "GET", Path: "/policies", Scope: identity.Viewer, Reach: api.Reach{Whole: true}, Summary: "Software update policies and how far they are",
 			Columns: policies.Columns(), Do: api.GetList(n.Policies.List),
 		},
 		{
-			Method: "GET", Path: "/policies/{id}", Scope: identity.Viewer, Summary: "A policy: what it pins, for whom, how far it is, what it waits for",
+			Method: "GET", Path: "/policies/{id}", Scope: identity.Viewer, Reach: api.Reach{Whole: true}, Summary: "A policy: what it pins, for whom, how far it is, what it waits for",
 			Do: api.Get(func(c *api.Call) (*policies.Detail, error) { return n.Policies.Show(c.Context(), c.Var("id")) }),
 		},
 		{

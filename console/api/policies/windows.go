@@ -22,11 +22,11 @@ const windowAlters = "/windows/{id}#-opens,open,closes,computers,version"
 func windowRoutes(n *node.Node) []api.Route {
 	return []api.Route{
 		{
-			Method: "GET", Path: "/windows", Scope: identity.Viewer, Summary: "Maintenance windows, and when they open",
+			Method: "GET", Path: "/windows", Scope: identity.Viewer, Reach: api.Reach{Whole: true}, Summary: "Maintenance windows, and when they open",
 			Columns: windows.Columns(), Do: api.GetList(n.Windows.List),
 		},
 		{
-			Method: "GET", Path: "/windows/{id}", Scope: identity.Viewer, Summary: "A maintenance window",
+			Method: "GET", Path: "/windows/{id}", Scope: identity.Viewer, Reach: api.Reach{Whole: true}, Summary: "A maintenance window",
 			Do: api.Get(func(c *api.Call) (*windows.Row, error) { return n.Windows.Find(c.Context(), c.Var("id")) }),
 		},
 		{

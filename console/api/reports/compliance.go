@@ -17,7 +17,7 @@ func complianceRoutes(n *node.Node) []api.Route {
 	list := func(path, summary string, columns []string, do api.Action) api.Route {
 		return api.Route{
 			Method: "GET", Path: "/compliance/" + path, Scope: identity.Viewer, Summary: summary, Columns: columns,
-			Query: []api.Param{api.ParamAll, dated.Param}, Do: do,
+			Query: []api.Param{api.ParamAll, dated.Param}, Do: do, Reach: api.Reach{Whole: true},
 		}
 	}
 	computers := list("computers", "Compliance by computer", store.ColumnNames(report.OfComputers), dated.List(dated.Rows[*report.ComputerRow]{
@@ -41,7 +41,7 @@ func complianceRoutes(n *node.Node) []api.Route {
 			}),
 		},
 		{
-			Method: "GET", Path: "/compliance/days", Scope: identity.Viewer, Columns: store.ColumnNames(history.Columns),
+			Method: "GET", Path: "/compliance/days", Scope: identity.Viewer, Reach: api.Reach{Whole: true}, Columns: store.ColumnNames(history.Columns),
 			Summary: "The past days of which figures are kept, oldest first, each summed up",
 			Do: api.GetList(func(ctx context.Context, q store.Query) ([]*history.Day, int, error) {
 				days, err := n.Past.Days(ctx)

@@ -96,7 +96,7 @@ func deliveryRoutes(n *node.Node) []api.Route {
 	days := []api.Param{{Name: "days", Type: "integer", Text: "how many days up to now, or to the day that is asked for; by default 30"}, dated.Param}
 	return []api.Route{
 		{
-			Method: "GET", Path: "/delivery", Scope: identity.Viewer, Query: days,
+			Method: "GET", Path: "/delivery", Scope: identity.Viewer, Reach: api.Reach{Whole: true}, Query: days,
 			Summary: "Attempts to install updates, day by day: executed, succeeded, failed",
 			Do: api.Get(func(c *api.Call) (delivery.Summary, error) {
 				days, until, err := span(c, c.Arg(dated.Param.Name))
@@ -107,12 +107,12 @@ func deliveryRoutes(n *node.Node) []api.Route {
 			}),
 		},
 		{
-			Method: "GET", Path: "/delivery/policies", Scope: identity.Viewer, Columns: PolicyColumns, Query: days,
+			Method: "GET", Path: "/delivery/policies", Scope: identity.Viewer, Reach: api.Reach{Whole: true}, Columns: PolicyColumns, Query: days,
 			Summary: "Software Update Delivery Summary by policy: computers that it means, that are done, that failed, and the attempts",
 			Do:      delivered(policiesDelivered, policyColumns),
 		},
 		{
-			Method: "GET", Path: "/delivery/updates", Scope: identity.Viewer, Columns: UpdateColumns, Query: days,
+			Method: "GET", Path: "/delivery/updates", Scope: identity.Viewer, Reach: api.Reach{Whole: true}, Columns: UpdateColumns, Query: days,
 			Summary: "Attempts to install by update, those that failed most often first",
 			Do:      delivered(updatesDelivered, updateColumns),
 		},

@@ -53,7 +53,7 @@ const (
 // summed are the lines of a report as of a day; "" now, and then there is no Day.
 type summed func(ctx context.Context, n *node.Node, day string) ([]*Line, *history.Day, error)
 
-// summary is what summarises each report.
+// summary is what summarises each report but that of computers.
 var summary = map[string]summed{
 	"bulletins": bulletinLines,
 	"updates": bySeverity(func(n *node.Node) read[report.UpdateRow] { return n.Compliance.Updates }, history.Updates, func(r *report.UpdateRow) (catalog.Severity, heads.Told, [2]bool) {
@@ -62,7 +62,6 @@ var summary = map[string]summed{
 	"cves": bySeverity(func(n *node.Node) read[report.CVERow] { return n.Compliance.CVEs }, history.CVEs, func(r *report.CVERow) (catalog.Severity, heads.Told, [2]bool) {
 		return r.Severity, r.Told, [2]bool{r.Exploited, r.Disclosed}
 	}),
-	"computers": ofComputers,
 }
 
 var bulletinLines = bySeverity(func(n *node.Node) read[report.BulletinRow] { return n.Compliance.Bulletins }, history.Bulletins, func(r *report.BulletinRow) (catalog.Severity, heads.Told, [2]bool) {
@@ -78,13 +77,17 @@ func BySeverity(ctx context.Context, n *node.Node) ([]*Line, error) {
 
 func summaryRoute(n *node.Node) api.Route {
 	find := func(c *api.Call) (summed, error) {
+		if c.Arg("of") == "computers" {
+			return ofComputers(c.SeesGroup), nil
+		}
 		if of := summary[c.Arg("of")]; of != nil {
+			c.CountsWhole()
 			return of, nil
 		}
 		return nil, store.Invalid("of: %.40q is none of bulletins, updates, cves, computers", c.Arg("of"))
 	}
 	return api.Route{
-		Method: "GET", Path: "/compliance/summary", Scope: identity.Viewer, Columns: LineColumns, Needs: []string{"of"},
+		Method: "GET", Path: "/compliance/summary", Scope: identity.Viewer, Reach: api.Reach{Free: true}, Columns: LineColumns, Needs: []string{"of"},
 		Summary: "A report of compliance summed up by severity, or computers by how much they miss (of cves: Vulnerability Analysis Summary)",
 		Query:   []api.Param{{Name: "of", Type: "string", Text: "bulletins, updates, cves or computers"}, dated.Param},
 		Do: dated.List(dated.Rows[*Line]{
@@ -167,29 +170,35 @@ func (l *Line) add(told heads.Told, marks [2]bool) {
 	l.Missing += told.Missing
 }
 
-func ofComputers(ctx context.Context, n *node.Node, day string) (lines []*Line, on *history.Day, err error) {
-	by := map[string]*Line{}
-	for _, name := range []string{Complete, Nearly, Partly, Barely, Untold} {
-		by[name] = &Line{Name: name}
-		lines = append(lines, by[name])
+// ofComputers sums up the computers of the groups that are seen.
+func ofComputers(sees func(group string) bool) summed {
+	return func(ctx context.Context, n *node.Node, day string) (lines []*Line, on *history.Day, err error) {
+		by := map[string]*Line{}
+		for _, name := range []string{Complete, Nearly, Partly, Barely, Untold} {
+			by[name] = &Line{Name: name}
+			lines = append(lines, by[name])
+		}
+		add := func(row *report.ComputerRow) {
+			if !sees(row.Group) {
+				return
+			}
+			line := by[degree(row)]
+			line.Known++
+			line.Concerns += one(row.Percent != nil)
+			line.Complete += one(row.IsComplete())
+			line.Open += one(row.Missing > 0)
+			line.Exploited += one(row.Exploited > 0)
+			line.Missing += row.Missing
+		}
+		if day == "" {
+			return lines, nil, each(ctx, n, add)
+		}
+		rows, on, err := history.Rows(ctx, n.Past.Room, day, history.Computers)
+		for _, row := range rows {
+			add(row)
+		}
+		return lines, on, err
 	}
-	add := func(row *report.ComputerRow) {
-		line := by[degree(row)]
-		line.Known++
-		line.Concerns += one(row.Percent != nil)
-		line.Complete += one(row.IsComplete())
-		line.Open += one(row.Missing > 0)
-		line.Exploited += one(row.Exploited > 0)
-		line.Missing += row.Missing
-	}
-	if day == "" {
-		return lines, nil, each(ctx, n, add)
-	}
-	rows, on, err := history.Rows(ctx, n.Past.Room, day, history.Computers)
-	for _, row := range rows {
-		add(row)
-	}
-	return lines, on, err
 }
 
 func degree(row *report.ComputerRow) string {

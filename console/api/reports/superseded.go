@@ -40,7 +40,7 @@ var SupersededColumns = store.ColumnNames(supersededColumns)
 
 func supersededRoute(n *node.Node) api.Route {
 	return api.Route{
-		Method: "GET", Path: "/superseded-bulletins", Scope: identity.Viewer, Columns: SupersededColumns,
+		Method: "GET", Path: "/superseded-bulletins", Scope: identity.Viewer, Reach: api.Reach{Whole: true}, Columns: SupersededColumns,
 		Summary: "Superseded Bulletins: those all of whose updates are replaced, and by what, newest first",
 		Do: api.GetList(func(ctx context.Context, q store.Query) ([]*Superseded, int, error) {
 			all, err := superseded(ctx, n)

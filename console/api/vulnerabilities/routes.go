@@ -14,7 +14,7 @@ import (
 func Routes(n *node.Node) []api.Route {
 	return []api.Route{
 		{
-			Method: "GET", Path: "/cves/{id}", Scope: identity.Viewer, Summary: "A vulnerability with the bulletins and updates that fix it",
+			Method: "GET", Path: "/cves/{id}", Scope: identity.Viewer, Reach: api.Reach{Whole: true}, Summary: "A vulnerability with the bulletins and updates that fix it",
 			Do: api.Get(func(c *api.Call) (bulletins.CVEDetail, error) { return n.Bulletins.ShowCVE(c.Context(), c.Var("id")) }),
 		},
 		{

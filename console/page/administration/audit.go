@@ -11,7 +11,7 @@ import (
 
 func auditList() *page.Page {
 	return &page.Page{
-		Path: "/audit", Title: "Audit", Scope: identity.Administrator,
+		Path: "/audit", Title: "Audit", Scope: identity.Administrator, Takes: "GET /audit",
 		Help: page.Help{
 			Text:    "Every change, newest first: who, what, when, and how it stood before and after, without secrets. A row opens a change with all that is kept of it.",
 			Command: []string{"thatch audit list", "thatch audit list --filter 'actor=operator Ada'"},
@@ -55,7 +55,7 @@ func alteredFields(q *page.Request, changes []identity.Change) []alteredField {
 
 func auditOne() *page.Page {
 	return &page.Page{
-		Path: "/audit/{index}", Nav: "/audit", Title: "Change", Scope: identity.Administrator,
+		Path: "/audit/{index}", Nav: "/audit", Title: "Change", Scope: identity.Administrator, Takes: "GET /audit",
 		Help: page.Help{
 			Text:    "One change: who made it, when, how it stood before and after, and what was asked for, without secrets.",
 			Command: []string{"thatch audit list --filter index=NUMBER --json"},

@@ -59,7 +59,7 @@ var list = &page.List{
 		{Name: "node", Title: "Node", Hidden: true},
 		{Name: "sha256", Title: "SHA-256", Hidden: true, Unsorted: true, Unfiltered: true},
 	},
-	Actions: []page.Action{{Name: "verify", Title: "Check", Scope: identity.Operate}},
+	Actions: []page.Action{{Name: "verify", Title: "Check", Scope: identity.Operate, Call: "POST /backups/{name}/verify"}},
 }
 
 // view is what the page shows.

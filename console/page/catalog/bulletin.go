@@ -6,7 +6,6 @@ import (
 	"thatch/node/bulletins"
 	"thatch/node/bulletins/staging"
 	"thatch/node/computers/compliance/report"
-	"thatch/node/identity"
 	"thatch/node/policies"
 	"thatch/node/rollups"
 )
@@ -48,13 +47,15 @@ func showBulletin(q *page.Request) (*page.View, error) {
 	if shown.Here, err = one[report.BulletinRow](q, "/compliance/bulletins", "id", d.ID); err != nil {
 		return nil, err
 	}
-	if shown.Tree, err = one[rollups.BulletinRow](q, "/compliance/tree/bulletins", "id", d.ID); err != nil {
-		return nil, err
+	if q.Allows("GET /compliance/tree/bulletins") {
+		if shown.Tree, err = one[rollups.BulletinRow](q, "/compliance/tree/bulletins", "id", d.ID); err != nil {
+			return nil, err
+		}
 	}
 	if shown.Tree != nil && shown.Tree.Sites < 2 {
 		shown.Tree = nil
 	}
-	if q.May(identity.Operate) {
+	if q.Allows("POST /bulletins/severity") {
 		if shown.Severities, err = customSeverities(q); err != nil {
 			return nil, err
 		}

@@ -10,7 +10,6 @@ import (
 	"thatch/console/page"
 	"thatch/node/bulletins"
 	"thatch/node/bulletins/staging"
-	"thatch/node/identity"
 	"thatch/node/store"
 )
 
@@ -116,7 +115,7 @@ func showPackage(q *page.Request) (*page.View, error) {
 	if err != nil {
 		return nil, err
 	}
-	shown := &packageShown{PackageDetail: d, Line: commandLine(&d.Run), MayRemove: d.ByHand && q.May(identity.Operate)}
+	shown := &packageShown{PackageDetail: d, Line: commandLine(&d.Run), MayRemove: d.ByHand && q.Allows("DELETE /packages/{id}")}
 	if d.Uninstall != nil {
 		shown.Uninstall = commandLine(d.Uninstall)
 	}

@@ -35,7 +35,7 @@ var tokens = &page.List{
 
 func add() *page.Page {
 	return &page.Page{
-		Path: "/computers/add", Nav: "/computers", Title: "Add computers", Scope: identity.Administrator,
+		Path: "/computers/add", Nav: "/computers", Title: "Add computers", Scope: identity.Administrator, Takes: "POST /tokens/enrolment",
 		Help: page.Help{
 			Text:    "A computer becomes one of this site's with an enrolment token. Make one, install the agent on the computer, and run the lines that are shown. The token says which site it is: an agent refuses a node of another one.",
 			Command: []string{"thatch tokens create --name office --limit 50 --group berlin --for 72h", "thatch tokens list", "thatch tokens revoke ID"},

@@ -83,9 +83,9 @@ func list() *page.Page {
 			},
 			Actions: []page.Action{
 				scanNow, cycle,
-				{Name: "move", Title: "Move computers", Fields: []page.Field{{Name: "group", Title: "to group"}}},
+				{Name: "move", Call: "PUT /computers/{key}", Title: "Move computers", Fields: []page.Field{{Name: "group", Title: "to group"}}},
 				{
-					Name: "retire", Title: "Retire", Scope: identity.Administrator, Danger: true,
+					Name: "retire", Title: "Retire", Scope: identity.Administrator, Call: "POST /computers/{key}/retire", Danger: true,
 					Confirm: "Retire the chosen computers? Their certificates are revoked at once, and they are counted no more. To come back, an agent must enrol anew.",
 				},
 			},
@@ -121,7 +121,7 @@ func head(q *page.Request) (string, any, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	h := heading{Groups: groups.Items, Group: q.Arg("group"), MayAdd: q.May(identity.Administrator)}
+	h := heading{Groups: groups.Items, Group: q.Arg("group"), MayAdd: q.Allows("POST /tokens/enrolment")}
 	for _, g := range groups.Items {
 		h.All.Computers += g.Computers
 		h.All.Attention += g.Attention

@@ -6,22 +6,16 @@ import (
 	"strings"
 	"testing"
 
-	"thatch/console/api"
-	"thatch/console/api/operators"
-	"thatch/console/api/overview"
-	"thatch/console/api/reports"
+	"thatch/console/api/apitest"
 	"thatch/console/page/home"
 	"thatch/console/page/pagetest"
-	"thatch/node"
 	"thatch/node/identity"
 	op "thatch/node/operators"
 	"thatch/node/operators/operatorstest"
 )
 
 func start(t *testing.T) *pagetest.Browser {
-	return pagetest.Start(t, func(n *node.Node) []api.Route {
-		return slices.Concat(overview.Routes(n), operators.Routes(n), reports.Routes(n))
-	}, home.Area())
+	return pagetest.Start(t, apitest.Routes, home.Area())
 }
 
 func TestEmptySite(t *testing.T) {

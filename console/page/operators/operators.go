@@ -34,7 +34,7 @@ func administers(do func(q *page.Request) (page.Outcome, error)) page.Act {
 
 func list() *page.Page {
 	return &page.Page{
-		Path: "/operators", Title: "Operators", Scope: identity.Administrator,
+		Path: "/operators", Title: "Operators", Scope: identity.Administrator, Takes: "GET /operators",
 		Help: page.Help{
 			Text:    "Who works at this console, with what role, for which part of the site. A new operator gets a link, good once, and chooses a password there.",
 			Command: []string{"thatch operators list", "thatch operators create anna --scope operator"},
@@ -60,7 +60,7 @@ func list() *page.Page {
 
 func fresh() *page.Page {
 	return &page.Page{
-		Path: "/operators/new", Nav: "/operators", Title: "Make an operator", Scope: identity.Administrator,
+		Path: "/operators/new", Nav: "/operators", Title: "Make an operator", Scope: identity.Administrator, Takes: "POST /operators",
 		Help: page.Help{
 			Text:    "The role says what an operator may do. A part limits it to groups of computers, or to sites with all below them.",
 			Command: []string{"thatch operators create anna --scope operator --groups berlin"},
@@ -120,7 +120,7 @@ func told(q *page.Request, name string, link routes.Link) page.Outcome {
 
 func one() *page.Page {
 	return &page.Page{
-		Path: "/operators/{operator}", Nav: "/operators", Title: "Operator", Scope: identity.Administrator,
+		Path: "/operators/{operator}", Nav: "/operators", Title: "Operator", Scope: identity.Administrator, Takes: "GET /operators/{operator}",
 		Help: page.Help{
 			Text:    "Everything about one operator. Who gets another role or part signs in again; who is kept out is out at once.",
 			Command: []string{"thatch operators show anna", "thatch operators reset anna", "thatch operators sessions list anna"},

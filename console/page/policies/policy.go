@@ -221,9 +221,9 @@ func policyUpdates() *page.Page {
 			{Title: "Not held", Query: "held=false"},
 		},
 		Actions: []page.Action{
-			{Name: "include", Title: "Install"},
-			{Name: "exclude", Title: "Do not install"},
-			{Name: "command", Title: "Set the command line", Fields: []page.Field{{Name: "command", Title: "Command line; empty: the vendor's"}}},
+			{Name: "include", Call: "PUT /policies/{id}", Title: "Install"},
+			{Name: "exclude", Call: "PUT /policies/{id}", Title: "Do not install"},
+			{Name: "command", Call: "PUT /policies/{id}", Title: "Set the command line", Fields: []page.Field{{Name: "command", Title: "Command line; empty: the vendor's"}}},
 		},
 		Empty: "It pins no updates.",
 	}
@@ -322,7 +322,7 @@ type reviseData struct {
 
 func policyRevise() *page.Page {
 	return &page.Page{
-		Path: policyPath + "/revise", Nav: "/policies", Title: "Revise a policy", Scope: identity.Operate,
+		Path: policyPath + "/revise", Nav: "/policies", Title: "Revise a policy", Scope: identity.Operate, Takes: "POST /policies/{id}/revise",
 		Help: page.Help{
 			Text:    "Revising pins the present revisions of what the policy was made from, and updates that its bulletins have since. What was set for single updates stays.",
 			Command: []string{"thatch policies revise February --dry-run", "thatch policies revise February"},
@@ -372,7 +372,7 @@ type changeData struct {
 
 func policyChange() *page.Page {
 	return &page.Page{
-		Path: policyPath + "/change", Nav: "/policies", Title: "Change a policy", Scope: identity.Operate,
+		Path: policyPath + "/change", Nav: "/policies", Title: "Change a policy", Scope: identity.Operate, Takes: "PUT /policies/{id}",
 		Help: page.Help{
 			Text:    "Name, target and plan of a policy. Single updates are taken out, and given other command lines, on its page of updates; what it pins changes by revising alone.",
 			Command: []string{"thatch policies change February --at 2026-12-01T22:00 --spread 30"},

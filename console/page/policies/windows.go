@@ -187,7 +187,7 @@ func lookAct() page.Act {
 
 func newWindow() *page.Page {
 	return &page.Page{
-		Path: windowsPath + "/new", Nav: windowsPath, Title: "Make a maintenance window", Scope: identity.Operate,
+		Path: windowsPath + "/new", Nav: windowsPath, Title: "Make a maintenance window", Scope: identity.Operate, Takes: "POST /windows",
 		Help: page.Help{
 			Text:    "A window opens daily, on days of the week, or on a day that is counted in the month: the fourth day after the second Tuesday, say. Without a time zone it goes by each computer's own clock.",
 			Command: []string{"thatch windows create --name 'after Patch Tuesday' --repeat monthly --week second --weekdays tuesday --days-after 4 --start 20:00 --for 8h"},
@@ -211,7 +211,7 @@ func newWindow() *page.Page {
 
 func changeWindow() *page.Page {
 	return &page.Page{
-		Path: windowPath + "/change", Nav: windowsPath, Title: "Change a maintenance window", Scope: identity.Operate,
+		Path: windowPath + "/change", Nav: windowsPath, Title: "Change a maintenance window", Scope: identity.Operate, Takes: "PUT /windows/{id}",
 		Help: page.Help{Text: "When the window opens, and for which computers.", Command: []string{"thatch windows change night --start 23:00"}},
 		Show: func(q *page.Request) (*page.View, error) {
 			w, err := page.Get[*windows.Row](q, page.To("windows", q.Var("id")))

@@ -37,7 +37,7 @@ func wizard() *page.Page {
 		})
 	}
 	return &page.Page{
-		Path: wizardPath, Nav: "/policies", Title: "Make a policy",
+		Path: wizardPath, Nav: "/policies", Title: "Make a policy", Takes: "POST /policies",
 		Help: page.Help{
 			Text:    "First what is to be installed and when, then which updates of it on which computers. The second page counts the computers and says what each would get; nothing is written before the last click.",
 			Command: []string{"thatch policies create --name February --bulletin KB5000001 --dry-run", "thatch policies create --name February --bulletin KB5000001"},

@@ -153,7 +153,7 @@ func empty(c chart.Chart) bool {
 }
 
 // remedies are what can be done with the bulletins of chosen rows.
-var remedies = []page.Action{{Name: "stage", Title: "Stage"}, {Name: "policy", Title: "Make a policy"}}
+var remedies = []page.Action{{Name: "stage", Title: "Stage", Call: "POST /bulletins/stage"}, {Name: "policy", Title: "Make a policy", Call: "POST /policies"}}
 
 var remedy = map[string]page.Act{"stage": {Do: stage}, "policy": {Do: policy}}
 

@@ -91,7 +91,7 @@ func showOwn(q *page.Request) (*page.View, error) {
 		return nil, err
 	}
 	v.Nodes = members.Items
-	if q.May(identity.Administrator) {
+	if q.Allows("GET /tokens/api") {
 		tokens, err := page.Get[api.List[identity.APIToken]](q, "/tokens/api", "revoked", "no", "limit", "500")
 		if err != nil {
 			return nil, err

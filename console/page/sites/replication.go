@@ -279,7 +279,7 @@ func quarantine() *page.Page {
 				{Name: "since", Title: "Since", Kind: page.Time, Unsorted: true, Unfiltered: true},
 			},
 			Views:   []page.ListView{{Title: "All", Query: ""}, {Title: "By reason", Query: "grouped=reason"}, {Title: "By kind", Query: "grouped=kind"}},
-			Actions: []page.Action{{Name: "retry", Title: "Try again"}},
+			Actions: []page.Action{{Name: "retry", Title: "Try again", Call: "POST /replication/quarantine/retry"}},
 			Empty:   "Nothing is in quarantine: everything that neighbours sent was accepted.",
 		},
 		Acts: map[string]page.Act{"retry": {Scope: identity.Operate, Do: retry}},

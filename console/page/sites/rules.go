@@ -40,7 +40,7 @@ var ruleHelp = page.Help{
 
 func newRule() *page.Page {
 	return &page.Page{
-		Path: "/replication/rules/new", Nav: "/replication", Title: "New rule", Scope: identity.Administrator, Help: ruleHelp,
+		Path: "/replication/rules/new", Nav: "/replication", Title: "New rule", Scope: identity.Administrator, Takes: "POST /replication/rules", Help: ruleHelp,
 		Show: func(q *page.Request) (*page.View, error) {
 			rule := sites.Rule{Type: q.Value("type", q.Arg("type")), Enabled: true, Mode: sites.Differential, Verify: 10}
 			if !slices.Contains(ruleTypes, rule.Type) {

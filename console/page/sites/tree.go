@@ -74,7 +74,7 @@ func showTree(q *page.Request) (*page.View, error) {
 	v := treeView{Count: len(h.Sites), Alarms: h.Alarms}
 	v.Roots = grow(q, h, &v)
 	v.Matrix = languages(q, h)
-	if q.May(identity.Administrator) {
+	if q.Allows("GET /child-tokens") {
 		tokens, err := page.Get[api.List[sites.Token]](q, "/child-tokens")
 		if err != nil {
 			return nil, err
