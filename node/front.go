@@ -17,6 +17,7 @@ import (
 
 	"thatch/node/disk"
 	"thatch/node/folder"
+	"thatch/node/identity"
 	"thatch/node/identity/sealed"
 	"thatch/node/members"
 	"thatch/node/membership"
@@ -107,7 +108,13 @@ func (n *Node) voting() quorum.Config {
 
 // self is what this node tells the others of itself.
 func (n *Node) self() (members.Node, error) {
-	seal, err := sealed.NodeKey(n.cfg.Dir)
+	seal, err := sealed.ReadNodeKey(n.cfg.Dir)
+	if err == nil && seal == nil && n.front.creds.Known() {
+		return members.Node{}, identity.NodeKeyMissing(n.cfg.Dir)
+	}
+	if err == nil && seal == nil {
+		seal, err = sealed.NodeKey(n.cfg.Dir)
+	}
 	if err != nil {
 		return members.Node{}, err
 	}

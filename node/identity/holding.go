@@ -17,7 +17,12 @@ var ErrKeyless = errors.New("this node does not hold the site's keys: ask a node
 
 // lost says what to do when a node cannot open the site's keys.
 const lost = "put the file back; or remove this node from its site and join it anew in an empty folder, where other nodes of the site live; " +
-	"or restore a backup (thatch restore) where it was alone"
+	"or, where it was alone, make it anew with the recovery key (thatch node recover), or restore a backup (thatch restore)"
+
+// NodeKeyMissing says that a node of a site has lost its key, and what to do.
+func NodeKeyMissing(dir string) error {
+	return fmt.Errorf("%s is missing, and only with it this node can open the site's keys: %s", filepath.Join(dir, sealed.NodeKeyFile), lost)
+}
 
 // openKeys opens what of the site's keys is sealed to this node. A folder of an earlier version has them in files: they
 // are sealed, and the files removed once that is on record. Keys without any field are a node's that may lack them.
@@ -60,7 +65,7 @@ func (id *Identity) openMine(ctx context.Context, mine *sealed.Box, former *seal
 		return k, fmt.Errorf("%w; %s", err, lost)
 	}
 	if key == nil {
-		return k, fmt.Errorf("%s is missing, and only with it this node can open the site's keys: %s", path, lost)
+		return k, NodeKeyMissing(id.cfg.Dir)
 	}
 	if k, err = mine.Open(id.cfg.Site, id.cfg.Node, key); err != nil {
 		return k, fmt.Errorf("%s: %w; %s", path, err, lost)

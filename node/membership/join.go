@@ -140,6 +140,7 @@ func Lost(dir string, creds *wire.Credentials) error {
 		}
 	}
 	return fmt.Errorf("%s is the data folder of node %s, and its folder %s is lost: put it back; or remove the node from its site "+
-		"(thatch site remove %s) and join it anew in an empty folder; or restore a backup where it was alone",
+		"(thatch site remove %s) and join it anew in an empty folder; or, where it is the last one, make a site of one node of what is here "+
+		"(thatch node recover), or restore a backup (thatch restore)",
 		dir, creds.ID(), folder.QuorumFolder, creds.ID())
 }

@@ -181,6 +181,11 @@ func (m *Membership) refresh(ctx context.Context) error {
 		}
 	}
 	m.table.Store(&all)
+	if r := m.rooms.Load(); r != nil { // keys come with a vote
+		if err := r.identity.Reload(ctx); err != nil {
+			return err
+		}
+	}
 	for _, n := range all {
 		if n.ID == m.cfg.Self.ID && !n.Removed.IsZero() {
 			m.ended.set(members.Removed(n))

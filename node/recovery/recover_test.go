@@ -13,7 +13,6 @@ import (
 	"thatch/node/folder"
 	"thatch/node/identity/sealed"
 	"thatch/node/nodetest"
-	"thatch/node/quorum"
 	"thatch/node/recovery"
 )
 
@@ -89,7 +88,7 @@ func TestRecoverFromADamagedLog(t *testing.T) {
 			if err := damage(s.dir); err != nil {
 				t.Fatal(err)
 			}
-			if err := opened(s.dir); err == nil || name == "gone" && !errors.Is(err, quorum.ErrAhead) {
+			if err := opened(s.dir); err == nil || name == "gone" && !strings.Contains(err.Error(), "thatch node recover") {
 				t.Fatalf("it starts: %v", err)
 			}
 			r := recovered(t, s.dir, nil)
@@ -118,7 +117,7 @@ func TestRecoverThatWasCut(t *testing.T) {
 	if err := os.Rename(filepath.Join(s.dir, "quorum"), filepath.Join(s.dir, "quorum-anew")); err != nil {
 		t.Fatal(err)
 	}
-	if err := opened(s.dir); !errors.Is(err, quorum.ErrAhead) || !strings.Contains(err.Error(), "thatch node recover") {
+	if err := opened(s.dir); err == nil || !strings.Contains(err.Error(), "thatch node recover") {
 		t.Fatalf("it starts: %v", err)
 	}
 	recovered(t, s.dir, nil)
