@@ -244,15 +244,6 @@ func (n *Node) openRooms(ctx context.Context) error {
 	return n.openFederation(ctx)
 }
 
-func (n *Node) openBackups() {
-	n.Backups = backup.New(backup.Config{
-		Settings: backup.Settings{Node: n.folder.ID, Listen: n.cfg.Listen, Names: n.cfg.Names},
-		Dir:      n.cfg.Dir, Scratch: n.folder.Path(folder.ScratchFolder), Version: n.cfg.Version,
-		Term:     func() uint64 { return n.quorum.Status().Term },
-		Database: n.db, Writer: n.writer, Keys: n.Identity, Tasks: n.Tasks, Now: n.cfg.Now,
-	})
-}
-
 // Close ends what New opened, in reverse.
 func (n *Node) Close() error {
 	var errs []error

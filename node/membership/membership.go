@@ -33,6 +33,8 @@ type Config struct {
 	Log   *slog.Logger
 	// Local is what this node alone knows of itself, for its Status.
 	Local func() Local
+	// More is what else is to be said of the site in a Report; nil: nothing.
+	More func(ctx context.Context) []Problem
 }
 
 const every = 3 * time.Second

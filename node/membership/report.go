@@ -65,6 +65,7 @@ const (
 	ProblemSchema      = "schema"
 	ProblemEven        = "even"
 	ProblemVersions    = "versions"
+	ProblemBackup      = "backup"
 )
 
 // Problem is something that is wrong, and what to do about it.
@@ -120,6 +121,9 @@ func (m *Membership) Report(ctx context.Context) Report {
 		}
 	}
 	m.judge(&r, heard)
+	if m.cfg.More != nil {
+		r.Problems = append(r.Problems, m.cfg.More(ctx)...)
+	}
 	return r
 }
 

@@ -19,6 +19,7 @@ import (
 	"thatch/node/folder"
 	"thatch/node/identity/identitytest"
 	"thatch/node/identity/sealed"
+	"thatch/node/membership"
 	"thatch/node/nodetest"
 	"thatch/node/recovery"
 	"thatch/node/store"
@@ -422,4 +423,26 @@ func text(t *testing.T, r store.Reader, query string, args ...any) (value string
 		t.Fatal(err)
 	}
 	return value
+}
+
+// TestStatusSaysHowTheSiteWouldComeBack looks at what the site says of itself.
+func TestStatusSaysHowTheSiteWouldComeBack(t *testing.T) {
+	s := begin(t, t.TempDir())
+	said := func() (all string) {
+		for _, p := range s.Sisters().Report(t.Context()).Problems {
+			if p.Kind == membership.ProblemBackup {
+				all += p.Text + " / " + p.Advice + "\n"
+			}
+		}
+		return all
+	}
+	if got := said(); !strings.Contains(got, "No recovery key was made, so no backup could be restored / make one with thatch backup recovery-key") ||
+		!strings.Contains(got, "There is no backup / ") {
+		t.Errorf("it says:\n%s", got)
+	}
+	s.recoveryKey(t)
+	s.backUp(t, backup.Params{})
+	if got := said(); strings.Contains(got, "recovery key") || !strings.Contains(got, "by hand alone / switch the schedule on") {
+		t.Errorf("it says:\n%s", got)
+	}
 }

@@ -1,0 +1,35 @@
+package node
+
+import (
+	"context"
+	"strings"
+
+	"thatch/node/backup"
+	"thatch/node/folder"
+	"thatch/node/membership"
+)
+
+func (n *Node) openBackups() {
+	n.Backups = backup.New(backup.Config{
+		Settings: backup.Settings{Node: n.folder.ID, Listen: n.cfg.Listen, Names: n.cfg.Names},
+		Dir:      n.cfg.Dir, Scratch: n.folder.Path(folder.ScratchFolder), Version: n.cfg.Version,
+		Term:     func() uint64 { return n.quorum.Status().Term },
+		Database: n.db, Writer: n.writer, Keys: n.Identity, Tasks: n.Tasks, Now: n.cfg.Now,
+	})
+}
+
+// comeback is what is to be said of how the site would come back if it were lost.
+func (n *Node) comeback(ctx context.Context) (problems []membership.Problem) {
+	if n.Backups == nil {
+		return nil
+	}
+	standing, err := n.Backups.Standing(ctx)
+	if err != nil {
+		return []membership.Problem{{Level: membership.LevelError, Kind: membership.ProblemBackup, Text: err.Error(), Advice: "look at the node's log"}}
+	}
+	for _, line := range standing.Advice {
+		text, advice, _ := strings.Cut(strings.TrimSuffix(line, "."), ": ")
+		problems = append(problems, membership.Problem{Level: membership.LevelHint, Kind: membership.ProblemBackup, Text: text, Advice: advice})
+	}
+	return problems
+}
