@@ -6,7 +6,9 @@ import (
 
 	"thatch/node/backup"
 	"thatch/node/folder"
+	"thatch/node/members"
 	"thatch/node/membership"
+	"thatch/node/store"
 )
 
 func (n *Node) openBackups() {
@@ -32,4 +34,9 @@ func (n *Node) comeback(ctx context.Context) (problems []membership.Problem) {
 		problems = append(problems, membership.Problem{Level: membership.LevelHint, Kind: membership.ProblemBackup, Text: text, Advice: advice})
 	}
 	return problems
+}
+
+// ChangeKey gives this node another key to which the site's keys are sealed.
+func (n *Node) ChangeKey(ctx context.Context) error {
+	return n.Identity.ChangeNodeKey(ctx, func(public []byte) store.Statement { return members.ChangeSealKey(n.folder.ID, public) })
 }

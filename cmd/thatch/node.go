@@ -74,7 +74,7 @@ func nodeCommand(a *cli.App) *cobra.Command {
 	for _, name := range []string{"service", "while-input"} {
 		_ = run.Flags().MarkHidden(name) // the flags are there
 	}
-	cmd.AddCommand(run, nodes.JoinCommand(a), nodes.TokenCommand(a), backups.Recover(a))
+	cmd.AddCommand(run, nodes.JoinCommand(a), nodes.TokenCommand(a), backups.Recover(a), backups.ChangeKey(a))
 	return cmd
 }
 

@@ -137,9 +137,9 @@ func DropSealed(node string) store.Statement {
 	return store.Statement{SQL: `DELETE FROM sealed_keys WHERE holder = ?`, Args: []any{node}}
 }
 
-// ChangeNodeKey makes a new key for this node, and has the site's keys sealed to it instead of the former. A crash in
-// between is settled at the next start.
-func (id *Identity) ChangeNodeKey(ctx context.Context) error {
+// ChangeNodeKey makes a new key for this node, and has the site's keys sealed to it instead of the former, together with what
+// else is to be on record of its public half. A crash in between is settled at the next start.
+func (id *Identity) ChangeNodeKey(ctx context.Context, also func(public []byte) store.Statement) error {
 	k := id.keys.Load()
 	if k == nil {
 		return ErrKeyless
@@ -153,7 +153,7 @@ func (id *Identity) ChangeNodeKey(ctx context.Context) error {
 			SQL:  `UPDATE sealed_keys SET at = at WHERE holder = ? AND recipient = ?`,
 			Args: []any{id.cfg.Node, former.Public()}, Want: 1,
 		}
-		return id.write(ctx, "change the key of node "+id.cfg.Node, guard, seal)
+		return id.write(ctx, "change the key of node "+id.cfg.Node, guard, seal, also(coming.Public()))
 	})
 }
 

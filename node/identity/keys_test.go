@@ -362,7 +362,7 @@ func TestKeylessNode(t *testing.T) {
 	_, seal := two.Seal("p", []byte("x"))
 	_, sealTo := two.SealTo("node-3", key.Public())
 	for name, err := range map[string]error{
-		"issue": issue, "vouch": vouch, "seal": seal, "seal to": sealTo, "renew": two.RenewNode(), "change": two.ChangeNodeKey(t.Context()),
+		"issue": issue, "vouch": vouch, "seal": seal, "seal to": sealTo, "renew": two.RenewNode(), "change": two.ChangeNodeKey(t.Context(), nothing),
 	} {
 		if !errors.Is(err, identity.ErrKeyless) {
 			t.Errorf("%s: %v", name, err)
@@ -385,7 +385,7 @@ func TestKeylessNode(t *testing.T) {
 func TestChangeNodeKey(t *testing.T) {
 	f := open(t)
 	former := f.nodeKey(t)
-	if err := f.ChangeNodeKey(t.Context()); err != nil {
+	if err := f.ChangeNodeKey(t.Context(), nothing); err != nil {
 		t.Fatal(err)
 	}
 	f.wantFiles(t, sealed.NodeKeyFile)
@@ -414,7 +414,7 @@ func TestChangeNodeKeyThatWasCut(t *testing.T) {
 				return err
 			}
 			failing.off = true
-			if err := id.ChangeNodeKey(context.Background()); !errors.Is(err, errRefused) {
+			if err := id.ChangeNodeKey(context.Background(), nothing); !errors.Is(err, errRefused) {
 				return err
 			}
 			return nil
@@ -425,7 +425,7 @@ func TestChangeNodeKeyThatWasCut(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			if err := f.ChangeNodeKey(context.Background()); err != nil {
+			if err := f.ChangeNodeKey(context.Background(), nothing); err != nil {
 				return err
 			}
 			return errors.Join(os.Rename(f.path(sealed.NodeKeyFile), f.path(next)), os.WriteFile(f.path(sealed.NodeKeyFile), former, 0o600))
@@ -460,3 +460,6 @@ func (s *switched) Write(ctx context.Context, b store.Batch) (store.Applied, err
 	}
 	return s.Writer.Write(ctx, b)
 }
+
+// nothing is what else is to be on record of a key.
+func nothing([]byte) store.Statement { return store.Statement{SQL: `UPDATE site SET name = name`} }

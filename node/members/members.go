@@ -183,6 +183,11 @@ ON CONFLICT DO NOTHING`,
 	}
 }
 
+// ChangeSealKey is the statement after which a node has another key to which secrets are sealed.
+func ChangeSealKey(id string, public []byte) store.Statement {
+	return store.Statement{SQL: `UPDATE node SET seal_key = ? WHERE id = ? AND removed = ''`, Args: []any{public, id}, Want: 1}
+}
+
 func jsonOf(addresses []string) string {
 	if addresses == nil {
 		addresses = []string{}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"thatch/node/identity"
+	"thatch/node/identity/sealed"
 	"thatch/node/members"
 	"thatch/node/quorum"
 	"thatch/node/store"
@@ -289,9 +290,12 @@ const tellAgain = 5 * time.Second
 
 // tell has the table say what this node is and where it is reached.
 func (m *Membership) tell() {
+	self := m.cfg.Self
+	if key, err := sealed.ReadNodeKey(m.cfg.Dir); err == nil && key != nil {
+		self.SealKey = key.Public() // a change of it that was cut is settled by now
+	}
 	for {
 		ctx := store.WithCaller(m.ctx, &store.Caller{Actor: "node " + m.cfg.Self.ID})
-		self := m.cfg.Self
 		if known, is := m.find(self.ID); is && !m.cfg.Named {
 			self.Name = known.Name
 		}

@@ -135,3 +135,22 @@ func logOf(a *cli.App) *slog.Logger {
 	}
 	return slog.New(slog.NewTextHandler(a.Err, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
+
+// ChangeKey is thatch node change-key.
+func ChangeKey(a *cli.App) *cobra.Command {
+	return &cobra.Command{
+		Use: "change-key", Short: "Give the node another key to which the site's private keys are sealed", Args: cobra.NoArgs,
+		Long:    "For when its data folder, or a copy of it, was where others could read it. The node goes on meanwhile; a copy of the folder from\nbefore opens the site's keys only with a copy of the database from before.",
+		Example: "  thatch node change-key --data ./site",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := a.Client()
+			if err != nil {
+				return err
+			}
+			if err := c.Post(cmd.Context(), "/site/node-key", nil, nil); err != nil {
+				return err
+			}
+			return a.Done("changed", "node-key", "The node has another key; the site's keys are sealed to it.")
+		},
+	}
+}

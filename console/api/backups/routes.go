@@ -73,6 +73,11 @@ func Routes(n *node.Node) []api.Route {
 				return *told, nil
 			}),
 		},
+		{
+			Method: "POST", Path: "/site/node-key", Scope: identity.Administrator,
+			Summary: "Give the node that is asked another key to which the site's private keys are sealed",
+			Do:      api.Get(func(c *api.Call) (api.None, error) { return api.None{}, n.ChangeKey(c.Context()) }),
+		},
 	}
 }
 

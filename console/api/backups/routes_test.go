@@ -1,6 +1,7 @@
 package backups_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -123,4 +124,27 @@ func TestScheduleOfBackups(t *testing.T) {
 	if s := standing(t, c); s.Schedule != "" || s.Next != nil || s.Folder != folder {
 		t.Errorf("%+v", s)
 	}
+}
+
+func TestNodeKeyIsChanged(t *testing.T) {
+	n := nodetest.New(t)
+	nodetest.Run(t, n, map[string]http.Handler{"/": api.New(n, backups.Routes(n)...)})
+	c := apitest.Local(t, n)
+	before, err := sealed.NodeKey(n.Dir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Post(t.Context(), "/site/node-key", nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	after, err := sealed.NodeKey(n.Dir())
+	if err != nil || bytes.Equal(before.Public(), after.Public()) {
+		t.Errorf("the key is the former one: %v", err)
+	}
+	nodes, err := n.Members.Nodes(t.Context())
+	if err != nil || len(nodes) != 1 || !bytes.Equal(nodes[0].SealKey, after.Public()) {
+		t.Errorf("on record is another key: %+v, %v", nodes, err)
+	}
+	viewer := apitest.Remote(t, n, apitest.Token(t, n, identity.Operate))
+	refused(t, viewer.Post(t.Context(), "/site/node-key", nil, nil), http.StatusForbidden, "")
 }
