@@ -78,7 +78,8 @@ func (r *Room) keep(l *live, stop <-chan struct{}) {
 	}
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	kept, lines := l.run.Progress, 0
+	begun, _ := l.snapshot()
+	kept, lines := begun.Progress, 0
 	for {
 		select {
 		case <-stop:
