@@ -232,6 +232,7 @@ func (n *Node) openRooms(ctx context.Context) error {
 	if n.Computers, err = computers.New(ctx, n.db, n.writer, n.cfg.Now); err != nil {
 		return fmt.Errorf("open the computers: %w", err)
 	}
+	n.Computers.At(n.folder.ID)
 	n.Compliance = compliance.New(n.Computers, n.Bulletins.Catalog())
 	author := authoring.Author{Site: n.site.ID, Writer: n.writer, Signer: n.Identity, Now: n.cfg.Now}
 	n.Policies = policies.New(policies.Config{

@@ -115,7 +115,7 @@ func (r *Room) Get(ctx context.Context, id string) (Computer, error) {
 	if err != nil {
 		return c, fmt.Errorf("read computer %q: %w", id, err)
 	}
-	c.LastSeen = r.seen.latest(c.Number, c.LastSeen)
+	c.LastSeen = r.seen.Latest(c.Number, c.LastSeen)
 	return c, nil
 }
 

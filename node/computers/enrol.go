@@ -135,7 +135,7 @@ func (r *Room) Place(ctx context.Context, n Newcomer) (Place, error) {
 			if err != nil {
 				return err
 			}
-			c.LastSeen = r.seen.latest(c.Number, c.LastSeen)
+			c.LastSeen = r.seen.Latest(c.Number, c.LastSeen)
 			former = append(former, c)
 		}
 		return rows.Err()

@@ -272,18 +272,12 @@ func (l *loader) states() error {
 	}, l.query(ofStates), l.since)
 }
 
-// LastSeen calls set with the last-seen time of each computer that was heard of since the node started.
-func (r *Room) LastSeen(set func(number uint32, at time.Time)) {
-	r.seen.mu.Lock()
-	defer r.seen.mu.Unlock()
-	for number, at := range r.seen.at {
-		set(number, at)
-	}
-}
+// LastSeen calls set with the last-seen time of each computer of which more is known than its row says.
+func (r *Room) LastSeen(set func(number uint32, at time.Time)) { r.seen.Each(set) }
 
 // LatestSeen is when a computer was last heard of; stored is what its row says.
 func (r *Room) LatestSeen(number uint32, stored time.Time) time.Time {
-	return r.seen.latest(number, stored)
+	return r.seen.Latest(number, stored)
 }
 
 // Computers returns every computer, retired ones too, sorted by number, with the latest last-seen times.
@@ -297,7 +291,7 @@ func (r *Room) Computers() []Member {
 	})
 	sortByNumber(all)
 	for i := range all {
-		all[i].LastSeen = r.seen.latest(all[i].Number, all[i].LastSeen)
+		all[i].LastSeen = r.seen.Latest(all[i].Number, all[i].LastSeen)
 	}
 	return all
 }

@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"thatch/catalog/rule"
+	"thatch/node/computers/seen"
 	"thatch/node/store"
 )
 
@@ -298,7 +299,7 @@ func TestSeenIsWrittenInSteps(t *testing.T) {
 	if got, _ := f.Get(ctx, c.ID); !got.LastSeen.Equal(f.clock.now()) {
 		t.Errorf("last seen is %v, want what memory knows, %v", got.LastSeen, f.clock.now())
 	}
-	f.clock.add(SeenStep)
+	f.clock.add(seen.Step)
 	f.Seen(c.Number, f.clock.now())
 	f.Seen(c.Number, f.clock.now().Add(-time.Hour)) // out of order
 	if err := f.WriteSeen(ctx); err != nil {

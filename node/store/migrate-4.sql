@@ -47,6 +47,8 @@ CREATE TABLE node_hint (               -- which node the computers of a subnet t
   changed    TEXT NOT NULL
 ) WITHOUT ROWID;
 
+ALTER TABLE computer ADD COLUMN node TEXT NOT NULL DEFAULT '';
+
 -- What operators asked of computers outside of their turns: the latest of each.
 CREATE TABLE computer_prompt (
   number     INTEGER PRIMARY KEY,

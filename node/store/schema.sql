@@ -111,7 +111,8 @@ CREATE TABLE computer (
   retired    TEXT NOT NULL DEFAULT '', -- when; a retired computer keeps its row and is never counted
   doubt      TEXT NOT NULL DEFAULT '', -- why two machines seem to be this computer
   version    INTEGER NOT NULL,
-  idx        INTEGER NOT NULL          -- of the last change
+  idx        INTEGER NOT NULL,         -- of the last change
+  node       TEXT NOT NULL DEFAULT ''  -- that heard of it last; as coarse as last_seen
 );
 CREATE INDEX computer_machine ON computer (machine);
 CREATE INDEX computer_hardware ON computer (hardware);
