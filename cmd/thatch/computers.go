@@ -26,8 +26,8 @@ func computersCommand(a *cli.App) *cobra.Command {
 		Long: "Columns to filter and sort by: " + cli.Columns(store.ColumnNames(report.OfComputers)),
 		Example: "  thatch computers list --filter group=berlin --sort -missing\n" +
 			"  thatch computers list --filter doubt=yes\n  thatch computers list --with-retired",
-		Heads: []string{"COMPUTER", "GROUP", "PRODUCT", "LANGUAGES", "MISSING", "SUPERSEDED", "CRITICAL", "EXPLOITED", "UNKNOWN", "PENDING", "FAILED", "PERCENT", "LAST SEEN", "SIMULATED", "ID"},
-		Keys:  []string{"computer", "group", "product", "languages", "missing", "superseded", "critical", "exploited", "unknown", "pending", "failed", "percent", "last_seen", "simulated", "id"},
+		Heads: []string{"COMPUTER", "GROUP", "PRODUCT", "LANGUAGES", "MISSING", "SUPERSEDED", "CRITICAL", "EXPLOITED", "UNKNOWN", "PENDING", "FAILED", "PERCENT", "LAST SEEN", "NODE", "SIMULATED", "ID"},
+		Keys:  []string{"computer", "group", "product", "languages", "missing", "superseded", "critical", "exploited", "unknown", "pending", "failed", "percent", "last_seen", "node", "simulated", "id"},
 		Flags: map[string]string{"all": "superseded updates count as missing too", "with-retired": "list retired computers too"},
 	})
 	yes(list, "all", "with-retired")

@@ -2,11 +2,13 @@ package api
 
 import (
 	"context"
+	"slices"
 
 	"thatch/node"
 	"thatch/node/computers/compliance"
 	"thatch/node/computers/compliance/report"
 	"thatch/node/identity"
+	"thatch/node/members"
 	"thatch/node/store"
 )
 
@@ -34,6 +36,9 @@ func computerRoutes(n *node.Node) []Route {
 		}
 		since, err := n.Settings.SilentSince(c.Context(), n.Now())
 		d.Mark(since)
+		if err == nil {
+			err = sayNodes(c, &d.ComputerRow)
+		}
 		return d, err
 	}
 	return []Route{
@@ -99,9 +104,28 @@ func Computers(c *Call, ctx context.Context, q store.Query) ([]*report.ComputerR
 	if err != nil {
 		return nil, 0, err
 	}
-	return c.Node.Compliance.Computers(ctx, q, compliance.Asked{
+	page, total, err := c.Node.Compliance.Computers(ctx, q, compliance.Asked{
 		All: c.Flag(ParamAll.Name), Retired: c.Flag(paramRetired.Name) || q.Filter["retired"] != "", Silent: silent,
 	})
+	if err == nil {
+		err = sayNodes(c, page...)
+	}
+	return page, total, err
+}
+
+// sayNodes says of computers which node they last spoke to.
+func sayNodes(c *Call, page ...*report.ComputerRow) error {
+	nodes, err := members.Read(c.Context(), c.Node.Reader())
+	if err != nil {
+		return err
+	}
+	for _, row := range page {
+		row.Node = c.Node.Computers.NodeOf(row.Number)
+		if at := slices.IndexFunc(nodes, func(n members.Node) bool { return n.ID == row.Node }); at >= 0 {
+			row.Node = nodes[at].Name
+		}
+	}
+	return nil
 }
 
 func retire(c *Call, in Seen) (None, error) {

@@ -36,6 +36,7 @@ func columns() []page.Column {
 		{Name: "product", Title: "Product", Groups: true},
 		{Name: "languages", Title: "Languages", Hidden: true},
 		{Name: "last_seen", Title: "Last seen", Kind: page.Ago},
+		{Name: "node", Title: "At the node", Hidden: true, Unsorted: true, Unfiltered: true},
 		{Name: "percent", Title: "Complete", Kind: page.Percent},
 		{Name: "missing", Title: "Missing", Kind: page.Number, Link: "/computers/{id}"},
 		{Name: "critical", Title: "Critical missing", Kind: page.Number},

@@ -94,9 +94,8 @@ type ComputerRow struct {
 // Contact is when a computer was heard of.
 type Contact struct {
 	LastSeen time.Time `json:"last_seen"`
-	Reported time.Time `json:"reported,omitzero"`   // zero: never
-	Node     string    `json:"node,omitempty"`      // id of the node that it last spoke to, as far as the one that answers knows
-	NodeName string    `json:"node_name,omitempty"` // what people call that node; the API says it
+	Reported time.Time `json:"reported,omitzero"` // zero: never
+	Node     string    `json:"node,omitempty"`    // that it last spoke to, by its name; the API says it
 }
 
 // Marks are what follows from the rest of a row.
@@ -171,7 +170,6 @@ var OfComputers = []store.Column[*ComputerRow]{
 	{Name: "product", Value: func(r *ComputerRow) any { return r.Product }, Search: true},
 	{Name: "languages", Value: func(r *ComputerRow) any { return r.Languages }},
 	{Name: "last_seen", Kind: store.Time, Value: func(r *ComputerRow) any { return rows.Stamp(r.LastSeen) }},
-	{Name: "node", Value: func(r *ComputerRow) any { return r.Node }},
 	{Name: "reported", Kind: store.Time, Value: func(r *ComputerRow) any { return rows.Stamp(r.Reported) }},
 	{Name: "retired", Kind: store.Flag, Value: func(r *ComputerRow) any { return !r.Retired.IsZero() }},
 	{Name: "doubt", Kind: store.Flag, Value: func(r *ComputerRow) any { return r.Doubt != "" }},
