@@ -8,6 +8,7 @@ import (
 	"thatch/console/api/evaluation"
 	"thatch/console/api/families"
 	"thatch/console/api/hierarchy"
+	"thatch/console/api/hints"
 	"thatch/console/api/nodes"
 	"thatch/console/api/offers"
 	"thatch/console/api/operators"
@@ -39,6 +40,7 @@ func Routes(n *node.Node) []api.Route {
 		offers.Routes(n),
 		evaluation.Routes(n),
 		prompts.Routes(n),
+		hints.Routes(n),
 		backups.Routes(n),
 	)
 }

@@ -56,7 +56,7 @@ type Limits struct {
 	Arrive  int // computers a second that come anew to the node
 }
 
-// Usual are the limits of a node. An agent that waits takes 40 kB.
+// Usual are the limits of a node. An agent that waits takes 62 kB.
 var Usual = Limits{Waiting: 2000, Asking: 200, Arrive: 500}
 
 // NewWith is New with other limits.

@@ -43,6 +43,7 @@ func siteCommand(a *cli.App) *cobra.Command {
 		},
 	})
 	cmd.AddCommand(nodes.Commands(a)...)
+	cmd.AddCommand(siteHints(a))
 	return cmd
 }
 

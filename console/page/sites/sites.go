@@ -20,7 +20,7 @@ func Area() page.Area {
 		panic(err) // embedded
 	}
 	return page.Area{Templates: templates, Pages: []*page.Page{
-		tree(), oneSite(), ownSite(), overview(), linkRuns(), linkRun(), quarantine(), newRule(), oneRule(), // new before {id}: the first that fits answers
+		tree(), oneSite(), ownSite(), hintsPage(), overview(), linkRuns(), linkRun(), quarantine(), newRule(), oneRule(), // new before {id}: the first that fits answers
 	}}
 }
 

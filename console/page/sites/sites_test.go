@@ -11,6 +11,7 @@ import (
 
 	"thatch/console/api"
 	"thatch/console/api/hierarchy"
+	"thatch/console/api/hints"
 	"thatch/console/api/links"
 	"thatch/console/api/nodes"
 	"thatch/console/api/operators"
@@ -34,7 +35,7 @@ func start(t testing.TB, name string, languages ...string) site {
 	t.Helper()
 	s := replicationtest.Start(t, replicationtest.Config{Name: name, Languages: languages})
 	routes := append(hierarchy.Routes(s.Node), links.Routes(s.Node, s.Link, s.Rounds)...)
-	routes = slices.Concat(routes, payloads.Routes(s.Node), tree.Routes(s.Node), operators.Routes(s.Node), policies.Routes(s.Node), nodes.Routes(s.Node))
+	routes = slices.Concat(routes, payloads.Routes(s.Node), tree.Routes(s.Node), operators.Routes(s.Node), policies.Routes(s.Node), nodes.Routes(s.Node), hints.Routes(s.Node))
 	return site{s, pagetest.Open(s.Node, api.New(s.Node, routes...), sites.Area(), administration.Area())}
 }
 
