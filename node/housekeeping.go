@@ -14,6 +14,7 @@ import (
 	"thatch/node/replicas/marks"
 	"thatch/node/settings"
 	"thatch/node/sites"
+	"thatch/node/store"
 	"thatch/node/store/sweep"
 	"thatch/node/tasks"
 )
@@ -136,6 +137,7 @@ func (n *Node) forget(ctx context.Context, say func(text string)) (map[string]in
 			})
 		}},
 		{"failures of staging", func() error { return sweeper.Sweep(ctx, staging.Old()) }},
+		{"payloads of removed nodes", func() error { return sweeper.Sweep(ctx, staging.Removed(), store.TopicDocuments) }},
 		{"journal", func() error {
 			keeper := marks.Keeper{Reader: n.db, Writer: n.writer, Now: n.cfg.Now}
 			return keeper.Shorten(ctx, sweeper, marks.Keep{Since: ago(settings.KeepJournalDays), Entries: settings.KeepJournalEntries.In(set)})

@@ -42,6 +42,13 @@ AND NOT EXISTS (SELECT 1 FROM pin p WHERE p.digest = staging_failure.digest)`,
 	}
 }
 
+// Removed are the holdings of nodes that were removed from the site.
+func Removed() sweep.Rows {
+	return sweep.Rows{
+		Table: "holding", Key: []string{"sha256", "node"}, Old: `EXISTS (SELECT 1 FROM node n WHERE n.id = holding.node AND n.removed <> '')`,
+	}
+}
+
 // needed is the SHA-256 of every payload file that is staged, pinned, or added by hand without an address to fetch it
 // from again.
 func (s *Stager) needed(ctx context.Context) (map[string]bool, error) {
