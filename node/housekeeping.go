@@ -2,18 +2,22 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"time"
 
-	"thatch/node/bulletins/staging"
+	"thatch/node/bulletins/staging/past"
 	"thatch/node/computers"
 	"thatch/node/identity"
 	"thatch/node/members"
 	"thatch/node/replicas/marks"
 	"thatch/node/settings"
 	"thatch/node/sites"
+	"thatch/node/sites/alarms"
+	"thatch/node/sites/history"
+	"thatch/node/sites/invites"
 	"thatch/node/store"
 	"thatch/node/store/sweep"
 	"thatch/node/tasks"
@@ -127,17 +131,19 @@ func (n *Node) forget(ctx context.Context, say func(text string)) (map[string]in
 			return n.Tasks.Prune(ctx, sweeper, tasks.Keep{Since: ago(settings.KeepRunsDays), Runs: settings.KeepRuns.In(set)})
 		}},
 		{"links, alarms", func() error {
-			return n.Sites.Prune(ctx, sweeper, sites.Keep{
-				Runs: ago(settings.KeepLinksDays), Alarms: ago(settings.KeepAlarmsDays), Tokens: ago(settings.KeepTokensDays),
-			})
+			return errors.Join(
+				sweeper.Sweep(ctx, history.Old(ago(settings.KeepLinksDays)), sites.TopicLink),
+				sweeper.Sweep(ctx, alarms.Old(ago(settings.KeepAlarmsDays)), sites.Topic),
+				sweeper.Sweep(ctx, invites.Old(ago(settings.KeepTokensDays)), sites.Topic),
+			)
 		}},
 		{"computers", func() error {
 			return n.Computers.Prune(ctx, sweeper, computers.Keep{
 				Attempts: ago(settings.KeepAttemptsDays), Delivery: ago(settings.KeepDeliveryDays), Retired: ago(settings.KeepRetiredDays),
 			})
 		}},
-		{"failures of staging", func() error { return sweeper.Sweep(ctx, staging.Old()) }},
-		{"payloads of removed nodes", func() error { return sweeper.Sweep(ctx, staging.Removed(), store.TopicDocuments) }},
+		{"failures of staging", func() error { return sweeper.Sweep(ctx, past.Failures()) }},
+		{"payloads of removed nodes", func() error { return sweeper.Sweep(ctx, past.Holdings(), store.TopicDocuments) }},
 		{"journal", func() error {
 			keeper := marks.Keeper{Reader: n.db, Writer: n.writer, Now: n.cfg.Now}
 			return keeper.Shorten(ctx, sweeper, marks.Keep{Since: ago(settings.KeepJournalDays), Entries: settings.KeepJournalEntries.In(set)})

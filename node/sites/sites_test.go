@@ -17,6 +17,7 @@ import (
 	"thatch/node/nodetest"
 	"thatch/node/replicas/dataset"
 	"thatch/node/sites"
+	"thatch/node/sites/history"
 	"thatch/node/store"
 	"thatch/node/store/sweep"
 	"thatch/schedule"
@@ -605,7 +606,7 @@ func TestHistory(t *testing.T) {
 	if err := n.Sites.Ran(t.Context(), sites.LinkRun{ID: "4", Started: clock.Now()}); err != nil {
 		t.Fatal(err)
 	}
-	if err := n.Sites.Prune(t.Context(), sweep.New(n.Reader(), n.Writer()), sites.Keep{Runs: clock.Now().Add(-time.Hour)}); err != nil {
+	if err := sweep.New(n.Reader(), n.Writer()).Sweep(t.Context(), history.Old(clock.Now().Add(-time.Hour))); err != nil {
 		t.Fatal(err)
 	}
 	if _, total, _ = n.Sites.Runs(t.Context(), store.Query{}); total != 1 {

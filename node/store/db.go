@@ -15,6 +15,7 @@ import (
 	lib "modernc.org/sqlite/lib"
 
 	"thatch/node/store/gate"
+	"thatch/node/store/shrink"
 	"thatch/node/store/sqlite"
 )
 
@@ -57,7 +58,8 @@ type DB struct {
 	watches watches
 	stopped stopped
 
-	trimming trimming
+	trimming  trimming
+	shrinking shrink.File
 }
 
 // Open opens the file, and makes an empty one from the schema when there is none. A file of a newer schema is
@@ -77,6 +79,7 @@ func Open(ctx context.Context, config Config) (*DB, error) {
 		db.config.Log = slog.Default()
 	}
 	db.stopped.init()
+	db.shrinking = shrink.File{Path: config.Path, Use: db.lend, View: db.View, Applied: db.Applied}
 	if err := db.open(ctx); err != nil {
 		return nil, err
 	}
@@ -128,8 +131,10 @@ func (db *DB) begin(c *sqlite.Conn) error {
 			return sqlite.NewFatal(db.config.Path, "making the tables", err)
 		}
 	}
-	if err := db.enableShrinking(c); err != nil {
+	if anew, err := shrink.Enable(c); err != nil {
 		return sqlite.NewFatal(db.config.Path, "opening", err)
+	} else if anew {
+		db.config.Log.Info("the database was written anew, so that it can shrink", "path", db.config.Path)
 	}
 	values, err := c.Row("SELECT idx, schema FROM applied")
 	switch {

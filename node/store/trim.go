@@ -1,8 +1,11 @@
 package store
 
 import (
+	"context"
 	"os"
 	"sync/atomic"
+
+	"thatch/node/store/sqlite"
 )
 
 // defaultLog is how large the write-ahead log may become before readers are waited for.
@@ -13,7 +16,6 @@ const defaultLog = 64 << 20
 type trimming struct {
 	at      int64 // size at which it is tried next; under DB.writing
 	copying atomic.Int32
-	looked  atomic.Uint64 // index at which it was last looked how full pages are
 }
 
 // trim folds the write-ahead log into the file once it is large, waiting for the reads under way, but no longer than a
@@ -35,4 +37,20 @@ func (db *DB) trim() {
 	if err != nil || row[0] != int64(0) { // the first column says whether somebody was in the way
 		db.trimming.at = 2 * info.Size()
 	}
+}
+
+// Shrink gives back what of the file is free, see shrink.File.
+func (db *DB) Shrink(ctx context.Context) (freed int64, err error) { return db.shrinking.Run(ctx) }
+
+// lend lends the writing connection while no snapshot is made.
+func (db *DB) lend(use func(c *sqlite.Conn) error) error {
+	db.writing.Lock()
+	defer db.writing.Unlock()
+	if err := db.Err(); err != nil || db.trimming.copying.Load() > 0 {
+		return err
+	}
+	if db.writer == nil {
+		return ErrClosed
+	}
+	return use(db.writer)
 }

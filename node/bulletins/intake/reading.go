@@ -51,3 +51,10 @@ func (r reading) eachOf(query string, first []any, values []string, take func(*s
 	}
 	return nil
 }
+
+// others says whether another site stands above this one, or is known by its key.
+func (r reading) others(site string) (others bool, err error) {
+	const query = `SELECT EXISTS (SELECT 1 FROM parent) OR EXISTS (SELECT 1 FROM document WHERE kind = 'signing-key' AND id <> ?)`
+	err = r.tx.QueryRowContext(r.ctx, query, site).Scan(&others)
+	return others, err
+}

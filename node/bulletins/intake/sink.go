@@ -39,8 +39,8 @@ type Sink struct{ cfg Config }
 // New makes a sink.
 func New(cfg Config) *Sink { return &Sink{cfg} }
 
-// Known implements importer.Sink. A file counts as whole only while all that was made of it is here: sites above take away
-// what changed hands, and do not make up for it. Where nobody stands above, or stood as far as is known, nobody looks.
+// Known implements importer.Sink. A file counts as whole only while all that was made of it is here: sites above, where
+// there are or were any, take away what changed hands.
 func (s *Sink) Known(ctx context.Context, source string) (map[string]string, error) {
 	const lacking = `SELECT DISTINCT file FROM import_part WHERE source = ?1 AND key IN (
   SELECT i.key FROM import_document i WHERE i.source = ?1 AND NOT EXISTS (SELECT 1 FROM document d WHERE d.kind = i.kind AND d.id = i.id))`
@@ -55,9 +55,7 @@ func (s *Sink) Known(ctx context.Context, source string) (map[string]string, err
 		if err != nil {
 			return err
 		}
-		var others bool
-		const above = `SELECT EXISTS (SELECT 1 FROM parent) OR EXISTS (SELECT 1 FROM document WHERE kind = 'signing-key' AND id <> ?)`
-		if err := r.tx.QueryRowContext(r.ctx, above, s.cfg.Site).Scan(&others); err != nil || !others {
+		if others, err := r.others(s.cfg.Site); err != nil || !others {
 			return err
 		}
 		return r.each(lacking, []any{source}, func(rows *sql.Rows) error {
@@ -159,7 +157,6 @@ func (s *Sink) Begin(ctx context.Context, saved importer.Saved) (wait func() (in
 
 // saveCarefully looks for documents that the keys do not own, too: the first try met one.
 func (s *Sink) saveCarefully(ctx context.Context, saved importer.Saved) (int, error) {
-	const tries = 2
 	for try := 1; ; try++ {
 		w, batches, err := s.batches(ctx, saved, true)
 		if err == nil {
@@ -169,7 +166,7 @@ func (s *Sink) saveCarefully(ctx context.Context, saved importer.Saved) (int, er
 			w.sayAbove(s.cfg.Log)
 			return w.changed, nil
 		}
-		if try == tries || !errors.Is(err, store.ErrConflict) {
+		if try == 2 || !errors.Is(err, store.ErrConflict) {
 			return 0, err
 		}
 	}

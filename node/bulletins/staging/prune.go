@@ -8,7 +8,6 @@ import (
 
 	"thatch/catalog/content"
 	"thatch/node/bulletins/live"
-	"thatch/node/store/sweep"
 )
 
 // Pruner removes payloads that nobody needs (see content.Store).
@@ -31,22 +30,6 @@ func (s *Stager) Prune(ctx context.Context, from Pruner, before time.Time) (cont
 		return pruned, nil
 	}
 	return pruned, s.Reconcile(ctx)
-}
-
-// Old are the failures of packages of which neither the catalog nor a policy has that revision any more.
-func Old() sweep.Rows {
-	return sweep.Rows{
-		Table: "staging_failure", Key: []string{"package", "digest"},
-		Old: `NOT EXISTS (SELECT 1 FROM document d WHERE d.kind = 'package' AND d.id = staging_failure.package AND d.digest = staging_failure.digest)
-AND NOT EXISTS (SELECT 1 FROM pin p WHERE p.digest = staging_failure.digest)`,
-	}
-}
-
-// Removed are the holdings of nodes that were removed from the site.
-func Removed() sweep.Rows {
-	return sweep.Rows{
-		Table: "holding", Key: []string{"sha256", "node"}, Old: `EXISTS (SELECT 1 FROM node n WHERE n.id = holding.node AND n.removed <> '')`,
-	}
 }
 
 // needed is the SHA-256 of every payload file that is staged, pinned, or added by hand without an address to fetch it
