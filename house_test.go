@@ -38,6 +38,7 @@ var arrows = map[string][]string{
 	"node/tasks":           {"node/store/*", "catalog/*", "schedule"},
 	"node/scopes":          {"node/sites", "node/replicas/*"},
 	"node/rollups":         {"node/store/*", "node/bulletins/*", "node/computers/*", "node/sites/*", "node/settings", "catalog/*", "schedule"},
+	"node/uploads":         {"node/store"},
 	"node/past":            {"node/store/*", "node/computers/*", "node/policies", "node/rollups", "node/settings", "catalog/*"},
 	"node/sites/hierarchy": {"node/sites", "node/scopes", "node/store/*", "node/replicas/dataset", "catalog/*"},
 	"node/sites":           {"node/store/*", "node/identity", "node/replicas/dataset", "catalog/*", "schedule"},

@@ -18,6 +18,7 @@ import (
 	"thatch/console/api/prompts"
 	"thatch/console/api/reports"
 	"thatch/console/api/tree"
+	"thatch/console/api/uploads"
 	"thatch/console/api/vulnerabilities"
 	"thatch/console/api/why"
 	"thatch/node"
@@ -38,6 +39,7 @@ func Routes(n *node.Node) []api.Route {
 		overview.Routes(n),
 		vulnerabilities.Routes(n),
 		offers.Routes(n),
+		uploads.Routes(n),
 		evaluation.Routes(n),
 		prompts.Routes(n),
 		hints.Routes(n),

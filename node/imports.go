@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -18,6 +19,7 @@ import (
 	"thatch/node/settings"
 	"thatch/node/store"
 	"thatch/node/tasks"
+	"thatch/node/uploads"
 )
 
 // ImportKind is the kind of the tasks that import catalogs; the task of a source is called ImportTask(source).
@@ -124,6 +126,9 @@ func (n *Node) doImport(ctx context.Context, job *tasks.Job) (any, error) {
 	if ctx.Err() != nil {
 		return done, err
 	}
+	for _, from := range what.locations() {
+		err = errors.Join(err, n.uploads().Done(from))
+	}
 	counts, failed := n.Bulletins.CountSource(ctx, what.Source)
 	done.SourceCounts = counts
 	return done, cmp.Or(err, failed)
@@ -173,6 +178,23 @@ func (n *Node) request(ctx context.Context, what Import) (importer.Source, impor
 		return nil, req, noSource(what.Source)
 	}
 	return sources[at], req, nil
+}
+
+func (n *Node) uploads() uploads.Folder {
+	return uploads.Folder{Dir: n.folder.Path(folder.UploadsFolder), Now: n.cfg.Now}
+}
+
+// Upload takes in a vendor file of a source and imports it. Name is what it is called where it comes from.
+func (n *Node) Upload(ctx context.Context, source, name string, content io.Reader) (run string, err error) {
+	path, err := n.uploads().Take(source, name, content)
+	if err != nil {
+		return "", err
+	}
+	run, err = n.StartImport(ctx, Import{Source: source, From: path})
+	if err != nil {
+		err = errors.Join(err, n.uploads().Done(path))
+	}
+	return run, err
 }
 
 // StartImport starts an import and names its run.

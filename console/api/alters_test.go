@@ -18,7 +18,7 @@ import (
 
 // changeNothing are the routes that change nothing that stands, by why.
 var changeNothing = map[string]string{
-	"POST /catalog/imports": "starts a run", "POST /tasks/{name}/runs": "starts a run", "POST /runs/{id}/cancel": "ends a run",
+	"POST /catalog/imports": "starts a run", "POST /catalog/uploads": "starts a run", "POST /tasks/{name}/runs": "starts a run", "POST /runs/{id}/cancel": "ends a run",
 	"POST /content/verify": "starts a run", "POST /content/import": "starts a run", "POST /content/export": "starts a run",
 	"POST /evaluate": "asks", "POST /policies/preview": "asks", "POST /windows/preview": "asks",
 	"POST /operators/first-link": "makes a secret", "POST /operators/{operator}/enter": "makes a secret",

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 
@@ -18,7 +19,7 @@ type Request struct {
 	Method string
 	Path   string // below Prefix, ids as escaped segments
 	Query  url.Values
-	Body   any // encoded as JSON; nil: none
+	Body   any // encoded as JSON; an io.Reader: a file, as it stands; nil: none
 }
 
 // Ask runs a route for an operator whom the caller has let in, with the checks that every call takes, and returns what
@@ -43,10 +44,14 @@ type About struct {
 
 // call makes the call of a request from within.
 func (s *Server) call(ctx context.Context, who identity.Operator, q Request) (*Call, error) {
-	var body bytes.Buffer
-	if q.Body != nil {
-		if err := json.NewEncoder(&body).Encode(q.Body); err != nil {
-			return nil, err
+	var text bytes.Buffer
+	body, isFile := q.Body.(io.Reader)
+	if !isFile {
+		body = &text
+		if q.Body != nil {
+			if err := json.NewEncoder(&text).Encode(q.Body); err != nil {
+				return nil, err
+			}
 		}
 	}
 	target := url.URL{Path: Prefix + q.Path, RawQuery: q.Query.Encode()}
@@ -55,7 +60,7 @@ func (s *Server) call(ctx context.Context, who identity.Operator, q Request) (*C
 		return nil, fmt.Errorf("%s: %w", q.Path, err)
 	}
 	target.RawPath = Prefix + q.Path
-	r, err := http.NewRequestWithContext(identity.WithOperator(ctx, who), q.Method, "/", &body)
+	r, err := http.NewRequestWithContext(identity.WithOperator(ctx, who), q.Method, "/", body)
 	if err != nil {
 		return nil, err
 	}

@@ -131,20 +131,25 @@ func (c *Call) readBody(w http.ResponseWriter) error {
 	if limit == 0 {
 		limit = MaxBody
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, c.r.Body, limit))
+	in := http.MaxBytesReader(w, c.r.Body, limit)
+	if c.route.File {
+		c.r.Body = in
+		return nil
+	}
+	body, err := io.ReadAll(in)
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		return &Error{
-			Status: http.StatusRequestEntityTooLarge, Code: "too_large",
-			Text: fmt.Sprintf("the request has more than %d bytes, which is the most that %s takes", limit, c.route.Path),
-		}
+		return AsError(err)
 	case err != nil:
 		return store.Invalid("the request could not be read: %v", err)
 	}
 	c.body = body
 	return nil
 }
+
+// File is the body of a route that takes a file. Reading it fails beyond the route's limit.
+func (c *Call) File() io.Reader { return c.r.Body }
 
 func (c *Call) decode(into any) error {
 	if len(c.body) == 0 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 
 	"thatch/console/page/words"
@@ -27,7 +28,13 @@ func (e *Error) Error() string { return e.Text }
 // of node/store or node/identity, tell their text to the caller as their own fault.
 func AsError(err error) *Error {
 	var own *Error
+	var tooLarge *http.MaxBytesError
 	switch {
+	case errors.As(err, &tooLarge):
+		return &Error{
+			Status: http.StatusRequestEntityTooLarge, Code: "too_large",
+			Text: fmt.Sprintf("the request has more than %d bytes, which is the most that is taken here", tooLarge.Limit),
+		}
 	case errors.As(err, &own):
 		return own
 	case errors.Is(err, store.ErrInvalid):

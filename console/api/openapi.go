@@ -60,6 +60,9 @@ func operation(route *Route, book *schemas) object {
 	default:
 		responses["200"] = object{"description": "OK", "content": jsonContent(book.of(route.Do.out))}
 	}
+	if route.File {
+		op["requestBody"] = object{"required": true, "content": object{"application/octet-stream": object{"schema": object{"type": "string", "format": "binary"}}}}
+	}
 	if route.Do.in != reflect.TypeFor[None]() {
 		op["requestBody"] = object{"required": true, "content": jsonContent(book.of(route.Do.in))}
 	}

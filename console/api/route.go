@@ -25,6 +25,7 @@ type Route struct {
 	// filter of a list. The audit log keeps how it stood before and after. "": the route changes nothing that stands.
 	Alters string
 	Limit  int64 // of the request body in bytes; 0: MaxBody
+	File   bool  // the body is a file as it stands, which the action reads by Call.File
 	Do     Action
 }
 

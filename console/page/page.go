@@ -35,6 +35,7 @@ type Page struct {
 	Show  func(q *Request) (*View, error)               // GET; of a page with a List, what stands around its table
 	Acts  map[string]Act                                // what its forms do, by their field "do"
 	Raw   func(q *Request, w http.ResponseWriter) error // the page writes its answer itself (streams, files)
+	Files int64                                         // largest form with a file that its acts take, in bytes; 0: none. It takes an operator
 }
 
 // Help says what a page is for and how the command line does the same.
@@ -254,6 +255,13 @@ func (c *Console) show(q *Request, w http.ResponseWriter, wrong error) {
 
 // act does what a form asks for, and sends the browser on, so that a reload repeats nothing.
 func (c *Console) act(q *Request, w http.ResponseWriter) {
+	if q.page.Files > 0 {
+		if err := q.takeFiles(w); err != nil {
+			c.fail(q, w, err)
+			return
+		}
+		defer q.dropFiles()
+	}
 	if err := q.genuine(); err != nil {
 		c.fail(q, w, err)
 		return

@@ -167,7 +167,7 @@ func (q *Request) ServeAPI(path string, w http.ResponseWriter) {
 
 // read takes in the form, and the note that the answer before left.
 func (q *Request) read(w http.ResponseWriter) {
-	if q.R.Method == http.MethodPost {
+	if q.R.Method == http.MethodPost && !q.withFiles() { // those are read where the page takes them
 		q.R.Body = http.MaxBytesReader(w, q.R.Body, maxForm)
 		if err := q.R.ParseForm(); err != nil {
 			q.R.PostForm = url.Values{} // then the form's token is missing, and it is refused

@@ -22,6 +22,7 @@ const (
 	OwnFile        = "node.db"         // what is the node's own; lost, it is made anew
 	QuorumFolder   = "quorum"          // the log of batches, and snapshots
 	ContentFolder  = "content"         // payloads by digest
+	UploadsFolder  = "uploads"         // vendor files that operators sent, until they are imported
 	ScratchFolder  = "scratch"         // what does not fit into memory; emptied at every start
 	SocketFile     = "admin.sock"      // the local door (not on Windows)
 	SocketPathFile = "admin.sock.path" // where the socket is, when its path would be too long

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -44,8 +45,9 @@ func catalogFamilies(a *cli.App) *cobra.Command {
 func catalogImport(a *cli.App) *cobra.Command {
 	var what node.Import
 	var detach bool
+	var upload string
 	cmd := &cobra.Command{
-		Use: "import --source NAME [--from PATH|URL]", Short: "Import a catalog and follow the import to its end", Args: cobra.NoArgs,
+		Use: "import --source NAME [--from PATH|URL | --upload FILE]", Short: "Import a catalog and follow the import to its end", Args: cobra.NoArgs,
 		Long: "Import what a source says at a file, a folder or an http(s) location; without --from, at the location of the source\n" +
 			"(see thatch catalog sources). Files imported before and unchanged since are skipped. A file that cannot be read\n" +
 			"costs a warning and the exit code; everything else is imported.\n\n" +
@@ -53,10 +55,17 @@ func catalogImport(a *cli.App) *cobra.Command {
 			"of the catalog that changed), warnings (the first of each kind) and warning_counts (all, by kind), and what the\n" +
 			"catalog then holds of the source: bulletins, updates, packages, kbs, kb_products, supersedence_edges,\n" +
 			"supersedence_edges_by_product, updates_without_rule.",
-		Example: "  thatch catalog import --source msrc --from ./cvrf\n  thatch catalog import --source sdp --from https://vendor.example/catalog.cab",
+		Example: "  thatch catalog import --source msrc --from ./cvrf\n  thatch catalog import --source sdp --from https://vendor.example/catalog.cab\n" +
+			"  thatch catalog import --source sdp --upload ./catalog.cab",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if what.Source == "" {
 				return cli.Usagef("name a source with --source; see: thatch catalog sources")
+			}
+			if upload != "" {
+				if what.From != "" || cmd.Flags().Changed("exclude") {
+					return cli.Usagef("--upload stands alone: neither --from nor --exclude goes with it")
+				}
+				return sendFile(cmd.Context(), a, what.Source, upload, detach)
 			}
 			var err error
 			if what.From, err = location(what.From); err != nil {
@@ -68,9 +77,21 @@ func catalogImport(a *cli.App) *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&what.Source, "source", "", "source: msrc, sdp")
 	flags.StringVar(&what.From, "from", "", "file, folder or http(s) location")
+	flags.StringVar(&upload, "upload", "", "file of this machine that is sent to the node: .xml, .gz, .cab, .zip, .sdp")
 	flags.StringSliceVar(&what.Exclude, "exclude", nil, "product families to leave out (default: those of the source)")
 	flags.BoolVar(&detach, "detach", false, "do not wait for its end")
 	return cmd
+}
+
+// sendFile sends a file to the node, which imports it.
+func sendFile(ctx context.Context, a *cli.App, source, path string, detach bool) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return cli.Usagef("--upload: %w", err)
+	}
+	defer file.Close()
+	at := "/catalog/uploads?" + url.Values{"source": {source}, "name": {filepath.Base(path)}}.Encode()
+	return a.Start(ctx, at, file, detach, printImported)
 }
 
 // startImport starts an import and follows it. One of the same source that goes on, such as one that a restarted node

@@ -181,6 +181,10 @@ func TestCatalogCommands(t *testing.T) {
 	must(t, n, "Browser", "catalog", "sources", "list")
 	must(t, n, "vendor files read", "catalog", "import", "--source", "msrc")
 	must(t, n, `"changed": "msrc"`, "catalog", "sources", "set", "msrc", "--vendor", "--off", "--inherit-exclude", "--json")
+	must(t, n, "vendor files read", "catalog", "import", "--source", "sdp", "--upload", "../../../catalog/importer/sdp/testdata/full.sdp")
+	refused(t, n, 2, "want an SDP package", "catalog", "import", "--source", "sdp", "--upload", "commands_test.go")
+	refused(t, n, 2, "alone", "catalog", "import", "--source", "sdp", "--upload", "x.cab", "--from", "y.cab")
+	refused(t, n, 2, "--upload", "catalog", "import", "--source", "sdp", "--upload", "none.cab")
 	refused(t, n, 2, "--source", "catalog", "import")
 	refused(t, n, 2, "no source", "catalog", "import", "--source", "nobody")
 	if out := refused(t, n, 1, "nowhere", "catalog", "import", "--source", "msrc", "--from", "nowhere"); strings.Contains(out, "0 vendor files") {

@@ -19,6 +19,7 @@ import (
 	"thatch/console/api/policies"
 	"thatch/console/api/reports"
 	"thatch/console/api/tree"
+	"thatch/console/api/uploads"
 	"thatch/console/api/vulnerabilities"
 	"thatch/node"
 	"thatch/node/identity"
@@ -36,7 +37,7 @@ func Start(t testing.TB) (*node.Node, *client.Client) {
 // Routes are those of the nouns that have packages of their own and need nothing but the node.
 func Routes(n *node.Node) []api.Route {
 	return slices.Concat(hierarchy.Routes(n), payloads.Routes(n), operators.Routes(n), overview.Routes(n), policies.Routes(n), reports.Routes(n),
-		tree.Routes(n), vulnerabilities.Routes(n), nodes.Routes(n), families.Routes(n), evaluation.Routes(n))
+		tree.Routes(n), vulnerabilities.Routes(n), nodes.Routes(n), families.Routes(n), uploads.Routes(n), evaluation.Routes(n))
 }
 
 // Local is a client of a running node through the local door.

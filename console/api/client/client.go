@@ -65,7 +65,7 @@ type Request struct {
 	Method string
 	Path   string // below /api/v1, see Path
 	Query  url.Values
-	In     any    // body, encoded as JSON; nil: none
+	In     any    // body, encoded as JSON; an io.Reader: a file, as it stands; nil: none
 	ID     string // under which a retry is recognised; "": it is not
 }
 
@@ -122,8 +122,8 @@ func (c *Client) Open(ctx context.Context, in Request) (io.ReadCloser, error) {
 	if err := checkPath(in.Path); err != nil {
 		return nil, err
 	}
-	var body io.Reader
-	if in.In != nil {
+	body, isFile := in.In.(io.Reader)
+	if in.In != nil && !isFile {
 		text, err := json.Marshal(in.In)
 		if err != nil {
 			return nil, fmt.Errorf("encode the request: %w", err)
@@ -141,7 +141,10 @@ func (c *Client) Open(ctx context.Context, in Request) (io.ReadCloser, error) {
 	if in.ID != "" {
 		r.Header.Set(headerRequest, in.ID)
 	}
-	if body != nil {
+	switch {
+	case isFile:
+		r.Header.Set("Content-Type", "application/octet-stream")
+	case body != nil:
 		r.Header.Set("Content-Type", "application/json")
 	}
 	if c.token != "" {

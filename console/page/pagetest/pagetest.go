@@ -2,8 +2,10 @@
 package pagetest
 
 import (
+	"bytes"
 	"context"
 	"io"
+	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -94,6 +96,35 @@ func (b *Browser) Send(t testing.TB, address string, form url.Values, headers ..
 	for _, header := range headers {
 		r.Header.Set(header[0], header[1])
 	}
+	return b.do(t, r)
+}
+
+// SendFile sends a form with a file in the field "file", and answers without following where it leads.
+func (b *Browser) SendFile(t testing.TB, address string, form url.Values, name, content string) Answer {
+	t.Helper()
+	var body bytes.Buffer
+	w := multipart.NewWriter(&body)
+	for field, values := range form {
+		for _, value := range values {
+			if err := w.WriteField(field, value); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if name != "" {
+		part, err := w.CreateFormFile("file", name)
+		if err == nil {
+			_, err = io.WriteString(part, content)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, address, &body)
+	r.Header.Set("Content-Type", w.FormDataContentType())
 	return b.do(t, r)
 }
 

@@ -5,8 +5,10 @@ package sources
 import (
 	"embed"
 	"encoding/json"
+	"fmt"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,6 +20,7 @@ import (
 	"thatch/node"
 	"thatch/node/bulletins/staging"
 	"thatch/node/tasks"
+	"thatch/node/uploads"
 )
 
 //go:embed templates/*.html
@@ -43,11 +46,12 @@ func catalogPage() *page.Page {
 		Path: "/catalog", Title: "Catalog",
 		Help: page.Help{
 			Text:    "Where the vendors' catalogs come from. A source is imported by a schedule or by hand; importing again changes nothing that did not change. Below is what the imports brought, and what of staged bulletins calls for a person.",
-			Command: []string{"thatch catalog sources", "thatch catalog import --source msrc --from ./cvrf", "thatch catalog runs", "thatch bulletins alarms"},
+			Command: []string{"thatch catalog sources", "thatch catalog import --source msrc --from ./cvrf", "thatch catalog import --source sdp --upload ./catalog.cab", "thatch catalog runs", "thatch bulletins alarms"},
 		},
-		Show: showCatalog,
+		Show: showCatalog, Files: uploads.MaxBytes,
 		Acts: map[string]page.Act{
 			"import": {Do: importNow},
+			"send":   {Do: send},
 			"on":     {Do: func(q *page.Request) (page.Outcome, error) { return turn(q, true) }},
 			"off":    {Do: func(q *page.Request) (page.Outcome, error) { return turn(q, false) }},
 			"change": {Do: change},
@@ -183,6 +187,24 @@ func importNow(q *page.Request) (page.Outcome, error) {
 	run, err := page.Send[api.Run](q, http.MethodPost, "/catalog/imports", node.Import{Source: q.Form("source"), From: q.Form("from")})
 	if err != nil {
 		return page.Outcome{}, err
+	}
+	return page.Outcome{To: page.To("tasks", "runs", run.Run), Note: q.T("The import has begun.")}, nil
+}
+
+// send imports a file that the operator has.
+func send(q *page.Request) (page.Outcome, error) {
+	name, content, err := q.File("file", q.T("Choose a file."))
+	if err != nil {
+		return page.Outcome{}, err
+	}
+	defer content.Close()
+	answer, err := q.Ask(http.MethodPost, "/catalog/uploads", url.Values{"source": {q.Form("source")}, "name": {name}}, content)
+	if err != nil {
+		return page.Outcome{}, err
+	}
+	run, ok := answer.(api.Run)
+	if !ok {
+		return page.Outcome{}, fmt.Errorf("sending a file answers %T", answer)
 	}
 	return page.Outcome{To: page.To("tasks", "runs", run.Run), Note: q.T("The import has begun.")}, nil
 }

@@ -1,6 +1,7 @@
 package sources_test
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -12,6 +13,7 @@ import (
 	"thatch/catalog"
 	"thatch/catalog/document"
 	"thatch/catalog/rule"
+	"thatch/console/api/uploads"
 	"thatch/console/page/pagetest"
 	"thatch/console/page/sources"
 	"thatch/node"
@@ -22,7 +24,7 @@ import (
 
 const evil = `<script>alert("vendor")</script>`
 
-func open(t testing.TB) *pagetest.Browser { return pagetest.Start(t, nil, sources.Area()) }
+func open(t testing.TB) *pagetest.Browser { return pagetest.Start(t, uploads.Routes, sources.Area()) }
 
 // post sends a form and says where the browser is sent, and what the page there says.
 func post(t testing.TB, b *pagetest.Browser, pairs ...string) (to string, answer pagetest.Answer) {
@@ -145,5 +147,68 @@ func TestViewers(t *testing.T) {
 		if _, answer := post(t, b, "do", do, "source", "sdp"); answer.Status != http.StatusForbidden {
 			t.Errorf("%s: %d", do, answer.Status)
 		}
+	}
+}
+
+// A file that an operator has is sent, imported, and gone from the node's disk; what is none is refused, and nothing is left of it.
+func TestFilesAreSent(t *testing.T) {
+	b := open(t)
+	vendors, err := os.ReadFile("../../../catalog/importer/sdp/testdata/full.sdp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	form := func(source string) url.Values {
+		return url.Values{"token": {pagetest.Token}, "do": {"send"}, "source": {source}}
+	}
+	held := func() int {
+		t.Helper()
+		left, err := os.ReadDir(filepath.Join(b.Node.Dir(), "uploads"))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+		return len(left)
+	}
+	sent := b.SendFile(t, "/catalog", form("sdp"), "full.sdp", string(vendors))
+	run, isRun := strings.CutPrefix(sent.Header.Get("Location"), "/tasks/runs/")
+	if sent.Status != http.StatusSeeOther || !isRun {
+		t.Fatalf("%d to %q\n%s", sent.Status, sent.Header.Get("Location"), pagetest.Main(sent.Body))
+	}
+	done, err := b.Node.Tasks.Wait(t.Context(), run)
+	if err != nil || done.State != tasks.Done {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	b.Get(t, "/catalog").Has(t, "1 file of the vendor is imported")
+	if held() > 0 {
+		t.Error("an imported file is left on disk")
+	}
+	for _, c := range []struct {
+		source, name, content string
+		status                int
+		says                  string
+	}{
+		{"sdp", "", "", 400, "Choose a file."},
+		{"sdp", "a.xml", "<html/>", 400, "first element is"},
+		{"msrc", "full.xml", string(vendors), 400, "want a CVRF document"},
+		{"sdp", "a.txt", string(vendors), 400, "want an SDP package"},
+		{"sdp", "<script>.sdp", string(vendors), 400, "is no name of a file"},
+		{"nobody", "a.xml", string(vendors), 400, "cannot be sent"},
+	} {
+		answer := b.SendFile(t, "/catalog", form(c.source), c.name, c.content)
+		answer.Has(t, c.says)
+		if answer.Status != c.status || held() > 0 {
+			t.Errorf("%s: %d, and %d files are left", c.name, answer.Status, held())
+		}
+	}
+	forged := form("sdp")
+	forged.Set("token", "guessed")
+	if answer := b.SendFile(t, "/catalog", forged, "full.sdp", string(vendors)); answer.Status != http.StatusForbidden {
+		t.Errorf("a forged form: %d", answer.Status)
+	}
+	b.Operator.Scope = identity.Viewer
+	if answer := b.SendFile(t, "/catalog", form("sdp"), "full.sdp", string(vendors)); answer.Status != http.StatusForbidden {
+		t.Errorf("a viewer: %d", answer.Status)
+	}
+	if held() > 0 {
+		t.Error("a refused file is left on disk")
 	}
 }
