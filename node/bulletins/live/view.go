@@ -91,12 +91,17 @@ type View struct {
 	severities  map[string]*Severity
 	assignments map[string]*Assignment
 
+	edges
+	trail trail
+	graph *supersedence.Graph
+	knows *supersedence.View // of today
+}
+
+// edges lead from one thing to others.
+type edges struct {
 	updatesOf    links // bulletin -> updates
 	packagesOf   links // update -> packages
 	supersededBy links // update -> updates that supersede it
-	trail        trail
-	graph        *supersedence.Graph
-	knows        *supersedence.View // of today
 }
 
 func newView() *View {
@@ -106,7 +111,7 @@ func newView() *View {
 		updates: map[uint32]*Update{}, byID: map[string]*Update{},
 		bulletins: map[string]*Bulletin{}, packages: map[string]*Package{}, payloads: map[string]*Payload{},
 		severities: map[string]*Severity{}, assignments: map[string]*Assignment{},
-		updatesOf: links{}, packagesOf: links{}, supersededBy: links{},
+		edges: edges{links{}, links{}, links{}},
 		trail: trail{removed: map[uint32]store.Sequence{}},
 	}
 }
