@@ -164,3 +164,32 @@ func (n *Node) followLanguages(ctx context.Context, below func(context.Context) 
 		}
 	}
 }
+
+// LeaderURL is where the node of the site is reached that leads: https://HOST:PORT, "" where none is known.
+func (n *Node) LeaderURL(context.Context) string {
+	status := n.quorum.Status()
+	if status.Leader == "" {
+		return ""
+	}
+	for _, address := range n.front.sisters.Addresses(status.Leader) {
+		return "https://" + address
+	}
+	return ""
+}
+
+// urlsOfEach is how many addresses of each node others are told.
+const urlsOfEach = 3
+
+// URLs are where the nodes of the site are reached: https://HOST:PORT, the best of each node first.
+func (n *Node) URLs(ctx context.Context) ([]string, error) {
+	nodes, err := n.Members.Nodes(ctx)
+	var urls []string
+	for at := range urlsOfEach {
+		for i := range nodes {
+			if at < len(nodes[i].Addresses) {
+				urls = append(urls, "https://"+nodes[i].Addresses[at])
+			}
+		}
+	}
+	return urls, err
+}

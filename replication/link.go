@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,7 +32,7 @@ const (
 	mostWait  = time.Minute
 )
 
-// Link is what a node of a child does with its parent. Make it with New before the node runs, and have it Run beside it.
+// Link is what a child does with its parent: the node of it that leads. Make it with New before the node runs.
 type Link struct {
 	node *node.Node
 	log  *slog.Logger
@@ -42,6 +43,7 @@ type Link struct {
 
 	mu      sync.Mutex
 	session *session // nil while there is no connection
+	last    string   // address at which the parent answered last
 	state   State
 	hurry   chan struct{} // somebody wants the parent reached now
 }
@@ -63,16 +65,23 @@ type State struct {
 func New(n *node.Node) *Link {
 	l := &Link{node: n, log: n.Log().With("part", "replication"), now: n.Now, orders: orders.New(), hurry: make(chan struct{}, 1)}
 	l.plan = timing.New(n.Now)
+	n.WhileLeading("link with the parent", l.run)
 	n.Tasks.Register(l.kind())
 	n.Staging.Follow(payloads.New(n.Sites, l))
 	return l
 }
 
-// State tells how the link stands.
+// State tells how the link stands, at the node that leads.
 func (l *Link) State() State {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.state
+}
+
+// leads says whether this is the node that holds the link.
+func (l *Link) leads() bool {
+	leads, _, _ := l.node.Votes().Leading()
+	return leads
 }
 
 func (l *Link) set(change func(*State)) {
@@ -81,8 +90,9 @@ func (l *Link) set(change func(*State)) {
 	change(&l.state)
 }
 
-// Run holds the link until ctx ends.
-func (l *Link) Run(ctx context.Context) error {
+// run holds the link until ctx ends.
+func (l *Link) run(ctx context.Context) error {
+	defer l.set(func(s *State) { *s = State{} })
 	watch := l.node.Watch(sites.Topic)
 	defer watch.Close()
 	failures := 0
@@ -99,7 +109,7 @@ func (l *Link) Run(ctx context.Context) error {
 		case err == nil:
 			l.set(func(s *State) { s.Parent, s.Name = parent.ID, parent.Name })
 			var begun bool
-			if begun, err = l.connect(ctx, parent, failures, watch); begun {
+			if begun, err = l.connect(ctx, parent, watch); begun {
 				failures = 0
 			}
 		}
@@ -160,14 +170,46 @@ func (l *Link) rest(ctx context.Context, failures int, err error, changed *store
 	return true
 }
 
-// connect opens a session at one of the parent's addresses and holds it until it breaks. begun says whether the parent
-// answered as it should.
-func (l *Link) connect(ctx context.Context, parent sites.Parent, failures int, changed *store.Watch) (begun bool, err error) {
-	if len(parent.URLs) == 0 {
-		return false, fmt.Errorf("no address of the parent %s is known; give one with: thatch child move --parent URL", parent.Name)
+// find opens a session with the node of the parent that talks with children: where it was last, or where another node says that
+// it is, else at each address in turn.
+func (l *Link) find(ctx context.Context, parent sites.Parent) (*session, error) {
+	untried := wire.Addresses(parent)
+	if at := slices.Index(untried, l.last); at > 0 {
+		untried[0], untried[at] = untried[at], untried[0]
 	}
-	address := parent.URLs[failures%len(parent.URLs)]
-	s, err := l.open(ctx, parent, address)
+	if len(untried) == 0 {
+		return nil, fmt.Errorf("no address of the parent %s is known; give one with: thatch child move --parent URL", parent.Name)
+	}
+	tried := map[string]bool{}
+	var first error
+	for len(untried) > 0 && ctx.Err() == nil {
+		address := untried[0]
+		untried = untried[1:]
+		if tried[address] {
+			continue
+		}
+		tried[address] = true
+		s, err := l.open(ctx, parent, address)
+		if err == nil {
+			l.last = address
+			return s, nil
+		}
+		if leader := wire.LeaderOf(err); leader != "" {
+			untried = append([]string{leader}, untried...)
+		}
+		if code := wire.CodeOf(err); code == wire.CodeRevoked || code == wire.CodeUnknown {
+			return nil, err // the others say so too
+		}
+		if first == nil || wire.CodeOf(first) == wire.CodeNotLeader {
+			first = err
+		}
+	}
+	return nil, first
+}
+
+// connect opens a session and holds it until it breaks. begun says whether the parent answered as it should.
+func (l *Link) connect(ctx context.Context, parent sites.Parent, changed *store.Watch) (begun bool, err error) {
+	s, err := l.find(ctx, parent)
 	if err != nil {
 		return false, err
 	}
@@ -222,8 +264,10 @@ func (l *Link) current() (*session, error) {
 	switch {
 	case l.session != nil:
 		return l.session, nil
-	case l.state.Parent == "":
+	case l.state.Parent == "" && l.leads():
 		return nil, store.Invalid("this site has no parent; it joins one with: thatch child join")
+	case !l.leads():
+		return nil, wire.NoLink("the node that leads this site holds the link to the parent, and this one does not lead")
 	}
 	return nil, wire.NoLink("there is no connection to the parent: %s; this site tries again by itself", cmp.Or(l.state.Error, "none was made yet"))
 }

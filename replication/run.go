@@ -65,7 +65,7 @@ func (l *Link) Hurry() { poke(l.hurry) }
 
 // Start starts a run that a person asks for, and names it. Where there is no connection, one is tried at once.
 func (l *Link) Start(ctx context.Context, p Params) (run string, err error) {
-	if _, err := l.current(); err != nil {
+	if _, err := l.current(); err != nil && l.leads() {
 		l.Hurry()
 		return "", err
 	}

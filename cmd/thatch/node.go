@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"path/filepath"
 	"runtime"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -106,15 +105,14 @@ func runNode(ctx context.Context, a *cli.App, f nodeFlags) error {
 			return fmt.Errorf("start the node: %w", err)
 		}
 		defer func() { err = errors.Join(err, n.Close()) }()
-		doors := mount(n)
+		mount(n)
 		if f.parent != "" {
-			waiting, stop := context.WithCancel(ctx)
-			var done sync.WaitGroup
-			done.Go(func() { joining.Keep(waiting, n, f.parent, f.token) })
-			defer done.Wait()
-			defer stop()
+			n.WhileLeading("joining the parent", func(ctx context.Context) error {
+				joining.Keep(ctx, n, f.parent, f.token)
+				return nil
+			})
 		}
-		return doors.run(ctx, n)
+		return n.Run(ctx)
 	}
 	if !f.service {
 		return run(ctx, a.Err)
@@ -153,20 +151,18 @@ func newLog(out io.Writer, level slog.Level, asJSON bool) *slog.Logger {
 	return slog.New(slog.NewTextHandler(out, options))
 }
 
-// halves are those of the wire between sites: towards the parent, and towards children.
-type halves struct {
-	link   *replication.Link
-	parent *parents.Parent
-}
-
-// mount puts the doors on a node.
-func mount(n *node.Node) halves {
-	h := halves{replication.New(n), parents.New(n)}
-	routes := append(console.Routes(n), links.Routes(n, h.link, round.New(n, h.link, h.parent))...)
+// mount puts the doors on a node, and gives it what it does while it leads: the link with the parent, and the invitation of the
+// first administrator.
+func mount(n *node.Node) {
+	link, parent := replication.New(n), parents.New(n)
+	n.WhileLeading("invitation of the first administrator", func(ctx context.Context) error {
+		sayFirst(ctx, n)
+		return nil
+	})
+	routes := append(console.Routes(n), links.Routes(n, link, round.New(n, link, parent))...)
 	n.Mount("/", console.New(n, api.New(n, routes...)))
 	n.Mount("/agent/v1/", server.New(n))
-	n.Mount(wire.Prefix, h.parent)
-	return h
+	n.Mount(wire.Prefix, parent)
 }
 
 // sayFirst prints the link with which somebody becomes the site's first administrator, as long as there is none. Where it
@@ -183,23 +179,4 @@ func sayFirst(ctx context.Context, n *node.Node) {
 	}
 	n.Log().Warn("the site has no operator yet: whoever opens this address first becomes its administrator",
 		"address", operators.LinkOf(n, link).URL, "until", link.Expires.Format(time.RFC3339))
-}
-
-// run runs the node and its link with the parent until ctx ends.
-func (h halves) run(ctx context.Context, n *node.Node) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	linked := make(chan error, 1)
-	go func() {
-		select {
-		case <-n.Listening():
-			sayFirst(ctx, n)
-			linked <- h.link.Run(ctx)
-		case <-ctx.Done():
-			linked <- nil
-		}
-	}()
-	err := n.Run(ctx)
-	cancel()
-	return errors.Join(err, <-linked)
 }

@@ -58,7 +58,12 @@ func join(ctx context.Context, n *node.Node, attempt sites.Attempt) (sites.Paren
 	if q.Proof, err = n.Identity.Vouch(wire.PurposeJoin, q.Proved()); err != nil {
 		return sites.Parent{}, err
 	}
-	answer, err := wire.CallOnce[wire.JoinResponse](ctx, wire.Door{Address: attempt.URL, TLS: config, Token: q.Token}, wire.PathJoin, q)
+	door := wire.Door{Address: attempt.URL, TLS: config, Token: q.Token}
+	answer, err := wire.CallOnce[wire.JoinResponse](ctx, door, wire.PathJoin, q)
+	if leader := wire.LeaderOf(err); leader != "" {
+		door.Address = leader
+		answer, err = wire.CallOnce[wire.JoinResponse](ctx, door, wire.PathJoin, q)
+	}
 	if err != nil {
 		return sites.Parent{}, err
 	}
@@ -93,7 +98,7 @@ func tellLeave(ctx context.Context, n *node.Node, parent sites.Parent) error {
 		return err
 	}
 	err = errors.New("no address of it is known")
-	for _, address := range parent.URLs {
+	for _, address := range wire.Addresses(parent) {
 		_, err = wire.CallOnce[wire.LeaveResponse](ctx, wire.Door{Address: address, TLS: config}, wire.PathLeave, wire.LeaveRequest{})
 		if code := wire.CodeOf(err); err == nil || code == wire.CodeUnknown || code == wire.CodeRevoked {
 			return nil

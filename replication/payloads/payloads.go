@@ -90,7 +90,7 @@ func refused(parent string, response *http.Response) error {
 	if errors.As(err, &answer) {
 		later.Text = fmt.Sprintf("parent %s: %s", parent, answer.Text)
 		switch answer.Code {
-		case wire.CodeNotHeld, wire.CodeBusy, wire.CodeBehind, wire.CodeClosed:
+		case wire.CodeNotHeld, wire.CodeBusy, wire.CodeBehind, wire.CodeClosed, wire.CodeNotLeader:
 			later.After = max(wire.After(err), time.Second)
 		}
 	}

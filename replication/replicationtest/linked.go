@@ -88,14 +88,7 @@ func Start(t testing.TB, cfg Config) *Linked {
 		maps.Copy(doors, cfg.Doors(n))
 	}
 	stop := nodetest.Run(t, n, doors)
-	ctx, cancel := context.WithCancel(context.Background())
-	var linked sync.WaitGroup
-	linked.Go(func() {
-		if err := s.Link.Run(ctx); err != nil {
-			t.Error(err)
-		}
-	})
-	s.stop = []func(){cancel, linked.Wait, stop, func() {
+	s.stop = []func(){stop, func() {
 		if err := n.Close(); err != nil {
 			t.Error(err)
 		}

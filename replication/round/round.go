@@ -104,7 +104,7 @@ func (r *Rounds) Start(ctx context.Context, p Params) (run string, err error) {
 			return "", err
 		}
 		p.Child = child.ID
-		if err := r.parent.Reach(child); err != nil {
+		if err := r.parent.Reach(child); err != nil && r.leads() {
 			return "", err
 		}
 	case !p.Children:
@@ -113,12 +113,18 @@ func (r *Rounds) Start(ctx context.Context, p Params) (run string, err error) {
 		} else if err != nil {
 			return "", err
 		}
-		if _, err := r.link.Client(); err != nil {
+		if _, err := r.link.Client(); err != nil && r.leads() {
 			r.link.Hurry()
 			return "", err
 		}
 	}
 	return r.node.Tasks.Run(ctx, TaskKind, p)
+}
+
+// leads says whether this node holds the links: else the one that does says what is wrong with them.
+func (r *Rounds) leads() bool {
+	leads, _, _ := r.node.Votes().Leading()
+	return leads
 }
 
 // atTheTop says what to do at a site that has no parent.

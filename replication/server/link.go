@@ -31,6 +31,9 @@ func (s *server) link(r *http.Request, child sites.Child, q wire.LinkRequest) (*
 		Site: site.ID, Name: site.Name, Version: s.node.Version(), Epoch: site.Epoch, Languages: languages,
 		Limits: child.Limits, Cursors: map[dataset.Type]*dataset.Cursor{}, Asks: wire.Asks{Wanted: map[dataset.Type][]dataset.Key{}}, Compares: true, At: now,
 	}
+	if answer.Nodes, err = s.node.URLs(ctx); err != nil {
+		return nil, err
+	}
 	if off := q.At.Sub(now); off > skew || off < -skew {
 		s.log.Warn("a child's clock is off", "child", child.Name, "by", off.Round(time.Second).String())
 	}

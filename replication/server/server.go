@@ -105,7 +105,7 @@ func New(n *node.Node) *Parent {
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, wire.Refuse(wire.CodeInvalid, "there is nothing for children at %s %s", r.Method, r.URL.Path))
 	})
-	return &Parent{s, patiently(stall, mux)}
+	return &Parent{s, patiently(stall, s.leading(mux))}
 }
 
 // routes are those of a link that stands.
@@ -138,7 +138,9 @@ func (s *server) routes(mux *http.ServeMux) {
 			return
 		}
 		defer s.ownStreams.GiveBack(child.ID)
-		s.stream(w, r, child)
+		ctx, cancel := s.whileLeading(r.Context())
+		defer cancel()
+		s.stream(w, r.WithContext(ctx), child)
 	})
 }
 

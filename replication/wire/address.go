@@ -16,7 +16,7 @@ import (
 const Prefix = "/replication/v1/"
 
 const (
-	dialTimeout = 20 * time.Second
+	dialTimeout = 10 * time.Second
 	callTimeout = 5 * time.Minute // in which nothing moves
 	maxAnswer   = 16 << 20
 	// MaxText bounds the text of an error.

@@ -45,7 +45,7 @@ func NewClient(address string, config *tls.Config, pace Pace) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	dialer := &net.Dialer{Timeout: dialTimeout}
+	dialer := &net.Dialer{Timeout: dialTimeout, KeepAliveConfig: keepAlive}
 	transport := &http.Transport{
 		Proxy: http.ProxyFromEnvironment,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -65,6 +65,9 @@ func NewClient(address string, config *tls.Config, pace Pace) (*Client, error) {
 	refuse := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &Client{base: base, http: &http.Client{Transport: transport, CheckRedirect: refuse}, transport: transport, patience: callTimeout}, nil
 }
+
+// keepAlive has a parent's node that is gone without a word found out in seconds, for a few bytes and none of TLS's.
+var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 4 * time.Second, Interval: 2 * time.Second, Count: 3}
 
 // Pace waits until a number of bytes may pass.
 type Pace interface {

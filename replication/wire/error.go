@@ -19,6 +19,7 @@ const (
 	CodeDiverged     = "diverged"      // the journal is not the one the cursor was made from: likewise, and an alarm
 	CodeAudience     = "audience"      // the child's audience is another than the cursor's: a complete run is needed
 	CodeBehind       = "behind"        // this node lags behind the cursor: come again
+	CodeNotLeader    = "not_leader"    // another node of the parent talks with children: Error.Leader, where one leads
 	CodeRevoked      = "revoked"       // the child was shut out
 	CodeUnknown      = "unknown_site"  // the caller is no child of this site
 	CodeRefused      = "refused"       // what was asked for or sent is not the caller's
@@ -38,6 +39,9 @@ type Error struct {
 	Code  string `json:"code"`
 	Text  string `json:"error"`
 	After int    `json:"after,omitempty"` // seconds; how long to wait before the call is tried again
+	// Leader is the address (https://HOST:PORT) of the node to call instead. What answers there has to prove that it is of the
+	// same site.
+	Leader string `json:"leader,omitempty"`
 }
 
 // Error makes an answer of the parent an error of Go.
@@ -71,6 +75,19 @@ func CodeOf(err error) string {
 		return answer.Code
 	}
 	return ""
+}
+
+// LeaderOf is the address of the node that err says should be called instead, "" where it names none.
+func LeaderOf(err error) string {
+	var answer *Error
+	if !errors.As(err, &answer) || answer.Code != CodeNotLeader {
+		return ""
+	}
+	base, err := ParseAddress(answer.Leader)
+	if err != nil {
+		return ""
+	}
+	return base.String()
 }
 
 // After is how long an answer that err wraps asks to wait.
@@ -108,7 +125,7 @@ func Status(code string) int {
 		return http.StatusForbidden
 	case CodeNotAlerted, CodeNoRule, CodeOld, CodeEpoch, CodeDiverged, CodeAudience, CodeLoop:
 		return http.StatusConflict
-	case CodeBusy, CodeBehind, CodeClosed:
+	case CodeBusy, CodeBehind, CodeClosed, CodeNotLeader:
 		return http.StatusServiceUnavailable
 	case CodeTooLarge:
 		return http.StatusRequestEntityTooLarge

@@ -64,6 +64,7 @@ type LinkResponse struct {
 	Compares  bool                             `json:"compares"`          // the parent knows PathUpBuckets: what went up can be verified
 	Limits    sites.Limits                     `json:"limits"`
 	Alarms    []string                         `json:"alarms,omitempty"` // about this link, at the parent
+	Nodes     []string                         `json:"nodes,omitempty"`  // addresses of the parent's nodes: https://HOST:PORT
 	Asks
 	At time.Time `json:"at"`
 }
