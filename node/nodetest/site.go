@@ -48,6 +48,7 @@ type Site struct {
 // member is one node, also while it does not run.
 type member struct {
 	id, dir string
+	listen  string     // once it ran: it is reached there again
 	node    *node.Node // nil while it does not run
 	end     func() error
 }
@@ -134,7 +135,7 @@ func (s *Site) Start(i int) {
 	s.t.Helper()
 	m := s.members[i]
 	cfg := s.cfg.Config
-	cfg.Dir = m.dir
+	cfg.Dir, cfg.Listen = m.dir, m.listen
 	if cfg.Log == nil && os.Getenv("THATCH_TEST_LOG") != "" {
 		cfg.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})).With("node", fmt.Sprint(cfg.Site, " ", i+1))
 	}
@@ -165,7 +166,7 @@ func (s *Site) Start(i int) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m.node = n
+	m.node, m.listen = n, n.Address()
 	m.end = func() error {
 		stop()
 		beside()
