@@ -1,6 +1,7 @@
 package nodetest
 
 import (
+	"context"
 	"sync"
 	"time"
 )
@@ -26,4 +27,14 @@ func (c *Clock) Move(by time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now = c.now.Add(by)
+}
+
+// Pause waits for a while, or until ctx ends.
+func Pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }
