@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"path"
 	"strconv"
 	"strings"
@@ -27,11 +28,11 @@ func (q *Request) export(l *List, w http.ResponseWriter) error {
 	var out rowWriter
 	for at := 1; ; at++ {
 		ask.Set("page", strconv.Itoa(at))
-		answer, err := q.Ask(http.MethodGet, l.path(q), ask, nil)
-		if err != nil {
-			return err
+		page, err := q.exported(l, ask)
+		if err != nil && out != nil { // the file has begun: that it has no end is all that can be told
+			q.console.Log.Error("a file could not be written to its end", "path", q.R.URL.Path, "page", at, "error", err)
+			panic(http.ErrAbortHandler)
 		}
-		page, err := listed(answer)
 		if err != nil {
 			return err
 		}
@@ -56,6 +57,15 @@ func (q *Request) export(l *List, w http.ResponseWriter) error {
 			return out.end()
 		}
 	}
+}
+
+// exported reads a page of a list.
+func (q *Request) exported(l *List, ask url.Values) (page listedPage, err error) {
+	answer, err := q.Ask(http.MethodGet, l.path(q), ask, nil)
+	if err != nil {
+		return page, err
+	}
+	return listed(answer)
 }
 
 type rowWriter interface {

@@ -48,6 +48,9 @@ func (c *Console) navigation() []navEntry {
 
 // navFor is the navigation as an operator sees it on a page.
 func (c *Console) navFor(q *Request) []navEntry {
+	if q.Session.Only != "" {
+		return nil
+	}
 	here := ""
 	if q.page != nil {
 		here = first(q.page.Nav, q.page.Path)

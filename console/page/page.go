@@ -83,6 +83,7 @@ type Session struct {
 	Zone     string   // IANA name, "" the browser's
 	Theme    string   // light, dark, "" the browser's
 	Home     []string // parts of the first page, nil all
+	Only     string   // the one page that is open as yet, "" all: something is to be set up there before anything else
 }
 
 // Sessions finds the session of a request, or says where to sign in.
@@ -191,6 +192,8 @@ func (c *Console) session(next func(q *Request, w http.ResponseWriter)) http.Han
 			c.fail(q, w, err)
 		case !ok:
 			http.Redirect(w, r, c.Sessions.SignIn(r.URL.RequestURI()), http.StatusSeeOther)
+		case s.Only != "" && r.URL.Path != s.Only:
+			http.Redirect(w, r, s.Only, http.StatusSeeOther)
 		default:
 			q.read(w)
 			next(q, w)

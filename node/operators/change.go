@@ -72,17 +72,25 @@ func (r *Room) draft(ctx context.Context, d Draft, by string) (*record, error) {
 	if err := made.check(); err != nil {
 		return nil, err
 	}
-	if d.Subject == "" {
-		return made, nil
+	var err error
+	made.issuer, err = r.issuer(ctx, d.Subject)
+	return made, err
+}
+
+// issuer is the provider that knows a subject: that of the settings of now. "" knows none.
+func (r *Room) issuer(ctx context.Context, subject string) (string, error) {
+	if subject == "" {
+		return "", nil
 	}
 	values, err := r.cfg.Settings.All(ctx)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	if made.issuer = settings.OIDCIssuer.In(values); made.issuer == "" {
-		return nil, store.Invalid("there is no OpenID Connect provider that knows the subject: set oidc.issuer first")
+	issuer := settings.OIDCIssuer.In(values)
+	if issuer == "" {
+		return "", store.Invalid("there is no OpenID Connect provider that knows the subject: set oidc.issuer first")
 	}
-	return made, nil
+	return issuer, nil
 }
 
 func (o *record) check() error {
@@ -177,11 +185,9 @@ func (r *Room) Change(ctx context.Context, which string, version int, e Edit) (O
 		return Operator{}, err
 	}
 	if next.Subject != found.Subject {
-		values, err := r.cfg.Settings.All(ctx)
-		if err != nil {
+		if next.issuer, err = r.issuer(ctx, next.Subject); err != nil {
 			return Operator{}, err
 		}
-		next.issuer = settings.OIDCIssuer.In(values)
 	}
 	if err := r.free(ctx, next.Name, found.ID); err != nil {
 		return Operator{}, err
@@ -237,6 +243,15 @@ func (r *Room) guarded(o *record, version int, less bool, columns string, args .
 	return s
 }
 
+// last says whether nobody but an operator can do everything.
+func (r *Room) last(ctx context.Context, o *record) (bool, error) {
+	if !administers(o) {
+		return false, nil
+	}
+	other, err := r.find(ctx, `o.id <> ? AND o.scope = 'administrator' AND o.part = '' AND o.disabled = 0`, o.ID)
+	return other == nil, err
+}
+
 // lastOne says in its own words that somebody is the last who can do everything, where that may be why a change was undone.
 func (r *Room) lastOne(o *record, err error, less bool) error {
 	if !errors.Is(err, store.ErrConflict) || !less || !administers(o) {
@@ -244,8 +259,7 @@ func (r *Room) lastOne(o *record, err error, less bool) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	other, failed := r.find(ctx, `o.id <> ? AND o.scope = 'administrator' AND o.part = '' AND o.disabled = 0`, o.ID)
-	if failed == nil && other == nil {
+	if last, failed := r.last(ctx, o); failed == nil && last {
 		return store.Conflicting("%s is the only administrator of the whole site: make another one first", o.Name)
 	}
 	return err

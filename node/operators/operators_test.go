@@ -348,3 +348,111 @@ func count(t *testing.T, r operatorstest.Room, query string) (n int) {
 	}
 	return n
 }
+
+// What strangers write stands in no log: names that nobody can have are refused before anything is counted of them.
+func TestStrangersNamesAreNotKept(t *testing.T) {
+	r, _ := open(t)
+	make1(t, r, "anna", identity.Viewer)
+	for range 30 {
+		for _, name := range []string{"<script>alert(1)</script>", "my password 123", "local", "a\nb", strings.Repeat("x", 65)} {
+			if _, err := r.SignIn(t.Context(), name, "x", here); !errors.Is(err, operators.ErrRefused) {
+				t.Fatalf("%q: %v", name, err)
+			}
+		}
+	}
+	if text := audit(t, r); strings.Contains(text, "script") || strings.Contains(text, "my password") {
+		t.Errorf("the audit log holds what a stranger wrote:\n%s", text)
+	}
+	operatorstest.SignIn(t, r.Room, "anna")
+}
+
+// The provider of the moment vouches, and nobody else; and what it says takes the last administrator's role from nobody.
+func TestSignInByAnotherProvider(t *testing.T) {
+	r, _ := open(t)
+	set := func(issuer string) {
+		t.Helper()
+		if _, err := r.Settings.Set(t.Context(), "oidc.issuer", fmt.Appendf(nil, "%q", issuer), -1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const issuer = "https://one.example"
+	subject := "s1"
+	if _, err := r.Change(t.Context(), make1(t, r, "anna", identity.Viewer).ID, 0, operators.Edit{Subject: &subject}); !errors.Is(err, store.ErrInvalid) {
+		t.Errorf("a subject was taken although no provider knows it: %v", err)
+	}
+	set(issuer)
+	claims := operators.Claims{Issuer: issuer, Subject: "s2", Name: "root", Scope: identity.Administrator}
+	if _, err := r.SignInBy(t.Context(), claims, here); err != nil {
+		t.Fatal(err)
+	}
+	claims.Scope = identity.Viewer
+	if _, err := r.SignInBy(t.Context(), claims, here); err != nil {
+		t.Fatal(err)
+	}
+	if o, err := r.Show(t.Context(), "root"); err != nil || o.Scope != identity.Administrator {
+		t.Errorf("the last administrator is %s now, %v", o.Scope, err)
+	}
+	make1(t, r, "other", identity.Administrator)
+	if _, err := r.SignInBy(t.Context(), claims, here); err != nil {
+		t.Fatal(err)
+	}
+	if o, err := r.Show(t.Context(), "root"); err != nil || o.Scope != identity.Viewer {
+		t.Errorf("with another administrator there, root is %s, %v", o.Scope, err)
+	}
+	set("https://two.example")
+	if _, err := r.SignInBy(t.Context(), claims, here); !errors.Is(err, identity.ErrUnauthorised) {
+		t.Errorf("a provider that the site has no more was believed: %v", err)
+	}
+}
+
+// A site that asks for a second factor opens nothing else before it is set up, and lets nobody take it away again; tokens of
+// the provider's people are not asked.
+func TestSecondFactorRequired(t *testing.T) {
+	r, clock := open(t)
+	o := make1(t, r, "anna", identity.Operate)
+	cookie := operatorstest.SignIn(t, r.Room, "anna")
+	lacks := func(cookie string) bool {
+		t.Helper()
+		s, err := r.Session(t.Context(), cookie)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.Lacks
+	}
+	if lacks(cookie) {
+		t.Error("a second factor lacks where the site asks for none")
+	}
+	if _, err := r.Settings.Set(t.Context(), "operators.second_factor", []byte("true"), -1); err != nil {
+		t.Fatal(err)
+	}
+	if !lacks(cookie) {
+		t.Error("an open session goes on without the second factor that the site asks for")
+	}
+	withSecondFactor(t, r, clock, o)
+	if err := r.RemoveSecondFactor(t.Context(), o.ID, operatorstest.Password); !errors.Is(err, store.ErrInvalid) {
+		t.Errorf("the second factor was taken away: %v", err)
+	}
+	if _, err := r.Reset(t.Context(), "anna", true); err != nil { // by an administrator, for who has lost it
+		t.Fatal(err)
+	}
+	if !lacks(operatorstest.SignIn(t, r.Room, "anna")) {
+		t.Error("after a reset nothing is to be set up")
+	}
+}
+
+// Looking at a session does not keep it from ending.
+func TestLookKeepsNothingAlive(t *testing.T) {
+	r, clock := open(t)
+	make1(t, r, "anna", identity.Viewer)
+	looked, used := operatorstest.SignIn(t, r.Room, "anna"), operatorstest.SignIn(t, r.Room, "anna")
+	for range 30 {
+		clock.Move(5 * time.Minute)
+		_, _ = r.Look(t.Context(), looked) // until it has ended
+		if _, err := r.Session(t.Context(), used); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := r.Look(t.Context(), looked); !errors.Is(err, operators.ErrNoSession) {
+		t.Errorf("a page that asks by itself keeps a session alive: %v", err)
+	}
+}

@@ -220,6 +220,9 @@ func (r *Room) RemoveSecondFactor(ctx context.Context, id, plain string) error {
 	if err := r.prove(ctx, o, plain); err != nil {
 		return err
 	}
+	if l, err := r.limits(ctx); err != nil || l.second {
+		return errors.Join(err, store.Invalid("this site asks for a second factor (operators.second_factor); an administrator takes a lost one away: thatch operators reset %s --second-factor", o.Name))
+	}
 	return r.write(ctx, "ask for no second factor at sign-in", r.own(o, `totp = NULL, totp_next = NULL, recovery = ''`))
 }
 

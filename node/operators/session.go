@@ -46,6 +46,7 @@ type Session struct {
 	Created      time.Time
 	Method       string // ByPassword, ByLink, ByProvider
 	SecondFactor bool   // was shown
+	Lacks        bool   // the site asks for a second factor, and the operator has none: it is set up before anything else
 	Preferences  Preferences
 }
 
@@ -61,13 +62,17 @@ type Opened struct {
 	Operator string    `json:"operator"`      // name
 }
 
-// limits are how long sessions last.
-type limits struct{ idle, lasts time.Duration }
+// limits are how long sessions last, and whether they take a second factor.
+type limits struct {
+	idle, lasts time.Duration
+	second      bool
+}
 
 func (r *Room) limits(ctx context.Context) (limits, error) {
 	values, err := r.cfg.Settings.All(ctx)
 	return limits{
 		time.Duration(settings.SessionIdle.In(values)) * time.Second, time.Duration(settings.SessionLasts.In(values)) * time.Second,
+		settings.SecondFactor.In(values),
 	}, err
 }
 
@@ -83,6 +88,7 @@ type held struct {
 	from, agent    string
 	method         string
 	pending, shown bool
+	required       bool // the site asks for a second factor
 	operator       *record
 }
 
@@ -105,20 +111,33 @@ var ErrNoSession = fmt.Errorf("there is no session, or it has ended: sign in: %w
 // Session finds the session of a cookie. It is ErrNoSession when there is none, when it has ended, and while the second
 // factor lacks.
 func (r *Room) Session(ctx context.Context, cookie string) (Session, error) {
+	s, h, err := r.look(ctx, cookie)
+	if err == nil {
+		r.touch(ctx, cookie, h)
+	}
+	return s, err
+}
+
+// Look finds a session as Session does, and does not keep it from ending: a page that asks again by itself is nobody's doing.
+func (r *Room) Look(ctx context.Context, cookie string) (Session, error) {
+	s, _, err := r.look(ctx, cookie)
+	return s, err
+}
+
+func (r *Room) look(ctx context.Context, cookie string) (Session, *held, error) {
 	h, err := r.held(ctx, cookie)
 	if err != nil {
-		return Session{}, err
+		return Session{}, nil, err
 	}
 	if h.pending {
-		return Session{}, ErrNoSession
+		return Session{}, nil, ErrNoSession
 	}
-	r.touch(ctx, cookie, h)
 	who := h.operator.Acts()
 	who.Session = h.id
 	return Session{
 		ID: h.id, Operator: who, CSRF: FormToken(cookie), Created: h.created, Method: h.method, SecondFactor: h.shown,
-		Preferences: preferencesOf(h.operator.preferences),
-	}, nil
+		Lacks: h.required && h.operator.totp == nil && h.method != ByProvider, Preferences: preferencesOf(h.operator.preferences),
+	}, h, nil
 }
 
 // FormToken is what forms of a session bear, derived from its cookie, so that only who has that knows it.
@@ -149,11 +168,12 @@ func (r *Room) held(ctx context.Context, cookie string) (*held, error) {
 		return nil, fmt.Errorf("read a session: %w", err)
 	}
 	if h.pending {
-		l = limits{pendingLasts, pendingLasts}
+		l.idle, l.lasts = pendingLasts, pendingLasts
 	}
 	if h.operator.Disabled || l.over(h.created, h.seen, r.cfg.Now()) {
 		return nil, ErrNoSession
 	}
+	h.required = l.second
 	return h, nil
 }
 

@@ -56,8 +56,8 @@ type Entry struct {
 // SignIn opens a session for who knows a name and its password.
 func (r *Room) SignIn(ctx context.Context, name, plain string, from Origin) (Entry, error) {
 	name = strings.ToLower(strings.TrimSpace(name))
-	if len(name) > maxName || len(plain) > password.MaxBytes {
-		return Entry{}, ErrRefused
+	if checkName(name) != nil || len(plain) > password.MaxBytes {
+		return Entry{}, ErrRefused // what strangers write stands in no log
 	}
 	found, err := r.find(ctx, `o.name = ?`, name)
 	if err != nil {
@@ -82,14 +82,19 @@ func (r *Room) SignIn(ctx context.Context, name, plain string, from Origin) (Ent
 		return Entry{}, ErrRefused
 	}
 	attempt.right()
-	var more []store.Statement
 	if old {
 		if hash, err = r.hasher.Hash(ctx, plain); err != nil {
 			return Entry{}, err
 		}
-		more = append(more, store.Statement{SQL: `UPDATE operator SET password = ? WHERE id = ? AND password = ?`, Args: []any{hash, found.ID, found.password}})
 	}
-	return r.enter(ctx, found, ByPassword, from, more...)
+	// A password that was changed while this one was judged lets nobody in any more.
+	entry, err := r.enter(ctx, found, ByPassword, from, store.Statement{
+		SQL: `UPDATE operator SET password = ? WHERE id = ? AND password = ?`, Args: []any{hash, found.ID, found.password}, Want: 1,
+	})
+	if errors.Is(err, store.ErrConflict) {
+		return Entry{}, ErrRefused
+	}
+	return entry, err
 }
 
 // attempt is an answer that is being judged.
@@ -338,7 +343,14 @@ type Claims struct {
 // SignInBy opens a session for whom the provider vouches for. Somebody unknown whose claims give a role becomes an operator;
 // of those the role stays what their claims give, and without one they are refused.
 func (r *Room) SignInBy(ctx context.Context, c Claims, from Origin) (Entry, error) {
-	o, err := r.find(ctx, `o.issuer = ? AND o.subject = ?`, c.Issuer, c.Subject)
+	issuer, err := r.issuer(ctx, c.Subject)
+	if err != nil {
+		return Entry{}, err
+	}
+	if issuer != c.Issuer {
+		return Entry{}, identity.Unauthorised("the site has another provider now: begin again")
+	}
+	o, err := r.find(ctx, `o.issuer = ? AND o.subject = ?`, issuer, c.Subject)
 	if err != nil {
 		return Entry{}, err
 	}
@@ -359,7 +371,15 @@ func (r *Room) SignInBy(ctx context.Context, c Claims, from Origin) (Entry, erro
 		}
 		o, statements = made, append(statements, r.insert(made))
 	case mapped && o.Scope != c.Scope:
-		statements = append(statements, endAll(o.ID), r.guarded(o, 0, false, `scope = ?`, string(c.Scope)))
+		less := c.Scope != identity.Administrator || !o.Part.Whole()
+		last, err := r.last(ctx, o)
+		if err != nil {
+			return Entry{}, err
+		}
+		if last && less {
+			break // nobody else can do everything: the role stays
+		}
+		statements = append(statements, endAll(o.ID), r.guarded(o, 0, less, `scope = ?`, string(c.Scope)))
 	}
 	return r.enter(ctx, o, ByProvider, from, statements...)
 }

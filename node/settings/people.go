@@ -27,6 +27,10 @@ var (
 		Name: "operators.lasts", Default: 12 * 3600, Text: "seconds after which a session ends in any case",
 		check: between(300, 90*24*3600),
 	})
+	SecondFactor = define(Setting[bool]{
+		Name: "operators.second_factor", Default: false,
+		Text: "operators who sign in with a password or by a link set up a second factor before anything else; API tokens, and those for whom the OpenID Connect provider vouches, are not asked",
+	})
 	// PolicyApproval is about policies that are made here: those from above were approved where they were made.
 	PolicyApproval = define(Setting[bool]{
 		Name: "policies.approval", Default: false,

@@ -43,7 +43,7 @@ func Routes(n *node.Node) []api.Route {
 	room := hints.New(n.Reader(), n.Writer(), n.Members, n.Now)
 	return []api.Route{
 		{
-			Method: "GET", Path: "/site/hints", Scope: identity.Viewer, Columns: Columns, Summary: "Which node the computers of a subnet talk to",
+			Method: "GET", Path: "/site/hints", Reach: api.Reach{Free: true}, Scope: identity.Viewer, Columns: Columns, Summary: "Which node the computers of a subnet talk to",
 			Do: api.GetList(func(ctx context.Context, q store.Query) ([]Row, int, error) {
 				all, err := room.All(ctx)
 				if err != nil {
@@ -57,14 +57,14 @@ func Routes(n *node.Node) []api.Route {
 			}),
 		},
 		{
-			Method: "PUT", Path: "/site/hints", Scope: identity.Administrator, Summary: "Have the computers of a subnet talk to a node, in place of what was said before",
+			Method: "PUT", Path: "/site/hints", Alters: "/site/hints", Scope: identity.Administrator, Summary: "Have the computers of a subnet talk to a node, in place of what was said before",
 			Do: api.Do(func(c *api.Call, in Set) (Row, error) {
 				h, err := room.Set(c.Context(), c.Who.Name, in.Subnet, in.Node, in.Note)
 				return Row{Hint: h}, err
 			}),
 		},
 		{
-			Method: "DELETE", Path: "/site/hints/{subnet}", Scope: identity.Administrator, Summary: "Have the computers of a subnet choose their node again",
+			Method: "DELETE", Path: "/site/hints/{subnet}", Alters: "/site/hints", Scope: identity.Administrator, Summary: "Have the computers of a subnet choose their node again",
 			Do: api.Get(func(c *api.Call) (api.None, error) { return api.None{}, room.Remove(c.Context(), c.Var("subnet")) }),
 		},
 	}

@@ -35,6 +35,25 @@ func (d *Door) account() *page.Page {
 	}
 }
 
+// required is the page on which an operator sets up the second factor that the site asks for.
+func (d *Door) required() *page.Page {
+	return &page.Page{
+		Path: requiredPath, Nav: "/account", Title: "Set up a second factor",
+		Help: page.Help{
+			Text:    "This site asks for a second factor: a code of an app on your phone, beside the password. It is set up once, before anything else.",
+			Command: []string{"thatch settings set operators.second_factor yes", "thatch operators reset anna --second-factor"},
+		},
+		Show: func(q *page.Request) (*page.View, error) {
+			self, err := page.Get[routes.Self](q, "/self")
+			return &page.View{Template: "account-required.html", Data: self}, err
+		},
+		Acts: map[string]page.Act{
+			"second":  {Scope: identity.Viewer, Do: beginSecond},
+			"confirm": {Scope: identity.Viewer, Do: d.confirmSecond},
+		},
+	}
+}
+
 // account is what the page shows.
 type account struct {
 	Self        routes.Self

@@ -54,6 +54,8 @@ const (
 	oidcPath   = path + "/oidc"
 	backPath   = oidcPath + "/back"
 	outPath    = "/sign-out"
+	// requiredPath is where operators set up the second factor that the site asks for.
+	requiredPath = "/account/second-factor"
 )
 
 //go:embed templates/*.html
@@ -86,7 +88,7 @@ func (d *Door) Area() page.Area {
 	if err != nil {
 		panic(err) // embedded
 	}
-	return page.Area{Templates: templates, Pages: []*page.Page{d.account()}}
+	return page.Area{Templates: templates, Pages: []*page.Page{d.account(), d.required()}}
 }
 
 // Open are the addresses that need no session, by their prefix.
@@ -111,12 +113,20 @@ func (d *Door) Session(r *http.Request) (page.Session, bool, error) {
 	if err != nil {
 		return page.Session{}, false, nil
 	}
-	s, err := d.node.Operators.Session(r.Context(), cookie.Value)
+	find := d.node.Operators.Session
+	if r.Header.Get("X-Part") != "" || r.Header.Get("Accept") == "text/event-stream" {
+		find = d.node.Operators.Look // the page asks by itself, and nobody need sit before it
+	}
+	s, err := find(r.Context(), cookie.Value)
 	if errors.Is(err, operators.ErrNoSession) {
 		return page.Session{}, false, nil
 	}
-	p := s.Preferences
+	p, only := s.Preferences, ""
+	if s.Lacks {
+		only = requiredPath
+	}
 	return page.Session{
+		Only:     only,
 		Operator: s.Operator, Token: s.CSRF, Language: p.Language, Zone: p.TimeZone, Theme: p.Theme, Home: p.Home,
 	}, err == nil, err
 }

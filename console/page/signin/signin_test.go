@@ -491,3 +491,36 @@ func TestTwoSitesOnOneMachine(t *testing.T) {
 		t.Error("at the usual port the name has no port")
 	}
 }
+
+// A site that asks for a second factor opens no other page, and takes no other form, before it is set up.
+func TestSecondFactorBeforeAnythingElse(t *testing.T) {
+	s := start(t)
+	operatorstest.Make(t, s.Operators, operators.Draft{Name: "anna", Scope: identity.Administrator})
+	if _, err := s.Settings.Set(t.Context(), "operators.second_factor", []byte("true"), -1); err != nil {
+		t.Fatal(err)
+	}
+	const setUp = "/account/second-factor"
+	b := s.browser(t)
+	b.signIn("anna", operatorstest.Password)
+	for _, path := range []string{"/", "/account", "/settings", "/tasks/runs/x/events"} {
+		if got := b.get(path); got.StatusCode != http.StatusSeeOther || got.to() != setUp {
+			t.Errorf("%s answers %d to %q", path, got.StatusCode, got.to())
+		}
+	}
+	if got := b.fill(setUp, "/account", "do", "token", "name", "t", "scope", "administrator", "hours", "24"); got.StatusCode != http.StatusSeeOther || got.to() != setUp {
+		t.Errorf("a token was made before: %d", got.StatusCode)
+	}
+	b.get(setUp).want(t, http.StatusOK, "This site asks for a second factor", `name="password"`)
+	begun := b.fill(setUp, setUp, "do", "second", "password", operatorstest.Password)
+	begun.want(t, http.StatusOK, "authenticator app", `value="confirm"`)
+	match := regexp.MustCompile(`<code class="secret">([^<]+)</code>`).FindStringSubmatch(begun.body)
+	if match == nil {
+		t.Fatal("no secret is shown")
+	}
+	secret, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(strings.ToUpper(strings.ReplaceAll(match[1], " ", "")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.fill(setUp, setUp, "do", "confirm", "code", totp.Code(secret, s.clock.Now())).want(t, http.StatusOK, "recovery codes")
+	b.get("/account").want(t, http.StatusOK)
+}

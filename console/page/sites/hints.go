@@ -29,7 +29,7 @@ func hintsPage() *page.Page {
 				{Name: "changed", Title: "Changed", Kind: page.Time},
 				{Name: "node", Title: "Id", Hidden: true},
 			},
-			Actions: []page.Action{{Name: "remove", Title: "Remove hints", Scope: identity.Administrator, Danger: true, Confirm: "Remove the chosen hints? The computers of these subnets choose their node by how quick it is."}},
+			Actions: []page.Action{{Name: "remove", Title: "Remove hints", Call: "DELETE /site/hints/{key}", Scope: identity.Administrator, Danger: true, Confirm: "Remove the chosen hints? The computers of these subnets choose their node by how quick it is."}},
 			Empty:   "No hint has been given: agents choose by how quick the nodes answer.",
 			Head: func(q *page.Request) (string, any, error) {
 				all, err := page.Get[api.List[nodes.Node]](q, "/site/nodes")

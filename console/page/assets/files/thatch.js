@@ -46,6 +46,14 @@
     count();
   }
 
+  // Enter in a field of an action presses the button beside it. Without script it presses none.
+  document.addEventListener("keydown", (e) => {
+    const action = e.key === "Enter" && !e.isComposing && e.target.matches(".action input") && e.target.closest(".action");
+    if (!action) return;
+    e.preventDefault();
+    action.querySelector("button").click();
+  });
+
   // A question before what cannot be taken back.
   document.addEventListener("click", (e) => {
     const button = e.target.closest("[data-confirm]");
@@ -70,15 +78,20 @@
     }
     if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
   };
-  const refresh = async (part) => {
-    if (document.hidden || part.contains(document.activeElement) && part.querySelector("input:focus, select:focus, textarea:focus")) return true;
-    const answer = await fetch(location.href, { headers: { "X-Part": part.id } });
-    if (!answer.ok || answer.redirected) return false;
-    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(part.id);
-    if (!fresh) return false;
-    if (fresh.innerHTML !== part.innerHTML) exchange(part, fresh);
-    if (fresh.dataset.refresh === undefined) { delete part.dataset.refresh; return false; }
-    return true;
+  // The page is fetched once for all parts that are due. What somebody is writing in stays.
+  const refresh = async (...parts) => {
+    const busy = (part) => part.contains(document.activeElement) && part.querySelector("input:focus, select:focus, textarea:focus");
+    const due = document.hidden ? [] : parts.filter((part) => !busy(part));
+    if (!due.length) return true;
+    const answer = await fetch(location.href, { headers: { "X-Part": due.map((part) => part.id).join(" ") } });
+    if (!answer.ok || answer.redirected) { for (const part of due) delete part.dataset.refresh; return false; }
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    for (const part of due) {
+      const fresh = page.getElementById(part.id);
+      if (fresh && fresh.innerHTML !== part.innerHTML) exchange(part, fresh);
+      if (fresh?.dataset.refresh === undefined) delete part.dataset.refresh;
+    }
+    return due.some((part) => part.dataset.refresh !== undefined);
   };
   // A form whose answer is worked out while it is filled in: the address keeps what it says.
   for (const form of all("form[data-live]")) {
@@ -89,19 +102,24 @@
       waiting = setTimeout(() => {
         const says = [...new FormData(form)].filter(([name, value]) => value !== "" && name !== "token" && name !== "do");
         history.replaceState(null, "", location.pathname + "?" + new URLSearchParams(says));
-        for (const part of parts) refresh(part).catch(() => {});
+        refresh(...parts).catch(() => {});
       }, 400);
     });
   }
-  for (const part of all("[data-refresh]")) {
-    const seconds = Number(part.dataset.refresh) || 5;
-    const again = async () => {
-      let more = true;
-      try { more = await refresh(part); } catch { /* the node is away: asked again */ }
-      if (more) setTimeout(again, seconds * 1000);
-    };
-    setTimeout(again, seconds * 1000);
-  }
+  // One timer for the page, as often as the part that changes most often.
+  const again = async () => {
+    const now = Date.now(), due = all("[data-refresh]").filter((part) => !(Number(part.dataset.due) > now + 500));
+    for (const part of due) part.dataset.due = now + seconds(part) * 1000;
+    try { if (due.length) await refresh(...due); } catch { /* the node is away: asked again */ }
+    wait();
+  };
+  const seconds = (part) => Number(part.dataset.refresh) || 5;
+  const wait = () => {
+    const parts = all("[data-refresh]");
+    if (parts.length) setTimeout(again, Math.min(...parts.map(seconds)) * 1000);
+  };
+  for (const part of all("[data-refresh]")) part.dataset.due = Date.now() + seconds(part) * 1000;
+  wait();
 
   // A run's progress, as events of the node.
   for (const part of all("[data-events]")) {
