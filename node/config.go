@@ -28,6 +28,7 @@ type Config struct {
 	Languages []string
 	Version   string
 	Passwords password.Cost // of operators; the zero one is password.Standard
+	Schema    *store.Schema // of the database; nil: the present one of a site
 	Log       *slog.Logger
 	Now       func() time.Time
 	Quorum    quorum.Config // how the node meets the others of its site; ID, folder, database and log are the node's own
@@ -42,6 +43,10 @@ func (c Config) complete() (Config, error) {
 	}
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		return c, store.Invalid("listen address %q: want HOST:PORT, such as :8743 or 127.0.0.1:0", c.Listen)
+	}
+	if c.Schema == nil {
+		schema := store.SiteSchema()
+		c.Schema = &schema
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -22,7 +23,6 @@ import (
 	"thatch/node/members"
 	"thatch/node/membership"
 	"thatch/node/quorum"
-	"thatch/node/store"
 	"thatch/node/wire"
 )
 
@@ -122,7 +122,7 @@ func (n *Node) self() (members.Node, error) {
 	key, err := n.front.creds.KeyHash()
 	return members.Node{
 		ID: n.folder.ID, Name: NameOr(n.cfg.Name), Addresses: n.cfg.addresses(n.front.port.Addr()), Votes: true, TLSKey: key, SealKey: seal.Public(),
-		Version: n.cfg.Version, Schema: store.SchemaVersion,
+		Version: n.cfg.Version, Schema: n.cfg.Schema.Version,
 	}, err
 }
 
@@ -169,6 +169,57 @@ func (n *Node) waitFor(ctx context.Context, what string, wait func(ctx context.C
 	}
 	return nil
 }
+
+// upgradeEvery is how often a node that waits for others to be upgraded looks again, if nothing tells it to before.
+const upgradeEvery = 500 * time.Millisecond
+
+// upgrade brings the site's database to the version that this program knows, or waits until another node does: whoever leads
+// proposes it once every node of the site has told that it knows it.
+func (n *Node) upgrade(ctx context.Context) error {
+	want := n.cfg.Schema.Version
+	for n.db.Schema() < want {
+		n.front.sisters.Tell(n.writer)
+		behind := n.front.sisters.Behind(want)
+		if leading, _, _ := n.quorum.Leading(); leading && len(behind) == 0 {
+			if err := n.db.Migrate(ctx, n.quorum, want, n.cfg.Now()); err != nil {
+				return fmt.Errorf("bring the site's database to this version: %w", err)
+			}
+			continue
+		}
+		why := "the node that leads to bring the site's database to this version"
+		if len(behind) > 0 {
+			why = fmt.Sprintf("%s to be upgraded to %s", strings.Join(behind, " and "), n.cfg.Version)
+		}
+		if former := n.front.waits.Swap(&why); former == nil || *former != why {
+			n.cfg.Log.Info("this node takes part in the quorum, and waits before it answers anybody", "for", why)
+		}
+		again := time.NewTimer(upgradeEvery)
+		select {
+		case <-again.C:
+		case <-n.quorum.Done():
+			return n.quorum.Err()
+		case <-ctx.Done():
+			again.Stop()
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// handOver has another node lead before this one goes, where there is one.
+func (n *Node) handOver(ctx context.Context) {
+	leading, _, _ := n.quorum.Leading()
+	if !leading || len(n.quorum.Status().Voters) < 2 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, handOverTimeout)
+	defer cancel()
+	if err := n.quorum.Transfer(ctx); err != nil {
+		n.cfg.Log.Warn("the lead could not be handed over; the others find out by themselves", "error", err)
+	}
+}
+
+const handOverTimeout = 3 * time.Second
 
 // ServeHTTP answers the doors from Run on. Before, it says that the node is starting, and ends the connection: who is let in
 // is asked where a connection begins, and cannot be yet.

@@ -138,6 +138,7 @@ func (n *Node) serve(ctx context.Context, local door) error {
 	case err = <-n.front.failed:
 	}
 	close(n.front.stop)
+	n.handOver(context.WithoutCancel(ctx))
 	shutdown, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
 	for _, server := range []*http.Server{n.front.server, private} {

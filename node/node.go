@@ -131,7 +131,7 @@ func (n *Node) open(ctx context.Context) error {
 	if err := n.folder.Private(folder.DatabaseFile); err != nil {
 		return err
 	}
-	if n.db, err = store.Open(ctx, store.Config{Path: n.folder.Path(folder.DatabaseFile), Log: n.cfg.Log}); err != nil {
+	if n.db, err = store.Open(ctx, store.Config{Path: n.folder.Path(folder.DatabaseFile), Schema: n.cfg.Schema, Log: n.cfg.Log}); err != nil {
 		return fmt.Errorf("open the site's database: %w", err)
 	}
 	if err := n.openOwn(); err != nil {
@@ -153,8 +153,8 @@ func (n *Node) open(ctx context.Context) error {
 		}
 	}
 	n.writer = store.Signed(settled{n.quorum, n.db}, n.cfg.Now, identity.Audited)
-	if err := n.db.Migrate(ctx, n.quorum, store.SchemaVersion, n.cfg.Now()); err != nil {
-		return fmt.Errorf("bring the site's database to this version: %w", err)
+	if err := n.waitFor(ctx, "the site's database to come to this version", n.upgrade); err != nil {
+		return err
 	}
 	if n.site, err = n.seed(ctx); err != nil {
 		return err

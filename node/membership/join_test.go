@@ -27,6 +27,7 @@ type cluster struct {
 type member struct {
 	dir, name, listen string
 	node              *node.Node // nil while it does not run
+	schema            *store.Schema
 	stop              func() error
 }
 
@@ -46,7 +47,7 @@ func newCluster(t *testing.T) *cluster {
 
 func (c *cluster) config(i int) node.Config {
 	m := c.nodes[i]
-	cfg := node.Config{Dir: m.dir, Name: m.name, Site: "Test", Languages: []string{"en"}, Listen: m.listen, Passwords: nodetest.Cheap, Version: "test"}
+	cfg := node.Config{Dir: m.dir, Name: m.name, Site: "Test", Languages: []string{"en"}, Listen: m.listen, Passwords: nodetest.Cheap, Version: "test", Schema: m.schema}
 	if os.Getenv("THATCH_TEST_LOG") != "" {
 		cfg.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})).With("node", m.name)
 	}
@@ -82,6 +83,13 @@ func (c *cluster) start(i int) {
 	defer cancel()
 	if err := c.open(ctx, i); err != nil {
 		c.t.Fatalf("node %s: %v", c.nodes[i].name, err)
+	}
+}
+
+// listenAgain has every node come back at the address that it has.
+func (c *cluster) listenAgain() {
+	for _, m := range c.nodes {
+		m.listen = m.node.Address()
 	}
 }
 

@@ -55,6 +55,7 @@ type Membership struct {
 	cancel  context.CancelFunc
 	working sync.WaitGroup
 	changed *signal // the table did
+	telling sync.Once
 	door    *http.Server
 }
 
@@ -107,7 +108,7 @@ func (m *Membership) Quorum(q *quorum.Quorum) { m.quorum.Store(q) }
 // has the quorum follow the table while it leads.
 func (m *Membership) Rooms(room *members.Room, id *identity.Identity) {
 	m.rooms.Store(&rooms{room, id})
-	m.working.Go(m.tell)
+	m.tellWith(room)
 	m.working.Go(func() { m.quorum.Load().WhileLeading(m.ctx, m.steward) })
 }
 
@@ -215,6 +216,11 @@ func (m *Membership) follow() {
 		if err := m.refresh(m.ctx); err != nil && m.ctx.Err() == nil {
 			m.cfg.Log.Error("the table of nodes could not be read; what was known of it stays", "error", err)
 		}
+		if rooms := m.rooms.Load(); rooms != nil && m.Voter() { // it may have got its vote just now, and the site's keys with it
+			if err := rooms.identity.Reload(m.ctx); err != nil && m.ctx.Err() == nil {
+				m.cfg.Log.Error("this node is to vote, and cannot open the site's keys", "error", err)
+			}
+		}
 	}
 }
 
@@ -288,8 +294,19 @@ func (m *Membership) sisters() []string {
 
 const tellAgain = 5 * time.Second
 
+// Tell has the table say what this node is and where it is reached, before the rooms are open. Only the first call counts.
+func (m *Membership) Tell(w store.Writer) {
+	if m.cfg.DB.Schema() > noTable {
+		m.tellWith(members.New(nil, m.cfg.DB, w, m.cfg.Now))
+	}
+}
+
+func (m *Membership) tellWith(room *members.Room) {
+	m.telling.Do(func() { m.working.Go(func() { m.tell(room) }) })
+}
+
 // tell has the table say what this node is and where it is reached.
-func (m *Membership) tell() {
+func (m *Membership) tell(room *members.Room) {
 	self := m.cfg.Self
 	if key, err := sealed.ReadNodeKey(m.cfg.Dir); err == nil && key != nil {
 		self.SealKey = key.Public() // a change of it that was cut is settled by now
@@ -299,7 +316,7 @@ func (m *Membership) tell() {
 		if known, is := m.find(self.ID); is && !m.cfg.Named {
 			self.Name = known.Name
 		}
-		err := m.rooms.Load().members.Tell(ctx, self)
+		err := room.Tell(ctx, self)
 		if err == nil || m.ctx.Err() != nil {
 			return
 		}
@@ -312,6 +329,17 @@ func (m *Membership) tell() {
 			return
 		}
 	}
+}
+
+// Behind are the nodes whose program does not know a schema, as people know them.
+func (m *Membership) Behind(schema int) []string {
+	var names []string
+	for _, n := range *m.table.Load() {
+		if n.Removed.IsZero() && n.ID != m.cfg.Self.ID && n.Schema < schema {
+			names = append(names, fmt.Sprintf("node %s (%s)", n.Name, n.Version))
+		}
+	}
+	return names
 }
 
 // Pending says whether this node is joining a site and does not hold its database yet.

@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed" // the texts of migrations
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -19,6 +20,13 @@ type Schema struct {
 }
 
 var siteSchema = Schema{Text: schemaText, Version: SchemaVersion, Steps: siteSteps}
+
+// SiteSchema is that of a site's database, as a copy.
+func SiteSchema() Schema {
+	s := siteSchema
+	s.Steps = maps.Clone(s.Steps)
+	return s
+}
 
 //go:embed migrate-2.sql
 var toVersion2 string
