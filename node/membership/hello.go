@@ -106,9 +106,23 @@ func (m *Membership) greetOne(ctx context.Context, id string) {
 	})
 }
 
+// greetedWithin is how long whoever asks how the site fares waits for nodes that do not answer.
+const greetedWithin = 700 * time.Millisecond
+
 // Greeted calls every other node now, and is what is known of each then, by id.
 func (m *Membership) Greeted(ctx context.Context) map[string]Heard {
-	m.greet(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		m.greet(m.ctx)
+	}()
+	limit := time.NewTimer(greetedWithin)
+	defer limit.Stop()
+	select {
+	case <-done:
+	case <-limit.C:
+	case <-ctx.Done():
+	}
 	return m.heard.all()
 }
 

@@ -34,13 +34,13 @@ type member struct {
 // newCluster starts a site of one node.
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
-	c := &cluster{t: t}
+	c, dir := &cluster{t: t}, t.TempDir() // the folder first: what is cleaned up goes in reverse
 	t.Cleanup(func() {
 		for i := len(c.nodes) - 1; i >= 0; i-- {
 			_ = c.stop(i)
 		}
 	})
-	c.nodes = append(c.nodes, &member{dir: t.TempDir(), name: "n1", listen: "127.0.0.1:0"})
+	c.nodes = append(c.nodes, &member{dir: dir, name: "n1", listen: "127.0.0.1:0"})
 	c.start(0)
 	return c
 }

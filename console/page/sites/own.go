@@ -7,19 +7,19 @@ import (
 
 	"thatch/catalog/document"
 	"thatch/console/api"
-	"thatch/console/api/nodes"
 	"thatch/console/api/operators"
 	"thatch/console/api/payloads"
 	"thatch/console/page"
 	"thatch/node"
 	"thatch/node/bulletins/stock"
 	"thatch/node/identity"
+	"thatch/node/membership"
 )
 
 // ownView is the page of this site.
 type ownView struct {
 	node.Status
-	Nodes   []nodes.Node
+	Report  membership.Report
 	Tokens  []identity.APIToken
 	Scopes  []identity.Scope
 	Content *page.Table
@@ -30,8 +30,8 @@ func ownSite() *page.Page {
 	return &page.Page{
 		Path: "/site", Title: "This site",
 		Help: page.Help{
-			Text:    "This site and its nodes: role, disk, certificate, version; the languages that it manages; tokens with which tools call its API; the payload files that this node holds.",
-			Command: []string{"thatch site show", "thatch site nodes", "thatch site languages --add fr --remove de", "thatch tokens create --api --name ci --scope viewer", "thatch content verify"},
+			Text:    "This site and its nodes: what is wrong with them, role, disk, certificate, version; who joins, leads and goes; the languages that it manages; tokens with which tools call its API; the payload files that this node holds.",
+			Command: []string{"thatch site show", "thatch site status", "thatch node token create --name n2", "thatch site remove n2", "thatch site transfer-leader --to n2", "thatch site languages --add fr --remove de", "thatch tokens create --api --name ci --scope viewer", "thatch content verify"},
 		},
 		Show: showOwn,
 		Acts: map[string]page.Act{
@@ -46,6 +46,10 @@ func ownSite() *page.Page {
 				_, err := page.Send[api.None](q, http.MethodDelete, page.To("tokens", q.Form("id")), nil)
 				return page.Outcome{Note: q.T("The token is revoked: it opens nothing any more.")}, err
 			}},
+			"remove-node": {Scope: identity.Administrator, Do: removeNode},
+			"votes":       {Scope: identity.Administrator, Do: votesOfNode},
+			"lead":        {Scope: identity.Administrator, Do: handOver},
+			"invite":      {Scope: identity.Administrator, Do: inviteNode},
 			"verify": {Scope: identity.Operate, Do: func(q *page.Request) (page.Outcome, error) {
 				run, err := page.Send[api.Run](q, http.MethodPost, "/content/verify", nil)
 				return page.Outcome{To: page.To("tasks", "runs", run.Run)}, err
@@ -86,11 +90,9 @@ func showOwn(q *page.Request) (*page.View, error) {
 		return nil, err
 	}
 	v := ownView{Status: status, Scopes: identity.Scopes()}
-	members, err := page.Get[api.List[nodes.Node]](q, "/site/nodes")
-	if err != nil {
+	if v.Report, err = page.Get[membership.Report](q, "/site/status"); err != nil {
 		return nil, err
 	}
-	v.Nodes = members.Items
 	if q.Allows("GET /tokens/api") {
 		tokens, err := page.Get[api.List[identity.APIToken]](q, "/tokens/api", "revoked", "no", "limit", "500")
 		if err != nil {
