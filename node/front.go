@@ -44,15 +44,21 @@ type front struct {
 // raftTimeout is how long the others may take for an answer; snapshots have it for each 256 KiB.
 const raftTimeout = 10 * time.Second
 
-// meet binds the port and finds out what is known of the site's other nodes.
+// bind takes the port, and looks whether the folder is one that can be run.
+func (n *Node) bind() (err error) {
+	// A first start that is bound to fail makes no site: what it was called could not be mended by starting again.
+	if n.front.port, err = wire.Bind(n.cfg.Listen); err != nil {
+		return err
+	}
+	if n.front.creds, err = wire.OpenCredentials(n.cfg.Dir, n.folder.ID); err != nil {
+		return err
+	}
+	return membership.Lost(n.cfg.Dir, n.front.creds)
+}
+
+// meet finds out what is known of the site's other nodes, and answers those that there are.
 func (n *Node) meet(ctx context.Context) (err error) {
 	f := &n.front
-	if f.creds, err = wire.OpenCredentials(n.cfg.Dir, n.folder.ID); err != nil {
-		return err
-	}
-	if err := membership.Lost(n.cfg.Dir, f.creds); err != nil {
-		return err
-	}
 	self, err := n.self()
 	if err != nil {
 		return err

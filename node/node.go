@@ -40,7 +40,6 @@ import (
 	"thatch/node/store"
 	"thatch/node/store/local"
 	"thatch/node/tasks"
-	"thatch/node/wire"
 )
 
 // People are who works at a site, and by what they are known.
@@ -124,8 +123,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 // open opens everything. Whoever adds a room adds it to openRooms.
 func (n *Node) open(ctx context.Context) error {
 	var err error
-	// A first start that is bound to fail makes no site: what it was called could not be mended by starting again.
-	if n.front.port, err = wire.Bind(n.cfg.Listen); err != nil {
+	if err := n.bind(); err != nil {
 		return err
 	}
 	if err := n.folder.Private(folder.DatabaseFile); err != nil {

@@ -60,6 +60,10 @@ func Join(ctx context.Context, a Asked) (found Found, err error) {
 			return found, store.Conflicting("%s holds %s: it belongs to a node already; join from an empty data folder", a.Dir, name)
 		}
 	}
+	// A folder from which a site was asked must not become one of a site of its own: the answer may be lost.
+	if err := writeGuide(a.Dir, guide{Votes: a.Votes}); err != nil {
+		return found, err
+	}
 	answer, err := ask(ctx, a, f.ID, creds)
 	if err != nil {
 		return found, err
@@ -128,10 +132,14 @@ func refused(a Asked, err error) error {
 	return fmt.Errorf("the site at %s cannot take the node now: %w; try again with the same token", a.At, err)
 }
 
-// Lost says that a node of a site has lost its part of the quorum: what it had agreed to and voted for. It must not go on as
-// the same node, for it might vote twice. Called before the quorum is opened.
+// Lost says that a folder cannot be run: its join was cut, or it has lost its part of the quorum, what it had agreed to and
+// voted for. It must not go on as the same node, for it might vote twice. Called before the quorum is opened.
 func Lost(dir string, creds *wire.Credentials) error {
 	if !creds.Known() {
+		if _, err := os.Stat(filepath.Join(dir, guideFile)); err == nil {
+			return fmt.Errorf("%s is to be the data folder of a node that joins a site, and it has not joined: give the command again, "+
+				"with the same token (thatch node join); or start from an empty folder", dir)
+		}
 		return nil
 	}
 	for _, name := range []string{guideFile, folder.QuorumFolder} {

@@ -35,15 +35,10 @@ func TestAJoinThatIsCutIsDoneAgain(t *testing.T) {
 	if _, err := membership.Join(t.Context(), asked); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"tls.crt", "join.json"} {
-		if err := os.Remove(filepath.Join(asked.Dir, name)); err != nil {
-			t.Fatal(err)
-		}
+	removeAll(t, asked.Dir, "tls.crt")
+	if err := c.open(t.Context(), i); err == nil || !strings.Contains(err.Error(), "thatch node join") {
+		t.Fatalf("a node whose join was cut runs as a site of its own: %v", err)
 	}
-	if err := c.open(short(t), i); err == nil {
-		t.Fatal("a node whose join was cut runs as a site of its own")
-	}
-	removeAll(t, asked.Dir, folder.DatabaseFile, folder.DatabaseFile+"-wal", folder.DatabaseFile+"-shm", folder.QuorumFolder, folder.OwnFile)
 	found, err := membership.Join(t.Context(), asked)
 	if err != nil || found.Again {
 		t.Fatalf("%+v, %v", found, err)
@@ -77,12 +72,6 @@ func TestAJoinThatIsCutIsDoneAgain(t *testing.T) {
 	if _, err := membership.Join(t.Context(), elsewhere); !errors.Is(err, identity.ErrUnauthorised) || !strings.Contains(err.Error(), "each is good for one") {
 		t.Errorf("a token used twice: %v", err)
 	}
-}
-
-func short(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	t.Cleanup(cancel)
-	return ctx
 }
 
 func copyFiles(t *testing.T, from, to string) {
@@ -319,7 +308,9 @@ func TestNoQuorum(t *testing.T) {
 func kinds(r membership.Report) string {
 	var list []string
 	for _, p := range r.Problems {
-		list = append(list, p.Kind)
+		if p.Level != membership.LevelHint {
+			list = append(list, p.Kind)
+		}
 	}
 	return strings.Join(list, " ")
 }
