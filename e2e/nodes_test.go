@@ -1,0 +1,95 @@
+package e2e_test
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"thatch/node/membership"
+)
+
+// more has one more node join the site, and starts it.
+func (s *site) more(name string, flags ...string) *site {
+	s.t.Helper()
+	var made struct{ Token, Address string }
+	s.must(&made, "node", "token", "create", "--name", name)
+	n := &site{t: s.t, name: name, folder: filepath.Join(s.t.TempDir(), name), listen: "127.0.0.1:0"}
+	join := append([]string{"node", "join", "--site-node", "https://" + s.listen, "--token", made.Token, "--node-name", name, "--listen", n.listen}, flags...)
+	var found membership.Found
+	n.must(&found, join...)
+	if found.Again {
+		s.t.Errorf("%s had joined before: %+v", name, found)
+	}
+	n.must(&found, join...) // done again, it is the same
+	if !found.Again {
+		s.t.Errorf("%s joined twice: %+v", name, found)
+	}
+	n.start()
+	s.t.Cleanup(func() {
+		n.kill()
+		if s.t.Failed() {
+			s.t.Logf("the log of %s:\n%s", name, n.log.tail(4000))
+		}
+	})
+	return n
+}
+
+// fares waits until the site has so many voting nodes that answer, and no more is wrong with it than hints.
+func (s *site) fares(voters int) (r membership.Report) {
+	s.t.Helper()
+	within(s.t, 3*time.Minute, "the site is whole", func() bool {
+		r = membership.Report{}
+		return s.run(&r, "site", "status") == nil && r.Voters == voters && r.Living == voters && r.Leader != ""
+	})
+	return r
+}
+
+// TestOneNodeBecomesThree: a running node becomes a site of three; the one that leads is killed, and what is written goes on;
+// it is removed, and hears so when it comes back.
+func TestOneNodeBecomesThree(t *testing.T) {
+	if testing.Short() {
+		t.Skip("tests are to be short")
+	}
+	first := newSite(t, "en")
+	nodes := map[string]*site{}
+	second := first.more("n2")
+	third := second.more("n3") // through a node that does not lead
+	r := first.fares(3)
+	for _, n := range r.Nodes {
+		for name, s := range map[string]*site{"n2": second, "n3": third} {
+			if n.Name == name {
+				nodes[n.ID] = s
+			}
+		}
+		if nodes[n.ID] == nil {
+			nodes[n.ID] = first
+		}
+	}
+	dead := r.Leader
+	var left []*site
+	for id, s := range nodes {
+		if id != dead {
+			left = append(left, s)
+		}
+	}
+	nodes[dead].kill()
+	began := time.Now()
+	left[0].must(nil, "site", "rename", "Three less one")
+	t.Logf("a write was accepted %s after the one that led was killed", time.Since(began).Round(10*time.Millisecond))
+	var site struct{ Site string }
+	left[1].must(&site, "site", "show")
+	if site.Site != "Three less one" {
+		t.Errorf("the other one says that the site is called %q", site.Site)
+	}
+	left[1].refused(1, "does not answer", "site", "status")
+	left[1].must(nil, "site", "remove", dead, "--reason", "its disk failed")
+	if r := left[0].fares(2); len(r.Nodes) != 2 {
+		t.Errorf("%+v", r.Nodes)
+	}
+	if err := nodes[dead].run(nil, "node", "run", "--listen", "127.0.0.1:0"); err == nil || !strings.Contains(err.Error(), "was removed from the site") || !strings.Contains(err.Error(), "its disk failed") {
+		t.Errorf("the node that was removed: %v", err)
+	}
+	left[0].must(nil, "site", "transfer-leader")
+	left[1].must(nil, "site", "rename", "Two")
+}
