@@ -396,7 +396,7 @@ func TestEveryRouteSaysWhatItReaches(t *testing.T) {
 
 // changeNothing are the routes that change nothing that stands: they ask, start runs and end them, or make a secret.
 var changeNothing = []string{
-	"POST /catalog/imports", "POST /tasks/{name}/runs", "POST /runs/{id}/cancel", "POST /content/verify", "POST /content/import", "POST /content/export",
+	"POST /catalog/imports", "POST /catalog/uploads", "POST /tasks/{name}/runs", "POST /runs/{id}/cancel", "POST /content/verify", "POST /content/import", "POST /content/export",
 	"POST /evaluate", "POST /policies/preview", "POST /windows/preview", "POST /operators/first-link", "POST /operators/{operator}/enter",
 	"PUT /self/password", "POST /self/totp", "POST /replication/rounds", "POST /replication/quarantine/retry",
 	"POST /computer-prompts", "POST /computer-prompts/cancel", "POST /backups", "POST /backups/{name}/verify", "POST /site/node-key",

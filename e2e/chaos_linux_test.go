@@ -37,11 +37,10 @@ const (
 // chaosNode is a node process on a host and a small disk of its own.
 type chaosNode struct {
 	*site
-	door   *door
-	clock  string // file with the seconds by which its clock is off
-	spares []string
-	mu     sync.Mutex
-	meant  bool // its end was meant
+	door  *door
+	clock string // file with the seconds by which its clock is off
+	mu    sync.Mutex
+	meant bool // its end was meant
 }
 
 // chaos disturbs a site while clients work on it.

@@ -209,7 +209,7 @@ func (c *Console) serve(p *Page) http.Handler {
 			return
 		}
 		if p.Takes != "" {
-			if err := q.allowed(p.Takes); err != nil {
+			if err := q.Refused(p.Takes); err != nil {
 				c.fail(q, w, err)
 				return
 			}

@@ -96,9 +96,10 @@ func (q *Request) Value(name, stands string) string {
 
 // Allows says whether the operator may call a route of the API, "PUT /policies/{id}" with the names of the page's path: what
 // they may not do is not shown. Names that the page's path has not are those of things not known yet.
-func (q *Request) Allows(call string) bool { return q.allowed(call) == nil }
+func (q *Request) Allows(call string) bool { return q.Refused(call) == nil }
 
-func (q *Request) allowed(call string) error {
+// Refused is the API's refusal of a call to this operator, nil where there is none: for actions that read a form before they call.
+func (q *Request) Refused(call string) error {
 	method, path, _ := strings.Cut(call, " ")
 	for name, value := range mux.Vars(q.R) {
 		path = strings.ReplaceAll(path, "{"+name+"}", value)

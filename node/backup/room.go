@@ -352,10 +352,10 @@ func (r *Room) verify(ctx context.Context, job *tasks.Job) (any, error) {
 
 // Standing is how the site would come back if it were lost now.
 type Standing struct {
-	RecoveryKey *identity.RecoveryKey `json:"recovery_key"` // nil: none was made
-	Last        *Backup               `json:"last"`         // the newest; nil: there is none
-	Schedule    string                `json:"schedule"`     // empty: backups are made by hand alone
-	Folder      string                `json:"folder"`       // of scheduled ones; empty: in the data folder of the node that leads
+	RecoveryKey *identity.RecoveryKey `json:"recovery_key,omitempty"` // nil: none was made
+	Last        *Backup               `json:"last,omitempty"`         // the newest; nil: there is none
+	Schedule    string                `json:"schedule"`               // empty: backups are made by hand alone
+	Folder      string                `json:"folder"`                 // of scheduled ones; empty: in the data folder of the node that leads
 	Keep        int                   `json:"keep"`
 	Next        *time.Time            `json:"next,omitempty"`
 	Advice      []string              `json:"advice"` // what to do, the most pressing first

@@ -131,7 +131,7 @@ var (
 
 func checkZone(name string) error {
 	if name == "Local" {
-		return errors.New("Local is another zone on each node; want a name such as Europe/Berlin")
+		return errors.New("the zone Local is another one on each node; want a name such as Europe/Berlin")
 	}
 	_, err := time.LoadLocation(name)
 	return err
