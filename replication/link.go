@@ -204,6 +204,9 @@ func (l *Link) find(ctx context.Context, parent sites.Parent) (*session, error) 
 			first = err
 		}
 	}
+	if first == nil { // the link ended before anything was tried
+		first = ctx.Err()
+	}
 	return nil, first
 }
 

@@ -284,23 +284,23 @@ func TestAlarmsOfLinks(t *testing.T) {
 // TestTellChangesNothingTwice: a site writes of itself only what changed.
 func TestTellChangesNothingTwice(t *testing.T) {
 	n := nodetest.New(t)
-	tell := func(want int) {
+	tell := func(want bool) {
 		t.Helper()
 		before := n.Index()
 		if err := n.Sites.Tell(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if got := int(n.Index() - before); got != want {
-			t.Errorf("%d batches, want %d", got, want)
+		if wrote := n.Index() > before; wrote != want { // indexes have gaps: raft has entries of its own
+			t.Errorf("it wrote: %t, want %t", wrote, want)
 		}
 	}
-	tell(1)
-	tell(0)
+	tell(true)
+	tell(false)
 	if err := n.Rename(t.Context(), "Köln"); err != nil {
 		t.Fatal(err)
 	}
-	tell(1)
-	tell(0)
+	tell(true)
+	tell(false)
 	if n.Site().Name != "Köln" {
 		t.Errorf("called %q", n.Site().Name)
 	}
@@ -312,11 +312,11 @@ func TestTellChangesNothingTwice(t *testing.T) {
 	if err := n.SetLanguages(t.Context(), []string{"en", "de"}); err != nil {
 		t.Fatal(err)
 	}
-	tell(0)
+	tell(false)
 	if err := n.SetLanguages(t.Context(), []string{"en"}); err != nil {
 		t.Fatal(err)
 	}
-	tell(1)
+	tell(true)
 	tree, err := n.Sites.Tree(t.Context())
 	if err != nil || tree.Sites[tree.Self].Name != "Köln" || string(tree.Sites[tree.Self].Authority) != string(n.Identity.Authority()) {
 		t.Errorf("%+v, %v", tree, err)

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -156,6 +157,17 @@ func (h *history) restart(rt *rapid.T) {
 func (h *history) check(rt *rapid.T) {
 	if len(h.began) > 0 {
 		rt.Fatalf("a run began that nobody started")
+	}
+	// A run is on record as ended a moment before the room has let go of it.
+	tick, limit := time.NewTicker(time.Millisecond), time.NewTimer(20*time.Second)
+	defer tick.Stop()
+	defer limit.Stop()
+	for late := false; h.room.Live() != len(h.going) && !late; {
+		select {
+		case <-tick.C:
+		case <-limit.C:
+			late = true
+		}
 	}
 	if h.room.Live() != len(h.going) {
 		rt.Fatalf("%d runs are live, want %d", h.room.Live(), len(h.going))
