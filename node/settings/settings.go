@@ -257,7 +257,18 @@ func (r *Room) Set(ctx context.Context, name string, value json.RawMessage, vers
 	if err = errors.Join(err, applied.Err()); err != nil {
 		return now, fmt.Errorf("set %s: %w", name, err)
 	}
-	return r.Get(ctx, name)
+	entry, err := r.Get(ctx, name)
+	if err != nil || entry.Version == version+1 {
+		return entry, err
+	}
+	// It was changed again since: the answer is about this change.
+	entry.Version, entry.Set = version+1, string(value) != "null"
+	if entry.Type != secretKind {
+		if entry.Value = value; !entry.Set {
+			entry.Value = entry.Default
+		}
+	}
+	return entry, nil
 }
 
 func clip(text string) string {
