@@ -34,6 +34,9 @@ type member struct {
 // newCluster starts a site of one node.
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("it starts several nodes, over real connections")
+	}
 	c, dir := &cluster{t: t}, t.TempDir() // the folder first: what is cleaned up goes in reverse
 	t.Cleanup(func() {
 		for i := len(c.nodes) - 1; i >= 0; i-- {
