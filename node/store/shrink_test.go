@@ -187,6 +187,9 @@ func TestThinPages(t *testing.T) {
 	freed, err := db.Shrink(t.Context())
 	others.Wait()
 	write(t, db, batch(store.Statement{SQL: `DELETE FROM setting WHERE name = 'busy'`}))
+	if _, again := db.Shrink(t.Context()); again != nil { // what readers beside it kept from being folded is folded now
+		t.Error(again)
+	}
 	if after := size(t, db.Path()); err != nil || freed < 1<<20 || after > 3<<20 {
 		t.Errorf("%d bytes of %d are left, %d were given back: %v", after, before, freed, err)
 	}
