@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // What the node says (errors, reasons, alarms, logs of runs) is English wherever it is kept, sent and logged: a site may be
@@ -14,10 +15,11 @@ import (
 
 // saying is a format of the node's with what it is in the catalog's language.
 type saying struct {
-	format  *regexp.Regexp // of the English text, with a group for each argument
-	literal string         // the longest part that stands in every text of it
-	weight  int            // bytes of all such parts
-	verbs   []byte         // of the English format, in turn: 'q', 'd', 's'
+	pattern string                // of the English text, with a group for each argument
+	format  func() *regexp.Regexp // the pattern, compiled when a text first might fit: there are many, and most never do
+	literal string                // the longest part that stands in every text of it
+	weight  int                   // bytes of all such parts
+	verbs   []byte                // of the English format, in turn: 'q', 'd', 's'
 	text    string
 }
 
@@ -42,7 +44,7 @@ func sayingsOf(texts map[string]string) sayings {
 	}
 	for _, list := range s {
 		slices.SortFunc(list, func(a, b *saying) int {
-			return cmp.Or(cmp.Compare(b.weight, a.weight), cmp.Compare(a.format.String(), b.format.String()))
+			return cmp.Or(cmp.Compare(b.weight, a.weight), cmp.Compare(a.pattern, b.pattern))
 		})
 	}
 	return s
@@ -76,7 +78,8 @@ func (s sayings) add(english, text string) {
 		}
 	}
 	literal(english[at:])
-	one.format = regexp.MustCompile(pattern + `$`)
+	one.pattern = pattern + `$`
+	one.format = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(one.pattern) })
 	first := ""
 	if word, _, more := strings.Cut(english, " "); more && !strings.Contains(word, "%") {
 		first = word
@@ -106,7 +109,7 @@ func (c *Catalog) again(text string, depth int) (string, bool) {
 			if !strings.Contains(text, one.literal) {
 				continue
 			}
-			if args := one.format.FindStringSubmatch(text); args != nil {
+			if args := one.format().FindStringSubmatch(text); args != nil {
 				return c.fill(one, args[1:], depth), true
 			}
 		}

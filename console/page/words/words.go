@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+	"sync"
 )
 
 //go:embed */*.json
@@ -26,7 +27,8 @@ type Catalog struct {
 	disputed []string          // what two files give two texts for; a test allows none
 }
 
-var catalogs = load()
+// catalogs are read when a page first wants one: every command links this package, and few show a page.
+var catalogs = sync.OnceValue(load)
 
 func load() map[string]*Catalog {
 	all := map[string]*Catalog{}
@@ -75,11 +77,11 @@ func For(tags string) *Catalog {
 	for tag := range strings.SplitSeq(tags, ",") {
 		tag, _, _ = strings.Cut(strings.TrimSpace(strings.ToLower(tag)), ";")
 		tag, _, _ = strings.Cut(tag, "-")
-		if c, ok := catalogs[tag]; ok {
+		if c, ok := catalogs()[tag]; ok {
 			return c
 		}
 	}
-	return catalogs["en"]
+	return catalogs()["en"]
 }
 
 // T is the text of an English one; args fill it as fmt.Sprintf does.
