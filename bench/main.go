@@ -2,6 +2,9 @@
 //
 //	go run ./bench [-only import,stream,write,compliance,console,scan,federation,federation-large,children,year] [-data FOLDER] [-rounds N] [-time 1s]
 //
+// Where THATCH_BENCH names a folder, the large sites that compliance and console are measured on are made there once and kept;
+// delete it where what makes them changed.
+//
 // Figures drift with the machine, so whatever has a peer is measured beside it, in turn, in the same run.
 package main
 

@@ -134,7 +134,8 @@ func consoleRows(results []result) []row {
 			rows = append(rows, row{"console, " + page, "not opened", "", fmt.Sprintf("it answers %.0f", status)})
 			continue
 		}
-		figure := fmt.Sprintf("p50 %s, max %s, %.0f kB", millis(r.each("p50-ns")), millis(r.each("max-ns")), r.figures["size-B"]/1000)
+		figure := fmt.Sprintf("p50 %s, max %s, CPU %s, %.0f kB",
+			millis(r.each("p50-ns")), millis(r.each("max-ns")), millis(r.each("cpu-ns")), r.figures["size-B"]/1000)
 		note := ""
 		if r.each("p50-ns") > 50*time.Millisecond || r.figures["size-B"] > 100_000 {
 			note = "beyond the aim"

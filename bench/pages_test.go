@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
@@ -42,10 +43,40 @@ const (
 
 var pageKinds = []string{"bulletins", "updates", "cves", "months", "computers"}
 
-// largeSite is the folder of a node with that many computers, written through its quorum.
-func largeSite(b *testing.B) (dir string) {
+// kept is a folder of what takes minutes to make. Where THATCH_BENCH names a folder, it is made there once, and used again as
+// long as that stands.
+func kept(b *testing.B, name string, fill func(dir string)) (dir string) {
 	b.Helper()
-	dir = b.TempDir()
+	root := os.Getenv("THATCH_BENCH")
+	if root == "" {
+		dir = b.TempDir()
+		fill(dir)
+		return dir
+	}
+	dir = filepath.Join(root, name)
+	if _, err := os.Stat(dir); err == nil {
+		b.Log("used again:", dir)
+		return dir
+	}
+	if err := os.MkdirAll(root, 0o700); err != nil {
+		b.Fatal(err)
+	}
+	fresh, err := os.MkdirTemp(root, name+"-")
+	if err != nil {
+		b.Fatal(err)
+	}
+	if fill(fresh); b.Failed() {
+		return fresh
+	}
+	if err := os.Rename(fresh, dir); err != nil {
+		b.Fatal(err)
+	}
+	return dir
+}
+
+// largeSite has a folder be that of a node with that many computers, written through its quorum.
+func largeSite(b *testing.B, dir string) {
+	b.Helper()
 	n, err := node.New(b.Context(), node.Config{Dir: dir, Listen: "127.0.0.1:0", Site: "Large", Languages: []string{"en"}})
 	if err != nil {
 		b.Fatal(err)
@@ -76,7 +107,6 @@ func largeSite(b *testing.B) (dir string) {
 			b.Fatal(err)
 		}
 	}
-	return dir
 }
 
 func productsOf(computer int) []int { return []int{computer % 4, 4 + computer%12, 16 + computer%24} }
@@ -195,7 +225,7 @@ func (r *reporting) reports(b *testing.B, count int, draw func(product, k int) u
 // BenchmarkPages reads pages of 100 rows of a large site through its node's API, sorted by what is missing, each kind
 // under every circumstance, and tells the median and the longest.
 func BenchmarkPages(b *testing.B) {
-	dir := largeSite(b)
+	dir := kept(b, "large", func(dir string) { largeSite(b, dir) })
 	n, c := startLarge(b, dir)
 	measureFirst(b, c)
 	for number := 1; number <= pageComputers; number++ {
