@@ -2,15 +2,11 @@ package page
 
 import (
 	"errors"
-	"fmt"
-	"net/url"
 	"reflect"
-	"regexp"
 	"strings"
-	"sync"
 	"time"
 
-	"thatch/catalog"
+	"thatch/console/page/format"
 )
 
 // Kind says how the values of a column are written.
@@ -100,12 +96,12 @@ func (c Cell) Length() string {
 
 // cell makes the cell of a column in a row.
 func (q *Request) cell(c Column, row reflect.Value) Cell {
-	value := field(row, c.Name)
+	value := format.Field(row, c.Name)
 	cell := Cell{Column: c, Bar: -1}
-	f := format{q.Words, q.zone, q.Now}
+	f := q.values()
 	switch c.Kind {
 	case Number:
-		cell.Text = f.number(value)
+		cell.Text = f.Figure(value)
 	case Percent:
 		cell.percent(f, value)
 	case Flag:
@@ -113,42 +109,42 @@ func (q *Request) cell(c Column, row reflect.Value) Cell {
 			cell.Text = q.T("yes")
 		}
 	case Severity:
-		cell.Text, cell.Tone = q.T(first(text(value), "Unspecified")), severityTone(text(value))
+		cell.Text, cell.Tone = q.T(first(format.Text(value), "Unspecified")), format.SeverityTone(format.Text(value))
 	case State:
-		if text := text(value); text != "" {
-			cell.Text, cell.Tone = q.T(text), tone(text)
+		if text := format.Text(value); text != "" {
+			cell.Text, cell.Tone = q.T(text), format.Tone(text)
 		}
 	case Score:
 		if score, ok := value.(float64); ok && score > 0 {
 			cell.Text = f.Decimal(score, 1)
 		}
 	case Word:
-		if text := text(value); text != "" {
+		if text := format.Text(value); text != "" {
 			cell.Text = q.T(text)
 		}
 	case Said:
-		cell.Text = q.Said(text(value))
+		cell.Text = q.Said(format.Text(value))
 	case Bytes:
 		if n, ok := value.(int64); ok && n > 0 {
 			cell.Text = f.Bytes(n)
 		}
 	case Date:
-		cell.Text = f.date(value)
+		cell.Text = f.Date(value)
 	case Time:
-		cell.Text = f.when(value)
+		cell.Text = f.When(value)
 	case Ago:
-		cell.Text = f.ago(value)
-		if at, _, ok := moment(value); ok {
+		cell.Text = f.Ago(value)
+		if at, _, ok := format.Moment(value); ok {
 			cell.ISO = at.UTC().Format(time.RFC3339)
 		}
 	default:
-		cell.Text = text(value)
+		cell.Text = format.Text(value)
 		if c.Called != nil {
 			cell.Text = c.Called(q, cell.Text)
 		}
 	}
 	if c.Link != "" && cell.Text != "" {
-		cell.Href = link(c.Link, row)
+		cell.Href = format.Link(c.Link, row)
 	}
 	return cell
 }
@@ -156,8 +152,8 @@ func (q *Request) cell(c Column, row reflect.Value) Cell {
 // bars is how many steps the bar of a percentage has: its width is a style class, since pages carry no inline styles.
 const bars = 20
 
-func (c *Cell) percent(f format, value any) {
-	c.Text = f.percent(value)
+func (c *Cell) percent(f format.Values, value any) {
+	c.Text = f.Percent(value)
 	share, ok := value.(float64)
 	if p, isPointer := value.(*float64); isPointer && p != nil {
 		share, ok = *p, true
@@ -165,112 +161,6 @@ func (c *Cell) percent(f format, value any) {
 	if ok {
 		c.Bar = int(share * bars / 100)
 	}
-}
-
-func severityTone(s string) string {
-	switch catalog.Severity(s) {
-	case catalog.Critical:
-		return "critical"
-	case catalog.Important:
-		return "important"
-	case catalog.Moderate:
-		return "moderate"
-	case catalog.Low:
-		return "low"
-	}
-	return ""
-}
-
-var placeholder = regexp.MustCompile(`\{(\w+)\}`)
-
-// link fills the {fields} of an address with a row's; "" where one of them is empty.
-func link(pattern string, row reflect.Value) string {
-	whole := true
-	filled := placeholder.ReplaceAllStringFunc(pattern, func(name string) string {
-		value := text(field(row, strings.Trim(name, "{}")))
-		whole = whole && value != ""
-		if strings.Contains(pattern, "?") && strings.Index(pattern, name) > strings.Index(pattern, "?") {
-			return url.QueryEscape(value)
-		}
-		return url.PathEscape(value)
-	})
-	if !whole {
-		return ""
-	}
-	return filled
-}
-
-// text writes a value as it stands in a file of comma-separated values.
-func text(value any) string {
-	switch v := value.(type) {
-	case nil:
-		return ""
-	case string:
-		return v
-	case []string:
-		return strings.Join(v, ", ")
-	case time.Time:
-		if v.IsZero() {
-			return ""
-		}
-		return v.UTC().Format(time.RFC3339)
-	case *float64:
-		if v == nil {
-			return ""
-		}
-		return fmt.Sprintf("%.1f", *v)
-	case float64:
-		return fmt.Sprint(v)
-	case fmt.Stringer:
-		return v.String()
-	}
-	return fmt.Sprint(value)
-}
-
-var fieldsOf sync.Map // reflect.Type -> map[string][]int
-
-// field is the value of a struct's field by its JSON name, also of those that are embedded; nil where there is none.
-func field(row reflect.Value, name string) any {
-	for row.Kind() == reflect.Pointer || row.Kind() == reflect.Interface {
-		if row.IsNil() {
-			return nil
-		}
-		row = row.Elem()
-	}
-	if row.Kind() != reflect.Struct {
-		return nil
-	}
-	known, ok := fieldsOf.Load(row.Type())
-	if !ok {
-		known = fields(row.Type())
-		fieldsOf.Store(row.Type(), known)
-	}
-	at, ok := known.(map[string][]int)[name]
-	if !ok {
-		return nil
-	}
-	value, err := row.FieldByIndexErr(at)
-	if err != nil {
-		return nil // in an embedded pointer that is nil
-	}
-	if value.Kind() == reflect.String {
-		return value.String() // statuses and severities too
-	}
-	return value.Interface()
-}
-
-func fields(t reflect.Type) map[string][]int {
-	found := map[string][]int{}
-	for _, f := range reflect.VisibleFields(t) {
-		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if f.PkgPath != "" || f.Anonymous && name == "" || name == "-" || name == "" {
-			continue
-		}
-		if former, twice := found[name]; !twice || len(f.Index) < len(former) {
-			found[name] = f.Index
-		}
-	}
-	return found
 }
 
 // listedPage is an api.List of whatever items.

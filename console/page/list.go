@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"thatch/console/page/format"
 	"thatch/node/identity"
 )
 
@@ -326,7 +327,7 @@ func (t *Table) fill(columns []Column, page listedPage) {
 		if len(t.Groups) == 0 || t.Groups[len(t.Groups)-1].Title != title {
 			t.Groups = append(t.Groups, RowGroup{Title: title})
 		}
-		r := Row{Key: text(field(row, t.Key))}
+		r := Row{Key: format.Text(format.Field(row, t.Key))}
 		r.Pick = slices.ContainsFunc(may, func(a Action) bool { return t.picks(a, r.Key) })
 		for _, c := range columns {
 			r.Cells = append(r.Cells, t.lead(t.Frame.cell(c, row)))

@@ -3,18 +3,16 @@ package page
 import (
 	"bytes"
 	"embed"
-	"fmt"
 	"html/template"
 	"io/fs"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync"
 	"time"
 
-	"thatch/catalog"
 	"thatch/console/api"
 	"thatch/console/page/assets"
+	"thatch/console/page/format"
 	"thatch/console/page/words"
 )
 
@@ -41,7 +39,7 @@ type templates struct {
 const maxReady = 64
 
 func parse(sources []fs.FS) *templates {
-	master := template.New("").Funcs(funcs(words.For("en"), time.UTC, time.Now)).Option("missingkey=error")
+	master := template.New("").Funcs(funcs(format.Values{Catalog: words.For("en"), Zone: time.UTC, Now: time.Now})).Option("missingkey=error")
 	for _, source := range sources {
 		names, err := fs.Glob(source, "*.html")
 		if err != nil {
@@ -61,10 +59,16 @@ func parse(sources []fs.FS) *templates {
 	return &templates{master: master, ready: map[string]*template.Template{}}
 }
 
-func (t *templates) set(c *words.Catalog, zone *time.Location, now func() time.Time) (*template.Template, error) {
+func funcs(v format.Values) template.FuncMap {
+	all := v.Funcs()
+	all["to"] = To
+	return all
+}
+
+func (t *templates) set(v format.Values) (*template.Template, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	key := c.Language + " " + zone.String()
+	key := v.Language + " " + v.Zone.String()
 	if set := t.ready[key]; set != nil {
 		return set, nil
 	}
@@ -72,38 +76,11 @@ func (t *templates) set(c *words.Catalog, zone *time.Location, now func() time.T
 	if err != nil {
 		return nil, err
 	}
-	set.Funcs(funcs(c, zone, now))
+	set.Funcs(funcs(v))
 	if len(t.ready) < maxReady {
 		t.ready[key] = set
 	}
 	return set, nil
-}
-
-// funcs are what templates call. The formats of dates and numbers are the language's.
-func funcs(c *words.Catalog, zone *time.Location, now func() time.Time) template.FuncMap {
-	f := format{c, zone, now}
-	return template.FuncMap{
-		"t":        c.T,
-		"count":    func(one, many string, n int) string { return c.Count(one, many, n) },
-		"number":   func(n any) string { return f.number(n) },
-		"percent":  f.percent,
-		"bytes":    c.Bytes,
-		"date":     f.date,
-		"when":     f.when,
-		"ago":      f.ago,
-		"said":     f.said,
-		"sentence": f.sentence,
-		"to":       func(segments ...string) string { return To(segments...) },
-		"query":    query,
-		"dict":     dict,
-		"tone":     tone,
-		"severity": func(s catalog.Severity) string {
-			if s == catalog.Unspecified {
-				return c.T("Unspecified")
-			}
-			return c.T(string(s))
-		},
-	}
 }
 
 // frame is what the layout's template is given; a page's own template sees it as its dot, and its data as .Data.
@@ -167,7 +144,7 @@ func (c *Console) write(w http.ResponseWriter, status int, name, layout string, 
 }
 
 func (c *Console) page(q *Request, name, layout string, f *frame) ([]byte, error) {
-	set, err := c.templates.set(q.Words, q.zone, c.Now)
+	set, err := c.templates.set(q.values())
 	if err != nil {
 		return nil, err
 	}
@@ -184,7 +161,7 @@ func (c *Console) page(q *Request, name, layout string, f *frame) ([]byte, error
 
 // Part renders a template with data of its own as its .Data, to be put into another.
 func (q *Request) Part(name string, data any) (HTML, error) {
-	set, err := q.console.templates.set(q.Words, q.zone, q.console.Now)
+	set, err := q.console.templates.set(q.values())
 	if err != nil {
 		return "", err
 	}
@@ -208,30 +185,5 @@ func (q *Request) sentence(e *api.Error) string {
 	for _, class := range []string{"invalid: ", "conflict: ", "not allowed: "} {
 		text = strings.TrimPrefix(text, class)
 	}
-	return format{q.Words, q.zone, q.Now}.sentence(text)
-}
-
-// dict makes a map of names and values in turn, for templates that take several.
-func dict(pairs ...any) (map[string]any, error) {
-	if len(pairs)%2 != 0 {
-		return nil, fmt.Errorf("dict takes names and values in turn")
-	}
-	m := map[string]any{}
-	for i := 0; i < len(pairs); i += 2 {
-		name, ok := pairs[i].(string)
-		if !ok {
-			return nil, fmt.Errorf("dict: %v is no name", pairs[i])
-		}
-		m[name] = pairs[i+1]
-	}
-	return m, nil
-}
-
-// query makes "?name=value&..." of names and values in turn.
-func query(pairs ...string) template.URL {
-	values := url.Values{}
-	for i := 0; i+1 < len(pairs); i += 2 {
-		values.Set(pairs[i], pairs[i+1])
-	}
-	return template.URL("?" + values.Encode())
+	return q.values().Sentence(text)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/gorilla/mux"
 
 	"thatch/console/api"
+	"thatch/console/page/format"
 	"thatch/console/page/words"
 	"thatch/node/identity"
 	"thatch/node/store"
@@ -45,11 +46,15 @@ const noteCookie = "__Host-thatch-note"
 // T is a text in the reader's language.
 func (q *Request) T(english string, args ...any) string { return q.Words.T(english, args...) }
 
+func (q *Request) values() format.Values {
+	return format.Values{Catalog: q.Words, Zone: q.zone, Now: q.Now}
+}
+
 // Said is what the node said, in the reader's language, with times in the reader's zone.
-func (q *Request) Said(text string) string { return format{q.Words, q.zone, q.Now}.said(text) }
+func (q *Request) Said(text string) string { return q.values().Said(text) }
 
 // Day is a date without its year, as below a chart.
-func (q *Request) Day(date string) string { return format{q.Words, q.zone, q.Now}.day(date) }
+func (q *Request) Day(date string) string { return q.values().Day(date) }
 
 // Context is the request's: reads under it see what the session wrote just before.
 func (q *Request) Context() context.Context {

@@ -1,4 +1,5 @@
-package page
+// Package format writes values for one reader: on pages, in templates and in files.
+package format
 
 import (
 	"fmt"
@@ -8,17 +9,19 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"thatch/catalog"
 	"thatch/console/page/words"
 )
 
-// format writes values for one reader.
-type format struct {
+// Values writes values for one reader.
+type Values struct {
 	*words.Catalog
-	zone *time.Location
-	now  func() time.Time
+	Zone *time.Location
+	Now  func() time.Time
 }
 
-func (f format) number(n any) string {
+// Figure writes a number with the language's separators.
+func (f Values) Figure(n any) string {
 	switch n := n.(type) {
 	case int:
 		return f.Number(int64(n))
@@ -34,8 +37,8 @@ func (f format) number(n any) string {
 	return fmt.Sprint(n)
 }
 
-// percent writes a share that is given in percent; a nil one says that there is nothing to have a share of.
-func (f format) percent(p any) string {
+// Percent writes a share that is given in percent; a nil one says that there is nothing to have a share of.
+func (f Values) Percent(p any) string {
 	switch p := p.(type) {
 	case *float64:
 		if p == nil {
@@ -51,7 +54,7 @@ func (f format) percent(p any) string {
 }
 
 // share never rounds to 100 what is less, nor to 0 what is more.
-func (f format) share(p float64) string {
+func (f Values) share(p float64) string {
 	switch {
 	case p > 99.9 && p < 100:
 		p = 99.9
@@ -64,8 +67,8 @@ func (f format) share(p float64) string {
 	return f.Decimal(p, 1) + " %"
 }
 
-// moment reads a time.Time, or a string as RFC 3339 or as a date alone, which has no zone.
-func moment(value any) (at time.Time, dateOnly, ok bool) {
+// Moment reads a time.Time, or a string as RFC 3339 or as a date alone, which has no zone.
+func Moment(value any) (at time.Time, dateOnly, ok bool) {
 	switch v := value.(type) {
 	case time.Time:
 		return v, false, !v.IsZero()
@@ -85,9 +88,9 @@ func moment(value any) (at time.Time, dateOnly, ok bool) {
 	return time.Time{}, false, false
 }
 
-// date writes a day.
-func (f format) date(value any) string {
-	at, dateOnly, ok := moment(value)
+// Date writes a day.
+func (f Values) Date(value any) string {
+	at, dateOnly, ok := Moment(value)
 	if !ok {
 		if text, is := value.(string); is {
 			return text
@@ -95,20 +98,20 @@ func (f format) date(value any) string {
 		return "–"
 	}
 	if !dateOnly {
-		at = at.In(f.zone)
+		at = at.In(f.Zone)
 	}
 	return at.Format(f.layout())
 }
 
-func (f format) layout() string {
+func (f Values) layout() string {
 	if f.Language == "de" {
 		return "02.01.2006"
 	}
 	return "2006-01-02"
 }
 
-// day writes a date without its year, as below a chart.
-func (f format) day(date string) string {
+// Day writes a date without its year, as below a chart.
+func (f Values) Day(date string) string {
 	at, err := time.Parse(time.DateOnly, date)
 	switch {
 	case err != nil:
@@ -119,14 +122,14 @@ func (f format) day(date string) string {
 	return at.Format("01-02")
 }
 
-// when writes a moment to the minute, with the zone's name where the reader's is not known.
-func (f format) when(value any) string {
-	at, dateOnly, ok := moment(value)
+// When writes a moment to the minute, with the zone's name where the reader's is not known.
+func (f Values) When(value any) string {
+	at, dateOnly, ok := Moment(value)
 	if !ok || dateOnly {
-		return f.date(value)
+		return f.Date(value)
 	}
-	text := at.In(f.zone).Format(f.layout() + " 15:04")
-	if f.zone == time.UTC {
+	text := at.In(f.Zone).Format(f.layout() + " 15:04")
+	if f.Zone == time.UTC {
 		text += " UTC"
 	}
 	return text
@@ -135,27 +138,27 @@ func (f format) when(value any) string {
 // stamp is a moment in what the node says.
 var stamp = regexp.MustCompile(`\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)`)
 
-// said is what the node said, in the reader's language, with times in the reader's zone.
-func (f format) said(text string) string {
-	return stamp.ReplaceAllStringFunc(f.Said(text), func(at string) string { return f.when(at) })
+// Said is what the node said, in the reader's language, with times in the reader's zone.
+func (f Values) Said(text string) string {
+	return stamp.ReplaceAllStringFunc(f.Catalog.Said(text), func(at string) string { return f.When(at) })
 }
 
-// sentence is what the node said, beginning like a sentence, but where that is a command line.
-func (f format) sentence(text string) string {
-	text = f.said(text)
+// Sentence is what the node said, beginning like a sentence, but where that is a command line.
+func (f Values) Sentence(text string) string {
+	text = f.Said(text)
 	if letter, size := utf8.DecodeRuneInString(text); size > 0 && !strings.HasPrefix(text, "thatch ") {
 		text = string(unicode.ToUpper(letter)) + text[size:]
 	}
 	return text
 }
 
-// ago writes how long ago a moment was, or in how long it will be.
-func (f format) ago(value any) string {
-	at, _, ok := moment(value)
+// Ago writes how long ago a moment was, or in how long it will be.
+func (f Values) Ago(value any) string {
+	at, _, ok := Moment(value)
 	if !ok {
 		return f.T("never")
 	}
-	d := f.now().Sub(at)
+	d := f.Now().Sub(at)
 	if d < 0 {
 		return f.T("in %s", f.span(-d))
 	}
@@ -165,7 +168,7 @@ func (f format) ago(value any) string {
 	return f.T("%s ago", f.span(d))
 }
 
-func (f format) span(d time.Duration) string {
+func (f Values) span(d time.Duration) string {
 	switch {
 	case d < 2*time.Minute:
 		return f.Count("1 second", "%s seconds", int(d/time.Second))
@@ -177,8 +180,8 @@ func (f format) span(d time.Duration) string {
 	return f.Count("1 day", "%s days", int(d/(24*time.Hour)))
 }
 
-// tone says how a state is coloured: good, bad, warn, busy or "".
-func tone(state any) string {
+// Tone says how a state is coloured: good, bad, warn, busy or "".
+func Tone(state any) string {
 	switch strings.ToLower(fmt.Sprint(state)) {
 	case "installed", "done", "ok", "ready", "succeeded", "complete", "here", "equal", "on", "active", "staged", "online", "current", "added":
 		return "good"
@@ -189,6 +192,21 @@ func tone(state any) string {
 		return "warn"
 	case "running", "installation scheduled", "download required", "downloading", "queued", "staging", "asked", "told":
 		return "busy"
+	}
+	return ""
+}
+
+// SeverityTone says how a vendor's severity is coloured.
+func SeverityTone(s string) string {
+	switch catalog.Severity(s) {
+	case catalog.Critical:
+		return "critical"
+	case catalog.Important:
+		return "important"
+	case catalog.Moderate:
+		return "moderate"
+	case catalog.Low:
+		return "low"
 	}
 	return ""
 }
