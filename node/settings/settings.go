@@ -3,6 +3,7 @@
 package settings
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"database/sql"
@@ -236,7 +237,8 @@ func (r *Room) Set(ctx context.Context, name string, value json.RawMessage, vers
 			}
 		}
 	}
-	if version < 0 {
+	based := version >= 0
+	if !based {
 		version = now.Version
 	}
 	// The version goes on rising when a setting is at its default again, so that no form made earlier fits by chance.
@@ -258,8 +260,13 @@ func (r *Room) Set(ctx context.Context, name string, value json.RawMessage, vers
 		return now, fmt.Errorf("set %s: %w", name, err)
 	}
 	entry, err := r.Get(ctx, name)
-	if err != nil || entry.Version <= version+1 { // less where a request is asked again that had been done
+	switch {
+	case err != nil || entry.Version == version+1:
 		return entry, err
+	case applied.Repeated && !based && entry.holds(value):
+		return entry, nil
+	case applied.Repeated && !based:
+		return now, store.Conflicting("%s was set by this request before, and has been changed since: it is at version %d", name, entry.Version)
 	}
 	// It was changed again since: the answer is about this change.
 	entry.Version, entry.Set = version+1, string(value) != "null"
@@ -269,6 +276,12 @@ func (r *Room) Set(ctx context.Context, name string, value json.RawMessage, vers
 		}
 	}
 	return entry, nil
+}
+
+// holds says whether a setting is at a value. What is sealed looks like anything.
+func (e Entry) holds(value json.RawMessage) bool {
+	set := string(value) != "null"
+	return e.Set == set && (!set || e.Type == secretKind || bytes.Equal(e.Value, value))
 }
 
 func clip(text string) string {
