@@ -43,6 +43,7 @@ var arrows = map[string][]string{
 	"node/sites/hierarchy": {"node/sites", "node/scopes", "node/store/*", "node/replicas/dataset", "catalog/*"},
 	"node/sites":           {"node/store/*", "node/identity", "node/replicas/dataset", "catalog/*", "schedule"},
 	"node/places":          {},
+	"node/copies":          {"node/store/*", "node/bulletins/*", "node/membership", "node/places", "node/wire", "catalog/*"},
 	"node/hints":           {"node/store/*", "node/members"},
 	"node/disk":            {},
 	"node/check":           {"node/store/*", "catalog/*"},

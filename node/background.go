@@ -30,7 +30,7 @@ func (n *Node) startRooms(ctx context.Context) {
 		return n.Computers.Run(ctx, watch.C)
 	})
 	n.always(ctx, "compliance", n.Compliance.Run)
-	n.always(ctx, "payloads on disk", n.Staging.Reconcile)
+	n.always(ctx, "copies of payloads", n.keepCopies)
 	n.always(ctx, "payloads for sites below", n.Staging.Serve)
 	n.always(ctx, "own housekeeping", n.keepOwn)
 	n.always(ctx, "check of payloads", n.Check.Payloads)

@@ -65,7 +65,7 @@ func (n *Node) meet(ctx context.Context) (err error) {
 	}
 	f.sisters, err = membership.New(ctx, membership.Config{
 		Dir: n.cfg.Dir, Self: self, Named: n.cfg.Name != "", Port: f.port, DB: n.db, Now: n.cfg.Now, Log: n.cfg.Log, Local: n.local,
-		More: n.comeback,
+		More: n.comeback, Send: n.sendPayload,
 	}, f.creds)
 	if err != nil {
 		return err

@@ -22,6 +22,7 @@ import (
 	"thatch/node/check"
 	"thatch/node/computers"
 	"thatch/node/computers/compliance"
+	"thatch/node/copies"
 	"thatch/node/identity"
 	"thatch/node/members"
 	"thatch/node/membership"
@@ -72,6 +73,7 @@ type Rooms struct {
 	Bulletins *bulletins.Bulletins
 	Content   *content.Store
 	Staging   *staging.Stager
+	Copies    *copies.Keeper
 	Computers *computers.Room
 	Policies  *policies.Room
 	Windows   *windows.Room

@@ -12,6 +12,7 @@ import (
 	"thatch/catalog/content/authenticode"
 	"thatch/node/bulletins/staging"
 	"thatch/node/check"
+	"thatch/node/members"
 	"thatch/node/settings"
 	"thatch/node/store"
 	"thatch/node/tasks"
@@ -36,7 +37,11 @@ func (n *Node) openContent(ctx context.Context) error {
 	n.Staging = staging.New(staging.Config{
 		Node: n.folder.ID, Site: n.site.ID, Reader: n.db, Writer: n.writer, Signer: n.Identity, Catalog: n.Bulletins.Catalog(),
 		Content: n.Content, Settings: n.downloads, Now: n.cfg.Now, Log: n.cfg.Log,
+		Sisters: func(ctx context.Context, sum string, size int64, progress content.Progress) (content.Info, error) {
+			return n.Copies.Pull(ctx, sum, size, progress)
+		},
 	})
+	n.openCopies()
 	n.Bulletins.State(n.Staging.Load)
 	return nil
 }
@@ -93,7 +98,7 @@ func (n *Node) stagingKind() tasks.Kind {
 // followStaging starts downloads whenever there is something new to download: when the node takes the lead, when a bulletin
 // is staged, a language added, a package revised, a payload lost.
 func (n *Node) followStaging(ctx context.Context) error {
-	watch := n.db.Watch(staging.Topic, store.TopicDocuments, "languages")
+	watch := n.db.Watch(staging.Topic, members.Topic, store.TopicDocuments, "languages") // a node that was removed may have held the only copy
 	defer watch.Close()
 	again := time.NewTimer(stagingAgain)
 	defer again.Stop()

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"thatch/agentapi"
+	"thatch/node/places"
 )
 
 // pipes is a listener whose connections are pipes, which know deadlines and no buffers.
@@ -140,7 +141,7 @@ func TestPatient(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ended := make(chan error, 1)
 				to := call(t, func(w http.ResponseWriter, _ *http.Request) {
-					slow := &patient{ResponseWriter: w, control: http.NewResponseController(w)}
+					slow := places.NewPatient(w, stall)
 					for range 50 {
 						if _, err := io.WriteString(slow, part); err != nil {
 							ended <- err

@@ -24,6 +24,7 @@ type Request struct {
 	SHA256     string       // hexadecimal
 	Unverified bool         // go without any digest
 	Client     *http.Client // nil: the store's
+	Attempts   int          // tries in a row that bring no new byte; 0: the store's
 	// Refused, where given, says what an answer means that brings no payload; its error ends the download. Nil from it:
 	// the status speaks for itself.
 	Refused func(*http.Response) error
@@ -118,6 +119,9 @@ func (s *Store) check(req *Request) error {
 	}
 	if req.Client == nil {
 		req.Client = s.opts.Client
+	}
+	if req.Attempts <= 0 {
+		req.Attempts = s.opts.Attempts
 	}
 	return nil
 }

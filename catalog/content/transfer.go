@@ -43,7 +43,7 @@ func (t *transfer) run(ctx context.Context) error {
 		if barren++; t.draft.size > before {
 			barren = 1
 		}
-		if barren >= t.store.opts.Attempts {
+		if barren >= t.req.Attempts {
 			return fmt.Errorf("after %d tries, at byte %d: %w", barren, t.draft.size, err)
 		}
 		pause := t.store.opts.Backoff << (barren - 1)

@@ -35,7 +35,8 @@ const (
 func (m *Membership) handler() *wire.Door {
 	return &wire.Door{
 		Port: m.cfg.Port, Fail: refusal,
-		Open: map[string]func(http.ResponseWriter, *http.Request) (any, error){pathJoin: m.join},
+		Files: map[string]func(http.ResponseWriter, *http.Request, string) error{kindPayload: m.sendPayload},
+		Open:  map[string]func(http.ResponseWriter, *http.Request) (any, error){pathJoin: m.join},
 		Calls: map[string]func(http.ResponseWriter, *http.Request, wire.Peer) (any, error){
 			pathHello: m.answerHello, pathForward: m.accept, pathLead: m.answerLead,
 		},
@@ -66,6 +67,19 @@ func refusal(err error) *wire.Error {
 		return &wire.Error{Status: http.StatusBadRequest, Code: codeInvalid, Text: text}
 	}
 	return &wire.Error{Status: http.StatusInternalServerError, Code: codeFailed, Text: text}
+}
+
+// sendPayload gives a payload file to a node that asks, once this one's rooms are open.
+func (m *Membership) sendPayload(w http.ResponseWriter, r *http.Request, sum string) error {
+	if m.rooms.Load() == nil || m.cfg.Send == nil {
+		return errStarting
+	}
+	return m.cfg.Send(w, r, sum)
+}
+
+// Payload is where a node is asked for a payload file, and with what.
+func (m *Membership) Payload(id, sum string) (url string, client *http.Client) {
+	return m.caller.File(id, kindPayload, sum)
 }
 
 // answerHello notes where a node is reached, and tells how this one fares.

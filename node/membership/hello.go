@@ -21,6 +21,7 @@ type Heard struct {
 	At        time.Time     // of the answer, by this node's clock; zero: never
 	Trip      time.Duration // how long the answer took
 	Err       error         // why the last call failed, nil where it did not
+	Since     time.Time     // when calls began to fail, where the last one did
 	addresses []string      // that it said it has, newest
 }
 
@@ -96,6 +97,7 @@ func (m *Membership) greetOne(ctx context.Context, id string) {
 	m.heard.change(id, func(h *Heard) {
 		switch {
 		case err != nil && h.Err == nil:
+			h.Since = at
 			m.cfg.Log.Warn("another node of the site does not answer", "node", id, "last contact", h.At, "error", err)
 		case err == nil && h.Err != nil:
 			m.cfg.Log.Info("another node of the site answers again", "node", id)

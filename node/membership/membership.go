@@ -34,6 +34,8 @@ type Config struct {
 	Log   *slog.Logger
 	// Local is what this node alone knows of itself, for its Status.
 	Local func() Local
+	// Send answers a node that asks for a payload file, by its SHA-256.
+	Send func(w http.ResponseWriter, r *http.Request, sum string) error
 	// More is what else is to be said of the site in a Report; nil: nothing.
 	More func(ctx context.Context) []Problem
 }

@@ -14,6 +14,7 @@ const (
 	pathForward = "forward"
 	pathHello   = "hello"
 	pathLead    = "lead"
+	kindPayload = "payload" // files, not calls
 )
 
 // JoinRequest is how a node asks to become one of the site's. It brings the token as a bearer token.

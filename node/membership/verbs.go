@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"thatch/node/bulletins/holdings"
 	"thatch/node/identity"
 	"thatch/node/members"
 	"thatch/node/quorum"
@@ -34,7 +35,7 @@ func (m *Membership) Remove(ctx context.Context, what, reason string) (members.N
 	if err != nil {
 		return n, err
 	}
-	if err := rooms.members.Remove(ctx, n.ID, reason, identity.DropSealed(n.ID)); err != nil {
+	if err := rooms.members.Remove(ctx, n.ID, reason, identity.DropSealed(n.ID), holdings.DropNode(n.ID)); err != nil {
 		return n, err
 	}
 	if n.ID == m.cfg.Self.ID { // it stops, and others go on

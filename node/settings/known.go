@@ -44,6 +44,11 @@ var (
 		Text:    "where a site with a parent gets payloads of the parent's documents: parent, vendor, parent-then-vendor",
 		Choices: payloadSources, check: oneOf(payloadSources...),
 	})
+	// Copies is about the nodes of a site that vote; see node/copies.
+	Copies = define(Setting[int]{
+		Name: "payloads.copies", Text: "copies of each payload among the nodes that vote; 0: all of them hold all. Nodes without a vote hold all in any case",
+		check: between(0, 16),
+	})
 	CheckSignatures = define(Setting[bool]{
 		Name: "staging.check_signatures", Default: true,
 		Text: "the Authenticode signature of MSI, EXE and CAB payloads is checked at staging",

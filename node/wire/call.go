@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"thatch/node/places"
@@ -141,9 +142,16 @@ func read(answer *http.Response, out any) error {
 	return nil
 }
 
+// File is where a node is asked for a file of a kind, with the client to ask with.
+func (c *Caller) File(id, kind, name string) (address string, client *http.Client) {
+	at := url.URL{Scheme: "https", Host: id, Path: Prefix + kind + "/" + name}
+	return at.String(), c.http
+}
+
 // Door answers calls by path below Prefix. Every one is judged anew, but for those of Open, which see to it themselves.
 type Door struct {
 	Port  *Port
+	Files map[string]func(w http.ResponseWriter, r *http.Request, name string) error // GET of KIND/NAME; an error is answered here
 	Calls map[string]func(w http.ResponseWriter, r *http.Request, from Peer) (any, error)
 	Open  map[string]func(w http.ResponseWriter, r *http.Request) (any, error)
 	Fail  func(err error) *Error // what a call is answered with that fails
@@ -152,6 +160,9 @@ type Door struct {
 // ServeHTTP implements http.Handler.
 func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	out, err := d.answer(w, r)
+	if err == nil && out == sent {
+		return
+	}
 	if err != nil {
 		places.Unread(w)
 		refused := d.Fail(err)
@@ -162,6 +173,9 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 type connKey struct{}
+
+// sent is the answer that was given already.
+var sent = new(struct{ _ byte })
 
 // Serve answers calls until the port is closed, or the server.
 func (d *Door) Serve(server *http.Server) error {
@@ -174,27 +188,35 @@ func (d *Door) Serve(server *http.Server) error {
 }
 
 func (d *Door) answer(w http.ResponseWriter, r *http.Request) (any, error) {
-	path, below := r.URL.Path, len(r.URL.Path) > len(Prefix) && r.URL.Path[:len(Prefix)] == Prefix
-	if !below || r.Method != http.MethodPost {
-		return nil, &Error{http.StatusNotFound, "not_found", "nodes call nothing of the kind: " + r.Method + " " + path}
+	path, below := strings.CutPrefix(r.URL.Path, Prefix)
+	kind, name, _ := strings.Cut(path, "/")
+	file, files := d.Files[kind]
+	call, calls := d.Calls[path]
+	switch {
+	case below && r.Method == http.MethodGet && files && name != "":
+		if _, err := d.judge(r); err != nil {
+			return nil, err
+		}
+		return sent, file(w, r, name)
+	case below && r.Method == http.MethodPost && calls:
+		from, err := d.judge(r)
+		if err != nil {
+			return nil, err
+		}
+		return call(w, r, from)
+	case below && r.Method == http.MethodPost && d.Open[path] != nil:
+		return d.Open[path](w, r)
 	}
-	path = path[len(Prefix):]
-	if open, ok := d.Open[path]; ok {
-		return open(w, r)
-	}
-	call, ok := d.Calls[path]
-	if !ok {
-		return nil, &Error{http.StatusNotFound, "not_found", "nodes call nothing of the kind: " + path}
-	}
+	return nil, &Error{http.StatusNotFound, "not_found", "nodes call nothing of the kind: " + r.Method + " " + r.URL.Path}
+}
+
+// judge tells which node calls, and whether it is let in, now.
+func (d *Door) judge(r *http.Request) (Peer, error) {
 	conn, ok := r.Context().Value(connKey{}).(*stream)
 	if !ok {
-		return nil, errors.New("nodes call each other over TLS alone")
+		return Peer{}, errors.New("nodes call each other over TLS alone")
 	}
-	from, err := d.Port.Judge(conn.ConnectionState())
-	if err != nil {
-		return nil, err
-	}
-	return call(w, r, from)
+	return d.Port.Judge(conn.ConnectionState())
 }
 
 func writeJSON(w http.ResponseWriter, status int, body any) {

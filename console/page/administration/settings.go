@@ -19,6 +19,7 @@ var groups = []struct{ prefix, title string }{
 	{"downloads", "Downloads"},
 	{"catalog", "Product exclusions"},
 	{"staging", "Payloads and their signatures"},
+	{"payloads", "Copies of payloads"},
 	{"replication", "Standard schedules of replication"},
 	{"health", "What sites above are told"},
 	{"site", "The site"},

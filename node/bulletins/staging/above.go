@@ -110,8 +110,11 @@ func (s *Stager) foreignOnly(f *fetcher, ps *PackageStatus, held *live.Payload) 
 	return nil
 }
 
-// bring brings one file in: from the site above or from its vendor.
+// bring brings one file in: from another node of the site, from the site above or from its vendor.
 func (f *fetcher) bring(ctx context.Context, w *wanted, arrived func(int64)) (content.Info, error) {
+	if info, err := f.fromSister(ctx, w, arrived); err == nil || ctx.Err() != nil || errors.Is(err, content.ErrDiskFull) {
+		return info, err
+	}
 	if f.parent == "" || !w.foreign || f.source == FromVendor {
 		return f.file(ctx, &w.File, arrived)
 	}
@@ -126,6 +129,28 @@ func (f *fetcher) bring(ctx context.Context, w *wanted, arrived func(int64)) (co
 		return info, &Later{Text: later.Text + "; " + vendors.Error(), After: later.After}
 	}
 	return info, vendors
+}
+
+// errElsewhere says that no other node is asked for a file.
+var errElsewhere = errors.New("it is not to be had from another node")
+
+// fromSister asks the other nodes of the site for what is not here.
+func (f *fetcher) fromSister(ctx context.Context, w *wanted, arrived func(int64)) (content.Info, error) {
+	if f.sisters == nil || w.SHA256 == "" {
+		return content.Info{}, errElsewhere
+	}
+	if _, err := f.content.Stat(w.SHA256); err == nil {
+		return content.Info{}, errElsewhere
+	}
+	var came int64
+	info, err := f.sisters(ctx, w.SHA256, w.Size, bytesArrived(func(bytes int64) {
+		came += bytes
+		arrived(bytes)
+	}))
+	if err != nil {
+		arrived(-came) // whoever is asked next counts them again
+	}
+	return info, err
 }
 
 // fromAbove asks the site above for what is not here: it may have come from a disk.

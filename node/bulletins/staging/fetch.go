@@ -3,7 +3,6 @@ package staging
 import (
 	"cmp"
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -16,6 +15,7 @@ import (
 	"thatch/catalog/content"
 	"thatch/catalog/content/authenticode"
 	"thatch/catalog/document"
+	"thatch/node/bulletins/holdings"
 	"thatch/node/bulletins/live"
 	"thatch/node/bulletins/staging/transit"
 	"thatch/node/store"
@@ -47,6 +47,7 @@ type fetcher struct {
 	client   *http.Client
 	verifier *authenticode.Verifier // nil: signatures are not asked for
 	above    Above
+	sisters  Sisters
 	parent   string // name of the site above, "" there is none
 	source   string // see Settings
 	transit  *transit.Files
@@ -59,7 +60,7 @@ func (s *Stager) fetcher(ctx context.Context, settings Settings) (*fetcher, erro
 		return nil, fmt.Errorf("settings of downloads: %w", err)
 	}
 	f := &fetcher{
-		content: s.cfg.Content, client: client, above: s.above, source: cmp.Or(settings.Source, FromParent),
+		content: s.cfg.Content, client: client, above: s.above, sisters: s.cfg.Sisters, source: cmp.Or(settings.Source, FromParent),
 		transit: &s.transit, now: s.cfg.Now,
 	}
 	if f.above != nil {
@@ -237,11 +238,7 @@ func (s *Stager) record(ctx context.Context, p *live.Package, files []catalog.St
 }
 
 func (s *Stager) holds(sha256 string, size int64) store.Statement {
-	raw, _ := hex.DecodeString(sha256) // made by the payload store
-	return store.Statement{
-		SQL:  `INSERT INTO holding (sha256, node, size) VALUES (?, ?, ?) ON CONFLICT (sha256, node) DO NOTHING`,
-		Args: []any{raw, s.cfg.Node, size},
-	}
+	return holdings.Add(sha256, s.cfg.Node, size)
 }
 
 // recordFailure keeps why a package is not here. That the vendor does not answer is kept too, for people, and tried

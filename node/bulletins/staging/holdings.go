@@ -2,17 +2,15 @@ package staging
 
 import (
 	"context"
-	"database/sql"
-	"encoding/hex"
 	"fmt"
 
+	"thatch/node/bulletins/holdings"
 	"thatch/node/bulletins/live"
 	"thatch/node/store"
-	"thatch/node/store/sqlite"
 )
 
 // Reconcile brings the holdings of this node in line with the payloads that are really in its store: what is gone from
-// the disk is staged again, what came back counts again. Call it at the start.
+// the disk is staged again, or comes from another node; what came back counts again.
 func (s *Stager) Reconcile(ctx context.Context) error {
 	held, err := s.cfg.Content.List()
 	if err != nil {
@@ -22,23 +20,57 @@ func (s *Stager) Reconcile(ctx context.Context) error {
 	for _, info := range held {
 		onDisk[info.SHA256] = info.Size
 	}
-	recorded, err := s.recorded(ctx)
+	recorded, err := holdings.Read(ctx, s.cfg.Reader)
 	if err != nil || len(recorded) == 0 && len(onDisk) == 0 {
 		return err
 	}
-	var statements []store.Statement
-	for sum := range recorded {
-		if _, here := onDisk[sum]; !here {
-			statements = append(statements, s.lost(sum))
+	m := match{s, onDisk, make(map[string]bool, len(recorded)), nil}
+	for i := range recorded {
+		m.recorded(&recorded[i])
+	}
+	if len(onDisk) > len(m.done) {
+		if err := m.named(ctx); err != nil {
+			return err
 		}
 	}
+	return s.write(ctx, "reconcile holdings", m.statements)
+}
+
+// match compares the holdings of this node with its disk.
+type match struct {
+	*Stager
+	onDisk     map[string]int64
+	done       map[string]bool // files on disk that are on record
+	statements []store.Statement
+}
+
+// recorded takes up a file that some node is on record for. What another node of the site holds was judged by the site.
+func (m *match) recorded(f *holdings.File) {
+	size, here := m.onDisk[f.SHA256]
+	here = here && size == f.Size
+	on := f.On(m.cfg.Node)
+	switch {
+	case here:
+		m.done[f.SHA256] = true
+		if !on {
+			m.statements = append(m.statements, m.holds(f.SHA256, f.Size))
+		}
+	case on:
+		if _, err := m.cfg.Content.Stat(f.SHA256); err != nil { // else it came since the disk was looked at
+			m.statements = append(m.statements, m.lost(f.SHA256))
+		}
+	}
+}
+
+// named takes up files that are on record for nobody and that this site's own documents name.
+func (m *match) named(ctx context.Context) error {
 	back := func(sum string, want int64) {
-		if size, here := onDisk[sum]; here && size == want && !recorded[sum] {
-			recorded[sum] = true
-			statements = append(statements, s.holds(sum, want))
+		if size, here := m.onDisk[sum]; here && size == want && !m.done[sum] {
+			m.done[sum] = true
+			m.statements = append(m.statements, m.holds(sum, want))
 		}
 	}
-	pinned, err := s.pinned(ctx)
+	pinned, err := m.pinned(ctx)
 	if err != nil {
 		return err
 	}
@@ -47,9 +79,9 @@ func (s *Stager) Reconcile(ctx context.Context) error {
 			back(one.SHA256, one.Size)
 		}
 	}
-	err = s.cfg.Catalog.Read(ctx, func(v *live.View) error {
+	return m.cfg.Catalog.Read(ctx, func(v *live.View) error {
 		for _, p := range v.Packages() {
-			if payload := v.PayloadOf(p); payload != nil && !s.foreign(payload.Origin) {
+			if payload := v.PayloadOf(p); payload != nil && !m.foreign(payload.Origin) {
 				for _, f := range payload.Files {
 					back(f.SHA256, f.Size)
 				}
@@ -57,10 +89,6 @@ func (s *Stager) Reconcile(ctx context.Context) error {
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	return s.write(ctx, "reconcile holdings", statements)
 }
 
 // Lost records that this node holds a payload no longer: it was found altered on disk.
@@ -69,23 +97,7 @@ func (s *Stager) Lost(ctx context.Context, sha256 string) error {
 }
 
 func (s *Stager) lost(sha256 string) store.Statement {
-	raw, _ := hex.DecodeString(sha256) // from the database, or from the payload store
-	return store.Statement{SQL: `DELETE FROM holding WHERE sha256 = ? AND node = ?`, Args: []any{raw, s.cfg.Node}}
-}
-
-func (s *Stager) recorded(ctx context.Context) (map[string]bool, error) {
-	found := map[string]bool{}
-	err := s.cfg.Reader.View(ctx, func(tx *sql.Tx) error {
-		sums, err := sqlite.Texts(ctx, tx, `SELECT lower(hex(sha256)) FROM holding WHERE node = ?`, s.cfg.Node)
-		for _, sum := range sums {
-			found[sum] = true
-		}
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read holdings: %w", err)
-	}
-	return found, nil
+	return holdings.Drop(sha256, s.cfg.Node)
 }
 
 // Alarm is something of a staged bulletin that calls for a person.

@@ -15,13 +15,14 @@ import (
 	"thatch/catalog"
 	"thatch/catalog/content"
 	"thatch/catalog/document"
+	"thatch/node/bulletins/holdings"
 	"thatch/node/bulletins/live"
 	"thatch/node/bulletins/staging/transit"
 	"thatch/node/store"
 )
 
 // Topic is the topic of batches that change what is staged, failed or held.
-const Topic = "staging"
+const Topic = holdings.Topic
 
 const parallel = 3
 
@@ -38,6 +39,9 @@ type Content interface {
 	List() ([]content.Info, error)
 }
 
+// Sisters brings a payload here from another node of the site (see node/copies).
+type Sisters func(ctx context.Context, sum string, size int64, progress content.Progress) (content.Info, error)
+
 // Config is what staging needs.
 type Config struct {
 	Node     string // id of this node, which will hold the payloads
@@ -48,6 +52,7 @@ type Config struct {
 	Catalog  *live.Catalog
 	Content  Content
 	Settings func(ctx context.Context) (Settings, error)
+	Sisters  Sisters // nil: there are no other nodes to ask
 	Now      func() time.Time
 	Log      *slog.Logger
 }
