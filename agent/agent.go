@@ -16,12 +16,11 @@ import (
 	"thatch/agent/facts"
 	"thatch/agent/folder"
 	"thatch/agent/install"
-	"thatch/agent/nearest"
+	"thatch/agent/line"
 	"thatch/agent/order"
 	"thatch/agent/progress"
 	"thatch/agent/report"
 	"thatch/agent/rulebook"
-	"thatch/agentapi"
 	"thatch/catalog/content"
 )
 
@@ -62,9 +61,7 @@ type Agent struct {
 	closed   bool
 	unlock   func() error // nil: another agent may work in the folder
 	payloads *content.Store
-	client   *agentapi.Client
-	nodes    *nearest.Chooser // nil: not enrolled
-	refusals int              // of the present node in turn
+	node     *line.Line // to the node that was chosen
 
 	identity *identity
 	memory   report.Memory
@@ -87,6 +84,7 @@ func open(cfg Config, step func(string)) (*Agent, error) {
 		return nil, fmt.Errorf("folder of the agent: %w", err)
 	}
 	a := &Agent{cfg: cfg, folder: folder.Folder{Dir: cfg.Dir, Step: step}, step: step}
+	a.node = line.New(line.Config{Folder: a.folder, Log: cfg.Log, Now: cfg.Now, Random: cfg.Random, Dial: a.dial, Addresses: a.addresses})
 	if err := a.acquire(); err != nil {
 		return nil, err
 	}
@@ -122,15 +120,13 @@ func (a *Agent) leave() error {
 	if a.unlock == nil {
 		return nil
 	}
-	if a.client != nil {
-		a.client.Close()
-	}
+	a.node.HangUp()
 	var err error
 	if a.rules != nil {
 		err = a.rules.Close()
 	}
 	err = errors.Join(err, a.unlock())
-	a.client, a.rules, a.ordered, a.unlock = nil, nil, nil, nil
+	a.rules, a.ordered, a.unlock = nil, nil, nil
 	return err
 }
 
@@ -142,7 +138,9 @@ func (a *Agent) load() error {
 	if a.identity, err = loadIdentity(a.folder); err != nil {
 		return err
 	}
-	a.loadNodes()
+	if a.identity != nil {
+		a.node.Load(a.identity.Computer, a.identity.Nodes)
+	}
 	a.memory = report.Memory{}
 	if err := a.folder.Read(memoryFile, &a.memory); err != nil {
 		// It is made again by a whole report; an agent that does not start patches nothing.
@@ -190,7 +188,7 @@ func (a *Agent) Forget() error {
 	if err := a.rules.Close(); err != nil {
 		return err
 	}
-	for _, name := range []string{identityFile, nodesFile, memoryFile, assignmentsFile, rulebook.File, outcomeFile} {
+	for _, name := range []string{identityFile, line.File, memoryFile, assignmentsFile, rulebook.File, outcomeFile} {
 		if err := os.Remove(filepath.Join(a.cfg.Dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("forget the former enrolment: %w", err)
 		}
@@ -198,8 +196,8 @@ func (a *Agent) Forget() error {
 	if err := a.orders.Clear(); err != nil {
 		return err
 	}
-	a.hangUp()
-	a.identity, a.memory, a.nodes, a.ordered = nil, report.Memory{}, nil, nil
+	a.node.HangUp()
+	a.identity, a.memory, a.ordered = nil, report.Memory{}, nil
 	var err error
 	a.rules, err = rulebook.Open(a.folder)
 	return err
@@ -215,4 +213,9 @@ func (a *Agent) machine(ctx context.Context) (facts.Machine, error) {
 		return machine, fmt.Errorf("%w: it was enrolled with machine id %s, this one is %s; enrol this computer with a token", ErrClone, a.identity.MachineID, machine.ID)
 	}
 	return machine, nil
+}
+
+func (a *Agent) addresses(ctx context.Context) ([]string, error) {
+	machine, err := a.machine(ctx)
+	return machine.Addresses, err
 }

@@ -22,7 +22,7 @@ func (a *Agent) fetchAssignments(ctx context.Context, former *order.Assignments)
 	if former != nil && former.Epoch == epoch {
 		request.Tag = former.Answer.Tag
 	}
-	answer, err := a.client.Assignments(ctx, request)
+	answer, err := a.node.Client.Assignments(ctx, request)
 	if err != nil {
 		return nil, fmt.Errorf("ask for assignments: %w", err)
 	}

@@ -65,7 +65,7 @@ func (a *Agent) RunOnce(ctx context.Context) (Cycle, error) { return a.runOnce(c
 func (a *Agent) runOnce(ctx context.Context, looks bool) (Cycle, error) {
 	cycle, err := a.round(ctx, looks)
 	if err == nil {
-		a.heard(ctx)
+		a.node.Heard(ctx)
 	}
 	switch {
 	case err != nil:
@@ -93,7 +93,7 @@ func (a *Agent) round(ctx context.Context, looks bool) (Cycle, error) {
 	if _, err := a.machine(ctx); err != nil {
 		return cycle, err
 	}
-	if err := a.connect(); err != nil {
+	if err := a.node.Connect(); err != nil {
 		return cycle, err
 	}
 	if err := a.renew(ctx); err != nil {

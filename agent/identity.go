@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
@@ -72,6 +73,13 @@ func (id *identity) parse() error {
 	}
 	id.key = own
 	return nil
+}
+
+// dial makes a client of a node.
+func (a *Agent) dial(address string) (*agentapi.Client, error) {
+	id := a.identity
+	trust := agentapi.Trust{Authority: id.authority, Now: a.cfg.Now}
+	return agentapi.NewClient(address, trust, &tls.Certificate{Certificate: [][]byte{id.Certificate}, PrivateKey: id.key})
 }
 
 // newKey makes the agent's own key and a request for its certificate.
@@ -173,7 +181,7 @@ func (a *Agent) accept(request agentapi.EnrolRequest, answer agentapi.EnrolRespo
 		return err
 	}
 	a.identity = id
-	a.loadNodes()
+	a.node.Load(id.Computer, id.Nodes)
 	return nil
 }
 
@@ -189,7 +197,7 @@ func (a *Agent) renew(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	answer, err := a.client.Renew(ctx, agentapi.RenewRequest{CSR: csr})
+	answer, err := a.node.Client.Renew(ctx, agentapi.RenewRequest{CSR: csr})
 	if err != nil {
 		return fmt.Errorf("renew the certificate: %w", err)
 	}
@@ -203,8 +211,8 @@ func (a *Agent) renew(ctx context.Context) error {
 		return err
 	}
 	a.identity = &next
-	a.hangUp()
-	return a.connect()
+	a.node.HangUp()
+	return a.node.Connect()
 }
 
 // learn takes signing keys that a node passed on. A key that nobody vouches for is refused; the rest goes on.

@@ -3,7 +3,6 @@ package agent
 // Names in the agent's folder.
 const (
 	identityFile    = "identity.json"
-	nodesFile       = "nodes.json"
 	memoryFile      = "state.json"
 	assignmentsFile = "assignments.json"
 	runFolder       = "run"

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"thatch/agent/line"
 	"thatch/agentapi"
 	"thatch/agentapi/agentapitest"
 )
@@ -49,7 +50,7 @@ func (d *doors) list(version string, hinted int, more ...agentapi.SiteNode) {
 
 // present is the door that the agent talks to, -1 for the address of the enrolment.
 func (d *doors) present() int {
-	return slices.IndexFunc(d.open, func(door *agentapitest.Door) bool { return door.URL() == d.agent.nodes.Present() })
+	return slices.IndexFunc(d.open, func(door *agentapitest.Door) bool { return door.URL() == d.agent.node.Present() })
 }
 
 // until runs the agent until something is so, for no longer than a time of its clock; it returns how long that took.
@@ -59,7 +60,7 @@ func (d *doors) until(what string, most time.Duration, so func() bool) time.Dura
 	d.run(func() bool { return !so() && d.clock.at.Sub(began) <= most })
 	took := d.clock.at.Sub(began)
 	if took > most {
-		d.Fatalf("not within %s: %s; it talks to %s", most, what, d.agent.nodes.Present())
+		d.Fatalf("not within %s: %s; it talks to %s", most, what, d.agent.node.Present())
 	}
 	return took
 }
@@ -83,14 +84,14 @@ func TestAgentLearnsNodesAndMovesWhenItsDies(t *testing.T) {
 	}
 	second := d.present()
 	d.start() // it stays over a start of the program
-	if err := d.agent.connect(); err != nil || d.agent.client.Node() != d.open[second].URL() {
-		t.Errorf("after a start it talks to %s, %v", d.agent.nodes.Present(), err)
+	if err := d.agent.node.Connect(); err != nil || d.agent.node.Client.Node() != d.open[second].URL() {
+		t.Errorf("after a start it talks to %s, %v", d.agent.node.Present(), err)
 	}
 	d.agent.cfg.Random = nil
 	for _, door := range d.open {
 		door.Stop()
 	}
-	d.until("the address of the enrolment, as the last way", time.Minute, func() bool { return d.agent.nodes.Present() == d.node.URL() })
+	d.until("the address of the enrolment, as the last way", time.Minute, func() bool { return d.agent.node.Present() == d.node.URL() })
 	d.round()
 }
 
@@ -114,7 +115,7 @@ func TestSlowNodeIsLeft(t *testing.T) {
 	d.list("hint", 0)
 	d.until("the node that was hinted at", 20*time.Minute, func() bool { return d.present() == 0 })
 	d.list("no hint", -1)
-	d.until("the list without the hint", time.Hour, func() bool { return d.agent.nodes.List().Version == "no hint" })
+	d.until("the list without the hint", time.Hour, func() bool { return d.agent.node.List().Version == "no hint" })
 	d.node.Lock()
 	d.node.Wait = func(agentapi.WaitRequest) (*agentapi.WaitResponse, error) {
 		return &agentapi.WaitResponse{After: 60}, nil
@@ -136,8 +137,8 @@ func TestWrongLists(t *testing.T) {
 		d.list(version, -1, nodes...)
 		reports := d.node.View().Reports
 		d.until("reports under the list "+version, 2*time.Hour, func() bool { return d.node.View().Reports > reports+1 })
-		if d.agent.nodes.List().Version != version {
-			t.Errorf("%s: it holds the list %q", version, d.agent.nodes.List().Version)
+		if d.agent.node.List().Version != version {
+			t.Errorf("%s: it holds the list %q", version, d.agent.node.List().Version)
 		}
 	}
 	stranger.Lock()
@@ -160,10 +161,10 @@ func TestBusyNodeIsObeyed(t *testing.T) {
 	}
 	d.node.Unlock()
 	d.until("another node", time.Hour, func() bool { return d.present() != first })
-	if len(asked) < maxRefusals {
+	if len(asked) < line.MostRefusals {
 		t.Errorf("it left after %d refusals", len(asked))
 	}
-	for i := 1; i < maxRefusals; i++ {
+	for i := 1; i < line.MostRefusals; i++ {
 		if asked[i].Sub(asked[i-1]) < 40*time.Second {
 			t.Errorf("told to wait for 40 seconds, it came again after %s", asked[i].Sub(asked[i-1]))
 		}

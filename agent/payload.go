@@ -22,7 +22,7 @@ import (
 func (a *Agent) download(ctx context.Context, c *order.Choice) error {
 	for _, file := range c.Payload.Files {
 		_, err := a.payloads.Download(ctx, content.Request{
-			URL: a.client.PayloadURL(file.SHA256), Name: file.Name, Size: file.Size, SHA256: file.SHA256, Client: a.client.HTTP(),
+			URL: a.node.Client.PayloadURL(file.SHA256), Name: file.Name, Size: file.Size, SHA256: file.SHA256, Client: a.node.Client.HTTP(),
 		}, nil)
 		if err != nil {
 			return err

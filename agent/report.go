@@ -28,7 +28,7 @@ func (a *Agent) report(ctx context.Context, s *scan.Scan, states []agentapi.Upda
 	}
 	for range 2 {
 		draft := a.draft(s, states)
-		answer, err := a.client.Report(ctx, draft.Request)
+		answer, err := a.node.Client.Report(ctx, draft.Request)
 		if err != nil {
 			return 0, fmt.Errorf("report: %w", err)
 		}

@@ -54,7 +54,7 @@ func (a *Agent) rest(ctx context.Context, until time.Time) {
 		if left <= 0 {
 			return
 		}
-		pause, err := a.ask(ctx, min(left, a.nodes.Until()+time.Second))
+		pause, err := a.ask(ctx, min(left, a.node.Until()+time.Second))
 		switch {
 		case a.errand.prompt != nil || lasting(err):
 			return
@@ -63,26 +63,26 @@ func (a *Agent) rest(ctx context.Context, until time.Time) {
 		case err != nil:
 			failures++
 			pause = backoff.Wait(failures, err)
-			if soon, moved := a.move(ctx, err); moved && a.nodes.Others() {
+			if soon, moved := a.node.Move(ctx, err); moved {
 				pause = min(pause, soon)
 			}
 			a.cfg.Log.Debug("the node was not asked whether there is something to do", "error", err, "again_in", pause)
 		default:
 			failures = 0
-			a.heard(ctx)
-			a.survey(ctx)
+			a.node.Heard(ctx)
+			a.node.Survey(ctx)
 		}
-		a.pause(ctx, min(pause, left, a.nodes.Until()+time.Second))
+		a.pause(ctx, min(pause, left, a.node.Until()+time.Second))
 	}
 }
 
 // ask makes one waiting call, and says when to make the next.
 func (a *Agent) ask(ctx context.Context, left time.Duration) (pause time.Duration, err error) {
-	if err := a.connect(); err != nil {
+	if err := a.node.Connect(); err != nil {
 		return 0, err
 	}
 	began, done := a.cfg.Now(), a.errand.done
-	answer, err := a.client.Wait(ctx, agentapi.WaitRequest{Seconds: int(left / time.Second), Done: done})
+	answer, err := a.node.Client.Wait(ctx, agentapi.WaitRequest{Seconds: int(left / time.Second), Done: done})
 	if err != nil {
 		return 0, err
 	}

@@ -19,7 +19,7 @@ func (a *Agent) fetchRules(ctx context.Context, platform string) (changed bool, 
 		a.memory.Refetched = a.cfg.Now()
 	}
 	for {
-		answer, err := a.client.Rules(ctx, request)
+		answer, err := a.node.Client.Rules(ctx, request)
 		if err != nil {
 			return changed, fmt.Errorf("fetch rules: %w", err)
 		}

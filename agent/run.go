@@ -46,7 +46,7 @@ func (a *Agent) Run(ctx context.Context) error {
 			wait = backoff.Wait(failures, err)
 			a.cfg.Log.Warn("round failed", "error", err, "again_in", wait)
 			if ofNode(err) {
-				if soon, moved := a.move(ctx, err); moved && a.nodes.Others() {
+				if soon, moved := a.node.Move(ctx, err); moved {
 					wait = min(wait, soon)
 				}
 				a.pause(ctx, wait)

@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"thatch/agent/folder"
-	"thatch/agent/nearest"
+	"thatch/agent/line"
 	"thatch/agent/report"
 	"thatch/agentapi"
 )
@@ -50,12 +50,8 @@ func ReadStatus(dir string) (Status, error) {
 		return status, err
 	}
 	if id != nil {
-		var list nearest.List
-		if err := f.Read(nodesFile, &list); err != nil {
-			list = nearest.List{} // the agent learns it again
-		}
-		chosen := nearest.New(id.Computer, id.Nodes, list, time.Now, nil)
-		status.Enrolled, status.Computer, status.Site, status.Nodes, status.Node = true, id.Computer, &id.Site, chosen.Addresses(), chosen.Present()
+		status.Enrolled, status.Computer, status.Site = true, id.Computer, &id.Site
+		status.Nodes, status.Node = line.Known(f, id.Computer, id.Nodes)
 		status.Certificate, status.Simulated = &id.certificate.NotAfter, id.Simulated
 	}
 	var remembered report.Memory

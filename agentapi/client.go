@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -35,10 +36,18 @@ var ErrAddress = errors.New("not an address of a node")
 // ErrUntrusted says that whoever answered is no node of the agent's site.
 var ErrUntrusted = errors.New("the node is not of this site")
 
-// dialer notices within some ten seconds that nobody is at the other end of a connection any more: calls wait for a long time.
+// silence is how long nothing may come from the other end of a connection, in seconds, not even a word that it is there.
+const silence = 5
+
+// dialer notices soon that nobody is at the other end of a connection any more: calls wait for a long time. While nothing is on
+// its way, TCP asks whether the other end is there; what was sent and is not acknowledged has its own limit.
 var dialer = net.Dialer{
 	Timeout:         dialTimeout,
-	KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 3},
+	KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: silence / 2 * time.Second, Interval: time.Second, Count: silence - silence/2},
+	Control: func(_, _ string, c syscall.RawConn) error {
+		// A system that does not know the limit waits as long as it always does, some minutes.
+		return c.Control(func(socket uintptr) { _ = limitUnacknowledged(socket, silence) })
+	},
 }
 
 // Client calls the nodes of a site as one agent. It is safe for several goroutines; Close ends its idle connections.
@@ -190,28 +199,31 @@ func (c *Client) NodesVersion() string {
 	return ""
 }
 
+// There is nil when the node answers.
+func (c *Client) There(ctx context.Context) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base.String()+PathHere, nil)
+	if err != nil {
+		return fmt.Errorf("%s: %w", PathHere, err)
+	}
+	response, err := c.http.Do(req)
+	if err != nil {
+		return fmt.Errorf("call the node: %w", err)
+	}
+	if response.StatusCode/100 != 2 {
+		err = readError(response)
+	}
+	_ = response.Body.Close() // nothing is in it
+	return err
+}
+
 // Here measures how long the node takes to answer, over a connection that stands.
 func (c *Client) Here(ctx context.Context) (took time.Duration, err error) {
-	for range 2 { // the first makes the connection
-		began := time.Now()
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base.String()+PathHere, nil)
-		if err != nil {
-			return 0, fmt.Errorf("%s: %w", PathHere, err)
-		}
-		response, err := c.http.Do(req)
-		if err != nil {
-			return 0, fmt.Errorf("call the node: %w", err)
-		}
-		took = time.Since(began)
-		if response.StatusCode/100 != 2 {
-			err = readError(response)
-		}
-		_ = response.Body.Close() // nothing is in it
-		if err != nil {
-			return 0, err
-		}
+	if err := c.There(ctx); err != nil { // it makes the connection
+		return 0, err
 	}
-	return took, nil
+	began := time.Now()
+	err = c.There(ctx)
+	return time.Since(began), err
 }
 
 func call[Answer any](ctx context.Context, c *Client, path string, request any) (Answer, error) {

@@ -1,8 +1,11 @@
 package agentapitest
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -23,10 +26,17 @@ type Door struct {
 }
 
 // Open starts another node of the site, which ends with the test.
-func (n *Node) Open(t testing.TB) *Door {
+func (n *Node) Open(t testing.TB) *Door { t.Helper(); return n.OpenAt(t, nil) }
+
+// OpenAt is Open where somebody listens already; nil: on this host.
+func (n *Node) OpenAt(t testing.TB, listener net.Listener) *Door {
 	t.Helper()
 	d := &Door{node: n}
 	d.server = httptest.NewUnstartedServer(http.HandlerFunc(d.handle))
+	if listener != nil {
+		d.server.Listener.Close()
+		d.server.Listener = listener
+	}
 	pool := x509.NewCertPool()
 	pool.AddCert(n.Authority.Certificate)
 	d.server.TLS = &tls.Config{
@@ -44,6 +54,11 @@ func (d *Door) handle(w http.ResponseWriter, r *http.Request) {
 	slow := d.slow
 	d.mu.Unlock()
 	if slow > 0 {
+		body, err := io.ReadAll(r.Body) // until then nobody hears that the caller gave up
+		if err != nil {
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
 		select {
 		case <-time.After(slow):
 		case <-r.Context().Done():
