@@ -27,9 +27,9 @@ type session struct {
 
 	link    wire.LinkResponse
 	linkMu  sync.RWMutex
-	tails   growth        // of the parent's journal
-	urgents chan struct{} // something is to be known at once
-	relink  chan struct{} // call link again
+	tails   *timing.Growth // of the parent's journal
+	urgents chan struct{}  // something is to be known at once
+	relink  chan struct{}  // call link again
 	pace    *timing.Pace
 	pages   sync.Map // Type -> looked
 	up      *upward.Pusher
@@ -45,7 +45,7 @@ func (l *Link) open(ctx context.Context, parent sites.Parent, address string) (*
 		return nil, err
 	}
 	s := &session{
-		Link: l, parent: parent, pace: timing.NewPace(l.now), tails: growth{C: make(chan struct{}, 1)}, urgents: make(chan struct{}, 1),
+		Link: l, parent: parent, pace: timing.NewPace(l.now), tails: timing.NewGrowth(), urgents: make(chan struct{}, 1),
 		relink: make(chan struct{}, 1), failures: map[string]error{},
 	}
 	if s.client, err = wire.NewClient(address, config, s.pace); err != nil {
@@ -123,36 +123,11 @@ func (s *session) said() wire.LinkResponse {
 	return s.link
 }
 
-// growth is by documents of which types the parent's journal has grown.
-type growth struct {
-	C     chan struct{}
-	mu    sync.Mutex
-	types []dataset.Type
-}
-
-// add has the worker look for documents of some types, or of any where none is named.
-func (g *growth) add(types ...dataset.Type) {
-	if len(types) == 0 {
-		types = dataset.Types(dataset.Down)
-	}
-	g.mu.Lock()
-	g.types = append(g.types, types...)
-	g.mu.Unlock()
-	poke(g.C)
-}
-
-func (g *growth) take() (types []dataset.Type) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	types, g.types = g.types, nil
-	return types
-}
-
 // listen holds the stream.
 func (s *session) listen(ctx context.Context) error {
 	return s.client.Listen(ctx, func(e wire.Event) error {
 		if e.Tail != nil {
-			s.tails.add(e.Types...)
+			s.tails.Add(e.Types...)
 		}
 		if e.Link {
 			poke(s.relink)
@@ -205,7 +180,9 @@ func (s *session) work(ctx context.Context) error {
 			s.up.Look()            // it may know more kinds now
 			s.node.Staging.Again() // what the rules refused may be sent now
 		case <-s.tails.C:
-			plan.Grown(s.tails.take()...)
+			if types := s.tails.Take(); len(types) > 0 {
+				plan.Grown(types...)
+			}
 		case <-s.orders.C:
 		case <-timer.C:
 		}

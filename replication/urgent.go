@@ -72,7 +72,7 @@ func (s *session) takeUrgent(ctx context.Context) error {
 func (s *session) settle(ctx context.Context) error {
 	behind, err := s.node.Policies.SettingsBehind(ctx)
 	if behind {
-		s.tails.add()
+		s.tails.Add()
 	}
 	return err
 }

@@ -62,7 +62,7 @@ func (s *server) link(r *http.Request, child sites.Child, q wire.LinkRequest) (*
 		}
 	}
 	if q.Orders != nil {
-		answer.Orders, answer.Over = s.orders.missing(child.ID, s.nodeOf(r), q.Orders)
+		answer.Orders, answer.Over = s.orders.missing(child.ID, q.Orders)
 	}
 	alarms, err := s.node.Sites.AlarmsAbout(ctx, child.ID)
 	for _, alarm := range alarms {

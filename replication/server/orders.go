@@ -32,7 +32,6 @@ type Order struct {
 	Error string            `json:"error,omitempty"` // why the child does not do it
 
 	asked     wire.RunOrder
-	node      string // of the child, that took it
 	cancelled bool
 	done      chan struct{}
 }
@@ -50,21 +49,19 @@ func (s *Parent) Run(ctx context.Context, child sites.Child, o wire.RunOrder) (*
 	if !s.orders.add(order) {
 		return nil, store.Conflicting("%d runs that children were asked for have not ended; ask again when some have", maxOrders)
 	}
-	node := s.streams.tell(child.ID, "", wire.Event{Run: &o})
-	if node == "" {
+	if !s.streams.tell(child.ID, wire.Event{Run: &o}) {
 		s.orders.drop(o.ID)
 		if err := s.Reach(child); err != nil {
 			return nil, err
 		}
 		return nil, store.Conflicting("child %s takes up nothing that it is asked for now: ask again in a while", child.Name)
 	}
-	s.orders.gave(order, node)
 	return order, nil
 }
 
 // Reach is nil where a child is connected, so that it can be asked for a run.
 func (s *Parent) Reach(child sites.Child) error {
-	if s.streams.connected(child.ID, "") {
+	if s.streams.connected(child.ID) {
 		return nil
 	}
 	return notConnected(child)
@@ -79,7 +76,7 @@ func (s *Parent) Cancel(order *Order) (told bool) {
 	s.orders.mu.Lock()
 	order.cancelled = true
 	s.orders.mu.Unlock()
-	return s.streams.tell(order.Child, order.node, wire.Event{Cancel: order.ID}) != ""
+	return s.streams.tell(order.Child, wire.Event{Cancel: order.ID})
 }
 
 // Wait waits for the end of an order.
@@ -94,7 +91,7 @@ func (s *Parent) Wait(ctx context.Context, order *Order) error {
 			return fmt.Errorf("wait for child %s: %w", order.Name, ctx.Err())
 		case <-look.C:
 		}
-		if away++; s.streams.connected(order.Child, order.node) {
+		if away++; s.streams.connected(order.Child) {
 			away = 0
 		}
 		if away >= 3 {
@@ -145,38 +142,31 @@ func (o *orders) drop(id string) {
 	delete(o.open, id)
 }
 
-// gave notes which node of the child took an order.
-func (o *orders) gave(order *Order, node string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	order.node = node
+// waits says whether a child is to serve an order.
+func (order *Order) waits(child string) bool {
+	return order.Child == child && order.Ended.IsZero() && !order.cancelled
 }
 
-// waits says whether a node of a child is to serve an order.
-func (order *Order) waits(child, node string) bool {
-	return order.Child == child && order.node == node && order.Ended.IsZero() && !order.cancelled
-}
-
-// given says whether a node of a child has orders.
-func (o *orders) given(child, node string) bool {
+// given says whether a child has orders.
+func (o *orders) given(child string) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, order := range o.open {
-		if order.waits(child, node) {
+		if order.waits(child) {
 			return true
 		}
 	}
 	return false
 }
 
-// missing are the orders that a node of a child took and does not name, in their order, and the ids that it names of
-// which nothing is waited for.
-func (o *orders) missing(child, node string, named []string) (again []wire.RunOrder, over []string) {
+// missing are the orders of a child that its node does not name, in their order, and the ids that it names of which nothing is
+// waited for. A node that holds the link since another one of the child lost it names none of what that one took.
+func (o *orders) missing(child string, named []string) (again []wire.RunOrder, over []string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	var lacking []*Order
 	for id, order := range o.open {
-		if order.waits(child, node) && !slices.Contains(named, id) {
+		if order.waits(child) && !slices.Contains(named, id) {
 			lacking = append(lacking, order)
 		}
 	}

@@ -9,25 +9,23 @@ import (
 	"thatch/replication/wire"
 )
 
-// TestWhatANodeOfAChildLacks: it is told what it took and does not name, and what it names in vain; other nodes and
-// other children are told nothing of that.
-func TestWhatANodeOfAChildLacks(t *testing.T) {
+// TestWhatAChildLacks: it is told what was asked of it and it does not name, and what it names in vain; other children are told
+// nothing of that. A node of it that leads since another one was lost names nothing, and hears of everything.
+func TestWhatAChildLacks(t *testing.T) {
 	began := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 	o := &orders{}
-	order := func(id, child, node string) *Order {
+	order := func(id, child string) *Order {
 		one := &Order{ID: id, Child: child, Began: began.Add(time.Duration(len(o.open))), asked: wire.RunOrder{ID: id}, done: make(chan struct{})}
 		if !o.add(one) {
 			t.Fatalf("%s was not taken", id)
 		}
-		o.gave(one, node)
 		return one
 	}
-	order("z", "north", "1")
-	order("a", "north", "1")
-	order("other node's", "north", "2")
-	order("other child's", "south", "1")
-	order("cancelled", "north", "1").cancelled = true
-	order("done", "north", "1")
+	order("z", "north")
+	order("a", "north")
+	order("other child's", "south")
+	order("cancelled", "north").cancelled = true
+	order("done", "north")
 	o.ended("south", wire.RanRequest{Order: "done"}) // not its own
 	if !o.open["done"].Ended.IsZero() {
 		t.Error("a child ended the order of another one")
@@ -37,27 +35,54 @@ func TestWhatANodeOfAChildLacks(t *testing.T) {
 		t.Errorf("done: %+v", done)
 	}
 	for _, c := range []struct {
-		node        string
+		child       string
 		named       []string
 		again, over []string
 	}{
-		{"1", nil, []string{"z", "a"}, nil},
-		{"1", []string{"z", "a"}, nil, nil},
-		{"1", []string{"a", "done", "cancelled", "never", "other child's"}, []string{"z"}, []string{"done", "cancelled", "never", "other child's"}},
-		{"2", []string{"a"}, []string{"other node's"}, nil},
-		{"3", nil, nil, nil},
+		{"north", nil, []string{"z", "a"}, nil},
+		{"north", []string{"z", "a"}, nil, nil},
+		{"north", []string{"a", "done", "cancelled", "never", "other child's"}, []string{"z"}, []string{"done", "cancelled", "never", "other child's"}},
+		{"south", []string{"a"}, []string{"other child's"}, []string{"a"}},
+		{"west", nil, nil, nil},
 	} {
-		again, over := o.missing("north", c.node, c.named)
+		again, over := o.missing(c.child, c.named)
 		var ids []string
 		for _, order := range again {
 			ids = append(ids, order.ID)
 		}
 		if !slices.Equal(ids, c.again) || !slices.Equal(over, c.over) {
-			t.Errorf("node %s names %v: again %v, over %v", c.node, c.named, ids, over)
+			t.Errorf("%s names %v: again %v, over %v", c.child, c.named, ids, over)
 		}
-		if given := o.given("north", c.node); given != (c.node != "3") {
-			t.Errorf("node %s has orders: %v", c.node, given)
+		if given := o.given(c.child); given != (c.child != "west") {
+			t.Errorf("%s has orders: %v", c.child, given)
 		}
+	}
+}
+
+// TestTheNodeThatHoldsTheLink: of two streams of one child, the one that came last is told, and when that ends the other one.
+func TestTheNodeThatHoldsTheLink(t *testing.T) {
+	s := &streams{}
+	if s.connected("north") || s.tell("north", wire.Event{}) {
+		t.Error("a child that never called takes an event")
+	}
+	former := s.enter("north")
+	latter := s.enter("north")
+	if !s.tell("north", wire.Event{Cancel: "1"}) || len(former) != 0 || len(latter) != 1 {
+		t.Errorf("%d events at the former stream, %d at the latter", len(former), len(latter))
+	}
+	s.leave("north", latter)
+	if !s.connected("north") || !s.tell("north", wire.Event{}) || len(former) != 1 {
+		t.Error("the stream that is left is not told")
+	}
+	for range cap(former) - 1 {
+		s.tell("north", wire.Event{})
+	}
+	if s.tell("north", wire.Event{}) {
+		t.Error("a stream that is full takes more")
+	}
+	s.leave("north", former)
+	if s.connected("north") || len(s.open) > 0 {
+		t.Error("a child that went is connected")
 	}
 }
 

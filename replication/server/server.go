@@ -281,15 +281,6 @@ func (s *server) admit(ctx context.Context, state *tls.ConnectionState) (sites.C
 	return child, err
 }
 
-// nodeOf is the id of the node that calls.
-func (s *server) nodeOf(r *http.Request) string {
-	peer, err := s.node.Identity.Peer(r.Context(), r.TLS)
-	if err != nil {
-		return "" // shut out since it was admitted
-	}
-	return peer.ID
-}
-
 // fail answers with what an error means to a child. What is the node's own fault is logged here and not told.
 func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if own := asError(err); own != nil {

@@ -23,67 +23,57 @@ const gather = 50 * time.Millisecond
 // streams are the children that hold a stream open, for what is told to one of them alone.
 type streams struct {
 	mu   sync.Mutex
-	open map[string]map[string]chan wire.Event // by the child's id, and its node's: the last stream that the node opened
+	open map[string][]chan wire.Event // by the child's id; the last one is of the node that holds its link now
 }
 
-func (s *streams) enter(child, node string) chan wire.Event {
+func (s *streams) enter(child string) chan wire.Event {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.open == nil {
-		s.open = map[string]map[string]chan wire.Event{}
-	}
-	if s.open[child] == nil {
-		s.open[child] = map[string]chan wire.Event{}
+		s.open = map[string][]chan wire.Event{}
 	}
 	c := make(chan wire.Event, 16)
-	s.open[child][node] = c
+	s.open[child] = append(s.open[child], c)
 	return c
 }
 
-func (s *streams) leave(child, node string, c chan wire.Event) {
+func (s *streams) leave(child string, c chan wire.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.open[child][node] == c {
-		delete(s.open[child], node)
-	}
+	s.open[child] = slices.DeleteFunc(s.open[child], func(o chan wire.Event) bool { return o == c })
 	if len(s.open[child]) == 0 {
 		delete(s.open, child)
 	}
 }
 
-// tell hands an event to a node of a child, to any where none is named, and says which took it: "" none did.
-func (s *streams) tell(child, node string, e wire.Event) (by string) {
+// tell hands an event to a child, and says whether it took it.
+func (s *streams) tell(child string, e wire.Event) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for id, c := range s.open[child] {
-		if node != "" && id != node {
-			continue
-		}
-		select {
-		case c <- e:
-			return id
-		default: // it has enough to do
-		}
+	open := s.open[child]
+	if len(open) == 0 {
+		return false
 	}
-	return ""
+	select {
+	case open[len(open)-1] <- e:
+		return true
+	default: // it has enough to do
+		return false
+	}
 }
 
-// connected says whether a node of a child, or any where none is named, holds a stream.
-func (s *streams) connected(child, node string) bool {
+// connected says whether a child holds a stream.
+func (s *streams) connected(child string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if node == "" {
-		return len(s.open[child]) > 0
-	}
-	return s.open[child][node] != nil
+	return len(s.open[child]) > 0
 }
 
 // stream tells a child what happens, until either side ends it.
 func (s *server) stream(w http.ResponseWriter, r *http.Request, child sites.Child) {
 	ctx := r.Context()
-	node := s.nodeOf(r)
-	orders := s.streams.enter(child.ID, node)
-	defer s.streams.leave(child.ID, node, orders)
+	orders := s.streams.enter(child.ID)
+	defer s.streams.leave(child.ID, orders)
 	documents, tree := s.node.Watch(store.TopicDocuments), s.node.Watch(sites.Topic, "languages", replicas.TopicRetry)
 	defer documents.Close()
 	defer tree.Close()
@@ -91,7 +81,7 @@ func (s *server) stream(w http.ResponseWriter, r *http.Request, child sites.Chil
 	out := &events{w: w, control: http.NewResponseController(w), last: s.tail(ctx)}
 	out.all = out.last.Index
 	// What was ordered may have gone into a stream that was cut: the child is to call link, which says what it lacks.
-	err := out.say(wire.Event{Tail: &out.last, Link: s.orders.given(child.ID, node)})
+	err := out.say(wire.Event{Tail: &out.last, Link: s.orders.given(child.ID)})
 	alive := time.NewTicker(wire.Alive)
 	defer alive.Stop()
 	for err == nil {

@@ -71,7 +71,7 @@ type LinkResponse struct {
 
 // Asks are what the parent asks of the node that calls.
 type Asks struct {
-	Orders []RunOrder `json:"orders,omitempty"` // that the node took, and does not name any more
+	Orders []RunOrder `json:"orders,omitempty"` // that the child was asked for, and whose node does not name them
 	Over   []string   `json:"over,omitempty"`   // ids of orders that it names, and nobody waits for
 	// Wanted are documents of what went up that are in quarantine at the parent and that somebody wants tried again: the child
 	// sends what it has of them out of its turn, and says of the others that they are not there.
