@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -378,18 +379,33 @@ func asked[T any](t *testing.T, a *api.Server, who identity.Operator, address st
 // closed are the routes that operators of a part may not call although any viewer may.
 var closed = []string{}
 
+var names = regexp.MustCompile(`\{\w+\}`)
+
 // Every route says what of the site it reaches, and what it changes.
 func TestEveryRouteSaysWhatItReaches(t *testing.T) {
 	linked := replicationtest.Start(t, replicationtest.Config{Name: "North", Languages: []string{"en"}})
 	n := linked.Node
-	for _, route := range slices.Concat(api.Routes(n), console.Routes(n), links.Routes(n, linked.Link, linked.Rounds)) {
+	routes, reads := slices.Concat(api.Routes(n), console.Routes(n), links.Routes(n, linked.Link, linked.Rounds)), map[string]bool{}
+	for _, route := range routes {
+		if route.Method == http.MethodGet {
+			reads[names.ReplaceAllString(route.Path, "*")] = true
+		}
+	}
+	for _, route := range routes {
 		name, reach := route.Method+" "+route.Path, route.Reach
 		says := reach.Free || reach.Whole || reach.Check != nil || reach.Group != "" || reach.Site != ""
 		if route.Method == http.MethodGet && route.Scope == identity.Viewer && says == slices.Contains(closed, name) {
 			t.Errorf("%s says what it reaches: %t", name, says)
 		}
-		if route.Method != http.MethodGet && route.Alters == "" && !slices.Contains(changeNothing, name) {
-			t.Errorf("%s does not say what it changes", name)
+		nothing := route.Method == http.MethodGet || slices.Contains(changeNothing, name)
+		if nothing == (route.Alters != "") {
+			t.Errorf("%s alters %q", name, route.Alters)
+		}
+		templates, _, _ := strings.Cut(route.Alters, "#")
+		for template := range strings.FieldsSeq(templates) {
+			if path, _, _ := strings.Cut(template, "?"); !reads[names.ReplaceAllString(path, "*")] {
+				t.Errorf("%s alters %s, which nothing reads", name, path)
+			}
 		}
 	}
 }
@@ -399,5 +415,5 @@ var changeNothing = []string{
 	"POST /catalog/imports", "POST /catalog/uploads", "POST /tasks/{name}/runs", "POST /runs/{id}/cancel", "POST /content/verify", "POST /content/import", "POST /content/export",
 	"POST /evaluate", "POST /policies/preview", "POST /windows/preview", "POST /operators/first-link", "POST /operators/{operator}/enter",
 	"PUT /self/password", "POST /self/totp", "POST /replication/rounds", "POST /replication/quarantine/retry",
-	"POST /computer-prompts", "POST /computer-prompts/cancel", "POST /backups", "POST /backups/{name}/verify", "POST /site/node-key",
+	"POST /backups", "POST /backups/{name}/verify", "POST /site/node-key",
 }

@@ -5,6 +5,7 @@ import (
 
 	"thatch/console/api"
 	"thatch/console/api/backups"
+	"thatch/console/api/catalog"
 	"thatch/console/api/evaluation"
 	"thatch/console/api/families"
 	"thatch/console/api/hierarchy"
@@ -27,6 +28,7 @@ import (
 // Routes are those of the API beside its core, but for those about the wire to other sites (console/api/links).
 func Routes(n *node.Node) []api.Route {
 	return slices.Concat(
+		catalog.Routes(n),
 		hierarchy.Routes(n),
 		payloads.Routes(n),
 		reports.Routes(n),

@@ -15,8 +15,8 @@ import (
 // keepTakes is how long a call waits until it is kept what it changed.
 const keepTakes = 5 * time.Second
 
-// do runs a call's route. Of what it changes the audit log keeps how it stood before and after (Route.Alters).
-func (s *Server) do(c *Call) (answer any, err error) {
+// change runs a call's route. Of what it changes the audit log keeps how it stood before and after (Route.Alters).
+func (s *Server) change(c *Call) (answer any, err error) {
 	if c.route.Alters == "" {
 		return c.route.Do.run(c)
 	}

@@ -16,47 +16,6 @@ import (
 	"thatch/node/store"
 )
 
-// changeNothing are the routes that change nothing that stands, by why.
-var changeNothing = map[string]string{
-	"POST /catalog/imports": "starts a run", "POST /catalog/uploads": "starts a run", "POST /tasks/{name}/runs": "starts a run", "POST /runs/{id}/cancel": "ends a run",
-	"POST /content/verify": "starts a run", "POST /content/import": "starts a run", "POST /content/export": "starts a run",
-	"POST /evaluate": "asks", "POST /policies/preview": "asks", "POST /windows/preview": "asks",
-	"POST /operators/first-link": "makes a secret", "POST /operators/{operator}/enter": "makes a secret",
-	"POST /computer-prompts": "asks computers", "POST /computer-prompts/cancel": "takes that back",
-	"PUT /self/password": "changes a secret", "POST /self/totp": "begins with a secret",
-	"POST /replication/rounds": "starts a run", "POST /replication/quarantine/retry": "is tried again with the next run",
-}
-
-// Every route that changes something names what it changes, by a route that there is.
-func TestEveryChangeNamesWhatItChanges(t *testing.T) {
-	n, _ := apitest.Start(t)
-	routes := slices.Concat(api.Routes(n), apitest.Routes(n))
-	reads := map[string]bool{}
-	for _, r := range routes {
-		if r.Method == "GET" {
-			reads[names.ReplaceAllString(r.Path, "*")] = true
-		}
-	}
-	for _, r := range routes {
-		call := r.Method + " " + r.Path
-		if r.Method == "GET" || changeNothing[call] != "" {
-			if r.Alters != "" {
-				t.Errorf("%s alters %s", call, r.Alters)
-			}
-			continue
-		}
-		templates, _, _ := strings.Cut(r.Alters, "#")
-		if templates == "" {
-			t.Errorf("%s does not say what it changes", call)
-		}
-		for template := range strings.FieldsSeq(templates) {
-			if path, _, _ := strings.Cut(template, "?"); !reads[names.ReplaceAllString(path, "*")] {
-				t.Errorf("%s alters %s, which nothing reads", call, path)
-			}
-		}
-	}
-}
-
 // told is the newest entry of the audit log.
 func told(t *testing.T, c *client.Client) identity.Entry {
 	t.Helper()

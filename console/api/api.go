@@ -74,7 +74,7 @@ func Routes(n *node.Node) []Route {
 	var all []Route
 	for _, table := range [][]Route{
 		siteRoutes(n), taskRoutes(n), settingRoutes(n),
-		bulletinRoutes(n), stagingRoutes(n), packageRoutes(n), severityRoutes(n), catalogRoutes(n),
+		bulletinRoutes(n), stagingRoutes(n),
 		computerRoutes(n),
 	} {
 		all = append(all, table...)

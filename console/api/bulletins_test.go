@@ -18,6 +18,7 @@ import (
 	"thatch/catalog/evaluate"
 	"thatch/catalog/rule"
 	"thatch/console/api"
+	apicatalog "thatch/console/api/catalog"
 	"thatch/console/api/apitest"
 	"thatch/console/api/client"
 	"thatch/console/api/evaluation"
@@ -156,7 +157,7 @@ func TestPackagesThroughTheDoor(t *testing.T) {
 	if err := os.WriteFile(path, []byte("by hand"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	in := api.PackageRequest{NewPackage: bulletins.NewPackage{Update: "v/none", Type: "exe"}, Paths: []string{path}}
+	in := apicatalog.PackageRequest{NewPackage: bulletins.NewPackage{Update: "v/none", Type: "exe"}, Paths: []string{path}}
 	remote := apitest.Remote(t, n, apitest.Token(t, n, identity.Administrator))
 	var e *client.Error
 	if err := remote.Post(ctx, "/packages", in, nil); !errors.As(err, &e) || e.Status != 400 || !strings.Contains(e.Text, "data folder") {
@@ -196,7 +197,7 @@ func TestSeveritiesThroughTheDoor(t *testing.T) {
 	_, c := stocked(t)
 	ctx := t.Context()
 	var made api.Made
-	if err := c.Post(ctx, "/severities", api.NewSeverity{Name: "This week"}, &made); err != nil {
+	if err := c.Post(ctx, "/severities", apicatalog.NewSeverity{Name: "This week"}, &made); err != nil {
 		t.Fatal(err)
 	}
 	var answer api.StageAnswer
@@ -204,7 +205,7 @@ func TestSeveritiesThroughTheDoor(t *testing.T) {
 		t.Errorf("assigned: %+v, %v", answer, err)
 	}
 	name, order := "Today", 5
-	if err := c.Put(ctx, client.Path("severities", made.ID), api.SeverityChange{Name: &name, Order: &order}, nil); err != nil {
+	if err := c.Put(ctx, client.Path("severities", made.ID), apicatalog.SeverityChange{Name: &name, Order: &order}, nil); err != nil {
 		t.Error(err)
 	}
 	var list api.List[bulletins.SeverityRow]
@@ -219,7 +220,7 @@ func TestSeveritiesThroughTheDoor(t *testing.T) {
 	if err := c.Do(ctx, del, nil); err != nil {
 		t.Error(err)
 	}
-	if err := c.Put(ctx, client.Path("severities", made.ID), api.SeverityChange{Name: &name}, nil); !errors.As(err, &e) || e.Status != 404 {
+	if err := c.Put(ctx, client.Path("severities", made.ID), apicatalog.SeverityChange{Name: &name}, nil); !errors.As(err, &e) || e.Status != 404 {
 		t.Errorf("changing what is gone: %v", err)
 	}
 }

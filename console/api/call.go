@@ -47,6 +47,9 @@ func (c *Call) Var(name string) string { return mux.Vars(c.r)[name] }
 // Arg is a query parameter, "" when it is not given.
 func (c *Call) Arg(name string) string { return c.r.URL.Query().Get(name) }
 
+// Args are the values of a query parameter that may be given several times.
+func (c *Call) Args(name string) []string { return c.r.URL.Query()[name] }
+
 // Flag is a query parameter that says yes or no.
 func (c *Call) Flag(name string) bool {
 	on, err := strconv.ParseBool(c.Arg(name))

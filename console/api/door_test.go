@@ -359,6 +359,61 @@ func TestRetryIsNotAppliedTwice(t *testing.T) {
 	}
 }
 
+// Every kind of change, asked again by a tool that lost the answer: it is done once, and no answer speaks of what is not there.
+func TestAskedAgain(t *testing.T) {
+	n, local := apitest.Start(t)
+	c, token := plain(t, n), apitest.Token(t, n, identity.Administrator)
+	before := func(subject string) string {
+		return "this request was carried out before, and its answer cannot be given again: look at what is there now" + subject
+	}
+	for i, step := range []struct {
+		method, path, body string
+		status             int // of the second answer
+		says               string
+		list               string // which afterwards has one more row than before
+	}{
+		{"POST", "/tokens/enrolment", `{"name":"twice"}`, 409, before(" (GET /api/v1/tokens/enrolment)"), "/tokens/enrolment"},
+		{"POST", "/tokens/api", `{"name":"twice","scope":"viewer"}`, 409, before(" (GET /api/v1/tokens/api)"), "/tokens/api"},
+		{"POST", "/node-tokens", `{"name":"twice"}`, 409, before(" (GET /api/v1/node-tokens)"), "/node-tokens"},
+		{"POST", "/child-tokens", `{"name":"twice"}`, 409, before(" (GET /api/v1/child-tokens)"), "/child-tokens"},
+		{"POST", "/severities", `{"name":"Twice"}`, 409, before(" (GET /api/v1/severities)"), "/severities"},
+		{"POST", "/windows", `{"name":"twice","repeat":"daily","start":"22:00","minutes":90}`, 409, before(""), "/windows"},
+		{"POST", "/operators", `{"name":"twice","scope":"viewer"}`, 409, before(""), "/operators"},
+		{"POST", "/tasks/housekeeping/runs", ``, 409, before(""), "/runs"},
+		{"PUT", "/site/name", `{"name":"North"}`, 200, `"North"`, ""},
+		{"PUT", "/settings/agents.attempts", `{"value":4,"version":0}`, 200, `"version":1`, ""},
+		{"PUT", "/operators/twice", `{"name":"thrice","scope":"viewer"}`, 409, before(""), ""},
+		{"DELETE", "/operators/thrice", ``, 204, "", ""},
+	} {
+		count := func() int {
+			var list struct{ Total int }
+			if step.list != "" {
+				if err := local.Get(t.Context(), step.list, nil, &list); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return list.Total
+		}
+		had := count()
+		q := ask{
+			method: step.method, path: "/api/v1" + step.path, body: step.body,
+			header: map[string]string{"Authorization": "Bearer " + token, api.HeaderRequest: fmt.Sprint("again-", i)},
+		}
+		first, body, _ := answer(t, c, n, q)
+		if first >= 300 {
+			t.Errorf("%s %s: %d %s", step.method, step.path, first, body)
+			continue
+		}
+		status, body, _ := answer(t, c, n, q)
+		if status != step.status || !strings.Contains(body, step.says) {
+			t.Errorf("%s %s, asked again: %d %s, want %d with %q", step.method, step.path, status, body, step.status, step.says)
+		}
+		if now := count(); step.list != "" && now != had+1 {
+			t.Errorf("%s %s, asked twice: %s had %d rows, and has %d", step.method, step.path, step.list, had, now)
+		}
+	}
+}
+
 func TestAuditNamesWhoAsked(t *testing.T) {
 	n, local := apitest.Start(t)
 	token := apitest.Token(t, n, identity.Administrator)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"thatch/console/api"
+	apicatalog "thatch/console/api/catalog"
 	"thatch/console/api/reports"
 	"thatch/node/identity"
 	"thatch/node/policies"
@@ -92,7 +93,7 @@ func stockLists(t *testing.T, o *ordering) {
 	if err := o.Post(ctx, "/windows", window, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := o.Post(ctx, "/severities", api.NewSeverity{Name: "Ours"}, nil); err != nil {
+	if err := o.Post(ctx, "/severities", apicatalog.NewSeverity{Name: "Ours"}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := o.Identity.NewEnrolmentToken(ctx, identity.EnrolmentToken{Name: "t", Limit: 3, Expires: o.Now().Add(time.Hour)}); err != nil {

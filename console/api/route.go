@@ -91,6 +91,11 @@ type Run struct {
 	Run string `json:"run"`
 }
 
+// Made names what was made.
+type Made struct {
+	ID string `json:"id"`
+}
+
 // GetList makes the Action of a list from a function that reads a page of it and the number of all.
 func GetList[T any](read func(ctx context.Context, q store.Query) ([]T, int, error)) Action {
 	return Get(func(c *Call) (List[T], error) {

@@ -70,7 +70,7 @@ func (m *machine) apply(logs []*raft.Log) (map[uint64]store.Applied, error) {
 		if err != nil {
 			return nil, fmt.Errorf("entry %d of the log: %w", entry.Index, err)
 		}
-		entries = append(entries, store.Entry{Index: entry.Index, Batch: made})
+		entries = append(entries, store.Entry{Index: entry.Index, Batch: made, Mark: batch.Mark(entry.Data, made)})
 	}
 	if len(entries) == 0 {
 		return answers, nil

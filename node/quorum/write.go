@@ -26,8 +26,7 @@ var _ store.Writer = (*Quorum)(nil)
 // answer, or with ErrUncertain when the leader is lost or ctx ends first; a batch with a request id is then tried again
 // as long as it may wait. Sites with a Forwarder give every batch a request id.
 func (q *Quorum) Write(ctx context.Context, b store.Batch) (store.Applied, error) {
-	own := q.config.Forward != nil && b.Request == "" // nobody else can have asked for it
-	if own {
+	if q.config.Forward != nil && b.Request == "" {
 		b.Request = uuid.NewString()
 	}
 	encoded, err := batch.Encode(b)
@@ -40,7 +39,6 @@ func (q *Quorum) Write(ctx context.Context, b store.Batch) (store.Applied, error
 	for {
 		applied, err := q.attempt(ctx, limit, encoded)
 		if err == nil {
-			applied.Repeated = applied.Repeated && !own // the first time was an attempt of this very call
 			return applied, nil
 		}
 		switch {

@@ -21,6 +21,7 @@ const RequestsKept = 100_000
 type Entry struct {
 	Index uint64
 	Batch Batch
+	Mark  string // of the encoded batch (see batch.Mark); empty: it is like no other
 }
 
 // Write applies a batch at the next index. It is the Writer of tests and tools that work without a log: an answer
@@ -38,7 +39,7 @@ func (db *DB) Write(ctx context.Context, b Batch) (Applied, error) {
 	if err != nil {
 		return Applied{}, err
 	}
-	p := &pending{batch: b}
+	p := &pending{batch: b, mark: batch.Mark(encoded, b)}
 	db.queue.add(p)
 	db.writing.Lock()
 	defer db.writing.Unlock()
@@ -54,7 +55,7 @@ func (db *DB) writeQueue() {
 	entries := make([]Entry, len(waiting))
 	next := db.Applied() + 1
 	for i, p := range waiting {
-		entries[i] = Entry{Index: next + uint64(i), Batch: p.batch}
+		entries[i] = Entry{Index: next + uint64(i), Batch: p.batch, Mark: p.mark}
 	}
 	applied, err := db.apply(entries)
 	for i, p := range waiting {
@@ -143,7 +144,7 @@ func (t *transaction) run(entries []Entry, answers []Applied) error {
 		if e.Index <= t.last {
 			return fmt.Errorf("index %d follows %d: the log is out of order", e.Index, t.last)
 		}
-		answer, err := t.batch(e.Index, e.Batch)
+		answer, err := t.batch(e)
 		if err != nil {
 			return fmt.Errorf("batch %q of %s at index %d: %w", e.Batch.Reason, e.Batch.Actor, e.Index, err)
 		}
@@ -157,10 +158,11 @@ func (t *transaction) run(entries []Entry, answers []Applied) error {
 	return err
 }
 
-func (t *transaction) batch(index uint64, b Batch) (Applied, error) {
+func (t *transaction) batch(e Entry) (Applied, error) {
+	index, b := e.Index, e.Batch
 	answer := Applied{Index: index}
 	if b.Request != "" {
-		if known, found, err := t.request(b.Request); found || err != nil {
+		if known, found, err := t.request(b.Request, e.Mark); found || err != nil {
 			return known, err
 		}
 	}
@@ -189,7 +191,7 @@ func (t *transaction) batch(index uint64, b Batch) (Applied, error) {
 			t.topics[topic] = true
 		}
 		if b.Request != "" {
-			return answer, t.remember(b.Request, answer)
+			return answer, t.remember(b.Request, e.Mark, answer)
 		}
 	}
 	return answer, nil
@@ -294,8 +296,9 @@ func changesSchema(text string) bool {
 		strings.HasPrefix(text, "UPDATE applied")
 }
 
-// request answers a batch that was applied before.
-func (t *transaction) request(id string) (Applied, bool, error) {
+// request answers a batch whose request was applied before. Where that was the same batch, whoever wrote it lost the answer and
+// wrote it again: the answer is that of the first time.
+func (t *transaction) request(id, mark string) (Applied, bool, error) {
 	values, err := t.conn.Row("SELECT idx, conflicts FROM request WHERE id = ?", id)
 	if errors.Is(err, io.EOF) {
 		return Applied{}, false, nil
@@ -306,6 +309,11 @@ func (t *transaction) request(id string) (Applied, bool, error) {
 	index, _ := values[0].(int64)
 	answer := Applied{Index: uint64(index), Repeated: true}
 	if text, ok := values[1].(string); ok {
+		begin := strings.IndexByte(text+"[", '[')
+		answer.Repeated = begin == 0 || mark != text[:begin]
+		if text = text[begin:]; text == "" {
+			return answer, true, nil
+		}
 		if err := json.Unmarshal([]byte(text), &answer.Conflicts); err != nil {
 			return Applied{}, false, fmt.Errorf("conflicts of request %q: %w", id, err)
 		}
@@ -326,14 +334,14 @@ func plain(conflicts []Conflict) []Conflict {
 
 // remember notes the request of a batch of which something was applied (one that was undone whole may be tried
 // again), and forgets old ones.
-func (t *transaction) remember(id string, answer Applied) error {
-	var conflicts any
+func (t *transaction) remember(id, mark string, answer Applied) error {
+	conflicts := mark
 	if len(answer.Conflicts) > 0 {
 		text, err := json.Marshal(plain(answer.Conflicts))
 		if err != nil {
 			return err
 		}
-		conflicts = string(text)
+		conflicts += string(text)
 	}
 	if _, err := t.conn.Exec("INSERT INTO request (id, idx, conflicts) VALUES (?, ?, ?)",
 		id, int64(answer.Index), conflicts); err != nil {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"time"
@@ -34,6 +35,20 @@ func ActorOf(ctx context.Context) string { return signed.ActorOf(ctx) }
 // Signed is signed.Writer.
 func Signed(w Writer, now func() time.Time, extra func(ctx context.Context, b Batch) []Statement) Writer {
 	return signed.New(w, now, extra)
+}
+
+// Carried is the index at which the first batch of a caller's request was applied, 0 where none was, or long ago.
+func Carried(ctx context.Context, r Reader, c *Caller) (index uint64, err error) {
+	if c.Request == "" {
+		return 0, nil
+	}
+	err = r.View(ctx, func(tx *sql.Tx) error {
+		return tx.QueryRowContext(ctx, `SELECT coalesce(max(idx), 0) FROM request WHERE id = ?`, c.First()).Scan(&index)
+	})
+	if err != nil {
+		err = fmt.Errorf("look for request %q: %w", c.Request, err)
+	}
+	return index, err
 }
 
 // NotFound makes an error that wraps ErrNotFound: kind is a word such as "policy".

@@ -15,7 +15,7 @@ CREATE TABLE applied (
 CREATE TABLE request (
   id         TEXT PRIMARY KEY,
   idx        INTEGER NOT NULL,
-  conflicts  TEXT                      -- JSON, NULL when every group was applied
+  conflicts  TEXT                      -- the mark of its batch, and of the groups that were not applied a list in JSON
 ) WITHOUT ROWID;
 CREATE INDEX request_idx ON request (idx);
 

@@ -34,6 +34,7 @@ func (s *stopped) Err() error {
 // pending is a write in the queue, and its answer.
 type pending struct {
 	batch   Batch
+	mark    string
 	done    bool // under DB.writing, like what follows
 	applied Applied
 	err     error

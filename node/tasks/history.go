@@ -50,6 +50,9 @@ func (r *Room) begin(ctx context.Context, run Run, key string, in *lead) (lost b
 	if in != nil && (errors.Is(err, store.ErrTakenOver) || len(applied.Conflicts) > 0 && applied.Conflicts[0].Group == store.Guard) {
 		return true, errLost
 	}
+	if err == nil && applied.Repeated {
+		return false, store.Conflicting("%s was started by this request before: see its runs", run.Task)
+	}
 	if err = errors.Join(err, applied.Err()); errors.Is(err, store.ErrConflict) {
 		other := "another run"
 		if id := r.busy(ctx, key); id != "" {

@@ -14,6 +14,7 @@ import (
 
 	"thatch/cmd/internal/cli"
 	"thatch/console/api"
+	apicatalog "thatch/console/api/catalog"
 	"thatch/console/api/client"
 	"thatch/console/api/offers"
 	"thatch/node/bulletins/staging"
@@ -335,7 +336,7 @@ func severitiesCreate(a *cli.App) *cobra.Command {
 		Long:    "Without --order it is above all others.",
 		Example: "  thatch severities create \"This week\" --order 20",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			in := api.NewSeverity{Name: args[0]}
+			in := apicatalog.NewSeverity{Name: args[0]}
 			if cmd.Flags().Changed("order") {
 				in.Order = &order
 			}
@@ -351,7 +352,7 @@ func severitiesChange(a *cli.App, use, short, example string, rename bool) *cobr
 	return &cobra.Command{
 		Use: use, Short: short, Example: "  " + example, Args: cli.Args(strings.Fields(use)[1:]...),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var in api.SeverityChange
+			var in apicatalog.SeverityChange
 			if rename {
 				in.Name = &args[1]
 			} else {

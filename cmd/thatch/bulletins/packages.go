@@ -9,6 +9,7 @@ import (
 	"thatch/catalog"
 	"thatch/cmd/internal/cli"
 	"thatch/console/api"
+	apicatalog "thatch/console/api/catalog"
 	"thatch/console/api/client"
 )
 
@@ -52,7 +53,7 @@ func packagesCommand(a *cli.App) *cobra.Command {
 }
 
 func packagesAdd(a *cli.App) *cobra.Command {
-	var in api.PackageRequest
+	var in apicatalog.PackageRequest
 	var urls, digests []string
 	var restart string
 	cmd := &cobra.Command{

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"thatch/console/api"
+	"thatch/console/api/catalog"
 	"thatch/console/api/client"
 	"thatch/console/api/evaluation"
 	"thatch/console/api/families"
@@ -36,7 +37,7 @@ func Start(t testing.TB) (*node.Node, *client.Client) {
 
 // Routes are those of the nouns that have packages of their own and need nothing but the node.
 func Routes(n *node.Node) []api.Route {
-	return slices.Concat(hierarchy.Routes(n), payloads.Routes(n), operators.Routes(n), overview.Routes(n), policies.Routes(n), reports.Routes(n),
+	return slices.Concat(catalog.Routes(n), hierarchy.Routes(n), payloads.Routes(n), operators.Routes(n), overview.Routes(n), policies.Routes(n), reports.Routes(n),
 		tree.Routes(n), vulnerabilities.Routes(n), nodes.Routes(n), families.Routes(n), uploads.Routes(n), evaluation.Routes(n))
 }
 

@@ -82,25 +82,46 @@ var columns = []store.Column[*Row]{
 // Columns names what prompts can be filtered and sorted by.
 var Columns = store.ColumnNames(columns)
 
+// alters is what asking changes: the prompts of the computers that are named, of the group, or all.
+const alters = "/computer-prompts?of={computers} /computer-prompts?group={group} /computer-prompts" +
+	"#computer,kind,state,asked,by,expires,cancelled,cancelled_by"
+
 // Routes are all of them.
 func Routes(n *node.Node) []api.Route {
 	return []api.Route{
 		{
 			Method: "GET", Path: "/computer-prompts", Scope: identity.Viewer, Columns: Columns, Reach: api.Reach{Group: "group"},
 			Summary: "The latest that operators asked of each computer, and how far it is",
-			Do: api.GetList(func(_ context.Context, q store.Query) ([]*Row, int, error) {
-				return store.Select(q, list(n), columns)
+			Query:   []api.Param{{Name: "of", Type: "string", Text: "id or name of a computer; may be given several times"}},
+			Do: api.Get(func(c *api.Call) (api.List[*Row], error) {
+				return api.Listing(c, func(_ context.Context, q store.Query) ([]*Row, int, error) {
+					return store.Select(q, of(n, c.Args("of"), list(n)), columns)
+				})
 			}),
 		},
 		{
-			Method: "POST", Path: "/computer-prompts", Scope: identity.Operate, Reach: api.Reach{Free: true}, Do: api.Do(ask),
+			Method: "POST", Path: "/computer-prompts", Alters: alters, Scope: identity.Operate, Reach: api.Reach{Free: true}, Do: api.Do(ask),
 			Summary: "Ask computers to scan now, or to make a cycle: scan, then download and install what is ordered, as far as windows and policies allow",
 		},
 		{
-			Method: "POST", Path: "/computer-prompts/cancel", Scope: identity.Operate, Reach: api.Reach{Free: true}, Do: api.Do(cancel),
+			Method: "POST", Path: "/computer-prompts/cancel", Alters: alters, Scope: identity.Operate, Reach: api.Reach{Free: true}, Do: api.Do(cancel),
 			Summary: "Take back what computers were asked and have not done yet",
 		},
 	}
+}
+
+// of are the prompts of named computers, all where none is named.
+func of(n *node.Node, names []string, all []*Row) []*Row {
+	if len(names) == 0 {
+		return all
+	}
+	wanted := map[string]bool{}
+	for _, name := range names {
+		if id, err := n.Compliance.Find(name); err == nil {
+			wanted[id] = true
+		}
+	}
+	return slices.DeleteFunc(all, func(r *Row) bool { return !wanted[r.ID] })
 }
 
 // unaware says whether the version of a computer's agent does not know of prompts. One that never reported may.

@@ -100,6 +100,20 @@ func TestAskListAndCancel(t *testing.T) {
 	for _, e := range entries {
 		said = append(said, e.Action)
 	}
+	told := "[pc-1].cancelled_by: local; [pc-1].state: asked -> cancelled; [pc-2]" // with the times between
+	var differences []string
+	for _, e := range entries {
+		var plain []string
+		for _, change := range strings.Split(e.Difference.String(), "; ") {
+			if !strings.Contains(change, ".cancelled: ") {
+				plain = append(plain, change)
+			}
+		}
+		differences = append(differences, strings.Join(plain, "; "))
+	}
+	if all := strings.Join(differences, "\n"); !strings.Contains(all, told) || !strings.Contains(all, "[pc-1].kind: scan -> cycle") || !strings.Contains(all, "[pc-3].kind: cycle") {
+		t.Errorf("of prompts the audit log tells\n%s", all)
+	}
 	for _, want := range []string{"ask 2 computers for a scan", "ask 2 computers for a cycle", "ask 2 computers no more"} {
 		if !strings.Contains(strings.Join(said, "\n"), want) {
 			t.Errorf("the audit log lacks %q: %q", want, said)

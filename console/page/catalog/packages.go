@@ -7,6 +7,7 @@ import (
 
 	"thatch/catalog"
 	"thatch/console/api"
+	apicatalog "thatch/console/api/catalog"
 	"thatch/console/page"
 	"thatch/node/bulletins"
 	"thatch/node/bulletins/staging"
@@ -65,7 +66,7 @@ func addPackage(q *page.Request) (page.Outcome, error) {
 			in.Files = append(in.Files, catalog.File{URL: words[0], SHA256: words[1]})
 		}
 	}
-	made, err := page.Send[api.Made](q, http.MethodPost, "/packages", api.PackageRequest{NewPackage: in})
+	made, err := page.Send[api.Made](q, http.MethodPost, "/packages", apicatalog.PackageRequest{NewPackage: in})
 	if err != nil {
 		return page.Outcome{}, err
 	}

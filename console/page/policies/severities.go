@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"thatch/console/api"
+	apicatalog "thatch/console/api/catalog"
 	"thatch/console/page"
 	"thatch/node/bulletins"
 )
@@ -29,7 +30,7 @@ func severities() *page.Page {
 				if err != nil {
 					return page.Outcome{}, err
 				}
-				_, err = page.Send[api.Made](q, http.MethodPost, "/severities", api.NewSeverity{Name: q.Form("name"), Order: order})
+				_, err = page.Send[api.Made](q, http.MethodPost, "/severities", apicatalog.NewSeverity{Name: q.Form("name"), Order: order})
 				return page.Outcome{Note: q.T("%s is made.", q.Form("name"))}, err
 			}},
 			"change": {Do: func(q *page.Request) (page.Outcome, error) {
@@ -39,7 +40,7 @@ func severities() *page.Page {
 				}
 				name := q.Form("name")
 				_, err = page.Send[api.None](q, http.MethodPut, page.To("severities", q.Form("id")),
-					api.SeverityChange{Name: &name, Order: order, Version: q.Form("version")})
+					apicatalog.SeverityChange{Name: &name, Order: order, Version: q.Form("version")})
 				return page.Outcome{Note: q.T("%s is changed.", name)}, err
 			}},
 			"delete": {Do: func(q *page.Request) (page.Outcome, error) {

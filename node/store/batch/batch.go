@@ -78,7 +78,7 @@ func (c Conflict) Err(index uint64) error {
 type Applied struct {
 	Index     uint64
 	Conflicts []Conflict // one per group that was undone
-	Repeated  bool       // the request had been applied before; Index is that of the first time
+	Repeated  bool       // another batch of the request had been applied before, and this one changed nothing; Index is that of the first
 }
 
 // Err is nil when every group was applied, else an error that wraps ErrConflict or ErrStatement.

@@ -1,7 +1,9 @@
 package batch
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math"
@@ -53,6 +55,19 @@ func Encode(b Batch) ([]byte, error) {
 			ErrTooLarge, b.Reason, len(b.Statements), len(e.buf), MaxBatch)
 	}
 	return e.buf, nil
+}
+
+// marked is how much of a batch its mark is made of: who makes a batch anew makes other ids and another time of it.
+const marked = 64 << 10
+
+// Mark tells an encoded batch that is sent again, because its answer was lost, from another one of the same request. Batches
+// without a request have none.
+func Mark(encoded []byte, b Batch) string {
+	if b.Request == "" {
+		return ""
+	}
+	sum := sha256.Sum256(encoded[:min(len(encoded), marked)])
+	return hex.EncodeToString(sum[:8])
 }
 
 // bound is at least the size of an encoded batch where its SQL texts are few and its numbers small, as they nearly always

@@ -23,6 +23,7 @@ type Caller struct {
 	Guard   batch.Statement
 	batches atomic.Uint64
 	index   atomic.Uint64
+	again   atomic.Bool
 }
 
 // ErrTakenOver says that a batch came too late: the work that it is part of was ended, or is another node's now.
@@ -75,13 +76,23 @@ func ActorOf(ctx context.Context) string {
 // Index is the highest index at which a batch of this caller was applied, 0 for none.
 func (c *Caller) Index() uint64 { return c.index.Load() }
 
+// Repeated says whether another caller had its batches applied under the same request before, so that those of this one were not.
+func (c *Caller) Repeated() bool { return c.again.Load() }
+
+// First is the request of the caller's first batch, as the database remembers it.
+func (c *Caller) First() string { return c.numbered(1) }
+
+func (c *Caller) numbered(batch uint64) string {
+	return c.Actor + "|" + c.Request + "|" + strconv.FormatUint(batch, 10)
+}
+
 // Sign fills in what a batch lacks: actor, request and time.
 func (c *Caller) sign(b *batch.Batch) {
 	if b.Actor == "" {
 		b.Actor = c.Actor
 	}
 	if b.Request == "" && c.Request != "" {
-		b.Request = c.Actor + "|" + c.Request + "|" + strconv.FormatUint(c.batches.Add(1), 10)
+		b.Request = c.numbered(c.batches.Add(1))
 	}
 }
 
@@ -129,6 +140,9 @@ func (s Writer) Write(ctx context.Context, b batch.Batch) (batch.Applied, error)
 	}
 	if err == nil && caller != nil {
 		raise(&caller.index, applied.Index)
+		if applied.Repeated {
+			caller.again.Store(true)
+		}
 	}
 	if record, ok := ctx.Value(recordKey{}).(*Record); ok && err == nil {
 		raise(&record.index, applied.Index)

@@ -168,7 +168,11 @@ func requestsOnce(t *testing.T, s Subject) {
 		return Write(t, s, b)
 	}
 	guarded := store.Statement{SQL: `INSERT INTO setting (name, value, version) VALUES ('guarded', '', 1)`, Group: 1}
-	first, again := ask("once", Set("once", "1"), guarded), ask("once", Set("once", "2"), guarded)
+	first, lost := ask("once", Set("once", "1"), guarded), ask("once", Set("once", "1"), guarded)
+	if lost.Repeated || lost.Index != first.Index {
+		t.Errorf("sent again as it was: %+v, at first %+v", lost, first)
+	}
+	again := ask("once", Set("once", "2"), guarded)
 	if first.Repeated || !again.Repeated || again.Index != first.Index || again.Err() != nil {
 		t.Errorf("first %+v, again %+v", first, again)
 	}

@@ -1,42 +1,50 @@
-package api
+// Package catalog holds the routes of /api/v1 about where catalogs come from, the packages that people add, and custom severities.
+package catalog
 
 import (
 	"context"
 	"path/filepath"
+	"slices"
 
 	"thatch/catalog/importer"
+	"thatch/console/api"
 	"thatch/node"
 	"thatch/node/identity"
 	"thatch/node/store"
 	"thatch/node/tasks"
 )
 
-func catalogRoutes(n *node.Node) []Route {
-	return []Route{
+// Routes are all of them.
+func Routes(n *node.Node) []api.Route {
+	return slices.Concat(sourceRoutes(n), packageRoutes(n), severityRoutes(n))
+}
+
+func sourceRoutes(n *node.Node) []api.Route {
+	return []api.Route{
 		{
-			Method: "POST", Path: "/catalog/imports", Scope: identity.Operate, Do: Do(startImport),
+			Method: "POST", Path: "/catalog/imports", Scope: identity.Operate, Do: api.Do(startImport),
 			Summary: "Import a source's catalog: from its own location where none is given; files and folders only through the node's data folder",
 		},
 		{
-			Method: "GET", Path: "/catalog/sources", Scope: identity.Viewer, Reach: Reach{Free: true}, Summary: "Sources of catalogs",
-			Do: Get(func(c *Call) (List[node.Source], error) {
+			Method: "GET", Path: "/catalog/sources", Scope: identity.Viewer, Reach: api.Reach{Free: true}, Summary: "Sources of catalogs",
+			Do: api.Get(func(c *api.Call) (api.List[node.Source], error) {
 				all, err := n.Sources(c.Context())
-				return List[node.Source]{Items: all, Total: len(all), Page: 1, Limit: len(all)}, err
+				return api.List[node.Source]{Items: all, Total: len(all), Page: 1, Limit: len(all)}, err
 			}),
 		},
 		{
 			Method: "PUT", Path: "/catalog/sources/{name}",
 			Alters: "/catalog/sources#from,exclude,exclude_inherited,schedule,enabled", Scope: identity.Operate, Summary: "Change how a source is imported",
-			Do: Do(func(c *Call, in node.SourceChange) (None, error) {
+			Do: api.Do(func(c *api.Call, in node.SourceChange) (api.None, error) {
 				if err := checkLocations(c, in.From...); err != nil {
-					return None{}, err
+					return api.None{}, err
 				}
-				return None{}, n.ChangeSource(c.Context(), c.Var("name"), in)
+				return api.None{}, n.ChangeSource(c.Context(), c.Var("name"), in)
 			}),
 		},
 		{
-			Method: "GET", Path: "/catalog/runs", Scope: identity.Viewer, Reach: Reach{Free: true}, Summary: "Imports, newest first",
-			Columns: tasks.RunColumns, Do: GetList(func(ctx context.Context, q store.Query) ([]tasks.Run, int, error) {
+			Method: "GET", Path: "/catalog/runs", Scope: identity.Viewer, Reach: api.Reach{Free: true}, Summary: "Imports, newest first",
+			Columns: tasks.RunColumns, Do: api.GetList(func(ctx context.Context, q store.Query) ([]tasks.Run, int, error) {
 				q.Filter["kind"] = node.ImportKind
 				return n.Tasks.Runs(ctx, q)
 			}),
@@ -44,14 +52,14 @@ func catalogRoutes(n *node.Node) []Route {
 	}
 }
 
-func startImport(c *Call, in node.Import) (Run, error) {
+func startImport(c *api.Call, in node.Import) (api.Run, error) {
 	if err := checkLocations(c, append([]string{in.From}, in.All...)...); err != nil {
-		return Run{}, err
+		return api.Run{}, err
 	}
 	if in.From == "" && in.All == nil {
 		sources, err := c.Node.Sources(c.Context())
 		if err != nil {
-			return Run{}, err
+			return api.Run{}, err
 		}
 		for _, s := range sources {
 			if s.Name == in.Source {
@@ -60,11 +68,11 @@ func startImport(c *Call, in node.Import) (Run, error) {
 		}
 	}
 	id, err := c.Node.StartImport(c.Context(), in)
-	return Run{id}, err
+	return api.Run{Run: id}, err
 }
 
 // checkLocations lets files and folders of the node's machine be named only by whoever may read its data folder.
-func checkLocations(c *Call, locations ...string) error {
+func checkLocations(c *api.Call, locations ...string) error {
 	for _, from := range locations {
 		switch {
 		case from == "" || importer.IsURL(from):

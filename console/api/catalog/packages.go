@@ -1,4 +1,4 @@
-package api
+package catalog
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"thatch/catalog"
+	"thatch/console/api"
 	"thatch/node"
 	"thatch/node/bulletins"
 	"thatch/node/identity"
@@ -18,11 +19,6 @@ type PackageRequest struct {
 	// Paths are files on the node's own machine that become files of the package; they are taken only from whoever
 	// comes through the door in the data folder.
 	Paths []string `json:"paths,omitempty"`
-}
-
-// Made names what was made.
-type Made struct {
-	ID string `json:"id"`
 }
 
 // NewSeverity makes a custom severity.
@@ -38,98 +34,98 @@ type SeverityChange struct {
 	Version string  `json:"version,omitempty"` // that the change was made from; absent: any
 }
 
-func packageRoutes(n *node.Node) []Route {
-	return []Route{
+func packageRoutes(n *node.Node) []api.Route {
+	return []api.Route{
 		{
-			Method: "GET", Path: "/updates", Scope: identity.Viewer, Reach: Reach{Whole: true}, Summary: "Updates, by number",
-			Columns: bulletins.UpdateColumns(), Do: GetList(n.Bulletins.Updates),
+			Method: "GET", Path: "/updates", Scope: identity.Viewer, Reach: api.Reach{Whole: true}, Summary: "Updates, by number",
+			Columns: bulletins.UpdateColumns(), Do: api.GetList(n.Bulletins.Updates),
 		},
 		{
-			Method: "GET", Path: "/updates/{id}", Scope: identity.Viewer, Reach: Reach{Whole: true}, Summary: "An update with its rules, packages and supersedence",
-			Do: Get(func(c *Call) (bulletins.UpdateDetail, error) {
+			Method: "GET", Path: "/updates/{id}", Scope: identity.Viewer, Reach: api.Reach{Whole: true}, Summary: "An update with its rules, packages and supersedence",
+			Do: api.Get(func(c *api.Call) (bulletins.UpdateDetail, error) {
 				return n.Bulletins.ShowUpdate(c.Context(), c.Var("id"))
 			}),
 		},
 		{
-			Method: "GET", Path: "/packages", Scope: identity.Viewer, Reach: Reach{Free: true}, Summary: "Packages of updates",
-			Columns: bulletins.PackageColumns(), Do: GetList(n.Bulletins.Packages),
+			Method: "GET", Path: "/packages", Scope: identity.Viewer, Reach: api.Reach{Free: true}, Summary: "Packages of updates",
+			Columns: bulletins.PackageColumns(), Do: api.GetList(n.Bulletins.Packages),
 		},
 		{
-			Method: "GET", Path: "/packages/{id}", Scope: identity.Viewer, Reach: Reach{Free: true}, Summary: "A package with its files",
-			Do: Get(func(c *Call) (bulletins.PackageDetail, error) {
+			Method: "GET", Path: "/packages/{id}", Scope: identity.Viewer, Reach: api.Reach{Free: true}, Summary: "A package with its files",
+			Do: api.Get(func(c *api.Call) (bulletins.PackageDetail, error) {
 				return n.Bulletins.ShowPackage(c.Context(), c.Var("id"))
 			}),
 		},
 		{
 			Method: "POST", Path: "/packages",
 			Alters: "/packages/{id}#-version", Scope: identity.Operate, Summary: "Add a package to an update by hand",
-			Do: Do(addPackage),
+			Do: api.Do(addPackage),
 		},
 		{
 			Method: "DELETE", Path: "/packages/{id}",
 			Alters: "/packages/{id}#-version", Scope: identity.Operate, Summary: "Remove a package that was added by hand",
-			Query: []Param{{"version", "string", "that the removal was decided from; absent: any"}},
-			Do: Get(func(c *Call) (None, error) {
-				return None{}, n.Bulletins.RemovePackage(c.Context(), c.Var("id"), c.Arg("version"))
+			Query: []api.Param{{Name: "version", Type: "string", Text: "that the removal was decided from; absent: any"}},
+			Do: api.Get(func(c *api.Call) (api.None, error) {
+				return api.None{}, n.Bulletins.RemovePackage(c.Context(), c.Var("id"), c.Arg("version"))
 			}),
 		},
 	}
 }
 
-func severityRoutes(n *node.Node) []Route {
-	return []Route{
+func severityRoutes(n *node.Node) []api.Route {
+	return []api.Route{
 		{
-			Method: "GET", Path: "/severities", Scope: identity.Viewer, Reach: Reach{Free: true}, Summary: "Custom severities, most severe first",
-			Columns: bulletins.SeverityColumns(), Do: GetList(n.Bulletins.Severities),
+			Method: "GET", Path: "/severities", Scope: identity.Viewer, Reach: api.Reach{Free: true}, Summary: "Custom severities, most severe first",
+			Columns: bulletins.SeverityColumns(), Do: api.GetList(n.Bulletins.Severities),
 		},
 		{
 			Method: "POST", Path: "/severities",
 			Alters: "/severities#severity,order", Scope: identity.Operate, Summary: "Make a custom severity",
-			Do: Do(func(c *Call, in NewSeverity) (Made, error) {
+			Do: api.Do(func(c *api.Call, in NewSeverity) (api.Made, error) {
 				id, err := n.Bulletins.CreateSeverity(c.Context(), in.Name, in.Order)
-				return Made{id}, err
+				return api.Made{ID: id}, err
 			}),
 		},
 		{
 			Method: "PUT", Path: "/severities/{id}",
 			Alters: "/severities#severity,order", Scope: identity.Operate, Summary: "Rename a custom severity, or give it another place",
-			Do: Do(func(c *Call, in SeverityChange) (None, error) {
-				return None{}, n.Bulletins.ChangeSeverity(c.Context(), c.Var("id"), in.Version, in.Name, in.Order)
+			Do: api.Do(func(c *api.Call, in SeverityChange) (api.None, error) {
+				return api.None{}, n.Bulletins.ChangeSeverity(c.Context(), c.Var("id"), in.Version, in.Name, in.Order)
 			}),
 		},
 		{
 			Method: "DELETE", Path: "/severities/{id}",
 			Alters: "/severities#severity,order", Scope: identity.Operate, Summary: "Delete a custom severity",
-			Query: []Param{
-				{"version", "string", "that the removal was decided from; absent: any"},
-				{"reassign", "string", "custom severity for the bulletins that have it, or none; absent: refused where any has it"},
+			Query: []api.Param{
+				{Name: "version", Type: "string", Text: "that the removal was decided from; absent: any"},
+				{Name: "reassign", Type: "string", Text: "custom severity for the bulletins that have it, or none; absent: refused where any has it"},
 			},
-			Do: Get(func(c *Call) (None, error) {
-				return None{}, n.Bulletins.DeleteSeverity(c.Context(), c.Var("id"), c.Arg("version"), c.Arg("reassign"))
+			Do: api.Get(func(c *api.Call) (api.None, error) {
+				return api.None{}, n.Bulletins.DeleteSeverity(c.Context(), c.Var("id"), c.Arg("version"), c.Arg("reassign"))
 			}),
 		},
 	}
 }
 
-func addPackage(c *Call, in PackageRequest) (Made, error) {
+func addPackage(c *api.Call, in PackageRequest) (api.Made, error) {
 	if len(in.Paths) > 0 {
 		if !c.Who.IsLocal() {
-			return Made{}, store.Invalid("files are taken only from the node's own machine, through its data folder (--data); give an address and a digest instead")
+			return api.Made{}, store.Invalid("files are taken only from the node's own machine, through its data folder (--data); give an address and a digest instead")
 		}
 		for _, path := range in.Paths {
 			file, err := takeIn(c, path)
 			if err != nil {
-				return Made{}, err
+				return api.Made{}, err
 			}
 			in.Files = append(in.Files, file)
 		}
 	}
 	id, err := c.Node.Bulletins.AddPackage(c.Context(), in.NewPackage, c.Node.Content.Has)
-	return Made{id}, err
+	return api.Made{ID: id}, err
 }
 
 // takeIn puts a file of this machine into the payload store.
-func takeIn(c *Call, path string) (catalog.File, error) {
+func takeIn(c *api.Call, path string) (catalog.File, error) {
 	if !filepath.IsAbs(path) {
 		return catalog.File{}, store.Invalid("%s is no absolute path", path)
 	}
