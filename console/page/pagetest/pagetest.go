@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"thatch/console/api"
+	"thatch/console/api/catalog"
 	"thatch/console/page"
 	"thatch/node"
 	"thatch/node/identity"
@@ -37,9 +38,9 @@ type Browser struct {
 func Start(t testing.TB, routes func(n *node.Node) []api.Route, areas ...page.Area) *Browser {
 	t.Helper()
 	n := nodetest.New(t)
-	var more []api.Route
+	more := catalog.Routes(n)
 	if routes != nil {
-		more = routes(n)
+		more = append(more, routes(n)...)
 	}
 	a := api.New(n, more...)
 	nodetest.Run(t, n, map[string]http.Handler{"/": a})
