@@ -690,6 +690,20 @@ CREATE TABLE node_token (              -- each lets one node join
   node       TEXT NOT NULL DEFAULT ''  -- id of the node that used it
 ) WITHOUT ROWID;
 
+-- Keys with which nodes encrypt what they gossip, sealed to each node of the site.
+CREATE TABLE gossip_key (
+  number     INTEGER PRIMARY KEY,      -- rises
+  made       TEXT NOT NULL,
+  used       TEXT NOT NULL DEFAULT ''  -- since when nodes encrypt with it; '' it is on its way to them
+);
+CREATE TABLE gossip_box (
+  key        INTEGER NOT NULL,         -- its number
+  node       TEXT NOT NULL,            -- id
+  recipient  BLOB NOT NULL,            -- the node's public key, X25519
+  sealed     BLOB NOT NULL,
+  PRIMARY KEY (key, node)
+) WITHOUT ROWID;
+
 CREATE TABLE node_hint (               -- which node the computers of a subnet talk to
   subnet     TEXT PRIMARY KEY,         -- 10.1.0.0/16
   node       TEXT NOT NULL,            -- id

@@ -49,6 +49,9 @@ func (p *Port) Dial(ctx context.Context, protocol, id string) (net.Conn, error) 
 			pending--
 			if a.err == nil {
 				p.good.Store(id, a.at)
+			if at, is := a.conn.RemoteAddr().(*net.TCPAddr); is {
+				p.reached.Store(id, at)
+			}
 				go drain(answers, pending)
 				return p.streams.add(a.conn, id), nil
 			}
@@ -59,6 +62,13 @@ func (p *Port) Dial(ctx context.Context, protocol, id string) (net.Conn, error) 
 			next.Reset(0)
 		}
 	}
+}
+
+// Reached is where a node was last reached; nil: it was not.
+func (p *Port) Reached(id string) *net.TCPAddr {
+	at, _ := p.reached.Load(id)
+	reached, _ := at.(*net.TCPAddr)
+	return reached
 }
 
 // dialled is what came of trying one address.

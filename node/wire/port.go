@@ -49,6 +49,7 @@ type Port struct {
 	hello    *tls.Config       // one for all connections: it holds the keys of session tickets
 	streams  streams
 	good     sync.Map // node id -> address that was last found good
+	reached  sync.Map // node id -> *net.TCPAddr at which it was found then
 	opened   atomic.Bool
 	ctx      context.Context // ends when the port is closed
 	cancel   context.CancelFunc
