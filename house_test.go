@@ -44,6 +44,8 @@ var arrows = map[string][]string{
 	"node/sites":           {"node/store/*", "node/identity", "node/replicas/dataset", "catalog/*", "schedule"},
 	"node/places":          {},
 	"node/copies":          {"node/store/*", "node/bulletins/*", "node/membership", "node/places", "node/wire", "catalog/*"},
+	"node/gossip":          {"node/gossip/keys", "node/wire", "node/members", "node/identity/sealed", "node/store/*"},
+	"node/gossip/keys":     {"node/members", "node/identity/sealed", "node/store/*"},
 	"node/hints":           {"node/store/*", "node/members"},
 	"node/disk":            {},
 	"node/check":           {"node/store/*", "catalog/*"},

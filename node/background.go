@@ -32,6 +32,7 @@ func (n *Node) startRooms(ctx context.Context) {
 	n.always(ctx, "compliance", n.Compliance.Run)
 	n.always(ctx, "copies of payloads", n.keepCopies)
 	n.always(ctx, "payloads for sites below", n.Staging.Serve)
+	n.always(ctx, "gossip", n.Gossip.Run)
 	n.always(ctx, "own housekeeping", n.keepOwn)
 	n.always(ctx, "check of payloads", n.Check.Payloads)
 	n.always(ctx, "check of documents", n.Check.Documents)

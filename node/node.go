@@ -23,6 +23,7 @@ import (
 	"thatch/node/computers"
 	"thatch/node/computers/compliance"
 	"thatch/node/copies"
+	"thatch/node/gossip"
 	"thatch/node/identity"
 	"thatch/node/members"
 	"thatch/node/membership"
@@ -52,6 +53,7 @@ type People struct {
 // Standing is what a site consists of, and among which others it stands.
 type Standing struct {
 	Members *members.Room
+	Gossip  *gossip.Follower
 	Sites   *sites.Room
 	Backups *backup.Room
 }
@@ -173,6 +175,7 @@ func (n *Node) letIn() error {
 	if n.front.server != nil && n.front.failed == nil { // the first start: there was no certificate before
 		n.greet()
 	}
+	n.openGossip()
 	n.front.sisters.Rooms(n.Members, n.Identity)
 	return n.front.sisters.Joined()
 }

@@ -81,11 +81,13 @@ func (g *Gossip) Run(ctx context.Context, rings <-chan keys.Ring) error {
 
 // use has the keys of a ring be those with which packets are decrypted and encrypted.
 func (g *Gossip) use(ring keys.Ring) error {
-	if ring.Use == 0 {
+	g.mu.Lock()
+	former, list := g.ring, g.list
+	g.mu.Unlock()
+	if ring.Use == 0 || list == nil && len(g.cfg.Sisters()) == 0 { // whoever is alone takes no port
 		return nil
 	}
 	g.mu.Lock()
-	former, list := g.ring, g.list
 	g.ring, g.meta = ring, g.encode(ring)
 	g.mu.Unlock()
 	if list == nil {
@@ -143,7 +145,7 @@ func (g *Gossip) join() {
 	if list == nil {
 		return
 	}
-	alive := g.Living()
+	alive := g.Told()
 	var lost []string
 	for _, id := range g.cfg.Sisters() {
 		if _, is := alive[id]; !is {
@@ -170,8 +172,17 @@ func (g *Gossip) members() *memberlist.Memberlist {
 	return g.list
 }
 
-// Living are the other nodes that are alive, as far as anybody knows, with what each tells of itself.
-func (g *Gossip) Living() map[string]Meta {
+// Living are the other nodes that are alive, as far as anybody knows, with the addresses that each says it has.
+func (g *Gossip) Living() map[string][]string {
+	living := map[string][]string{}
+	for id, told := range g.Told() {
+		living[id] = told.Addresses
+	}
+	return living
+}
+
+// Told is what the other nodes that are alive tell of themselves.
+func (g *Gossip) Told() map[string]Meta {
 	living := map[string]Meta{}
 	list := g.members()
 	if list == nil {

@@ -90,7 +90,9 @@ func (t *transport) accept() {
 }
 
 // FinalAdvertiseAddr implements memberlist.Transport.
-func (t *transport) FinalAdvertiseAddr(string, int) (net.IP, int, error) { return t.own.IP, t.own.Port, nil }
+func (t *transport) FinalAdvertiseAddr(string, int) (net.IP, int, error) {
+	return t.own.IP, t.own.Port, nil
+}
 
 // WriteTo implements memberlist.Transport.
 func (t *transport) WriteTo(packet []byte, address string) (time.Time, error) {

@@ -54,26 +54,58 @@ func (h *heard) all() map[string]Heard {
 	return maps.Clone(h.of)
 }
 
-// greetAll calls every other node of the site again and again: so each knows where the others are and how they fare, and one
-// that was removed while it was away hears of it.
+// Gossip tells which other nodes live, with the addresses that each says it has. Its word is never taken for more than that.
+type Gossip interface{ Living() map[string][]string }
+
+// Gossips has the room hear who lives; Changed says when that did.
+func (m *Membership) Gossips(g Gossip) { m.gossip.Store(&g) }
+
+// Changed is told that other nodes live, or are elsewhere.
+func (m *Membership) Changed() { m.changed.tell() }
+
+func (m *Membership) living() map[string][]string {
+	if g := m.gossip.Load(); g != nil {
+		return (*g).Living()
+	}
+	return nil
+}
+
+// restEvery is how many rounds pass between calls of a node that answered and of which others say that it lives.
+const restEvery = 5
+
+// greetAll calls the other nodes of the site again and again, those at once of which there is news: so each knows where the
+// others are and how they fare, and one that was removed while it was away hears of it.
 func (m *Membership) greetAll() {
 	tick := time.NewTicker(m.cfg.Every)
 	defer tick.Stop()
+	round, due := 0, m.Others()
 	for {
 		changed := m.changed.next()
-		m.greet(m.ctx)
+		m.greet(m.ctx, due)
 		select {
 		case <-m.ctx.Done():
 			return
 		case <-changed:
+			due = m.Others()
 		case <-tick.C:
+			round++
+			due = m.due(round%restEvery == 0)
 		}
 	}
 }
 
-func (m *Membership) greet(ctx context.Context) {
+// due are the nodes that are to be called in a round.
+func (m *Membership) due(all bool) []string {
+	living, heard := m.living(), m.heard.all()
+	return slices.DeleteFunc(m.Others(), func(id string) bool {
+		_, lives := living[id]
+		return !all && lives && heard[id].Err == nil && !heard[id].At.IsZero()
+	})
+}
+
+func (m *Membership) greet(ctx context.Context, ids []string) {
 	var wait sync.WaitGroup
-	for _, id := range m.sisters() {
+	for _, id := range ids {
 		wait.Go(func() { m.greetOne(ctx, id) })
 	}
 	wait.Wait()
@@ -116,7 +148,7 @@ func (m *Membership) Greeted(ctx context.Context) map[string]Heard {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		m.greet(m.ctx)
+		m.greet(m.ctx, m.Others())
 	}()
 	limit := time.NewTimer(greetedWithin)
 	defer limit.Stop()

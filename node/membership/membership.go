@@ -52,6 +52,7 @@ type Membership struct {
 	quorum  atomic.Pointer[quorum.Quorum]
 	rooms   atomic.Pointer[rooms]
 	heard   heard
+	gossip  atomic.Pointer[Gossip] // nil: not yet
 	ended   ended
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -96,6 +97,9 @@ func (m *Membership) Start() {
 	m.working.Go(m.follow)
 	m.working.Go(m.greetAll)
 }
+
+// Self is what this node tells of itself.
+func (m *Membership) Self() members.Node { return m.cfg.Self }
 
 // Voter says whether this node is to vote, as far as is known here.
 func (m *Membership) Voter() bool {
@@ -262,7 +266,7 @@ func (m *Membership) leads() bool {
 
 // Addresses are those at which a node is to be reached, the newest first.
 func (m *Membership) Addresses(id string) []string {
-	addresses := m.heard.addresses(id)
+	addresses := slices.Concat(m.living()[id], m.heard.addresses(id))
 	if n, known := m.find(id); known {
 		addresses = append(addresses, n.Addresses...)
 	} else if m.guide != nil {
@@ -276,8 +280,14 @@ func (m *Membership) Addresses(id string) []string {
 	})
 }
 
-// sisters are the ids of the other nodes of the site, as far as they are known here.
-func (m *Membership) sisters() []string {
+// Member says whether a node is one of the site's, as far as is known here.
+func (m *Membership) Member(id string) bool {
+	n, known := m.find(id)
+	return known && n.Removed.IsZero()
+}
+
+// Others are the ids of the other nodes of the site, as far as they are known here.
+func (m *Membership) Others() []string {
 	var ids []string
 	for _, n := range *m.table.Load() {
 		if n.Removed.IsZero() && n.ID != m.cfg.Self.ID {

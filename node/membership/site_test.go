@@ -142,6 +142,7 @@ func TestARemovedNodeIsShutOut(t *testing.T) {
 	c.grow(true)
 	out := c.grow(true)
 	c.voters(3, 0)
+	c.gossips(1)
 	m := c.nodes[out]
 	ended := make(chan error, 1)
 	stop := m.stop
@@ -160,6 +161,7 @@ func TestARemovedNodeIsShutOut(t *testing.T) {
 		t.Errorf("it stopped with: %v", err)
 	}
 	c.voters(2, 0)
+	c.gossips(2) // with a key that the node which went never had
 	for range 2 {
 		ctx, cancel := context.WithTimeout(t.Context(), nodetest.Patience)
 		if err := c.open(ctx, out); err == nil || !strings.Contains(err.Error(), "was removed from the site") {
@@ -173,6 +175,33 @@ func TestARemovedNodeIsShutOut(t *testing.T) {
 	if _, err := c.nodes[0].node.Sisters().Remove(t.Context(), "n3", ""); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("removed twice: %v", err)
 	}
+}
+
+// gossips waits until all nodes that run hear that all others live, and encrypt what they tell each other with a key.
+func (c *cluster) gossips(key int) {
+	c.t.Helper()
+	c.until(fmt.Sprint("all nodes hear of all others, with key ", key), func() error {
+		running := 0
+		for _, m := range c.nodes {
+			if m.node != nil {
+				running++
+			}
+		}
+		for _, m := range c.nodes {
+			if m.node == nil {
+				continue
+			}
+			told, own := m.node.Gossip.Gossip.Told(), m.node.Gossip.Gossip.Own()
+			if len(told) != running-1 || own.Used != key || own.Held != key {
+				return fmt.Errorf("%s hears of %v, and is at key %d", m.name, told, own.Used)
+			}
+		}
+		all, err := c.nodes[0].node.Gossip.Keys.All(c.t.Context())
+		if err == nil && len(all) != 1 {
+			err = fmt.Errorf("there are %d keys", len(all))
+		}
+		return err
+	})
 }
 
 // One that was away while it was removed hears of it from whichever node it calls.

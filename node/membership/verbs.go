@@ -119,7 +119,7 @@ func (m *Membership) until(ctx context.Context, holds func(quorum.Status) bool) 
 func (m *Membership) Sisters() []Known {
 	heard := m.heard.all()
 	var list []Known
-	for _, id := range m.sisters() {
+	for _, id := range m.Others() {
 		list = append(list, Known{id, m.Addresses(id)})
 	}
 	slices.SortStableFunc(list, func(a, b Known) int {

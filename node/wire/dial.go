@@ -49,9 +49,9 @@ func (p *Port) Dial(ctx context.Context, protocol, id string) (net.Conn, error) 
 			pending--
 			if a.err == nil {
 				p.good.Store(id, a.at)
-			if at, is := a.conn.RemoteAddr().(*net.TCPAddr); is {
-				p.reached.Store(id, at)
-			}
+				if at, is := a.conn.RemoteAddr().(*net.TCPAddr); is {
+					p.reached.Store(id, at)
+				}
 				go drain(answers, pending)
 				return p.streams.add(a.conn, id), nil
 			}

@@ -25,7 +25,7 @@ import (
 // Commands are those below thatch site.
 func Commands(a *cli.App) []*cobra.Command {
 	return []*cobra.Command{
-		statusCommand(a), listCommand(a), removeCommand(a), votesCommand(a), leadCommand(a),
+		statusCommand(a), listCommand(a), removeCommand(a), votesCommand(a), leadCommand(a), gossipCommand(a),
 	}
 }
 

@@ -93,7 +93,7 @@ func Routes(n *node.Node) []api.Route {
 				return Lead{leader}, err
 			}),
 		},
-	}, tokenRoutes(n)...)
+	}, append(tokenRoutes(n), gossipRoutes(n)...)...)
 }
 
 func tokenRoutes(n *node.Node) []api.Route {

@@ -32,6 +32,12 @@ func handOver(q *page.Request) (page.Outcome, error) {
 	return page.Outcome{Note: q.T("Another node leads the site now.")}, err
 }
 
+// changeGossip has the site change the key with which nodes encrypt what they tell each other of who lives.
+func changeGossip(q *page.Request) (page.Outcome, error) {
+	made, err := page.Send[nodes.GossipKey](q, http.MethodPost, "/site/gossip-keys", nil)
+	return page.Outcome{Note: q.T("Key %d for what nodes tell each other is on its way to them.", made.Number)}, err
+}
+
 // inviteNode makes a token for one more node, and shows the line to give on its machine.
 func inviteNode(q *page.Request) (page.Outcome, error) {
 	hours, err := strconv.Atoi(q.Form("hours"))

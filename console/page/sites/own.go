@@ -31,7 +31,7 @@ func ownSite() *page.Page {
 		Path: "/site", Title: "This site",
 		Help: page.Help{
 			Text:    "This site and its nodes: what is wrong with them, role, disk, certificate, version; who joins, leads and goes; the languages that it manages; tokens with which tools call its API; the payload files that this node holds.",
-			Command: []string{"thatch site show", "thatch site status", "thatch node token create --name n2", "thatch site remove n2", "thatch site transfer-leader --to n2", "thatch site languages --add fr --remove de", "thatch tokens create --api --name ci --scope viewer", "thatch content verify"},
+			Command: []string{"thatch site show", "thatch site status", "thatch node token create --name n2", "thatch site remove n2", "thatch site transfer-leader --to n2", "thatch site gossip-keys rotate", "thatch site languages --add fr --remove de", "thatch tokens create --api --name ci --scope viewer", "thatch content verify"},
 		},
 		Show: showOwn,
 		Acts: map[string]page.Act{
@@ -50,6 +50,7 @@ func ownSite() *page.Page {
 			"votes":       {Scope: identity.Administrator, Do: votesOfNode},
 			"lead":        {Scope: identity.Administrator, Do: handOver},
 			"invite":      {Scope: identity.Administrator, Do: inviteNode},
+			"gossip":      {Scope: identity.Administrator, Do: changeGossip},
 			"verify": {Scope: identity.Operate, Do: func(q *page.Request) (page.Outcome, error) {
 				run, err := page.Send[api.Run](q, http.MethodPost, "/content/verify", nil)
 				return page.Outcome{To: page.To("tasks", "runs", run.Run)}, err

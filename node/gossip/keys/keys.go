@@ -185,9 +185,9 @@ func (r *Room) sealTo(number int, n members.Node, secret []byte) (store.Statemen
 		return store.Statement{}, fmt.Errorf("seal a key to node %s: %w", n.ID, err)
 	}
 	return store.Statement{
-		SQL: `INSERT INTO gossip_box (key, node, recipient, sealed) SELECT ?, ?, ?, ? FROM gossip_key WHERE number = ?
+		SQL: `INSERT INTO gossip_box (key, node, recipient, sealed) VALUES (?, ?, ?, ?)
 ON CONFLICT (key, node) DO UPDATE SET recipient = excluded.recipient, sealed = excluded.sealed`,
-		Args: []any{number, n.ID, n.SealKey, text, number}, Want: 1,
+		Args: []any{number, n.ID, n.SealKey, text}, Want: 1,
 	}, nil
 }
 
