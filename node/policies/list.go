@@ -187,9 +187,8 @@ func (m measured) progress() Progress {
 
 // measure counts with bitmaps; only a target that asks for facts looks at the computers one by one. Of what agents judge
 // by the pinned rules alone, what they say of the order counts in place of the sets.
-func (p *order) measure(v *live.View, memory computers.View) measured {
-	m := measured{targeted: roaring.New(), missing: roaring.New(), unknown: roaring.New(), failed: roaring.New()}
-	needing := roaring.New()
+func (p *order) measure(v *live.View, memory computers.View) (m measured) {
+	var needing, unknown, failed []*roaring.Bitmap // no copies: there are as many as the policy has updates
 	for i := range p.body.Updates {
 		pin := &p.body.Updates[i]
 		if !pin.Enabled || !p.pins.Here(pin) {
@@ -199,20 +198,19 @@ func (p *order) measure(v *live.View, memory computers.View) measured {
 		if c == nil {
 			continue
 		}
-		missing, installed, unknown := p.standing(pin, v, c)
-		needing.Or(missing)
-		needing.Or(installed)
-		if p.pins.Alone(pin, v) {
-			needing.Or(unknown)
+		lacks, installed, open := p.standing(pin, v, c)
+		m.each, unknown = append(m.each, lacks), append(unknown, open)
+		if needing = append(needing, installed); p.pins.Alone(pin, v) {
+			needing = append(needing, lacks, open)
 		} else {
-			needing.Or(c.Applicable)
+			needing = append(needing, c.Applicable) // with what is missing
 		}
-		m.missing.Or(missing)
-		m.each = append(m.each, missing)
-		m.unknown.Or(unknown)
-		m.failed.Or(roaring.And(c.Failed, missing))
+		if !c.Failed.IsEmpty() {
+			failed = append(failed, roaring.And(c.Failed, lacks))
+		}
 	}
-	m.targeted = pinned.Targeted(&p.body.Target, memory, needing)
+	m.missing, m.unknown, m.failed = roaring.FastOr(m.each...), roaring.FastOr(unknown...), roaring.FastOr(failed...)
+	m.targeted = pinned.Targeted(&p.body.Target, memory, roaring.FastOr(needing...))
 	return m
 }
 
@@ -221,7 +219,7 @@ func (p *order) measure(v *live.View, memory computers.View) measured {
 func (p *order) standing(pin *policy.Update, v *live.View, c *computers.Column) (missing, installed, unknown *roaring.Bitmap) {
 	switch {
 	case !p.pins.Alone(pin, v):
-		return c.Missing(), c.Installed, c.Unknown
+		return c.Lacking(), c.Installed, c.Unknown
 	case c.Said == nil:
 		return roaring.New(), roaring.New(), roaring.New()
 	}
