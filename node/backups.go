@@ -22,12 +22,13 @@ func (n *Node) openBackups() {
 
 // comeback is what is to be said of how the site would come back if it were lost.
 func (n *Node) comeback(ctx context.Context) (problems []membership.Problem) {
-	if n.Backups == nil {
+	if n.Backups == nil || n.Copies == nil {
 		return nil
 	}
+	problems = n.Copies.Problems()
 	standing, err := n.Backups.Standing(ctx)
 	if err != nil {
-		return []membership.Problem{{Level: membership.LevelError, Kind: membership.ProblemBackup, Text: err.Error(), Advice: "look at the node's log"}}
+		return append(problems, membership.Problem{Level: membership.LevelError, Kind: membership.ProblemBackup, Text: err.Error(), Advice: "look at the node's log"})
 	}
 	for _, line := range standing.Advice {
 		text, advice, _ := strings.Cut(strings.TrimSuffix(line, "."), ": ")

@@ -23,8 +23,8 @@ type Disk struct {
 	For    string `json:"for,omitempty"` // id of the child whose languages alone count, "" all
 }
 
-// Stock is the payload files of this node as they are on disk.
-func (n *Node) Stock() *stock.Stock { return stock.New(n.Content, n.Bulletins.Catalog(), n.Staging) }
+// Stock is the payload files of this node as they are on disk, and how many copies there are in the site.
+func (n *Node) Stock() *stock.Stock { return stock.New(n.Content, n.Staging, n.Copies.Standings) }
 
 // contentKinds check, take and copy payload files: those of the node where it is asked for.
 func (n *Node) contentKinds() []tasks.Kind {

@@ -315,6 +315,7 @@ func (n *Node) Collect(into prometheus.Registerer) {
 	gauge("documents_damaged", "Documents whose body in this node's database is not what it was.", func() float64 {
 		return float64(n.Check.Damaged())
 	})
+	n.Copies.Collect(into)
 	into.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "thatch_payloads_altered_total", Help: "Payloads found altered on this node's disk since its start.",
 	}, func() float64 { return float64(n.lostPayloads.Load()) }))

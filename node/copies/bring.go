@@ -17,6 +17,7 @@ const (
 	bringsAtOnce = 4
 	mostBrought  = 256
 	bringAgain   = 5 * time.Second
+	bringLongest = 100 * time.Second // less than a download lets itself be told
 	bringFailed  = 30 * time.Second
 )
 
@@ -40,7 +41,17 @@ type brought struct {
 type bringing struct {
 	done      chan struct{}
 	err       error
+	began     time.Time
 	bytes, of int64 // under brought.mu
+}
+
+// left is how long it takes still, as far as can be told.
+func (b *bringing) left(now time.Time) time.Duration {
+	if b.bytes <= 0 {
+		return bringAgain
+	}
+	took := now.Sub(b.began).Seconds()
+	return min(max(time.Duration(took/float64(b.bytes)*float64(b.of-b.bytes)*float64(time.Second)), bringAgain), bringLongest)
 }
 
 // serve takes requests up, until what it returns is called.
@@ -81,7 +92,7 @@ func (k *Keeper) Bring(wait context.Context, sum string) error {
 	}
 	k.brought.mu.Lock()
 	defer k.brought.mu.Unlock()
-	return &Later{fmt.Sprintf("it is on its way from another node of the site: %d of %d bytes", one.bytes, one.of), bringAgain}
+	return &Later{fmt.Sprintf("it is on its way from another node of the site: %d of %d bytes", one.bytes, one.of), one.left(time.Now())}
 }
 
 // bring begins to pull a payload, or finds who does.
@@ -98,7 +109,7 @@ func (k *Keeper) bring(file *holdings.File) (*bringing, error) {
 	if len(b.open) >= mostBrought {
 		return nil, &Later{fmt.Sprintf("%d payloads are on their way here already", len(b.open)), bringFailed}
 	}
-	one := &bringing{done: make(chan struct{}), of: file.Size}
+	one := &bringing{done: make(chan struct{}), began: time.Now(), of: file.Size}
 	b.open[file.SHA256] = one
 	ctx, places := b.ctx, b.places
 	b.work.Go(func() {

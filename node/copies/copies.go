@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"sync"
@@ -57,7 +58,7 @@ type Keeper struct {
 	mu       sync.Mutex
 	mistrust map[[2]string]time.Time // digest and node that gave something else, until when it is not asked
 	failures map[string]failure      // of the last round, by digest
-	short    map[string]time.Time    // digests of which there are too few copies, since when that is known here
+	short    map[string]short        // by digest
 }
 
 type failure struct {
@@ -69,7 +70,7 @@ type failure struct {
 func New(cfg Config) *Keeper {
 	return &Keeper{
 		cfg: cfg, sends: places.New(mostSends, 0), amiss: make(chan struct{}, 1),
-		mistrust: map[[2]string]time.Time{}, failures: map[string]failure{}, short: map[string]time.Time{},
+		mistrust: map[[2]string]time.Time{}, failures: map[string]failure{}, short: map[string]short{},
 	}
 }
 
@@ -142,17 +143,33 @@ func (k *Keeper) round(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	lacking, surplus := k.divide(files, copies, nodes)
-	if len(lacking) > 0 {
+	few := tooFew(files, copies, nodes)
+	if len(lacking)+len(few) > 0 {
 		known, err := k.cfg.Known(ctx)
 		if err != nil {
 			return false, err
 		}
-		if more, err = k.pullAll(ctx, lacking, known); err != nil {
+		unneeded := func(sum string) bool { return !known[sum].Needed }
+		maps.DeleteFunc(few, func(sum string, _ short) bool { return unneeded(sum) })
+		k.notice(few, known)
+		lacking = slices.DeleteFunc(lacking, func(f holdings.File) bool { return unneeded(f.SHA256) })
+		if more, err = k.pullAll(ctx, lacking); err != nil {
 			return more, err
 		}
+	} else {
+		k.notice(few, nil)
 	}
-	k.notice(files, copies, nodes)
 	return more, k.giveUp(ctx, surplus, copies, nodes)
+}
+
+func tooFew(files []holdings.File, copies int, nodes []membership.Fellow) map[string]short {
+	few := map[string]short{}
+	for i := range files {
+		if s := Stand(&files[i], copies, nodes); s.Copies < s.Of {
+			few[files[i].SHA256] = short{Standing: s}
+		}
+	}
+	return few
 }
 
 // divide finds what this node is to hold and does not, and what it holds and need not.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -14,7 +15,6 @@ import (
 
 	"thatch/catalog/content"
 	"thatch/node/bulletins/holdings"
-	"thatch/node/bulletins/staging"
 	"thatch/node/membership"
 )
 
@@ -56,8 +56,9 @@ func (k *Keeper) pull(ctx context.Context, file *holdings.File, size int64, prog
 			progress(done, of)
 		}
 	}
+	failed := map[string]error{} // by the names of nodes
 	for {
-		before, errs := far, []error(nil)
+		before := far
 		for _, sister := range k.sisters(file) {
 			info, err := k.ask(ctx, &sister, file.SHA256, size, hear)
 			if err == nil {
@@ -68,12 +69,20 @@ func (k *Keeper) pull(ctx context.Context, file *holdings.File, size int64, prog
 			if ctx.Err() != nil || errors.Is(err, content.ErrDiskFull) || errors.Is(err, content.ErrTooLarge) {
 				return info, err
 			}
-			errs = append(errs, err)
+			failed[sister.Name] = err
 		}
 		if far <= before { // else one of them gave some of it, and may go on
-			return content.Info{}, fmt.Errorf("payload %s: %w", file.SHA256, cmp.Or(errors.Join(errs...), ErrNoSister))
+			return content.Info{}, fmt.Errorf("payload %s: %w", file.SHA256, cmp.Or(joined(failed), ErrNoSister))
 		}
 	}
+}
+
+func joined(failed map[string]error) error {
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(failed)) {
+		errs = append(errs, failed[name])
+	}
+	return errors.Join(errs...)
 }
 
 // room says whether the disk has room for a payload and what else the node writes.
@@ -122,9 +131,8 @@ func (k *Keeper) ask(ctx context.Context, sister *membership.Fellow, sum string,
 	return info, err
 }
 
-// pullAll pulls what this node lacks of what is needed, smallest first, and says whether some of it did not come.
-func (k *Keeper) pullAll(ctx context.Context, lacking []holdings.File, known map[string]staging.Known) (more bool, err error) {
-	lacking = slices.DeleteFunc(lacking, func(f holdings.File) bool { return !known[f.SHA256].Needed })
+// pullAll pulls what this node lacks, smallest first, and says whether some of it did not come.
+func (k *Keeper) pullAll(ctx context.Context, lacking []holdings.File) (more bool, err error) {
 	slices.SortFunc(lacking, func(a, b holdings.File) int {
 		return cmp.Or(cmp.Compare(a.Size, b.Size), cmp.Compare(a.SHA256, b.SHA256))
 	})

@@ -1,13 +1,16 @@
 package copies_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"thatch/catalog"
 	"thatch/catalog/content"
@@ -15,8 +18,10 @@ import (
 	"thatch/node"
 	"thatch/node/bulletins/bulletinstest"
 	"thatch/node/bulletins/holdings"
+	"thatch/node/copies"
 	"thatch/node/folder"
 	"thatch/node/nodetest"
+	"thatch/node/settings"
 	"thatch/node/store"
 )
 
@@ -137,4 +142,72 @@ func TestAllNodesHoldAll(t *testing.T) {
 	b.Start(lost)
 	b.settle(small, 0, 1, 2)
 	b.settle(large, 0, 1, 2)
+}
+
+// set sets how many copies there are to be, and wakes those who keep them.
+func (b *bench) set(number int) {
+	b.t.Helper()
+	if _, err := b.Leader().Settings.Set(b.t.Context(), settings.Copies.Name, json.RawMessage(strconv.Itoa(number)), -1); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// placed waits until exactly those nodes hold each payload that are to hold it.
+func (b *bench) placed(number int) {
+	b.t.Helper()
+	for text, sum := range b.sums {
+		ids := copies.Placed(sum, number, b.Leader().Sisters().Fellows())
+		var nodes []int
+		for i := range b.count() {
+			if slices.Contains(ids, b.ID(i)) {
+				nodes = append(nodes, i)
+			}
+		}
+		b.settle(text, nodes...)
+	}
+}
+
+// The number of copies is kept when it changes, when a node comes to be without a vote, and when one is removed.
+func TestTheNumberOfCopiesIsKept(t *testing.T) {
+	clock := nodetest.NewClock()
+	texts := []string{"one", "two", "three", "four", "five", "six"}
+	b := newBench(t, nodetest.SiteConfig{Config: node.Config{Now: clock.Now}}, texts...)
+	b.hold(0, texts...)
+	b.placed(0)
+	b.set(2) // too many copies stay for a day
+	b.placed(0)
+	clock.Move(25 * time.Hour)
+	b.set(1)
+	b.placed(1)
+	b.set(2)
+	b.placed(2)
+
+	if _, err := b.Leader().Sisters().SetVotes(t.Context(), b.ID(2), false); err != nil {
+		t.Fatal(err)
+	}
+	for text, sum := range b.sums {
+		b.Until("a node without a vote holds all", func() error {
+			if file, err := holdings.Of(t.Context(), b.Leader().Reader(), sum); err != nil || !file.On(b.ID(2)) {
+				return fmt.Errorf("%s: %v, %v", text, file.Nodes, err)
+			}
+			return nil
+		})
+	}
+	removed := b.ID(2)
+	if _, err := b.Leader().Sisters().Remove(t.Context(), removed, "gone"); err != nil {
+		t.Fatal(err)
+	}
+	files, err := holdings.Read(t.Context(), b.Leader().Reader())
+	if err != nil || slices.ContainsFunc(files, func(f holdings.File) bool { return f.On(removed) }) {
+		t.Errorf("what is left of a removed node: %v, %v", files, err)
+	}
+	for _, text := range texts {
+		b.Until("both that are left hold all", func() error {
+			file, err := holdings.Of(t.Context(), b.Leader().Reader(), b.sums[text])
+			if err != nil || len(file.Nodes) != 2 {
+				return fmt.Errorf("%s: %v, %v", text, file.Nodes, err)
+			}
+			return nil
+		})
+	}
 }

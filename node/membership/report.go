@@ -66,6 +66,7 @@ const (
 	ProblemEven        = "even"
 	ProblemVersions    = "versions"
 	ProblemBackup      = "backup"
+	ProblemCopies      = "copies"
 )
 
 // Problem is something that is wrong, and what to do about it.

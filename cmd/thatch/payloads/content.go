@@ -7,25 +7,39 @@ import (
 	"github.com/spf13/cobra"
 
 	"thatch/cmd/internal/cli"
+	"thatch/console/api/client"
 	"thatch/node"
 )
 
 // Command is thatch content.
 func Command(a *cli.App) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "content", Short: "The payload files of a node", Args: cobra.NoArgs,
+		Use: "content", Aliases: []string{"payloads"}, Short: "The payload files of a node, and their copies in the site", Args: cobra.NoArgs,
 		Example: "  thatch content list",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(a.List(cli.Listing{
-		Use: "list", Short: "List the payload files that the node holds or awaits",
-		Long: "Columns to filter and sort by: sha256, name, package, state (held, awaited), size, bytes, at, needed, from, why. What is\n" +
-			"not needed is removed a month after it was last asked for.",
-		Example: "  thatch content list --filter state=awaited\n  thatch content list --sort -size",
-		Path:    "/content", Heads: []string{"NAME", "STATE", "BYTES", "OF", "NEEDED", "FROM", "WHY", "SHA-256"},
-		Keys: []string{"name", "state", "bytes", "size", "needed", "from", "why", "sha256"},
-	}), awaited(a), verify(a), importCommand(a), export(a))
+		Use: "list", Short: "List the payload files that the node holds or awaits, or that others hold",
+		Long: "Columns to filter and sort by: sha256, name, package, state (held, awaited, elsewhere), size, bytes, at, needed, copies,\n" +
+			"copies_of, short (fewer copies than there are to be), nodes, from, why. What is not needed is removed a month after it\n" +
+			"was last asked for.",
+		Example: "  thatch content list --filter state=awaited\n  thatch content list --filter short=true\n  thatch content list --sort -size",
+		Path:    "/content", Heads: []string{"NAME", "STATE", "BYTES", "OF", "COPIES", "OF", "NEEDED", "FROM", "WHY", "SHA-256"},
+		Keys: []string{"name", "state", "bytes", "size", "copies", "copies_of", "needed", "from", "why", "sha256"},
+	}), show(a), awaited(a), verify(a), importCommand(a), export(a))
 	return cmd
+}
+
+func show(a *cli.App) *cobra.Command {
+	return &cobra.Command{
+		Use: "show SHA-256", Short: "Show a payload file and the nodes that hold it, or are to", Args: cli.Args("SHA-256"),
+		Long: "The first eight digits or more will do. How many copies there are to be is the setting payloads.copies: 0 has all nodes\n" +
+			"hold all; nodes without a vote do in any case.",
+		Example: "  thatch content show 2f0c4f6d\n  thatch settings set payloads.copies 2",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.Show(cmd.Context(), client.Path("content", args[0]))
+		},
+	}
 }
 
 func awaited(a *cli.App) *cobra.Command {

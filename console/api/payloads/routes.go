@@ -8,6 +8,7 @@ import (
 	"thatch/node"
 	"thatch/node/bulletins/staging"
 	"thatch/node/bulletins/stock"
+	"thatch/node/copies"
 	"thatch/node/identity"
 	"thatch/node/store"
 )
@@ -18,11 +19,17 @@ type Standing struct {
 	Sentence string           `json:"sentence"`          // the same for people
 }
 
+// Payload is a payload file and where it lies.
+type Payload struct {
+	*stock.Row
+	Holders []copies.Holder `json:"holders"`
+}
+
 // Routes are all of them.
 func Routes(n *node.Node) []api.Route {
 	return []api.Route{
 		{
-			Method: "GET", Path: "/content", Scope: identity.Viewer, Reach: api.Reach{Free: true}, Summary: "Payload files that this node holds or awaits, by name",
+			Method: "GET", Path: "/content", Scope: identity.Viewer, Reach: api.Reach{Free: true}, Summary: "Payload files that this node holds or awaits, or that others hold, with the copies in the site, by name",
 			Columns: stock.Columns(), Do: api.GetList(n.Stock().List),
 		},
 		{
@@ -34,6 +41,19 @@ func Routes(n *node.Node) []api.Route {
 					s.Sentence = sum.Sentence()
 				}
 				return s, nil
+			}),
+		},
+		{
+			Method: "GET", Path: "/content/{sha256}", Scope: identity.Viewer, Reach: api.Reach{Free: true},
+			Summary: "A payload file and the nodes that hold it, or are to; by its SHA-256 or the beginning of it",
+			Do: api.Get(func(c *api.Call) (Payload, error) {
+				row, err := n.Stock().Show(c.Context(), c.Var("sha256"))
+				if err != nil {
+					return Payload{}, err
+				}
+				p := Payload{Row: row}
+				p.Holders, err = n.Copies.Holders(c.Context(), row.SHA256)
+				return p, err
 			}),
 		},
 		{

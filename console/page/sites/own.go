@@ -64,7 +64,10 @@ var content = &page.List{
 	Path: "/content", Key: "sha256", Limit: 25, Empty: "This node holds no payload files yet. Stage bulletins, and it downloads them.",
 	Columns: []page.Column{
 		{Name: "name", Title: "Name", Wide: true, Called: orUnnamed},
-		{Name: "state", Title: "State", Kind: page.State, Choices: []string{stock.Held, stock.Awaited}, Groups: true},
+		{Name: "state", Title: "State", Kind: page.State, Choices: []string{stock.Held, stock.Awaited, stock.Elsewhere}, Groups: true},
+		{Name: "copies", Title: "Copies", Kind: page.Number},
+		{Name: "copies_of", Title: "Copies wanted", Kind: page.Number},
+		{Name: "nodes", Title: "Nodes", Hidden: true},
 		{Name: "size", Title: "Size", Kind: page.Bytes},
 		{Name: "bytes", Title: "Here", Kind: page.Bytes},
 		{Name: "needed", Title: "Needed", Kind: page.Flag},
@@ -74,7 +77,7 @@ var content = &page.List{
 		{Name: "why", Title: "Waits for", Kind: page.Said},
 		{Name: "sha256", Title: "SHA-256", Hidden: true},
 	},
-	Views: []page.ListView{{Title: "All", Query: ""}, {Title: "Awaited", Query: "state=awaited"}, {Title: "Not needed", Query: "needed=false"}},
+	Views: []page.ListView{{Title: "All", Query: ""}, {Title: "Awaited", Query: "state=awaited"}, {Title: "Too few copies", Query: "short=true"}, {Title: "Not needed", Query: "needed=false"}},
 }
 
 // orUnnamed is a payload's name; one that nothing names is told apart by its size and age.

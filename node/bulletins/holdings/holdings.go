@@ -22,6 +22,14 @@ type File struct {
 	Nodes  []string
 }
 
+// Standing is how many copies there are of a file.
+type Standing struct {
+	Copies int      `json:"copies"`    // at nodes that are not gone
+	Of     int      `json:"copies_of"` // that there are to be
+	Nodes  []string `json:"nodes"`     // names of the nodes that hold it
+	Size   int64    `json:"-"`
+}
+
 // On says whether a node holds it.
 func (f *File) On(node string) bool { return slices.Contains(f.Nodes, node) }
 

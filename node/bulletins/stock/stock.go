@@ -18,27 +18,31 @@ import (
 	"time"
 
 	"thatch/catalog/content"
-	"thatch/node/bulletins/live"
+	"thatch/node/bulletins/holdings"
 	"thatch/node/bulletins/staging"
 	"thatch/node/store"
 )
 
 // Stock is the payload files of a node.
 type Stock struct {
-	content *content.Store
-	catalog *live.Catalog
-	staging *staging.Stager
+	content   *content.Store
+	staging   *staging.Stager
+	standings Standings
 }
 
+// Standings says how many copies there are in the site of each payload, by SHA-256 (see node/copies).
+type Standings func(ctx context.Context) (map[string]holdings.Standing, error)
+
 // New makes one.
-func New(held *content.Store, catalog *live.Catalog, stager *staging.Stager) *Stock {
-	return &Stock{held, catalog, stager}
+func New(held *content.Store, stager *staging.Stager, standings Standings) *Stock {
+	return &Stock{held, stager, standings}
 }
 
 // States of a payload file.
 const (
-	Held    = "held"
-	Awaited = "awaited"
+	Held      = "held"
+	Awaited   = "awaited"
+	Elsewhere = "elsewhere" // other nodes of the site hold it
 )
 
 // Row is a payload file of the list.
@@ -53,6 +57,7 @@ type Row struct {
 	Needed  bool      `json:"needed"` // staged, pinned or added by hand; the others are removed after a month
 	From    string    `json:"from,omitempty"`
 	Why     string    `json:"why,omitempty"` // what it waits for
+	holdings.Standing
 }
 
 var columns = []store.Column[*Row]{
@@ -64,6 +69,10 @@ var columns = []store.Column[*Row]{
 	{Name: "bytes", Kind: store.Number, Value: func(r *Row) any { return int(r.Bytes) }},
 	{Name: "at", Kind: store.Time, Value: func(r *Row) any { return r.At.UTC().Format(time.RFC3339) }},
 	{Name: "needed", Kind: store.Flag, Value: func(r *Row) any { return r.Needed }},
+	{Name: "copies", Kind: store.Number, Value: func(r *Row) any { return r.Copies }},
+	{Name: "copies_of", Kind: store.Number, Value: func(r *Row) any { return r.Of }},
+	{Name: "short", Kind: store.Flag, Value: func(r *Row) any { return r.Copies < r.Of }},
+	{Name: "nodes", Value: func(r *Row) any { return strings.Join(r.Nodes, ", ") }, Search: true},
 	{Name: "from", Value: func(r *Row) any { return r.From }},
 	{Name: "why", Value: func(r *Row) any { return r.Why }, Search: true},
 }
@@ -71,34 +80,81 @@ var columns = []store.Column[*Row]{
 // Columns names what the list can be filtered and sorted by.
 func Columns() []string { return store.ColumnNames(columns) }
 
-// List returns a page of the payload files that this node holds or awaits, by name.
+// List returns a page of the payload files that this node holds or awaits, or that another one holds, by name.
 func (s *Stock) List(ctx context.Context, q store.Query) (page []*Row, total int, err error) {
-	held, err := s.content.List()
+	rows, err := s.rows(ctx)
 	if err != nil {
 		return nil, 0, err
+	}
+	return store.Select(q, rows, columns)
+}
+
+// Show finds a payload file by its SHA-256, or by the beginning of it (eight digits or more).
+func (s *Stock) Show(ctx context.Context, sum string) (*Row, error) {
+	rows, err := s.rows(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var found []*Row
+	for _, row := range rows {
+		if len(sum) >= 8 && strings.HasPrefix(row.SHA256, strings.ToLower(sum)) {
+			found = append(found, row)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return nil, store.NotFound("payload", sum)
+	case 1:
+		return found[0], nil
+	}
+	return nil, store.Conflicting("the SHA-256 of %d payloads begins with %s: give more of it", len(found), sum)
+}
+
+func (s *Stock) rows(ctx context.Context) ([]*Row, error) {
+	held, err := s.content.List()
+	if err != nil {
+		return nil, err
 	}
 	known, err := s.staging.Known(ctx)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
+	}
+	standings, err := s.standings(ctx)
+	if err != nil {
+		return nil, err
 	}
 	rows := make([]*Row, 0, len(held))
+	add := func(row Row) {
+		if row.Standing = standings[row.SHA256]; row.Nodes == nil {
+			row.Nodes = []string{}
+		}
+		rows = append(rows, &row)
+	}
+	here := make(map[string]bool, len(held))
 	for _, info := range held {
 		k := known[info.SHA256]
-		rows = append(rows, &Row{
+		here[info.SHA256] = true
+		add(Row{
 			SHA256: info.SHA256, Name: k.Name, Package: k.Package, State: Held, Size: info.Size, Bytes: info.Size, At: info.At, Needed: k.Needed,
 		})
 	}
 	_, awaited := s.staging.Awaited()
 	for i := range awaited {
 		f := &awaited[i]
-		if !s.content.Has(f.SHA256) {
-			rows = append(rows, &Row{
+		if !here[f.SHA256] {
+			here[f.SHA256] = true
+			add(Row{
 				SHA256: f.SHA256, Name: f.Name, Package: f.Package, State: Awaited, Size: f.Size, Bytes: f.Bytes, Needed: true, From: f.From, Why: f.Why,
 			})
 		}
 	}
-	slices.SortStableFunc(rows, func(a, b *Row) int { return cmp.Compare(a.Name, b.Name) })
-	return store.Select(q, rows, columns)
+	for sum, standing := range standings {
+		if k := known[sum]; !here[sum] && len(standing.Nodes) > 0 {
+			add(Row{SHA256: sum, Name: k.Name, Package: k.Package, State: Elsewhere, Size: standing.Size, Needed: k.Needed})
+		}
+	}
+	slices.SortFunc(rows, func(a, b *Row) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.SHA256, b.SHA256)) })
+	return rows, nil
 }
 
 // Progress hears how many bytes were read, of how many.

@@ -5,15 +5,19 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"thatch/catalog"
 	"thatch/catalog/content"
 	"thatch/catalog/document"
 	"thatch/node/bulletins/bulletinstest"
+	"thatch/node/bulletins/holdings"
 	"thatch/node/bulletins/staging"
 	"thatch/node/bulletins/stock"
 	"thatch/node/store"
@@ -21,9 +25,10 @@ import (
 
 type bench struct {
 	*stock.Stock
-	content *content.Store
-	staging *staging.Stager
-	dir     string
+	content   *content.Store
+	staging   *staging.Stager
+	standings map[string]holdings.Standing
+	dir       string
 }
 
 func sum(text string) string {
@@ -44,7 +49,7 @@ func newBench(t *testing.T) *bench {
 		Log:      slog.New(slog.DiscardHandler),
 		Settings: func(context.Context) (staging.Settings, error) { return staging.Settings{AllowUnsafe: true}, nil },
 	})
-	b.Stock = stock.New(b.content, room.Catalog(), b.staging)
+	b.Stock = stock.New(b.content, b.staging, func(context.Context) (map[string]holdings.Standing, error) { return b.standings, nil })
 	docs := []document.Document{
 		bulletinstest.Doc(t, document.Bulletin, "B", nil, catalog.Bulletin{Name: "B", Source: "sdp"}),
 		bulletinstest.Doc(t, document.Update, "U", nil, catalog.Update{Name: "U", Bulletin: "B", Source: "sdp"}),
@@ -177,5 +182,40 @@ func TestVerify(t *testing.T) {
 	got, err := b.Verify(t.Context(), nobody)
 	if err != nil || got.Payloads != 1 || got.Bytes != 3 || len(got.Altered) != 1 || got.Altered[0] != sum("one") || b.content.Has(sum("one")) || !b.content.Has(sum("two")) {
 		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// TestElsewhere lists what other nodes of the site hold, with the copies that there are, and finds a file by the beginning of its SHA-256.
+func TestElsewhere(t *testing.T) {
+	b := newBench(t)
+	for _, text := range []string{"one", "two"} {
+		if _, err := b.content.Put(t.Context(), "", strings.NewReader(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.standings = map[string]holdings.Standing{
+		sum("one"): {Copies: 2, Of: 2, Nodes: []string{"n", "m"}}, sum("three"): {Copies: 1, Of: 2, Nodes: []string{"m"}, Size: 5},
+		sum("nobody's"): {Of: 2, Nodes: []string{}},
+	}
+	rows, total, err := b.List(t.Context(), store.Query{Limit: 10})
+	if err != nil || total != 3 {
+		t.Fatalf("%d, %v", total, err)
+	}
+	for i, want := range []string{"one held 3 [n m] 2/2", "three elsewhere 5 [m] 1/2", "two held 3 [] 0/0"} {
+		if r := rows[i]; fmt.Sprintf("%s %s %d %v %d/%d", r.Name, r.State, r.Size, r.Nodes, r.Copies, r.Of) != want {
+			t.Errorf("%+v, want %s", r, want)
+		}
+	}
+	short, _, err := b.List(t.Context(), store.Query{Limit: 10, Filter: map[string]string{"short": "true"}})
+	if err != nil || len(short) != 1 || short[0].Name != "three" {
+		t.Errorf("%v, %v", short, err)
+	}
+	if row, err := b.Show(t.Context(), strings.ToUpper(sum("three")[:8])); err != nil || row.Name != "three" {
+		t.Errorf("%+v, %v", row, err)
+	}
+	for _, none := range []string{"", sum("three")[:7], sum("four")} {
+		if _, err := b.Show(t.Context(), none); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("%q: %v", none, err)
+		}
 	}
 }

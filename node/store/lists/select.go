@@ -145,25 +145,20 @@ func filter(kind Kind, wanted string) func(value any) bool {
 		}
 		one = func(value any) bool { return cmp.Compare(sinceNever(text(value)), wanted[1:]) == later }
 	case strings.HasPrefix(wanted, ">"):
-		to := said(wanted[1:])
-		one = func(value any) bool { return to.compare(value) > 0 }
+		one = func(value any) bool { return compareTo(value, wanted[1:]) > 0 }
 	case strings.HasPrefix(wanted, "<"):
-		to := said(wanted[1:])
-		one = func(value any) bool { return to.compare(value) < 0 }
+		one = func(value any) bool { return compareTo(value, wanted[1:]) < 0 }
 	case strings.HasSuffix(wanted, "*"):
 		prefix := strings.ToLower(strings.TrimSuffix(wanted, "*"))
 		one = func(value any) bool { return strings.HasPrefix(strings.ToLower(text(value)), prefix) }
 	default:
-		var choices []wantedValue
-		for choice := range strings.SplitSeq(wanted, ",") {
-			choices = append(choices, said(choice))
-		}
+		choices := strings.Split(wanted, ",")
 		one = func(value any) bool {
-			return slices.ContainsFunc(choices, func(choice wantedValue) bool {
+			return slices.ContainsFunc(choices, func(choice string) bool {
 				if kind == Time {
-					return timeFits(text(value), choice.text)
+					return timeFits(text(value), choice)
 				}
-				return choice.compare(value) == 0
+				return compareTo(value, choice) == 0
 			})
 		}
 	}
@@ -175,38 +170,23 @@ func filter(kind Kind, wanted string) func(value any) bool {
 	}
 }
 
-// wantedValue is what a person wrote, read once for all rows.
-type wantedValue struct {
-	text, folded     string
-	number           float64
-	flag             bool
-	noNumber, noFlag error
-}
-
-func said(text string) (w wantedValue) {
-	w.text, w.folded = text, strings.ToLower(text)
-	w.number, w.noNumber = strconv.ParseFloat(text, 64)
-	w.flag, w.noFlag = parseBool(text)
-	return w
-}
-
-// compare compares a row's value with it, as the value's type says.
-func (w *wantedValue) compare(value any) int {
+// compareTo compares a value with what a person wrote, as the value's type says.
+func compareTo(value any, wanted string) int {
 	switch v := value.(type) {
 	case int:
-		if w.noNumber == nil {
-			return cmp.Compare(float64(v), w.number)
+		if n, err := strconv.ParseFloat(wanted, 64); err == nil {
+			return cmp.Compare(float64(v), n)
 		}
 	case float64:
-		if w.noNumber == nil {
-			return cmp.Compare(v, w.number)
+		if n, err := strconv.ParseFloat(wanted, 64); err == nil {
+			return cmp.Compare(v, n)
 		}
 	case bool:
-		if w.noFlag == nil {
-			return compareValues(v, w.flag)
+		if wanted, err := parseBool(wanted); err == nil {
+			return compareValues(v, wanted)
 		}
 	}
-	return cmp.Compare(strings.ToLower(text(value)), w.folded)
+	return cmp.Compare(strings.ToLower(text(value)), strings.ToLower(wanted))
 }
 
 func parseBool(text string) (bool, error) {
