@@ -2,7 +2,9 @@ package page
 
 import (
 	"errors"
+	"html/template"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
 
@@ -74,6 +76,7 @@ func (c Column) Filterable() bool { return !c.Unfiltered }
 // Cell is one value of a row.
 type Cell struct {
 	Column
+	Head string // the column's title in the reader's language
 	Text string
 	Href string
 	Tone string // colour of a state
@@ -81,23 +84,63 @@ type Cell struct {
 	ISO  string // of a time, for machines
 }
 
-// Length is the style class of how long a text is: a name of one word stands in one line, a sentence has room.
-func (c Cell) Length() string {
+// length is the style class of how long a text is: a name of one word stands in one line, a sentence has room.
+func (c *Cell) length() string {
 	switch {
 	case c.Kind.Class() != "text":
 		return ""
 	case len(c.Text) > 24:
-		return "long"
+		return " long"
 	case !strings.Contains(c.Text, " "):
-		return "whole"
+		return " whole"
 	}
 	return ""
+}
+
+// Markup is the cell as a table shows it. It is no template, since a page has a thousand cells.
+func (c *Cell) Markup() HTML {
+	class := c.Kind.Class() + c.length()
+	if c.Wide {
+		class += " wide"
+	}
+	if c.Text == "0" {
+		class += " zero"
+	}
+	var b strings.Builder
+	write := func(parts ...string) { // what is not ours is every second part
+		for i, part := range parts {
+			if i%2 == 1 {
+				part = template.HTMLEscapeString(part)
+			}
+			b.WriteString(part)
+		}
+	}
+	write(`<td class="`, class, `" data-label="`, c.Head, `">`)
+	if c.Bar >= 0 {
+		write(`<span class="meter m`, strconv.Itoa(c.Bar), `" aria-hidden="true"></span>`)
+	}
+	if c.Href != "" {
+		write(`<a href="`, c.Href, `">`)
+	}
+	switch {
+	case c.Kind.Class() == "word":
+		write(`<span class="state `, c.Tone, `">`, c.Text, `</span>`)
+	case c.ISO != "":
+		write(`<time datetime="`, c.ISO, `" title="`, c.ISO, `">`, c.Text, `</time>`)
+	default:
+		write("", c.Text)
+	}
+	if c.Href != "" {
+		b.WriteString("</a>")
+	}
+	b.WriteString("</td>")
+	return HTML(b.String())
 }
 
 // cell makes the cell of a column in a row.
 func (q *Request) cell(c Column, row reflect.Value) Cell {
 	value := format.Field(row, c.Name)
-	cell := Cell{Column: c, Bar: -1}
+	cell := Cell{Column: c, Head: q.T(c.Title), Bar: -1}
 	f := q.values()
 	switch c.Kind {
 	case Number:

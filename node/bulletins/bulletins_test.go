@@ -113,6 +113,9 @@ func TestList(t *testing.T) {
 	if err != nil || rows[0].Updates != 1 || rows[0].Policies != 3 || rows[0].Staged || rows[0].Month != "2019-03" {
 		t.Errorf("row %+v, %v", rows[0], err)
 	}
+	if totals, err := room.Totals(t.Context(), "2019-02-28"); err != nil || totals != (bulletins.Totals{All: 3, InPolicies: 1, New: 1}) {
+		t.Errorf("totals %+v, %v", totals, err)
+	}
 	groups, err := room.Groups(t.Context(), store.Query{Filter: filter("source", "msrc")}, "severity")
 	if err != nil || fmt.Sprint(groups) != "[{Moderate 1} {Critical 1}]" {
 		t.Errorf("groups %v, %v", groups, err)

@@ -77,7 +77,7 @@ func (b *Bulletins) ShowCVE(ctx context.Context, id string) (CVEDetail, error) {
 				d.Vector = cve.Vector
 			}
 			d.add(one, one.CVEs[at])
-			d.BulletinList = append(d.BulletinList, counts.row(v, s, one))
+			d.BulletinList = append(d.BulletinList, counts.row(v, s, one).whole())
 			for _, u := range v.UpdatesOf(one.ID) {
 				if slices.Contains(u.CVEs, d.ID) {
 					d.UpdateList = append(d.UpdateList, updateRow(v, s, u))

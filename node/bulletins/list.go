@@ -46,13 +46,33 @@ type Row struct {
 	URL            string           `json:"url,omitempty"`
 	Counts
 	Marks
-	by sortedBy
+	from source
 }
 
-// sortedBy is what a row is filtered and sorted by, and does not show.
-type sortedBy struct {
-	cves  []string
+// source is what a row is made of, for as long as the catalog is read.
+type source struct {
+	view  *live.View
+	state *staging.State // nil: the row is whole
+	one   *live.Bulletin
 	order int // of the custom severity; 0 none
+}
+
+// whole fills in what it takes a look at every update to know: the list has thousands of bulletins, and a page a hundred.
+func (r *Row) whole() *Row {
+	if v, s := r.from.view, r.from.state; s != nil {
+		r.Superseded = v.BulletinSuperseded(r.ID)
+		r.Updates, r.Downloaded = s.Counts(v, r.ID)
+		r.from.view, r.from.state = nil, nil
+	}
+	return r
+}
+
+func (r *Row) cves() []string {
+	names := make([]string, len(r.from.one.CVEs))
+	for i := range r.from.one.CVEs {
+		names[i] = r.from.one.CVEs[i].ID
+	}
+	return names
 }
 
 // columns of the list of bulletins.
@@ -61,22 +81,22 @@ var columns = []store.Column[*Row]{
 	{Name: "bulletin", Value: func(r *Row) any { return r.Name }, Search: true},
 	{Name: "title", Value: func(r *Row) any { return r.Title }, Search: true},
 	{Name: "description", Value: func(r *Row) any { return r.Description }, Search: true},
-	{Name: "cve", Value: func(r *Row) any { return r.by.cves }, Search: true},
+	{Name: "cve", Value: func(r *Row) any { return r.cves() }, Search: true},
 	{Name: "source", Value: func(r *Row) any { return r.Source }},
 	{Name: "vendor", Value: func(r *Row) any { return r.Vendor }, Search: true},
 	{Name: "severity", Value: func(r *Row) any { return string(r.Severity) }, Rank: func(r *Row) int { return r.Severity.Rank() }},
-	{Name: "custom_severity", Value: func(r *Row) any { return r.CustomSeverity }, Rank: func(r *Row) int { return r.by.order }},
+	{Name: "custom_severity", Value: func(r *Row) any { return r.CustomSeverity }, Rank: func(r *Row) int { return r.from.order }},
 	{Name: "released", Kind: store.Time, Value: func(r *Row) any { return r.Released }},
 	{Name: "revised", Kind: store.Time, Value: func(r *Row) any { return r.Revised }},
 	{Name: "month", Kind: store.Time, Value: func(r *Row) any { return r.Month }},
 	{Name: "staged", Kind: store.Flag, Value: func(r *Row) any { return r.Staged }},
 	{Name: "exploited", Kind: store.Flag, Value: func(r *Row) any { return r.Exploited }},
 	{Name: "disclosed", Kind: store.Flag, Value: func(r *Row) any { return r.Disclosed }},
-	{Name: "superseded", Kind: store.Flag, Value: func(r *Row) any { return r.Superseded }},
+	{Name: "superseded", Kind: store.Flag, Value: func(r *Row) any { return r.whole().Superseded }},
 	{Name: "never_offered", Kind: store.Flag, Value: func(r *Row) any { return r.Never }},
-	{Name: "latest", Kind: store.Flag, Value: func(r *Row) any { return !r.Superseded }},
-	{Name: "updates", Kind: store.Number, Value: func(r *Row) any { return r.Updates }},
-	{Name: "downloaded", Kind: store.Number, Value: func(r *Row) any { return r.Downloaded }},
+	{Name: "latest", Kind: store.Flag, Value: func(r *Row) any { return !r.whole().Superseded }},
+	{Name: "updates", Kind: store.Number, Value: func(r *Row) any { return r.whole().Updates }},
+	{Name: "downloaded", Kind: store.Number, Value: func(r *Row) any { return r.whole().Downloaded }},
 	{Name: "policies", Kind: store.Number, Value: func(r *Row) any { return r.Policies }},
 	{Name: "needed", Kind: store.Number, Value: func(r *Row) any { return r.Needed }},
 	{Name: "cves", Kind: store.Number, Value: func(r *Row) any { return r.CVEs }},
@@ -87,39 +107,68 @@ func Columns() []string { return store.ColumnNames(columns) }
 
 // List returns a page of the bulletins, newest first, and how many fit the query.
 func (b *Bulletins) List(ctx context.Context, q store.Query) (page []*Row, total int, err error) {
-	rows, err := b.rows(ctx)
-	if err != nil {
-		return nil, 0, err
-	}
-	return store.Select(q, rows, columns)
+	err = b.rows(ctx, func(rows []*Row) error {
+		page, total, err = store.Select(q, rows, columns)
+		for _, row := range page {
+			row.whole()
+		}
+		return err
+	})
+	return page, total, err
 }
 
 // Groups counts the bulletins that fit a query by the values of a column.
-func (b *Bulletins) Groups(ctx context.Context, q store.Query, by string) ([]store.Group, error) {
-	rows, err := b.rows(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return store.GroupBy(q, rows, columns, by)
+func (b *Bulletins) Groups(ctx context.Context, q store.Query, by string) (groups []store.Group, err error) {
+	err = b.rows(ctx, func(rows []*Row) error {
+		groups, err = store.GroupBy(q, rows, columns, by)
+		return err
+	})
+	return groups, err
 }
 
-func (b *Bulletins) rows(ctx context.Context) (rows []*Row, err error) {
-	counts, err := b.others(ctx)
-	if err != nil {
-		return nil, err
-	}
-	err = b.with(ctx, func(v *live.View, s *staging.State) error {
-		all := v.Bulletins()
-		rows = make([]*Row, 0, len(all))
-		for _, one := range all {
-			rows = append(rows, counts.row(v, s, one))
+// Totals counts the bulletins of the site.
+type Totals struct {
+	All, Staged, InPolicies int
+	New                     int // released after a day
+}
+
+// Totals counts all bulletins, new those that were released after a day (YYYY-MM-DD).
+func (b *Bulletins) Totals(ctx context.Context, after string) (t Totals, err error) {
+	err = b.rows(ctx, func(rows []*Row) error {
+		t.All = len(rows)
+		for _, row := range rows {
+			if row.Staged {
+				t.Staged++
+			}
+			if row.Policies > 0 {
+				t.InPolicies++
+			}
+			if row.Released > after {
+				t.New++
+			}
 		}
 		return nil
 	})
-	slices.SortStableFunc(rows, func(x, y *Row) int {
-		return cmp.Compare(cmp.Or(y.Released, y.Month), cmp.Or(x.Released, x.Month))
+	return t, err
+}
+
+// rows calls read with the rows of all bulletins, newest first. They are good until it returns.
+func (b *Bulletins) rows(ctx context.Context, read func(rows []*Row) error) error {
+	counts, err := b.others(ctx)
+	if err != nil {
+		return err
+	}
+	return b.with(ctx, func(v *live.View, s *staging.State) error {
+		all := v.Bulletins()
+		rows := make([]*Row, 0, len(all))
+		for _, one := range all {
+			rows = append(rows, counts.row(v, s, one))
+		}
+		slices.SortStableFunc(rows, func(x, y *Row) int {
+			return cmp.Compare(cmp.Or(y.Released, y.Month), cmp.Or(x.Released, x.Month))
+		})
+		return read(rows)
 	})
-	return rows, err
 }
 
 // Rows returns the rows of bulletins by document id, in the order given; those that are no more are left out.
@@ -135,7 +184,7 @@ func (b *Bulletins) Rows(ctx context.Context, ids ...string) ([]*Row, error) {
 	err = b.with(ctx, func(v *live.View, s *staging.State) error {
 		for _, id := range ids {
 			if one := v.Bulletin(id); one != nil {
-				rows = append(rows, counts.row(v, s, one))
+				rows = append(rows, counts.row(v, s, one).whole())
 			}
 		}
 		return nil
@@ -143,21 +192,19 @@ func (b *Bulletins) Rows(ctx context.Context, ids ...string) ([]*Row, error) {
 	return rows, err
 }
 
+// rowOf is a row of a bulletin, not whole yet.
 func rowOf(v *live.View, s *staging.State, one *live.Bulletin) *Row {
 	row := &Row{
 		ID: one.ID, Name: one.Name, Source: one.Source, Vendor: one.Vendor, Severity: one.Severity,
 		Released: cmp.Or(one.Released, supersedence.ReleasedFrom(one.Named)), Revised: one.Revised, Month: one.Month, Title: one.Title, Description: one.Description,
 		URL:   one.URL,
-		Marks: Marks{Exploited: one.Exploited, Disclosed: one.Disclosed, Superseded: v.BulletinSuperseded(one.ID), Never: v.NeverOffered(one.ID)},
+		Marks: Marks{Exploited: one.Exploited, Disclosed: one.Disclosed, Never: v.NeverOffered(one.ID)},
+		from:  source{view: v, state: s, one: one},
 	}
 	_, row.Staged = s.Staged[one.ID]
 	if custom := v.SeverityOf(one.ID); custom != nil {
-		row.CustomSeverity, row.by.order = custom.Name, custom.Order
+		row.CustomSeverity, row.from.order = custom.Name, custom.Order
 	}
-	row.Counts.Updates, row.Downloaded = s.Counts(v, one.ID)
 	row.CVEs = len(one.CVEs)
-	for _, cve := range one.CVEs {
-		row.by.cves = append(row.by.cves, cve.ID)
-	}
 	return row
 }

@@ -223,7 +223,7 @@ func (b *Bulletins) Show(ctx context.Context, name string) (Detail, error) {
 			return err
 		}
 		d = Detail{
-			Row: *counts.row(v, s, found), CVEList: orEmpty(found.CVEs), Named: orEmpty(found.Named),
+			Row: *counts.row(v, s, found).whole(), CVEList: orEmpty(found.CVEs), Named: orEmpty(found.Named),
 			UpdateList: []*UpdateRow{}, Digest: found.Digest.String(), Origin: found.Origin,
 		}
 		if since, ok := s.Staged[found.ID]; ok {

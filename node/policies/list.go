@@ -38,6 +38,7 @@ type PolicyRow struct {
 	FromAbove bool     `json:"from_above"` // another site made it
 	// WaitsFor says in words what keeps it from being done. In lists it leaves out what asks for each of its updates.
 	WaitsFor []string `json:"waits_for"`
+	measure  func()   // counts Progress, Percent and State, within the look that made the row; nil: they are counted
 }
 
 // States of a policy.
@@ -61,16 +62,16 @@ var columns = []store.Column[*PolicyRow]{
 	{Name: "origin", Value: func(p *PolicyRow) any { return p.Origin }},
 	{Name: "site", Value: func(p *PolicyRow) any { return p.Site }, Search: true},
 	{Name: "local", Kind: store.Flag, Value: func(p *PolicyRow) any { return p.Local }},
-	{Name: "state", Value: func(p *PolicyRow) any { return p.State }},
+	{Name: "state", Value: func(p *PolicyRow) any { return p.measured().State }},
 	{Name: "bulletins", Value: func(p *PolicyRow) any { return p.Bulletins }, Search: true},
 	{Name: "updates", Kind: store.Number, Value: func(p *PolicyRow) any { return p.Updates }},
 	{Name: "awaited_documents", Kind: store.Number, Value: func(p *PolicyRow) any { return p.AwaitedDocuments }},
 	{Name: "lacks", Value: func(p *PolicyRow) any { return p.Lacks }},
-	{Name: "targeted", Kind: store.Number, Value: func(p *PolicyRow) any { return p.Targeted }},
-	{Name: "done", Kind: store.Number, Value: func(p *PolicyRow) any { return p.Done }},
-	{Name: "waiting", Kind: store.Number, Value: func(p *PolicyRow) any { return p.Waiting }},
-	{Name: "failed", Kind: store.Number, Value: func(p *PolicyRow) any { return p.Failed }},
-	{Name: "percent", Kind: store.Number, Value: func(p *PolicyRow) any { return p.share() }},
+	{Name: "targeted", Kind: store.Number, Value: func(p *PolicyRow) any { return p.measured().Targeted }},
+	{Name: "done", Kind: store.Number, Value: func(p *PolicyRow) any { return p.measured().Done }},
+	{Name: "waiting", Kind: store.Number, Value: func(p *PolicyRow) any { return p.measured().Waiting }},
+	{Name: "failed", Kind: store.Number, Value: func(p *PolicyRow) any { return p.measured().Failed }},
+	{Name: "percent", Kind: store.Number, Value: func(p *PolicyRow) any { return p.measured().share() }},
 	{Name: "from_above", Kind: store.Flag, Value: func(p *PolicyRow) any { return p.FromAbove }},
 	{Name: "waits_for", Value: func(p *PolicyRow) any { return p.WaitsFor }},
 	{Name: "created", Kind: store.Time, Value: func(p *PolicyRow) any { return rows.Stamp(p.Created) }},
@@ -88,36 +89,40 @@ func (r *Room) List(ctx context.Context, q store.Query) (page []*PolicyRow, tota
 	if err != nil {
 		return nil, 0, err
 	}
-	rows := make([]*PolicyRow, 0, len(o.policies))
-	err = r.cfg.Bulletins.Catalog().Read(ctx, func(v *live.View) error {
-		r.cfg.Computers.Look(func(memory computers.View) {
-			for _, p := range o.policies {
-				rows = append(rows, p.row(v, memory, o.mark.managed()))
-			}
-		})
-		return nil
-	})
-	if err != nil {
-		return nil, 0, err
-	}
-	plain := make([]*Row, 0, len(rows))
-	for _, row := range rows {
-		plain = append(plain, &row.Row)
+	all, plain := make([]*PolicyRow, len(o.policies)), make([]*Row, len(o.policies))
+	for i, p := range o.policies {
+		all[i] = &PolicyRow{Row: p.Row}
+		plain[i] = &all[i].Row
 	}
 	if err := r.named(ctx, plain...); err != nil {
 		return nil, 0, err
 	}
-	return store.Select(q, rows, columns)
+	err = r.cfg.Bulletins.Catalog().Read(ctx, func(v *live.View) (err error) {
+		r.cfg.Computers.Look(func(memory computers.View) {
+			for i, p := range o.policies {
+				p.fill(all[i], v, memory, o.mark.managed())
+			}
+			page, total, err = store.Select(q, all, columns)
+			for _, row := range page {
+				row.measured()
+			}
+		})
+		return err
+	})
+	return page, total, err
 }
 
-func (p *order) row(v *live.View, memory computers.View, managed []string) *PolicyRow {
-	row := &PolicyRow{
-		Row: p.Row, Description: p.body.Description, Updates: len(p.body.Updates), Progress: p.measure(v, memory).progress(),
-		AwaitedDocuments: len(p.pins.Missing), Lacks: []string{}, FromAbove: p.Above != nil, WaitsFor: p.holds(),
-	}
-	if row.Targeted > 0 {
-		percent := 100 * float64(row.Done) / float64(row.Targeted)
-		row.Percent = &percent
+// fill makes a row of a policy whole, but for what the computers say of it: that is counted where somebody asks for it.
+func (p *order) fill(row *PolicyRow, v *live.View, memory computers.View, managed []string) {
+	row.Description, row.Updates, row.AwaitedDocuments = p.body.Description, len(p.body.Updates), len(p.pins.Missing)
+	row.Lacks, row.FromAbove, row.WaitsFor = []string{}, p.Above != nil, p.holds()
+	row.measure = func() {
+		row.Progress = p.measure(v, memory).progress()
+		if row.Targeted > 0 {
+			percent := 100 * float64(row.Done) / float64(row.Targeted)
+			row.Percent = &percent
+		}
+		row.State = p.stateOf(row)
 	}
 	row.Bulletins = make([]string, 0, len(p.Bulletins))
 	for _, id := range p.Bulletins {
@@ -134,8 +139,15 @@ func (p *order) row(v *live.View, memory computers.View, managed []string) *Poli
 		slices.Sort(row.Lacks)
 		row.Lacks = slices.Compact(row.Lacks)
 	}
-	row.State = p.stateOf(row)
-	return row
+}
+
+// measured counts the policy's computers, once.
+func (p *PolicyRow) measured() *PolicyRow {
+	if measure := p.measure; measure != nil {
+		p.measure = nil
+		measure()
+	}
+	return p
 }
 
 // share is the percentage as lists sort it: those of nobody come last.
@@ -187,9 +199,8 @@ func (m measured) progress() Progress {
 
 // measure counts with bitmaps; only a target that asks for facts looks at the computers one by one. Of what agents judge
 // by the pinned rules alone, what they say of the order counts in place of the sets.
-func (p *order) measure(v *live.View, memory computers.View) measured {
-	m := measured{targeted: roaring.New(), missing: roaring.New(), unknown: roaring.New(), failed: roaring.New()}
-	needing := roaring.New()
+func (p *order) measure(v *live.View, memory computers.View) (m measured) {
+	var needing, unknown, failed []*roaring.Bitmap // no copies: there are as many as the policy has updates
 	for i := range p.body.Updates {
 		pin := &p.body.Updates[i]
 		if !pin.Enabled || !p.pins.Here(pin) {
@@ -199,20 +210,19 @@ func (p *order) measure(v *live.View, memory computers.View) measured {
 		if c == nil {
 			continue
 		}
-		missing, installed, unknown := p.standing(pin, v, c)
-		needing.Or(missing)
-		needing.Or(installed)
-		if p.pins.Alone(pin, v) {
-			needing.Or(unknown)
+		lacks, installed, open := p.standing(pin, v, c)
+		m.each, unknown = append(m.each, lacks), append(unknown, open)
+		if needing = append(needing, installed); p.pins.Alone(pin, v) {
+			needing = append(needing, lacks, open)
 		} else {
-			needing.Or(c.Applicable)
+			needing = append(needing, c.Applicable) // with what is missing
 		}
-		m.missing.Or(missing)
-		m.each = append(m.each, missing)
-		m.unknown.Or(unknown)
-		m.failed.Or(roaring.And(c.Failed, missing))
+		if !c.Failed.IsEmpty() {
+			failed = append(failed, roaring.And(c.Failed, lacks))
+		}
 	}
-	m.targeted = pinned.Targeted(&p.body.Target, memory, needing)
+	m.missing, m.unknown, m.failed = roaring.FastOr(m.each...), roaring.FastOr(unknown...), roaring.FastOr(failed...)
+	m.targeted = pinned.Targeted(&p.body.Target, memory, roaring.FastOr(needing...))
 	return m
 }
 
@@ -221,7 +231,7 @@ func (p *order) measure(v *live.View, memory computers.View) measured {
 func (p *order) standing(pin *policy.Update, v *live.View, c *computers.Column) (missing, installed, unknown *roaring.Bitmap) {
 	switch {
 	case !p.pins.Alone(pin, v):
-		return c.Missing(), c.Installed, c.Unknown
+		return c.Lacking(), c.Installed, c.Unknown
 	case c.Said == nil:
 		return roaring.New(), roaring.New(), roaring.New()
 	}

@@ -112,8 +112,10 @@ func (r *Room) Updates(ctx context.Context, name string, q store.Query) ([]*Pinn
 }
 
 func (p *order) detail(v *live.View, memory computers.View, state *staging.State, managed []string) *Detail {
+	row := &PolicyRow{Row: p.Row}
+	p.fill(row, v, memory, managed)
 	d := &Detail{
-		PolicyRow: *p.row(v, memory, managed), Target: p.body.Target, Plan: p.body.Plan, OverrideWindows: p.body.OverrideWindows,
+		PolicyRow: *row.measured(), Target: p.body.Target, Plan: p.body.Plan, OverrideWindows: p.body.OverrideWindows,
 		Attempts: p.body.Attempts, Languages: orEmpty(p.document.Languages), Statuses: map[string]int{},
 		Digest: p.document.Digest.String(), Awaited: p.awaited(state),
 	}

@@ -124,25 +124,9 @@ func (o *Overview) deliveries(ctx context.Context, n *node.Node) (err error) {
 }
 
 func (o *Overview) bulletins(ctx context.Context, n *node.Node) error {
-	count := func(into *int, filter map[string]string) error {
-		_, total, err := n.Bulletins.List(ctx, store.Query{Filter: filter, Limit: 1})
-		*into = total
-		return err
-	}
-	for _, c := range []struct {
-		into   *int
-		filter map[string]string
-	}{
-		{&o.Bulletins.Available, nil},
-		{&o.Bulletins.Staged, map[string]string{"staged": "true"}},
-		{&o.Bulletins.InPolicies, map[string]string{"policies": ">0"}},
-		{&o.Bulletins.New, map[string]string{"released": ">" + o.At.AddDate(0, 0, -days).Format(dateOfDay)}},
-	} {
-		if err := count(c.into, c.filter); err != nil {
-			return err
-		}
-	}
-	return nil
+	t, err := n.Bulletins.Totals(ctx, o.At.AddDate(0, 0, -days).Format(dateOfDay))
+	o.Bulletins = Bulletins{Available: t.All, Staged: t.Staged, InPolicies: t.InPolicies, New: t.New}
+	return err
 }
 
 // computers counts those in the caller's part.

@@ -36,11 +36,17 @@ func help() *page.Page {
 
 // reached is how far the site has come.
 type reached struct {
-	languages, bulletins, staged, computers, reporting, policies int
-	delivered                                                    delivery.Summary
+	languages, bulletins, staged, policies int
+	computers                              api.List[*report.ComputerRow] // the one that reported last
+	delivered                              delivery.Summary
 }
 
-// far asks for nothing but numbers.
+// reporting says whether a computer reported.
+func (f reached) reporting() bool {
+	return len(f.computers.Items) > 0 && !f.computers.Items[0].Reported.IsZero()
+}
+
+// far asks for nothing but numbers, and the computer that reported last.
 func far(q *page.Request) (f reached, err error) {
 	for _, count := range []struct {
 		into *int
@@ -52,13 +58,14 @@ func far(q *page.Request) (f reached, err error) {
 		}},
 		{&f.bulletins, total[*bulletins.Row](q, "/bulletins")},
 		{&f.staged, total[*bulletins.Row](q, "/bulletins", "staged", "true")},
-		{&f.computers, total[*report.ComputerRow](q, "/computers")},
-		{&f.reporting, total[*report.ComputerRow](q, "/computers", "reported", ">2000")},
 		{&f.policies, total[*policies.PolicyRow](q, "/policies", "enabled", "true", "paused", "false")},
 	} {
 		if *count.into, err = count.of(); err != nil {
 			return f, err
 		}
+	}
+	if f.computers, err = page.Get[api.List[*report.ComputerRow]](q, "/computers", "sort", "-reported", "limit", "1"); err != nil {
+		return f, err
 	}
 	f.delivered, err = page.Get[delivery.Summary](q, "/delivery")
 	return f, err
@@ -77,9 +84,9 @@ func steps(q *page.Request, f reached) []Step {
 	all := []Step{
 		{"Set the managed languages", "Packages and texts of these languages are downloaded; all others stay away.", "/site", "thatch site languages set en de", f.languages > 0},
 		{"Import the vendors' catalogs", "Bulletins, updates and packages come from them. A task repeats it on a schedule.", "/catalog", "thatch catalog import --source msrc", f.bulletins > 0},
-		{"Enrol computers", "Make a token and run the agent's installer with it; one token can serve a thousand computers.", "/computers/add", "thatch tokens create --enrolment", f.computers > 0},
-		{"Wait for the first reports", "Each agent scans its computer and says what it needs.", "/computers", "thatch computers list", f.reporting > 0},
-		{"See what is open", "Compliance reports say which bulletins your computers need.", "/reports", "thatch compliance bulletins", f.reporting > 0 && f.bulletins > 0},
+		{"Enrol computers", "Make a token and run the agent's installer with it; one token can serve a thousand computers.", "/computers/add", "thatch tokens create --enrolment", f.computers.Total > 0},
+		{"Wait for the first reports", "Each agent scans its computer and says what it needs.", "/computers", "thatch computers list", f.reporting()},
+		{"See what is open", "Compliance reports say which bulletins your computers need.", "/reports", "thatch compliance bulletins", f.reporting() && f.bulletins > 0},
 		{"Stage bulletins", "Their packages are downloaded and checked.", "/bulletins", "thatch bulletins stage KB5000001", f.staged > 0},
 		{"Set maintenance windows", "Installs and restarts happen within them.", "/windows", "thatch windows create --help", f.delivered.Executed > 0},
 		{"Make a policy", "It pins the staged packages and says which computers get them and when.", "/policies/new", "thatch policies create --help", f.policies > 0},

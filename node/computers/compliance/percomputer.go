@@ -104,8 +104,9 @@ func (t *tally) standing() (s report.Standing, every int) {
 
 // computerItem is the row of one computer, with both ways to count what it misses.
 type computerItem struct {
-	row  report.ComputerRow
-	both [2]struct {
+	member *computers.Member
+	row    report.ComputerRow
+	both   [2]struct {
 		missing int
 		percent *float64
 	}
@@ -192,16 +193,22 @@ func (p *perComputer) makeLists() {
 	}
 }
 
-// rows are the rows by number, with or without retired computers. Every says that superseded updates are missing too.
-func (p *perComputer) rows(every, retired bool) []*report.ComputerRow {
-	if p.every != every {
-		p.every = every
-		for _, item := range p.items {
-			if item != nil {
-				item.counting(every)
-			}
+// counting has all rows count superseded updates too, or not.
+func (p *perComputer) counting(every bool) {
+	if p.every == every {
+		return
+	}
+	p.every = every
+	for _, item := range p.items {
+		if item != nil {
+			item.counting(every)
 		}
 	}
+}
+
+// rows are the rows by number, with or without retired computers. Every says that superseded updates are missing too.
+func (p *perComputer) rows(every, retired bool) []*report.ComputerRow {
+	p.counting(every)
 	if retired {
 		return p.list
 	}
@@ -285,7 +292,7 @@ func (p *perComputer) put(m *computers.Member) {
 	if m.Retired.IsZero() {
 		s.Pending = p.behind(m)
 	}
-	item.row = rowOf(m, s)
+	item.member, item.row = m, rowOf(m, s)
 	item.both[0].missing, item.both[0].percent = s.Missing, heads.Percent(s.Installed, s.Missing)
 	item.both[1].missing, item.both[1].percent = every, heads.Percent(s.Installed, every)
 	item.counting(p.every)

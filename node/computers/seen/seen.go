@@ -32,14 +32,14 @@ type Room struct {
 	now    func() time.Time
 
 	mu      sync.Mutex
-	node    string // this one's id
-	last    map[uint32]contact
+	node    string    // this one's id
+	last    []contact // by computer number; the zero contact: nothing is known
 	written map[uint32]time.Time
 }
 
 // New makes the room.
 func New(reader store.Reader, writer store.Writer, now func() time.Time) *Room {
-	return &Room{reader: reader, writer: writer, now: now, last: map[uint32]contact{}, written: map[uint32]time.Time{}}
+	return &Room{reader: reader, writer: writer, now: now, written: map[uint32]time.Time{}}
 }
 
 // At says which node this is, by its id.
@@ -53,20 +53,35 @@ func (r *Room) At(node string) {
 func (r *Room) Note(number uint32, at time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	former := r.last[number]
+	former := r.of(number)
 	if former.node != r.node {
 		delete(r.written, number) // the others learn soon that it is here now
 	}
 	if at.After(former.at) {
-		r.last[number] = contact{at, r.node}
+		r.keep(number, contact{at, r.node})
 	}
+}
+
+// of is what is known of a computer.
+func (r *Room) of(number uint32) contact {
+	if int(number) >= len(r.last) {
+		return contact{}
+	}
+	return r.last[number]
+}
+
+func (r *Room) keep(number uint32, c contact) {
+	if short := int(number) + 1 - len(r.last); short > 0 {
+		r.last = append(r.last, make([]contact, short)...)
+	}
+	r.last[number] = c
 }
 
 // Latest is when a computer was last heard of; stored is what its row says.
 func (r *Room) Latest(number uint32, stored time.Time) time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if at := r.last[number].at; at.After(stored) {
+	if at := r.of(number).at; at.After(stored) {
 		return at
 	}
 	return stored
@@ -76,15 +91,17 @@ func (r *Room) Latest(number uint32, stored time.Time) time.Time {
 func (r *Room) Node(number uint32) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.last[number].node
+	return r.of(number).node
 }
 
-// Each calls set with the last-seen time of each computer of which it is known.
+// Each calls set with the last-seen time of each computer of which it is known, by number.
 func (r *Room) Each(set func(number uint32, at time.Time)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for number, last := range r.last {
-		set(number, last.at)
+		if !last.at.IsZero() {
+			set(uint32(number), last.at)
+		}
 	}
 }
 
@@ -94,7 +111,7 @@ func (r *Room) due() map[uint32]time.Time {
 	defer r.mu.Unlock()
 	due := map[uint32]time.Time{}
 	for number, last := range r.last {
-		if last.node == r.node && last.at.Sub(r.written[number]) >= Step {
+		if number := uint32(number); !last.at.IsZero() && last.node == r.node && last.at.Sub(r.written[number]) >= Step {
 			due[number], r.written[number] = last.at, last.at
 		}
 	}
@@ -144,8 +161,8 @@ func (r *Room) Read(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for number, read := range all {
-		if read.at.After(r.last[number].at) {
-			r.last[number] = read
+		if read.at.After(r.of(number).at) {
+			r.keep(number, read)
 		}
 	}
 	return nil

@@ -140,11 +140,18 @@ func (r *Room) purpose(number int, node string) []byte {
 	return sealed.For("gossip key", r.site, fmt.Sprint(number), node)
 }
 
-// Rotate has the site make another key, which comes into use when the nodes that live hold it.
+// Rotate has the site make another key, which comes into use when the nodes that live hold it. One that is on its way already
+// is the answer. A site of one node needs none (store.ErrConflict).
 func (r *Room) Rotate(ctx context.Context, nodes []members.Node) (Key, error) {
 	all, err := r.All(ctx)
 	if err != nil {
 		return Key{}, err
+	}
+	switch {
+	case len(all) == 0:
+		return Key{}, store.Conflicting("the site has one node, or makes its first key just now: there is no key to change")
+	case all[len(all)-1].Used.IsZero():
+		return all[len(all)-1], nil
 	}
 	k, statements, err := r.next(all, nodes)
 	if err != nil {

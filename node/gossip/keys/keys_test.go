@@ -3,6 +3,7 @@ package keys_test
 import (
 	"bytes"
 	"database/sql"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -151,6 +152,9 @@ func TestKeysFollowTheNodes(t *testing.T) {
 
 func TestKeysGrowOld(t *testing.T) {
 	w := newWorld(t, "a", "b")
+	if _, err := w.room.Rotate(t.Context(), w.nodes); !errors.Is(err, store.ErrConflict) {
+		t.Errorf("there is no key yet: %v", err)
+	}
 	w.tend()
 	w.clock.Move(keys.MaxAge - time.Hour)
 	w.tend()
@@ -160,6 +164,9 @@ func TestKeysGrowOld(t *testing.T) {
 	w.agree(2, 1)
 	if k, err := w.room.Rotate(t.Context(), w.nodes); err != nil || k.Number != 3 || !k.Used.IsZero() {
 		t.Errorf("%+v, %v", k, err)
+	}
+	if k, err := w.room.Rotate(t.Context(), w.nodes); err != nil || k.Number != 3 {
+		t.Errorf("one is on its way: %+v, %v", k, err)
 	}
 	w.tend()
 	w.agree(3, 1)

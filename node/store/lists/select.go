@@ -145,20 +145,25 @@ func filter(kind Kind, wanted string) func(value any) bool {
 		}
 		one = func(value any) bool { return cmp.Compare(sinceNever(text(value)), wanted[1:]) == later }
 	case strings.HasPrefix(wanted, ">"):
-		one = func(value any) bool { return compareTo(value, wanted[1:]) > 0 }
+		to := said(wanted[1:])
+		one = func(value any) bool { return to.compare(value) > 0 }
 	case strings.HasPrefix(wanted, "<"):
-		one = func(value any) bool { return compareTo(value, wanted[1:]) < 0 }
+		to := said(wanted[1:])
+		one = func(value any) bool { return to.compare(value) < 0 }
 	case strings.HasSuffix(wanted, "*"):
 		prefix := strings.ToLower(strings.TrimSuffix(wanted, "*"))
 		one = func(value any) bool { return strings.HasPrefix(strings.ToLower(text(value)), prefix) }
 	default:
-		choices := strings.Split(wanted, ",")
+		var choices []wantedValue
+		for choice := range strings.SplitSeq(wanted, ",") {
+			choices = append(choices, said(choice))
+		}
 		one = func(value any) bool {
-			return slices.ContainsFunc(choices, func(choice string) bool {
+			return slices.ContainsFunc(choices, func(choice wantedValue) bool {
 				if kind == Time {
-					return timeFits(text(value), choice)
+					return timeFits(text(value), choice.text)
 				}
-				return compareTo(value, choice) == 0
+				return choice.compare(value) == 0
 			})
 		}
 	}
@@ -170,23 +175,38 @@ func filter(kind Kind, wanted string) func(value any) bool {
 	}
 }
 
-// compareTo compares a value with what a person wrote, as the value's type says.
-func compareTo(value any, wanted string) int {
+// wantedValue is what a person wrote, read once for all rows.
+type wantedValue struct {
+	text, folded     string
+	number           float64
+	flag             bool
+	noNumber, noFlag error
+}
+
+func said(text string) (w wantedValue) {
+	w.text, w.folded = text, strings.ToLower(text)
+	w.number, w.noNumber = strconv.ParseFloat(text, 64)
+	w.flag, w.noFlag = parseBool(text)
+	return w
+}
+
+// compare compares a row's value with it, as the value's type says.
+func (w *wantedValue) compare(value any) int {
 	switch v := value.(type) {
 	case int:
-		if n, err := strconv.ParseFloat(wanted, 64); err == nil {
-			return cmp.Compare(float64(v), n)
+		if w.noNumber == nil {
+			return cmp.Compare(float64(v), w.number)
 		}
 	case float64:
-		if n, err := strconv.ParseFloat(wanted, 64); err == nil {
-			return cmp.Compare(v, n)
+		if w.noNumber == nil {
+			return cmp.Compare(v, w.number)
 		}
 	case bool:
-		if wanted, err := parseBool(wanted); err == nil {
-			return compareValues(v, wanted)
+		if w.noFlag == nil {
+			return compareValues(v, w.flag)
 		}
 	}
-	return cmp.Compare(strings.ToLower(text(value)), strings.ToLower(wanted))
+	return cmp.Compare(strings.ToLower(text(value)), w.folded)
 }
 
 func parseBool(text string) (bool, error) {
