@@ -49,7 +49,7 @@ var arrows = map[string][]string{
 	"node/hints":           {"node/store/*", "node/members"},
 	"node/disk":            {},
 	"node/check":           {"node/store/*", "catalog/*"},
-	"node/backup":          {"node/store/*", "node/identity/*", "node/tasks", "node/disk"},
+	"node/backup":          {"node/store/*", "node/identity/*", "node/tasks", "node/disk", "schedule"},
 	"node/recovery":        {"node/store/*", "node/identity/*", "node/backup", "node/folder", "node/quorum"},
 	"node/identity":        {"node/store/*", "catalog/*", "schedule"},
 	"node":                 {"node/*", "catalog/*", "schedule"},

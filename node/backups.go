@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"strings"
+	"time"
 
 	"thatch/node/backup"
 	"thatch/node/folder"
@@ -30,11 +31,25 @@ func (n *Node) comeback(ctx context.Context) (problems []membership.Problem) {
 	if err != nil {
 		return append(problems, membership.Problem{Level: membership.LevelError, Kind: membership.ProblemBackup, Text: err.Error(), Advice: "look at the node's log"})
 	}
+	if t := standing.Trouble; t != nil {
+		problems = append(problems, membership.Problem{Level: membership.LevelWarning, Kind: membership.ProblemBackup, Text: t.Text, Advice: t.Advice})
+	}
 	for _, line := range standing.Advice {
 		text, advice, _ := strings.Cut(strings.TrimSuffix(line, "."), ": ")
 		problems = append(problems, membership.Problem{Level: membership.LevelHint, Kind: membership.ProblemBackup, Text: text, Advice: advice})
 	}
 	return problems
+}
+
+// backups is how the site would come back, as far as it can be read now.
+func (n *Node) backups() backup.Standing {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	standing, err := n.Backups.Standing(ctx)
+	if err != nil {
+		n.cfg.Log.Error("how the site would come back could not be read", "error", err)
+	}
+	return standing
 }
 
 // ChangeKey gives this node another key to which the site's keys are sealed.

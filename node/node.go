@@ -323,6 +323,18 @@ func (n *Node) Collect(into prometheus.Registerer) {
 	gauge("certificate_seconds", "Until the node's certificate ends.", func() float64 {
 		return n.Identity.NodeCertificate().NotAfter.Sub(n.cfg.Now()).Seconds()
 	})
+	gauge("backup_time_seconds", "When the newest backup was made, in Unix time; 0 where there is none.", func() float64 {
+		if last := n.backups().Last; last != nil {
+			return float64(last.Made.Unix())
+		}
+		return 0
+	})
+	gauge("backup_trouble", "1 while backups that are made by schedule are missing, or fail.", func() float64 {
+		if n.backups().Trouble != nil {
+			return 1
+		}
+		return 0
+	})
 	gauge("leading", "1 while this node leads the site.", func() float64 {
 		if n.leads() {
 			return 1

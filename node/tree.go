@@ -62,6 +62,13 @@ func (n *Node) alsoAlarms(ctx context.Context) ([]sites.Alarm, error) {
 			Advice: "compare what both sites trust (thatch settings list: staging.trusted, staging.roots), set it here, and stage again: thatch packages list has them all",
 		})
 	}
+	if err != nil {
+		return nil, err
+	}
+	standing, err := n.Backups.Standing(ctx)
+	if t := standing.Trouble; err == nil && t != nil {
+		found = append(found, sites.Alarm{Kind: sites.Backup, Text: t.Text, Advice: t.Advice})
+	}
 	return found, err
 }
 

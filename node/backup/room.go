@@ -140,16 +140,23 @@ func (r *Room) do(ctx context.Context, job *tasks.Job) (any, error) {
 			return nil, err
 		}
 	}
+	if err := os.MkdirAll(p.Folder, 0o700); err != nil {
+		return nil, fmt.Errorf("make the folder of backups: %w", err)
+	}
+	adopted, err := r.adopt(ctx, p.Folder)
+	for _, name := range adopted {
+		job.Log("%s had been written before the node was stopped: it is on record now", name)
+	}
+	if err != nil {
+		return nil, err
+	}
 	f, err := r.write(ctx, p.Folder, func(done, total int64) {
 		job.Progress(tasks.Progress{Done: done, Total: total, Unit: "bytes", Text: "the database"})
 	})
 	if err != nil {
 		return nil, err
 	}
-	made := Backup{
-		Name: filepath.Base(f.Path), Node: r.cfg.Settings.Node, Folder: p.Folder, Made: f.Manifest.Made, Size: f.Size, SHA256: f.SHA256,
-		Recovery: f.Manifest.Recovery, Index: f.Manifest.Index, Epoch: f.Manifest.Epoch, Payloads: f.Manifest.Payloads.Count, State: Here,
-	}
+	made := r.made(f, p.Folder)
 	job.Log("%s has %d bytes and holds index %d", f.Path, f.Size, made.Index)
 	if made.Recovery == "" {
 		job.Log("the site has no recovery key, so nobody can restore this backup: make one with thatch backup recovery-key, then make another backup")
@@ -164,11 +171,16 @@ func (r *Room) do(ctx context.Context, job *tasks.Job) (any, error) {
 	return made, err
 }
 
+// made is what is kept of a file that this node made.
+func (r *Room) made(f File, folder string) Backup {
+	return Backup{
+		Name: filepath.Base(f.Path), Node: r.cfg.Settings.Node, Folder: folder, Made: f.Manifest.Made, Size: f.Size, SHA256: f.SHA256,
+		Recovery: f.Manifest.Recovery, Index: f.Manifest.Index, Epoch: f.Manifest.Epoch, Payloads: f.Manifest.Payloads.Count, State: Here,
+	}
+}
+
 // write makes a copy of the database and a backup of it.
 func (r *Room) write(ctx context.Context, folder string, progress Progress) (File, error) {
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return File{}, fmt.Errorf("make the folder of backups: %w", err)
-	}
 	if err := r.dropPartial(ctx, folder); err != nil {
 		return File{}, err
 	}
@@ -199,25 +211,33 @@ func (r *Room) size() int64 {
 
 // dropPartial removes what backups of this site left that were cut. Only one is made at a time.
 func (r *Room) dropPartial(ctx context.Context, folder string) error {
-	var site, id string
-	err := r.cfg.Database.View(ctx, func(tx *sql.Tx) error {
-		return tx.QueryRowContext(ctx, `SELECT name, id FROM site`).Scan(&site, &id)
-	})
+	now, err := r.site(ctx)
 	if err != nil {
-		return fmt.Errorf("read the site: %w", err)
+		return err
 	}
 	entries, err := os.ReadDir(folder)
 	if err != nil {
 		return fmt.Errorf("read the folder of backups: %w", err)
 	}
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), prefix(site, id)) && strings.HasSuffix(e.Name(), Extension+partial) {
+		if strings.HasPrefix(e.Name(), prefix(now.Site, now.SiteID)) && strings.HasSuffix(e.Name(), Extension+partial) {
 			if err := removeIfThere(filepath.Join(folder, e.Name())); err != nil {
 				return fmt.Errorf("remove a backup that was cut: %w", err)
 			}
 		}
 	}
 	return nil
+}
+
+// site is who the site is now.
+func (r *Room) site(ctx context.Context) (c Content, err error) {
+	err = r.cfg.Database.View(ctx, func(tx *sql.Tx) error {
+		return tx.QueryRowContext(ctx, `SELECT name, id, epoch FROM site`).Scan(&c.Site, &c.SiteID, &c.Epoch)
+	})
+	if err != nil {
+		err = fmt.Errorf("read the site: %w", err)
+	}
+	return c, err
 }
 
 func (r *Room) record(ctx context.Context, b Backup) error {
@@ -358,7 +378,8 @@ type Standing struct {
 	Folder      string                `json:"folder"`                 // of scheduled ones; empty: in the data folder of the node that leads
 	Keep        int                   `json:"keep"`
 	Next        *time.Time            `json:"next,omitempty"`
-	Advice      []string              `json:"advice"` // what to do, the most pressing first
+	Trouble     *Trouble              `json:"trouble,omitempty"` // with those made by schedule
+	Advice      []string              `json:"advice"`            // what to do beside, the most pressing first
 }
 
 // Standing reads it.
@@ -384,6 +405,7 @@ func (r *Room) Standing(ctx context.Context) (s Standing, err error) {
 	if len(task.Params) > 0 && json.Unmarshal(task.Params, &p) == nil {
 		s.Folder, s.Keep = p.Folder, p.Keep
 	}
+	s.Trouble = s.trouble(&task, r.cfg.Now())
 	s.Advice = s.advice(r.cfg.Now())
 	return s, nil
 }
@@ -398,6 +420,7 @@ func (s *Standing) advice(now time.Time) []string {
 	switch {
 	case s.Last == nil:
 		advice = append(advice, "There is no backup: make one with thatch backup, or switch the schedule on.")
+	case s.Trouble != nil:
 	case s.Last.State == Missing:
 		advice = append(advice, "The newest backup is not where it was written: look for it, or make another with thatch backup.")
 	case s.RecoveryKey != nil && s.Last.Recovery != s.RecoveryKey.Name:

@@ -121,7 +121,11 @@ func (w *writing) stream(ctx context.Context, out io.Writer) error {
 	if err == nil {
 		err = w.databaseEntry(ctx, t)
 	}
-	return errors.Join(err, t.Close(), packed.Close())
+	if err != nil {
+		packed.Close()
+		return err // which closing would only say once more
+	}
+	return errors.Join(t.Close(), packed.Close())
 }
 
 func (w *writing) databaseEntry(ctx context.Context, t *tar.Writer) error {

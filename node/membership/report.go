@@ -212,7 +212,7 @@ func (m *Membership) judge(r *Report, heard map[string]Heard) {
 		r.Problems = append(r.Problems, Problem{Level: level, Kind: kind, Node: node, Text: fmt.Sprintf(format, args...), Advice: advice})
 	}
 	if r.Leader == "" {
-		say(LevelError, ProblemNoQuorum, "", "start the nodes that do not run, or mend the network between them; where a majority is lost for good, restore a backup on an empty node (thatch restore)",
+		say(LevelError, ProblemNoQuorum, "", "start the nodes that do not run, or mend the network between them; where a majority is lost for good, make a site of the node that is left (thatch node recover)",
 			"no node leads the site: %d of %d voting nodes answer here, and %d are needed; what is written waits and is then refused, reads go on", r.Living, r.Voters, r.Needed)
 	}
 	versions := map[string]bool{}

@@ -10,9 +10,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"thatch/node"
 	"thatch/node/backup"
@@ -22,6 +25,7 @@ import (
 	"thatch/node/membership"
 	"thatch/node/nodetest"
 	"thatch/node/recovery"
+	"thatch/node/sites"
 	"thatch/node/store"
 	"thatch/node/store/sqlite"
 	"thatch/node/tasks"
@@ -250,6 +254,139 @@ func TestRetention(t *testing.T) {
 		if run := s.run(t, p); run.State != tasks.Failed || !strings.Contains(run.Error, want) {
 			t.Errorf("%+v: %s, %s", p, run.State, run.Error)
 		}
+	}
+}
+
+// A backup that was written and not recorded, because the node was killed in between, is found by the next one, and goes when it
+// is old; one that was forgotten and is put back later stays where it is.
+func TestBackupWithoutRecord(t *testing.T) {
+	clock, dir := nodetest.NewClock(), t.TempDir()
+	n := nodetest.NewWith(t, node.Config{Dir: dir, Site: "Test", Now: clock.Now})
+	s, folder := &site{Node: n, stop: nodetest.Run(t, n, nil), dir: dir}, filepath.Join(dir, "b")
+	var made []string
+	for i := range 4 {
+		clock.Move(time.Hour)
+		made = append(made, s.backUp(t, backup.Params{Folder: folder, Keep: 2}))
+		switch i {
+		case 0:
+			if err := os.Link(made[0], made[0]+".kept"); err != nil {
+				t.Skip("this file system knows no hard links: ", err)
+			}
+		case 1:
+			s.exec(t, `DELETE FROM backup WHERE name = ?`, filepath.Base(made[1]))
+		case 2: // the first went, the second came back on record
+			if got := strings.Join(s.onRecord(t), " "); got != filepath.Base(made[2])+" "+filepath.Base(made[1]) {
+				t.Errorf("on record are %s", got)
+			}
+			if err := os.Rename(made[0]+".kept", made[0]); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if got := strings.Join(s.onRecord(t), " "); got != filepath.Base(made[3])+" "+filepath.Base(made[2]) {
+		t.Errorf("on record are %s", got)
+	}
+	for i, there := range []bool{true, false, true, true} {
+		if _, err := os.Stat(made[i]); (err == nil) != there {
+			t.Errorf("backup %d: %v, want it there: %t", i, err, there)
+		}
+	}
+}
+
+func (s *site) exec(t *testing.T, statement string, args ...any) {
+	t.Helper()
+	applied, err := s.Writer().Write(t.Context(), store.Batch{Actor: "test", Reason: "a test", Topics: []string{"backup"}, Statements: []store.Statement{{SQL: statement, Args: args, Want: 1}}})
+	if err = errors.Join(err, applied.Err()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *site) onRecord(t *testing.T) (names []string) {
+	t.Helper()
+	list, _, err := s.Backups.List(t.Context(), store.Query{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range list {
+		names = append(names, b.Name)
+	}
+	return names
+}
+
+// Scheduled backups that fail are told of where people look: an alarm, a metric, the status of the site.
+func TestScheduledBackupsThatFail(t *testing.T) {
+	s := begin(t, t.TempDir())
+	metrics := prometheus.NewRegistry()
+	s.Collect(metrics)
+	metric := func(name string) float64 {
+		t.Helper()
+		families, err := metrics.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range families {
+			if f.GetName() == name {
+				return f.GetMetric()[0].GetGauge().GetValue()
+			}
+		}
+		t.Fatalf("there is no metric %s", name)
+		return 0
+	}
+	alarm := func() string {
+		t.Helper()
+		if err := s.Sites.Judge(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		standing, err := s.Sites.Standing(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range standing {
+			if a.Kind == sites.Backup {
+				return a.Text
+			}
+		}
+		return ""
+	}
+	scheduled := func(folder string) {
+		t.Helper()
+		text, err := json.Marshal(backup.Params{Folder: folder, Keep: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Tasks.Change(t.Context(), tasks.Task{Name: backup.Task, Schedule: "0 0 1 1 *", Enabled: true, Params: text}); err != nil {
+			t.Fatal(err)
+		}
+		id, err := s.Tasks.RunTask(t.Context(), backup.Task)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Tasks.Wait(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := alarm(); got != "" || metric("thatch_backup_trouble") != 0 || metric("thatch_backup_time_seconds") != 0 {
+		t.Errorf("at first: %q", got)
+	}
+	scheduled(filepath.Join(s.dir, "site.db"))
+	if got := alarm(); !strings.Contains(got, "failed (make the folder of backups: ") || metric("thatch_backup_trouble") != 1 {
+		t.Errorf("after one that failed: %q", got)
+	}
+	report := s.Sisters().Report(t.Context())
+	if !slices.ContainsFunc(report.Problems, func(p membership.Problem) bool {
+		return p.Kind == membership.ProblemBackup && p.Level == membership.LevelWarning
+	}) {
+		t.Errorf("the status of the site says %+v", report.Problems)
+	}
+	scheduled(filepath.Join(s.dir, "b"))
+	if got := alarm(); got != "" || metric("thatch_backup_trouble") != 0 || metric("thatch_backup_time_seconds") < 1e9 {
+		t.Errorf("after a good one: %q", got)
+	}
+	if err := os.RemoveAll(filepath.Join(s.dir, "b")); err != nil {
+		t.Fatal(err)
+	}
+	if got := alarm(); !strings.Contains(got, "not where it was written") {
+		t.Errorf("after it was removed by hand: %q", got)
 	}
 }
 

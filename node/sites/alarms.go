@@ -26,6 +26,7 @@ const (
 	Silent            = "silent"             // a child was not heard of for long; subject: its id
 	Ring              = "ring"               // the tree bites its tail
 	Untrusted         = "untrusted"          // payloads that another site of the tree took are refused here: their signers are not trusted
+	Backup            = "backup"             // backups that are made by schedule are missing, or fail
 
 	Diverged   = "diverged"   // a neighbour went back in time; subject: its id and the type
 	Quarantine = "quarantine" // documents were not accepted; subject: the neighbour's id and the type
@@ -37,7 +38,7 @@ const (
 )
 
 // judged are the kinds that Judge settles.
-var judged = []string{LanguageBelow, LanguageComputers, LanguageAbove, Silent, Ring, Quarantine, Untrusted}
+var judged = []string{LanguageBelow, LanguageComputers, LanguageAbove, Silent, Ring, Quarantine, Untrusted, Backup}
 
 // passing are the kinds that tell of something that happened once: they end by themselves after keepPassing.
 var passing = []string{Diverged, Refused, Claimed, Damaged}

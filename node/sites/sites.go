@@ -40,7 +40,7 @@ type Config struct {
 	Signer    Signer
 	Now       func() time.Time
 	Log       *slog.Logger
-	// Also finds alarms of other rooms, of the kind Quarantine, whenever alarms are judged; may be nil.
+	// Also finds alarms of other rooms, of the kinds Quarantine, Untrusted and Backup, whenever alarms are judged; may be nil.
 	Also func(ctx context.Context) ([]Alarm, error)
 	// Forget makes the statements that end what is kept of a neighbour elsewhere, such as how far it is; ForgetKey those that
 	// end what is remembered of the signing key of a site whose document goes. Both may be nil.

@@ -148,13 +148,14 @@ func (a *App) Show(ctx context.Context, path string) error { return a.ShowAs(ctx
 
 // ShowAs prints one object of the API, for people as text writes it.
 func (a *App) ShowAs(ctx context.Context, path string, text func(w io.Writer, raw json.RawMessage) error) error {
-	return a.ask(ctx, client.Request{Method: http.MethodGet, Path: path}, text)
+	return a.AskAs(ctx, client.Request{Method: http.MethodGet, Path: path}, text)
 }
 
 // Ask sends a request to the API and prints the object that it answers.
-func (a *App) Ask(ctx context.Context, in client.Request) error { return a.ask(ctx, in, Object) }
+func (a *App) Ask(ctx context.Context, in client.Request) error { return a.AskAs(ctx, in, Object) }
 
-func (a *App) ask(ctx context.Context, in client.Request, text func(w io.Writer, raw json.RawMessage) error) error {
+// AskAs does the same, and prints for people what text writes.
+func (a *App) AskAs(ctx context.Context, in client.Request, text func(w io.Writer, raw json.RawMessage) error) error {
 	c, err := a.Client()
 	if err != nil {
 		return err
@@ -168,7 +169,7 @@ func (a *App) ask(ctx context.Context, in client.Request, text func(w io.Writer,
 
 // Told sends a request to the API and prints what it answers, for people as the line that say makes of it.
 func Told[T any](ctx context.Context, a *App, in client.Request, say func(answer T) string) error {
-	return a.ask(ctx, in, func(w io.Writer, raw json.RawMessage) error {
+	return a.AskAs(ctx, in, func(w io.Writer, raw json.RawMessage) error {
 		var answer T
 		if err := json.Unmarshal(raw, &answer); err != nil {
 			return fmt.Errorf("the answer: %w", err)

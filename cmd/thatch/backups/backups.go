@@ -227,7 +227,7 @@ func plan(a *cli.App) *cobra.Command {
 			if !cmd.Flags().Changed("keep") {
 				in.Keep = now.Keep
 			}
-			return a.Ask(cmd.Context(), client.Request{Method: http.MethodPut, Path: "/backups/schedule", In: in})
+			return a.AskAs(cmd.Context(), client.Request{Method: http.MethodPut, Path: "/backups/schedule", In: in}, showStanding)
 		},
 	}
 	cmd.Flags().StringVar(&in.Folder, "folder", "", `absolute, on the machine of the node that leads (default "backups" in its data folder)`)
@@ -241,18 +241,16 @@ func status(a *cli.App) *cobra.Command {
 		Use: "status", Short: "Show how the site would come back if it were lost now, and what to do", Args: cobra.NoArgs,
 		Example: "  thatch backup status",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.ShowAs(cmd.Context(), "/backups/standing", func(w io.Writer, raw json.RawMessage) error {
-				var s backup.Standing
-				if err := json.Unmarshal(raw, &s); err != nil {
-					return fmt.Errorf("the answer: %w", err)
-				}
-				return showStanding(w, &s)
-			})
+			return a.ShowAs(cmd.Context(), "/backups/standing", showStanding)
 		},
 	}
 }
 
-func showStanding(w io.Writer, s *backup.Standing) error {
+func showStanding(w io.Writer, raw json.RawMessage) error {
+	var s backup.Standing
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return fmt.Errorf("the answer: %w", err)
+	}
 	key, last, when := "none", "none", "by hand alone"
 	if s.RecoveryKey != nil {
 		key = s.RecoveryKey.Name + ", made " + s.RecoveryKey.Made.Format(time.DateOnly)
@@ -261,9 +259,16 @@ func showStanding(w io.Writer, s *backup.Standing) error {
 		last = fmt.Sprintf("%s, %s (%s)", s.Last.Name, backup.Ago(time.Since(s.Last.Made)), s.Last.State)
 	}
 	if s.Schedule != "" {
-		when = fmt.Sprintf("%s, the newest %d are kept", s.Schedule, s.Keep)
+		folder := s.Folder
+		if folder == "" {
+			folder = `"backups" in the data folder of the node that leads`
+		}
+		when = fmt.Sprintf("%s, to %s, the newest %d are kept", s.Schedule, folder, s.Keep)
 	}
 	_, err := fmt.Fprintf(w, "recovery key   %s\nnewest backup  %s\nschedule       %s\n", key, last, when)
+	if s.Trouble != nil {
+		_, err = fmt.Fprintf(w, "! %s: %s.\n", s.Trouble.Text, s.Trouble.Advice)
+	}
 	for _, line := range s.Advice {
 		_, err = fmt.Fprintln(w, "!", line)
 	}

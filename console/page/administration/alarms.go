@@ -25,7 +25,7 @@ var alarmTitles = map[string]string{
 	sites.LanguageBelow: "Language needed below", sites.LanguageComputers: "Language of computers", sites.LanguageAbove: "Language not managed above",
 	sites.Silent: "Silent site", sites.Ring: "Ring of sites", sites.Untrusted: "Signers that are not trusted", sites.Diverged: "Another past",
 	sites.Quarantine: "Quarantine", sites.Refused: "Refused documents", sites.ShutOut: "Shut out", sites.NotJoined: "Not joined",
-	sites.Damaged: "Damaged documents", sites.Claimed: "Claimed site",
+	sites.Damaged: "Damaged documents", sites.Claimed: "Claimed site", sites.Backup: "Backups",
 }
 
 // placeOf is where an alarm is seen to.
@@ -42,6 +42,8 @@ func placeOf(a sites.Alarm) string {
 		return page.To("sites", id)
 	case sites.Ring, sites.NotJoined:
 		return "/hierarchy"
+	case sites.Backup:
+		return "/backups"
 	case sites.Damaged:
 		return "/replication"
 	}
