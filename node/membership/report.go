@@ -99,8 +99,17 @@ func (r Report) Wrong() bool {
 // Report asks all nodes, and says what is wrong.
 func (m *Membership) Report(ctx context.Context) Report {
 	heard := m.Greeted(ctx)
-	own := m.Status()
-	r := Report{Site: m.creds.Site(), Node: own.ID, Nodes: []Node{}, Problems: []Problem{}}
+	r := m.found(m.Status(), heard)
+	r.Site = m.creds.Site()
+	if m.cfg.More != nil {
+		r.Problems = append(r.Problems, m.cfg.More(ctx)...)
+	}
+	return r
+}
+
+// found makes the report of what this node knows of itself and heard of the others.
+func (m *Membership) found(own Status, heard map[string]Heard) Report {
+	r := Report{Node: own.ID, Nodes: []Node{}, Problems: []Problem{}}
 	var votes quorum.Status
 	if own.Quorum != nil {
 		votes = *own.Quorum
@@ -122,9 +131,6 @@ func (m *Membership) Report(ctx context.Context) Report {
 		}
 	}
 	m.judge(&r, heard)
-	if m.cfg.More != nil {
-		r.Problems = append(r.Problems, m.cfg.More(ctx)...)
-	}
 	return r
 }
 
