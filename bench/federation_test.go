@@ -21,8 +21,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"thatch/catalog/document"
-	"thatch/node"
 	"thatch/node/folder"
+	"thatch/node/imports"
 	"thatch/node/replicas"
 	"thatch/node/replicas/dataset"
 	"thatch/node/store"
@@ -111,7 +111,7 @@ func newMonth(b *testing.B) *monthly {
 
 func (m *monthly) importMSRC(folder string) {
 	m.b.Helper()
-	id, err := m.parent.StartImport(m.b.Context(), node.Import{Source: "msrc", From: folder})
+	id, err := m.parent.Imports.Start(m.b.Context(), imports.Import{Source: "msrc", From: folder})
 	must(m.b, err)
 	run, err := m.parent.Tasks.Wait(m.b.Context(), id)
 	if must(m.b, err); run.State != tasks.Done {

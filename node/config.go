@@ -3,25 +3,22 @@ package node
 import (
 	"log/slog"
 	"net"
-	"os"
 	"slices"
 	"time"
 
 	"thatch/catalog/document"
 	"thatch/node/operators/password"
 	"thatch/node/quorum"
+	"thatch/node/reach"
 	"thatch/node/store"
 )
-
-// DefaultListen is where a node listens unless told otherwise.
-const DefaultListen = ":8743"
 
 const defaultSite = "Site"
 
 // Config says how a node starts. Site and Languages seed the first start only; afterwards the database rules.
 type Config struct {
 	Dir       string
-	Listen    string   // HOST:PORT, "" DefaultListen; port 0 takes a free one
+	Listen    string   // HOST:PORT, "" reach.DefaultListen; port 0 takes a free one
 	Names     []string // more host names and addresses under which the node is reached
 	Name      string   // of the node; "" that of its machine
 	Site      string
@@ -39,7 +36,7 @@ func (c Config) complete() (Config, error) {
 		return c, store.Invalid("a node needs a data folder")
 	}
 	if c.Listen == "" {
-		c.Listen = DefaultListen
+		c.Listen = reach.DefaultListen
 	}
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		return c, store.Invalid("listen address %q: want HOST:PORT, such as :8743 or 127.0.0.1:0", c.Listen)
@@ -67,20 +64,5 @@ func (c Config) complete() (Config, error) {
 
 // names are the host names and addresses under which the node may be reached, for its certificate.
 func (c Config) names(siteID string) []string {
-	return CertificateNames(c.Listen, append(slices.Clone(c.Names), siteID+".thatch.internal"))
-}
-
-// CertificateNames are the host names and addresses for the certificate of a node that is told to listen at an address and
-// has names.
-func CertificateNames(listen string, more []string) []string {
-	names := append([]string{"localhost", "127.0.0.1", "::1"}, more...)
-	if host, _, err := net.SplitHostPort(listen); err == nil && host != "" {
-		names = append(names, host)
-	}
-	if host, err := os.Hostname(); err == nil {
-		names = append(names, host)
-	}
-	names = append(names, ownAddresses()...)
-	slices.Sort(names)
-	return slices.Compact(names)
+	return reach.CertificateNames(c.Listen, append(slices.Clone(c.Names), siteID+".thatch.internal"))
 }

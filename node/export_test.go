@@ -4,13 +4,11 @@ import (
 	"context"
 
 	"thatch/node/bulletins/staging"
+	"thatch/node/doors"
 )
 
-// OpenFileDoor opens the local door of systems without sockets in folders, wherever the test runs.
-func (n *Node) OpenFileDoor(address string) (closeDoor func(), err error) {
-	d, err := n.openFileDoor(address)
-	return d.close, err
-}
+// FileDoor is what the local door says on systems without sockets in folders.
+func (n *Node) FileDoor() (doors.File, error) { return n.fileDoor() }
 
 // FirstCheck has nodes begin to check what they hold as soon as they run, until it is called.
 func FirstCheck() (restore func()) {

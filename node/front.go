@@ -6,10 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"os"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -17,12 +14,14 @@ import (
 	"github.com/hashicorp/raft"
 
 	"thatch/node/disk"
+	"thatch/node/doors"
 	"thatch/node/folder"
 	"thatch/node/identity"
 	"thatch/node/identity/sealed"
 	"thatch/node/members"
 	"thatch/node/membership"
 	"thatch/node/quorum"
+	"thatch/node/reach"
 	"thatch/node/wire"
 )
 
@@ -31,7 +30,7 @@ type front struct {
 	port    *wire.Port
 	creds   *wire.Credentials
 	sisters *membership.Membership
-	doors   doors
+	doors   doors.Mux
 	server  *http.Server               // of the public doors
 	failed  chan error                 // it ended by itself
 	public  atomic.Pointer[tls.Config] // nil: the rooms are not open yet
@@ -127,7 +126,7 @@ func (n *Node) self() (members.Node, error) {
 	}
 	key, err := n.front.creds.KeyHash()
 	return members.Node{
-		ID: n.folder.ID, Name: NameOr(n.cfg.Name), Addresses: n.cfg.addresses(n.front.port.Addr()), Votes: true, TLSKey: key, SealKey: seal.Public(),
+		ID: n.folder.ID, Name: reach.Name(n.cfg.Name), Addresses: reach.Addresses(n.cfg.Listen, n.cfg.Names, n.front.port.Addr().String()), Votes: true, TLSKey: key, SealKey: seal.Public(),
 		Version: n.cfg.Version, Schema: n.cfg.Schema.Version,
 	}, err
 }
@@ -256,63 +255,4 @@ func (f *front) close() error {
 		errs = append(errs, f.server.Close())
 	}
 	return errors.Join(errs...)
-}
-
-// NameOr is what people call a node: the name given, or that of its machine.
-func NameOr(name string) string {
-	if name != "" {
-		return name
-	}
-	if host, err := os.Hostname(); err == nil && host != "" {
-		return host
-	}
-	return "node"
-}
-
-// addresses are those at which other nodes may reach this one, which listens at an address: by the names that it was given
-// first. One that listens at one address of its machine alone is reached there alone.
-func (c Config) addresses(at net.Addr) []string {
-	return Addresses(c.Listen, c.Names, at.String())
-}
-
-// Addresses are those at which a node may be reached that is told to listen at an address and has names; bound is where it
-// really listens, "" where it does not yet.
-func Addresses(listen string, names []string, bound string) []string {
-	host, port, _ := net.SplitHostPort(listen) // Config.complete has looked at it
-	if _, really, err := net.SplitHostPort(bound); err == nil {
-		port = really
-	}
-	hosts := slices.Clone(names)
-	switch ip := net.ParseIP(host); {
-	case host != "" && (ip == nil || !ip.IsUnspecified()):
-		hosts = append(hosts, host)
-	default:
-		if name, err := os.Hostname(); err == nil {
-			hosts = append(hosts, name)
-		}
-		hosts = append(hosts, ownAddresses()...)
-	}
-	var list []string
-	for _, host := range hosts {
-		if at := net.JoinHostPort(host, port); !slices.Contains(list, at) && len(list) < mostAddresses {
-			list = append(list, at)
-		}
-	}
-	return list
-}
-
-const mostAddresses = 12
-
-// ownAddresses are those of this machine.
-func ownAddresses() (list []string) {
-	addrs, err := net.InterfaceAddrs()
-	if err != nil {
-		return nil
-	}
-	for _, addr := range addrs {
-		if ip, ok := addr.(*net.IPNet); ok && ip.IP.IsGlobalUnicast() {
-			list = append(list, ip.IP.String())
-		}
-	}
-	return list
 }

@@ -10,6 +10,7 @@ import (
 
 	"thatch/catalog/document"
 	"thatch/node"
+	"thatch/node/imports"
 	"thatch/node/nodetest"
 	"thatch/node/replicas"
 	"thatch/node/replicas/dataset"
@@ -58,13 +59,13 @@ func TestSourcesThatAParentCoversAreSwitchedOff(t *testing.T) {
 	top, site := nodetest.New(t), nodetest.New(t)
 	for _, n := range []*node.Node{top, site} {
 		nodetest.Run(t, n, nil)
-		if run, _ := start(t, n, node.Import{Source: "sdp", From: "../catalog/importer/sdp/testdata/full.sdp"}); run.State != tasks.Done {
+		if run, _ := nodetest.Import(t, n, imports.Import{Source: "sdp", From: "../catalog/importer/sdp/testdata/full.sdp"}); run.State != tasks.Done {
 			t.Fatalf("import: %s %q", run.State, run.Error)
 		}
 	}
 	on := func(want string) {
 		t.Helper()
-		sources, err := site.Sources(t.Context())
+		sources, err := site.Imports.List(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -80,7 +81,7 @@ func TestSourcesThatAParentCoversAreSwitchedOff(t *testing.T) {
 	}
 	yes := true
 	for _, source := range []string{"sdp", "msrc"} {
-		if err := site.ChangeSource(t.Context(), source, node.SourceChange{Enabled: &yes}); err != nil {
+		if err := site.Imports.Change(t.Context(), source, imports.Change{Enabled: &yes}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -102,7 +103,7 @@ func TestSourcesThatAParentCoversAreSwitchedOff(t *testing.T) {
 	on("msrc sdp")
 	comes(len(above))
 	on("msrc")
-	if err := site.ChangeSource(t.Context(), "sdp", node.SourceChange{Enabled: &yes}); err != nil {
+	if err := site.Imports.Change(t.Context(), "sdp", imports.Change{Enabled: &yes}); err != nil {
 		t.Fatal(err)
 	}
 	comes(0)
@@ -128,7 +129,7 @@ func TestASiteThatLeftFollowsTheVendorItself(t *testing.T) {
 	nodetest.Run(t, site, nil)
 	imports := func(n *node.Node, changed bool) {
 		t.Helper()
-		if run, done := start(t, n, node.Import{Source: "sdp", From: file}); run.State != tasks.Done || (done.Changed > 0) != changed {
+		if run, done := nodetest.Import(t, n, imports.Import{Source: "sdp", From: file}); run.State != tasks.Done || (done.Changed > 0) != changed {
 			t.Fatalf("import: %s %q, %d changed", run.State, run.Error, done.Changed)
 		}
 	}

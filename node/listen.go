@@ -3,15 +3,13 @@ package node
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
-	"runtime/debug"
-	"strings"
 	"time"
 
+	"thatch/node/doors"
 	"thatch/node/identity"
 )
 
@@ -21,58 +19,6 @@ const (
 	shutdownTimeout = 10 * time.Second
 	maxHeader       = 32 << 10
 )
-
-// doors are the handlers mounted by path prefix.
-type doors struct {
-	log      *slog.Logger
-	prefixes []string // longest first
-	handlers map[string]http.Handler
-}
-
-func (d *doors) mount(prefix string, h http.Handler) {
-	if d.handlers == nil {
-		d.handlers = map[string]http.Handler{}
-	}
-	if _, again := d.handlers[prefix]; !again {
-		at := 0
-		for at < len(d.prefixes) && len(d.prefixes[at]) >= len(prefix) {
-			at++
-		}
-		d.prefixes = append(d.prefixes[:at], append([]string{prefix}, d.prefixes[at:]...)...)
-	}
-	d.handlers[prefix] = h
-}
-
-// ServeHTTP finds the door. It compares the path as it was sent: ids in paths may hold escaped slashes.
-func (d *doors) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	path := r.URL.EscapedPath()
-	for _, prefix := range d.prefixes {
-		if strings.HasPrefix(path, prefix) {
-			d.answer(w, r, d.handlers[prefix])
-			return
-		}
-	}
-	http.NotFound(w, r)
-}
-
-// answer has h answer. A handler that panics is told of in the log; the caller hears that it was the node's fault.
-func (d *doors) answer(w http.ResponseWriter, r *http.Request, h http.Handler) {
-	defer func() {
-		failure := recover()
-		switch {
-		case failure == nil:
-		case failure == http.ErrAbortHandler:
-			panic(failure) // the way to cut an answer short
-		default:
-			d.log.ErrorContext(r.Context(), "a request failed by a fault of this program", "method", r.Method, "path", r.URL.Path,
-				"panic", failure, "stack", string(debug.Stack()))
-			w.Header().Set("Content-Type", "application/json")
-			w.WriteHeader(http.StatusInternalServerError)
-			_, _ = io.WriteString(w, `{"code":"failed","error":"the node failed at this request by a fault of its own; its log has more"}`)
-		}
-	}()
-	h.ServeHTTP(w, r)
-}
 
 // Address is the HOST:PORT at which the node listens.
 func (n *Node) Address() string {
@@ -104,24 +50,30 @@ func (n *Node) URL() string {
 // begun, and returns. The error is nil when the context ended it.
 func (n *Node) Run(ctx context.Context) error {
 	n.Tasks.Start(ctx)
-	local, err := n.openDoor(n.Address())
+	local, err := doors.OpenLocal(n.folder.Path, n.fileDoor)
 	if err != nil {
 		return err
 	}
-	defer local.close()
+	defer local.Close()
 	n.startRooms(ctx)
 	defer n.stopRooms()
 	return n.serve(ctx, local)
 }
 
-func (n *Node) serve(ctx context.Context, local door) error {
+// fileDoor is what the local door says that is a file.
+func (n *Node) fileDoor() (doors.File, error) {
+	token, err := n.Identity.LocalToken()
+	return doors.File{Address: n.Address(), Token: token, Fingerprint: identity.Fingerprint(n.Identity.Authority())}, err
+}
+
+func (n *Node) serve(ctx context.Context, local doors.Local) error {
 	private := n.server(&n.front.doors)
 	failed := make(chan error, 1)
-	if local.listener != nil {
+	if local.Listener != nil {
 		private.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
 			return identity.WithOperator(ctx, identity.Local)
 		}
-		go func() { failed <- private.Serve(local.listener) }()
+		go func() { failed <- private.Serve(local.Listener) }()
 	}
 	n.front.open.Store(true)
 	n.cfg.Log.Info("the node answers", "site", n.site.Name, "address", n.Address(), "data", n.cfg.Dir, "version", n.cfg.Version)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"thatch/node/folder"
+	"thatch/node/imports"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -42,6 +43,7 @@ import (
 	"thatch/node/store"
 	"thatch/node/store/local"
 	"thatch/node/tasks"
+	"thatch/node/uploads"
 )
 
 // People are who works at a site, and by what they are known.
@@ -82,6 +84,7 @@ type Rooms struct {
 	Replicas  *replicas.Room
 	Sender    *dataset.Sender
 	Check     *check.Checker
+	Imports   *imports.Room
 }
 
 // Node is a member of a site. Make one with New, mount doors, call Run, then Close.
@@ -114,7 +117,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{cfg: cfg, started: cfg.Now()}
-	n.front.doors.log, n.front.listens, n.front.stop = cfg.Log, make(chan struct{}), make(chan struct{})
+	n.front.doors.Log, n.front.listens, n.front.stop = cfg.Log, make(chan struct{}), make(chan struct{})
 	if n.folder, err = folder.Open(cfg.Dir); err != nil {
 		return nil, err
 	}
@@ -219,7 +222,7 @@ func (n *Node) openRooms(ctx context.Context) error {
 	})
 	n.Bulletins = bulletins.New(bulletins.Config{
 		Site: n.site.ID, Reader: n.db, Writer: n.writer, Signer: n.Identity, Now: n.cfg.Now, Log: n.cfg.Log,
-		Covered: func(source string) []store.Statement { return []store.Statement{tasks.SwitchOff(ImportTask(source))} },
+		Covered: func(source string) []store.Statement { return []store.Statement{tasks.SwitchOff(imports.Task(source))} },
 	})
 	if err := n.openContent(ctx); err != nil {
 		return err
@@ -228,7 +231,10 @@ func (n *Node) openRooms(ctx context.Context) error {
 		Own: n.own, Reader: n.db, Content: n.Content, First: firstCheck, Now: n.cfg.Now, Log: n.cfg.Log,
 	})
 	n.Tasks.Register(n.stagingKind())
-	n.Tasks.Register(n.importKind())
+	n.Imports = imports.New(imports.Config{
+		Tasks: n.Tasks, Settings: n.Settings, Bulletins: n.Bulletins, Languages: n.Languages, Now: n.cfg.Now,
+		Uploads: uploads.Folder{Dir: n.folder.Path(folder.UploadsFolder), Now: n.cfg.Now}, Scratch: n.folder.Path(folder.ScratchFolder),
+	})
 	for _, kind := range n.contentKinds() {
 		n.Tasks.Register(kind)
 	}
@@ -350,4 +356,4 @@ func (n *Node) Listening() <-chan struct{} { return n.front.listens }
 func (n *Node) Stopping() <-chan struct{} { return n.front.stop }
 
 // Mount has requests whose path begins with prefix answered by h; the longest prefix wins. Mount before Run.
-func (n *Node) Mount(prefix string, h http.Handler) { n.front.doors.mount(prefix, h) }
+func (n *Node) Mount(prefix string, h http.Handler) { n.front.doors.Mount(prefix, h) }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"thatch/node/folder"
+	"thatch/node/imports"
 
 	"thatch/catalog/content"
 	"thatch/catalog/content/authenticode"
@@ -64,18 +65,11 @@ func (n *Node) downloads(ctx context.Context) (staging.Settings, error) {
 	}
 	n.Content.SetSpeed(settings.DownloadRate.In(values))
 	return staging.Settings{
-		Client:      clientConfig(values),
+		Client:      imports.Client(values),
 		Source:      settings.PayloadSource.In(values),
 		AllowUnsafe: !settings.CheckSignatures.In(values),
 		Trust:       authenticode.OfSite(settings.Trusted.In(values), settings.Roots.In(values)),
 	}, nil
-}
-
-// clientConfig says how vendors are reached.
-func clientConfig(values settings.Values) content.ClientConfig {
-	return content.ClientConfig{
-		Proxy: settings.Proxy.In(values), NoProxy: settings.NoProxy.In(values), CA: []byte(settings.Authorities.In(values)),
-	}
 }
 
 // stagingKind downloads what is staged. The hourly run asks again where a vendor did not answer.

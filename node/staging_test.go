@@ -22,6 +22,7 @@ import (
 	"thatch/node/bulletins/bulletinstest"
 	"thatch/node/bulletins/staging"
 	"thatch/node/folder"
+	"thatch/node/imports"
 	"thatch/node/nodetest"
 	"thatch/node/store"
 	"thatch/node/tasks"
@@ -174,7 +175,7 @@ func TestStagingIsCancelled(t *testing.T) {
 		t.Errorf("%+v, %v", ended, err)
 	}
 	eventually(t, n, staging.Downloading, "en")
-	if _, err := n.StartImport(t.Context(), node.Import{}); !errors.Is(err, store.ErrInvalid) {
+	if _, err := n.Imports.Start(t.Context(), imports.Import{}); !errors.Is(err, store.ErrInvalid) {
 		t.Errorf("an import of nothing: %v", err)
 	}
 }

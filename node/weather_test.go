@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"thatch/node"
+	"thatch/node/imports"
 	"thatch/node/nodetest"
 	"thatch/node/quorum"
 	"thatch/node/store"
@@ -214,7 +215,7 @@ func TestWeather(t *testing.T) {
 	if _, err := site.Leader().Tasks.Run(t.Context(), "march", struct{}{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := site.Node(site.Follower()).StartImport(t.Context(), node.Import{Source: "sdp", From: address}); err != nil {
+	if _, err := site.Node(site.Follower()).Imports.Start(t.Context(), imports.Import{Source: "sdp", From: address}); err != nil {
 		t.Fatal(err)
 	}
 	ctx, calm := context.WithTimeout(t.Context(), lasts)
@@ -235,19 +236,19 @@ func TestWeather(t *testing.T) {
 func (s *storm) settle(content []byte) {
 	t, site := s.t, s.site
 	t.Helper()
-	var march, imports []tasks.Run
+	var march, took []tasks.Run
 	site.Until("the import ends, and the march goes on", func() error {
 		runs, _, err := site.Leader().Tasks.Runs(t.Context(), store.Query{Limit: 1000})
-		march, imports = nil, nil
+		march, took = nil, nil
 		for _, run := range runs {
 			if run.Kind == "march" {
 				march = append(march, run)
-			} else if run.Kind == node.ImportKind {
-				imports = append(imports, run)
+			} else if run.Kind == imports.Kind {
+				took = append(took, run)
 			}
 		}
-		if err == nil && (len(march) == 0 || march[0].State != tasks.Running || len(imports) == 0 || imports[0].State != tasks.Done) {
-			err = fmt.Errorf("march %+v, import %+v", march, imports)
+		if err == nil && (len(march) == 0 || march[0].State != tasks.Running || len(took) == 0 || took[0].State != tasks.Done) {
+			err = fmt.Errorf("march %+v, import %+v", march, took)
 		}
 		return err
 	})
@@ -302,9 +303,9 @@ func (s *storm) settle(content []byte) {
 	if err := os.WriteFile(file, content, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	start(t, fair, node.Import{Source: "sdp", From: file})
+	nodetest.Import(t, fair, imports.Import{Source: "sdp", From: file})
 	if got, want := brought(t, n), brought(t, fair); len(want) == 0 || !slices.Equal(got, want) {
 		t.Errorf("the import brought %d documents, in fair weather %d", len(got), len(want))
 	}
-	t.Logf("%d rows tried, %d acknowledged; %d runs of the march, %d of the import; index %d", s.tried, len(s.acked), len(march), len(imports), n.Index())
+	t.Logf("%d rows tried, %d acknowledged; %d runs of the march, %d of the import; index %d", s.tried, len(s.acked), len(march), len(took), n.Index())
 }

@@ -13,7 +13,7 @@ import (
 	"testing"
 
 	"thatch/catalog/document"
-	"thatch/node"
+	"thatch/node/imports"
 	"thatch/node/store"
 	"thatch/node/tasks"
 	"thatch/replication/replicationtest"
@@ -73,7 +73,7 @@ func TestALanguageAddedAtTheTopBringsWhatWasLeftOut(t *testing.T) {
 	child.Join(t, top)
 	brings := func() {
 		t.Helper()
-		id, err := top.StartImport(t.Context(), node.Import{Source: "sdp", From: folder})
+		id, err := top.Imports.Start(t.Context(), imports.Import{Source: "sdp", From: folder})
 		done(t, top, id, err)
 		bulletins, _, err := top.Bulletins.List(t.Context(), store.Query{})
 		if err != nil || len(bulletins) != 1 {

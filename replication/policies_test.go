@@ -75,8 +75,8 @@ func payload(t testing.TB, version, language string) (content []byte, digest str
 	return content, hex.EncodeToString(sum[:])
 }
 
-// imports gives a site bulletin KB-version, staged, whose update brings the app to a version, in some languages.
-func imports(t testing.TB, s *replicationtest.Linked, version, title string, languages ...string) {
+// brings gives a site bulletin KB-version, staged, whose update brings the app to a version, in some languages.
+func brings(t testing.TB, s *replicationtest.Linked, version, title string, languages ...string) {
 	t.Helper()
 	id := "u" + version
 	docs := []document.Document{
@@ -213,12 +213,12 @@ func threeLevels(t *testing.T) (top, berlin, mitte *replicationtest.Linked) {
 // on; what the top says of it afterwards is in force everywhere at once.
 func TestAPolicyOfTheTopPatchesTheTree(t *testing.T) {
 	top, berlin, mitte := threeLevels(t)
-	imports(t, top, "2.0", "first", "de", "en")
+	brings(t, top, "2.0", "first", "de", "en")
 	made, err := top.Policies.Create(t.Context(), policies.Draft{Name: "March", Bulletins: []string{"KB2.0"}, Local: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	imports(t, top, "2.0", "revised since", "de", "en")
+	brings(t, top, "2.0", "revised since", "de", "en")
 	below := []*replicationtest.Linked{berlin, mitte}
 	for _, s := range below {
 		s.Eventually(t, "the policy has come", func() error { return inForce(s, made.ID, "on") })
@@ -293,7 +293,7 @@ func TestAPauseAsksNoWindow(t *testing.T) {
 	top := ordering(t, replicationtest.Config{Name: "Top", Languages: []string{"de"}})
 	child := ordering(t, replicationtest.Config{Name: "North", Languages: []string{"de"}})
 	child.Join(t, top)
-	imports(t, top, "2.0", "first", "de")
+	brings(t, top, "2.0", "first", "de")
 	made, err := top.Policies.Create(t.Context(), policies.Draft{Name: "March", Bulletins: []string{"KB2.0"}})
 	if err != nil {
 		t.Fatal(err)
@@ -310,7 +310,7 @@ func TestAPauseAsksNoWindow(t *testing.T) {
 		}
 		return nil
 	})
-	imports(t, top, "3.0", "later", "de")
+	brings(t, top, "3.0", "later", "de")
 	if err := top.Policies.Pause(t.Context(), made.ID, 0, true); err != nil {
 		t.Fatal(err)
 	}
@@ -348,7 +348,7 @@ func TestPoliciesWaitForWindows(t *testing.T) {
 		})
 	}})
 	child := ordering(t, replicationtest.Config{Name: "North", Languages: []string{"de"}})
-	imports(t, top, "2.0", "first", "de")
+	brings(t, top, "2.0", "first", "de")
 	child.Join(t, top)
 	if _, err := top.Windows.Create(t.Context(), windows.Body{Window: schedule.Window{Name: "old", Repeat: schedule.Daily, Start: "00:00", Minutes: 1440}}); err != nil {
 		t.Fatal(err)
@@ -475,7 +475,7 @@ func TestWhatHappenedWhileTheChildWasOff(t *testing.T) {
 	top := ordering(t, replicationtest.Config{Name: "Top", Languages: []string{"de"}})
 	child := ordering(t, replicationtest.Config{Name: "North", Languages: []string{"de"}, Dir: dir})
 	child.Join(t, top)
-	imports(t, top, "2.0", "first", "de")
+	brings(t, top, "2.0", "first", "de")
 	make := func(name string) string {
 		t.Helper()
 		made, err := top.Policies.Create(t.Context(), policies.Draft{Name: name, Bulletins: []string{"KB2.0"}})
@@ -526,7 +526,7 @@ func TestSettingsFromAbove(t *testing.T) {
 	top := replicationtest.Start(t, replicationtest.Config{Name: "Top", Languages: []string{"de"}})
 	child := replicationtest.Start(t, replicationtest.Config{Name: "North", Languages: []string{"de"}})
 	child.Join(t, top)
-	imports(t, top, "2.0", "first", "de")
+	brings(t, top, "2.0", "first", "de")
 	order := 50
 	if _, err := top.Bulletins.CreateSeverity(t.Context(), "This week", &order); err != nil {
 		t.Fatal(err)

@@ -249,7 +249,7 @@ func TestACompleteRunIsMadeOnce(t *testing.T) {
 func TestAPolicyThatIsMendedIsHeldToItsSettings(t *testing.T) {
 	top := ordering(t, replicationtest.Config{Name: "Top", Languages: []string{"de"}})
 	child := ordering(t, replicationtest.Config{Name: "North", Languages: []string{"de"}})
-	imports(t, top, "2.0", "first", "de")
+	brings(t, top, "2.0", "first", "de")
 	child.Join(t, top)
 	body := windows.Body{Window: schedule.Window{Name: "always", Repeat: schedule.Daily, Start: "00:00", Minutes: 1440}}
 	if _, err := top.Windows.Create(t.Context(), body); err != nil {

@@ -23,6 +23,7 @@ import (
 	"thatch/console/api/operators"
 	"thatch/node"
 	"thatch/node/folder"
+	"thatch/node/reach"
 	"thatch/node/store"
 	"thatch/replication"
 	"thatch/replication/joining"
@@ -43,7 +44,7 @@ type nodeFlags struct {
 
 func (f *nodeFlags) bind(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.listen, "listen", node.DefaultListen, "HOST:PORT to listen at; port 0 takes a free one (THATCH_LISTEN)")
+	flags.StringVar(&f.listen, "listen", reach.DefaultListen, "HOST:PORT to listen at; port 0 takes a free one (THATCH_LISTEN)")
 	flags.StringVar(&f.site, "site", "", "name of the site; has an effect at the first start only (THATCH_SITE)")
 	flags.StringSliceVar(&f.languages, "languages", nil, "managed languages, such as en,de; has an effect at the first start only (THATCH_LANGUAGES)")
 	flags.StringSliceVar(&f.names, "names", nil, "more host names and addresses under which this node is reached (THATCH_NAMES)")

@@ -27,6 +27,7 @@ import (
 	"thatch/node/bulletins/bulletinstest"
 	"thatch/node/bulletins/staging"
 	"thatch/node/identity"
+	"thatch/node/imports"
 	"thatch/node/tasks"
 )
 
@@ -231,13 +232,13 @@ func TestImportsThroughTheDoor(t *testing.T) {
 	var e *client.Error
 	remote := apitest.Remote(t, n, apitest.Token(t, n, identity.Administrator))
 	dir := t.TempDir()
-	if err := remote.Post(ctx, "/catalog/imports", node.Import{Source: "msrc", From: dir}, nil); !errors.As(err, &e) || e.Status != 400 {
+	if err := remote.Post(ctx, "/catalog/imports", imports.Import{Source: "msrc", From: dir}, nil); !errors.As(err, &e) || e.Status != 400 {
 		t.Errorf("a folder from elsewhere: %v", err)
 	}
-	if err := remote.Put(ctx, "/catalog/sources/msrc", node.SourceChange{From: []string{dir}}, nil); !errors.As(err, &e) || e.Status != 400 {
+	if err := remote.Put(ctx, "/catalog/sources/msrc", imports.Change{From: []string{dir}}, nil); !errors.As(err, &e) || e.Status != 400 {
 		t.Errorf("a folder as location from elsewhere: %v", err)
 	}
-	for _, bad := range []node.Import{{Source: "msrc", From: "some/folder"}, {Source: "nobody"}, {}} {
+	for _, bad := range []imports.Import{{Source: "msrc", From: "some/folder"}, {Source: "nobody"}, {}} {
 		if err := c.Post(ctx, "/catalog/imports", bad, nil); !errors.As(err, &e) || e.Status != 400 {
 			t.Errorf("%+v: %v", bad, err)
 		}
@@ -247,11 +248,11 @@ func TestImportsThroughTheDoor(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "a.xml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Put(ctx, "/catalog/sources/msrc", node.SourceChange{From: []string{dir}}, nil); err != nil {
+	if err := c.Put(ctx, "/catalog/sources/msrc", imports.Change{From: []string{dir}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	var started api.Run
-	if err := c.Post(ctx, "/catalog/imports", node.Import{Source: "msrc"}, &started); err != nil {
+	if err := c.Post(ctx, "/catalog/imports", imports.Import{Source: "msrc"}, &started); err != nil {
 		t.Fatal(err)
 	}
 	run, err := c.WaitRun(ctx, started.Run, nil)
@@ -267,7 +268,7 @@ func TestImportsThroughTheDoor(t *testing.T) {
 			t.Errorf("the result has no %q: %s", key, run.Result)
 		}
 	}
-	var sources api.List[node.Source]
+	var sources api.List[imports.Source]
 	if err := c.Get(ctx, "/catalog/sources", nil, &sources); err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 	"thatch/catalog/importer"
 	"thatch/cmd/internal/cli"
 	"thatch/console/api/client"
-	"thatch/node"
+	"thatch/node/imports"
 	"thatch/node/tasks"
 )
 
@@ -43,7 +43,7 @@ func catalogFamilies(a *cli.App) *cobra.Command {
 }
 
 func catalogImport(a *cli.App) *cobra.Command {
-	var what node.Import
+	var what imports.Import
 	var detach bool
 	var upload string
 	cmd := &cobra.Command{
@@ -96,7 +96,7 @@ func sendFile(ctx context.Context, a *cli.App, source, path string, detach bool)
 
 // startImport starts an import and follows it. One of the same source that goes on, such as one that a restarted node
 // took up again, is waited for first.
-func startImport(ctx context.Context, a *cli.App, what node.Import, detach bool) error {
+func startImport(ctx context.Context, a *cli.App, what imports.Import, detach bool) error {
 	for {
 		err := a.Start(ctx, "/catalog/imports", what, detach, printImported)
 		var answer *client.Error
@@ -128,7 +128,7 @@ func goingOn(ctx context.Context, c *client.Client, source string) (string, erro
 		return "", err
 	}
 	for _, run := range list.Items {
-		var what node.Import
+		var what imports.Import
 		if json.Unmarshal(run.Params, &what) == nil && what.Source == source {
 			return run.ID, nil
 		}
@@ -149,7 +149,7 @@ func location(from string) (string, error) {
 }
 
 func printImported(w io.Writer, result json.RawMessage) error {
-	var done node.Imported
+	var done imports.Imported
 	if err := json.Unmarshal(result, &done); err != nil {
 		return fmt.Errorf("the result: %w", err)
 	}
@@ -202,7 +202,7 @@ func catalogSourcesSet(a *cli.App) *cobra.Command {
 		Use: "set SOURCE", Short: "Set where and when a source is imported, and what is left out", Args: cli.Args("SOURCE"),
 		Example: "  thatch catalog sources set msrc --schedule \"0 4 * * *\" --on\n  thatch catalog sources set sdp --from https://one.example/catalog.cab --from https://other.example/catalog.cab",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			change := node.SourceChange{Exclude: exclude, Inherit: inherit, Own: own}
+			change := imports.Change{Exclude: exclude, Inherit: inherit, Own: own}
 			for _, one := range from {
 				path, err := location(one)
 				if err != nil {

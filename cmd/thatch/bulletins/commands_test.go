@@ -23,6 +23,7 @@ import (
 	"thatch/console/api/apitest"
 	"thatch/node"
 	"thatch/node/bulletins/bulletinstest"
+	"thatch/node/imports"
 	"thatch/ringtest"
 )
 
@@ -170,7 +171,7 @@ func TestCatalogCommands(t *testing.T) {
 	n, _ := apitest.Start(t)
 	sample := "../../internal/demo/sample/cvrf-2026-Oct.xml"
 	out := must(t, n, "kb_products", "catalog", "import", "--source", "msrc", "--from", sample, "--json")
-	var result node.Imported
+	var result imports.Imported
 	if err := json.Unmarshal([]byte(out), &result); err != nil || result.Files != 1 || result.Changed == 0 {
 		t.Errorf("%s, %v", out, err)
 	}

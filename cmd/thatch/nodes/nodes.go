@@ -17,9 +17,9 @@ import (
 	"thatch/cmd/internal/cli"
 	"thatch/console/api/client"
 	routes "thatch/console/api/nodes"
-	"thatch/node"
 	"thatch/node/members"
 	"thatch/node/membership"
+	"thatch/node/reach"
 )
 
 // Commands are those below thatch site.
@@ -227,7 +227,7 @@ func JoinCommand(a *cli.App) *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&f.at, "site-node", "", "https://HOST:PORT of any node of the site (THATCH_SITE_NODE)")
 	flags.StringVar(&f.token, "token", "", "node token, as it was made at the site with: thatch node token create")
-	flags.StringVar(&f.listen, "listen", node.DefaultListen, "HOST:PORT at which the node will listen (THATCH_LISTEN)")
+	flags.StringVar(&f.listen, "listen", reach.DefaultListen, "HOST:PORT at which the node will listen (THATCH_LISTEN)")
 	flags.StringSliceVar(&f.names, "names", nil, "more host names and addresses under which it will be reached (THATCH_NAMES)")
 	flags.StringVar(&f.name, "node-name", "", "what people call the node; the machine's name by default (THATCH_NODE_NAME)")
 	flags.BoolVar(&f.silent, "non-voting", false, "the node holds data and payloads and serves agents, and has no vote")
@@ -278,11 +278,11 @@ func (f joinFlags) asked(a *cli.App) (membership.Asked, error) {
 		host = net.JoinHostPort(at.Hostname(), "443")
 	}
 	asked := membership.Asked{
-		Dir: a.Node.Dir, At: host, Name: node.NameOr(f.name), Names: node.CertificateNames(f.listen, f.names), Votes: !f.silent,
+		Dir: a.Node.Dir, At: host, Name: reach.Name(f.name), Names: reach.CertificateNames(f.listen, f.names), Votes: !f.silent,
 		Version: a.Version, Now: time.Now,
 	}
 	if _, port, _ := net.SplitHostPort(f.listen); port != "0" { // else only the start will know
-		asked.Addresses = node.Addresses(f.listen, f.names, "")
+		asked.Addresses = reach.Addresses(f.listen, f.names, "")
 	}
 	return asked, nil
 }

@@ -10,6 +10,7 @@ import (
 	"thatch/console/api"
 	"thatch/node"
 	"thatch/node/identity"
+	"thatch/node/imports"
 	"thatch/node/store"
 	"thatch/node/tasks"
 )
@@ -27,37 +28,37 @@ func sourceRoutes(n *node.Node) []api.Route {
 		},
 		{
 			Method: "GET", Path: "/catalog/sources", Scope: identity.Viewer, Reach: api.Reach{Free: true}, Summary: "Sources of catalogs",
-			Do: api.Get(func(c *api.Call) (api.List[node.Source], error) {
-				all, err := n.Sources(c.Context())
-				return api.List[node.Source]{Items: all, Total: len(all), Page: 1, Limit: len(all)}, err
+			Do: api.Get(func(c *api.Call) (api.List[imports.Source], error) {
+				all, err := n.Imports.List(c.Context())
+				return api.List[imports.Source]{Items: all, Total: len(all), Page: 1, Limit: len(all)}, err
 			}),
 		},
 		{
 			Method: "PUT", Path: "/catalog/sources/{name}",
 			Alters: "/catalog/sources#from,exclude,exclude_inherited,schedule,enabled", Scope: identity.Operate, Summary: "Change how a source is imported",
-			Do: api.Do(func(c *api.Call, in node.SourceChange) (api.None, error) {
+			Do: api.Do(func(c *api.Call, in imports.Change) (api.None, error) {
 				if err := checkLocations(c, in.From...); err != nil {
 					return api.None{}, err
 				}
-				return api.None{}, n.ChangeSource(c.Context(), c.Var("name"), in)
+				return api.None{}, n.Imports.Change(c.Context(), c.Var("name"), in)
 			}),
 		},
 		{
 			Method: "GET", Path: "/catalog/runs", Scope: identity.Viewer, Reach: api.Reach{Free: true}, Summary: "Imports, newest first",
 			Columns: tasks.RunColumns, Do: api.GetList(func(ctx context.Context, q store.Query) ([]tasks.Run, int, error) {
-				q.Filter["kind"] = node.ImportKind
+				q.Filter["kind"] = imports.Kind
 				return n.Tasks.Runs(ctx, q)
 			}),
 		},
 	}
 }
 
-func startImport(c *api.Call, in node.Import) (api.Run, error) {
+func startImport(c *api.Call, in imports.Import) (api.Run, error) {
 	if err := checkLocations(c, append([]string{in.From}, in.All...)...); err != nil {
 		return api.Run{}, err
 	}
 	if in.From == "" && in.All == nil {
-		sources, err := c.Node.Sources(c.Context())
+		sources, err := c.Node.Imports.List(c.Context())
 		if err != nil {
 			return api.Run{}, err
 		}
@@ -67,7 +68,7 @@ func startImport(c *api.Call, in node.Import) (api.Run, error) {
 			}
 		}
 	}
-	id, err := c.Node.StartImport(c.Context(), in)
+	id, err := c.Node.Imports.Start(c.Context(), in)
 	return api.Run{Run: id}, err
 }
 

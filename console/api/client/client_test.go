@@ -17,7 +17,7 @@ import (
 
 	"thatch/console/api/apitest"
 	"thatch/console/api/client"
-	"thatch/node"
+	"thatch/node/doors"
 	"thatch/node/folder"
 	"thatch/node/identity"
 	"thatch/node/tasks"
@@ -157,7 +157,7 @@ func TestFileDoor(t *testing.T) {
 		}
 		return dir
 	}
-	door, err := json.Marshal(node.FileDoor{Address: "[::]:" + port, Token: token, Fingerprint: identity.Fingerprint(n.Identity.Authority())})
+	door, err := json.Marshal(doors.File{Address: "[::]:" + port, Token: token, Fingerprint: identity.Fingerprint(n.Identity.Authority())})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,7 @@ import (
 	"strings"
 	"time"
 
-	"thatch/node"
+	"thatch/node/doors"
 	"thatch/node/folder"
 )
 
@@ -81,7 +81,7 @@ func fileDoor(dir string) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the door of the node at %s: %w", dir, err)
 	}
-	var door node.FileDoor
+	var door doors.File
 	if err := json.Unmarshal(text, &door); err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, folder.DoorFile), err)
 	}

@@ -18,7 +18,7 @@ func Routes(n *node.Node) []api.Route {
 			{Name: "name", Type: "string", Text: "what the file is called: 2019-Feb.xml, vendor.cab"},
 		},
 		Do: api.Get(func(c *api.Call) (api.Run, error) {
-			run, err := n.Upload(c.Context(), c.Arg("source"), c.Arg("name"), c.File())
+			run, err := n.Imports.Upload(c.Context(), c.Arg("source"), c.Arg("name"), c.File())
 			return api.Run{Run: run}, err
 		}),
 	}}

@@ -9,6 +9,7 @@ import (
 	"thatch/node"
 	"thatch/node/bulletins/staging"
 	"thatch/node/bulletins/stock"
+	"thatch/node/imports"
 	"thatch/replication/round"
 )
 
@@ -38,7 +39,7 @@ func TestResultsHaveTheirGerman(t *testing.T) {
 		}
 	}
 	for _, result := range []any{
-		node.Imported{}, node.Import{}, node.Disk{}, staging.Result{}, stock.Verified{}, stock.Imported{}, stock.Exported{}, round.Result{}, round.Params{},
+		imports.Imported{}, imports.Import{}, node.Disk{}, staging.Result{}, stock.Verified{}, stock.Imported{}, stock.Exported{}, round.Result{}, round.Params{},
 	} {
 		walk(reflect.TypeOf(result))
 	}

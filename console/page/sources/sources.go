@@ -17,8 +17,8 @@ import (
 	"thatch/catalog/importer"
 	"thatch/console/api"
 	"thatch/console/page"
-	"thatch/node"
 	"thatch/node/bulletins/staging"
+	"thatch/node/imports"
 	"thatch/node/tasks"
 	"thatch/node/uploads"
 )
@@ -73,7 +73,7 @@ type catalogShown struct {
 
 // sourceShown is a source with what its form says.
 type sourceShown struct {
-	node.Source
+	imports.Source
 	Title string
 	Text  string
 }
@@ -85,7 +85,7 @@ var known = map[string][2]string{
 }
 
 func showCatalog(q *page.Request) (*page.View, error) {
-	list, err := page.Get[api.List[node.Source]](q, "/catalog/sources")
+	list, err := page.Get[api.List[imports.Source]](q, "/catalog/sources")
 	if err != nil {
 		return nil, err
 	}
@@ -135,12 +135,12 @@ type importShown struct {
 	Warnings int         `json:"warnings"`
 	Bytes    int64       `json:"bytes"`
 	Text     string      `json:"text"` // the error, or how far it is
-	result   node.Imported
+	result   imports.Imported
 }
 
 func importOf(run *tasks.Run) importShown {
 	row := importShown{ID: run.ID, State: run.State, Started: run.Started, Actor: run.Actor, Text: run.Error}
-	var what node.Import
+	var what imports.Import
 	if json.Unmarshal(run.Params, &what) == nil {
 		row.Source = what.Source
 	}
@@ -184,7 +184,7 @@ func alarmColumns() []page.Column {
 
 // importNow starts an import and shows its run.
 func importNow(q *page.Request) (page.Outcome, error) {
-	run, err := page.Send[api.Run](q, http.MethodPost, "/catalog/imports", node.Import{Source: q.Form("source"), From: q.Form("from")})
+	run, err := page.Send[api.Run](q, http.MethodPost, "/catalog/imports", imports.Import{Source: q.Form("source"), From: q.Form("from")})
 	if err != nil {
 		return page.Outcome{}, err
 	}
@@ -218,7 +218,7 @@ func turn(q *page.Request, on bool) (page.Outcome, error) {
 	if on {
 		note = q.T("%s is imported by schedule.", q.Form("source"))
 	}
-	return set(q, node.SourceChange{Enabled: &on}, note)
+	return set(q, imports.Change{Enabled: &on}, note)
 }
 
 // change sets where and when a source is imported, and what is left out.
@@ -228,7 +228,7 @@ func change(q *page.Request) (page.Outcome, error) {
 	if err != nil {
 		return page.Outcome{}, err
 	}
-	to := node.SourceChange{Schedule: &schedule, From: lines(q.Form("from")), Exclude: lines(q.Form("exclude")), Version: version}
+	to := imports.Change{Schedule: &schedule, From: lines(q.Form("from")), Exclude: lines(q.Form("exclude")), Version: version}
 	if len(to.From) == 0 {
 		to.From, to.Own = nil, true
 	}
@@ -238,7 +238,7 @@ func change(q *page.Request) (page.Outcome, error) {
 	return set(q, to, q.T("The settings of %s are saved.", q.Form("source")))
 }
 
-func set(q *page.Request, to node.SourceChange, note string) (page.Outcome, error) {
+func set(q *page.Request, to imports.Change, note string) (page.Outcome, error) {
 	_, err := page.Send[api.None](q, http.MethodPut, page.To("catalog", "sources", q.Form("source")), to)
 	return page.Outcome{Note: note}, err
 }
@@ -269,7 +269,7 @@ func importPage() *page.Page {
 type oneImport struct {
 	importShown
 	From     []string
-	Holds    node.Imported
+	Holds    imports.Imported
 	Warnings *page.Table
 	More     int
 }
@@ -285,12 +285,12 @@ func showImport(q *page.Request) (*page.View, error) {
 	if err != nil {
 		return nil, err
 	}
-	if run.Kind != node.ImportKind {
+	if run.Kind != imports.Kind {
 		return nil, &api.Error{Status: http.StatusNotFound, Code: "not_found", Text: q.T("This run is no import.")}
 	}
 	shown := &oneImport{importShown: importOf(&run)}
 	shown.Holds = shown.result
-	var what node.Import
+	var what imports.Import
 	if json.Unmarshal(run.Params, &what) == nil {
 		shown.From = what.All
 		if what.From != "" {

@@ -16,9 +16,9 @@ import (
 	"thatch/console/api/uploads"
 	"thatch/console/page/pagetest"
 	"thatch/console/page/sources"
-	"thatch/node"
 	"thatch/node/bulletins/bulletinstest"
 	"thatch/node/identity"
+	"thatch/node/imports"
 	"thatch/node/tasks"
 )
 
@@ -62,11 +62,11 @@ func TestSettingsOfASource(t *testing.T) {
 	_, answer = post(t, b, "do", "off", "source", "sdp")
 	answer.Has(t, "sdp is not imported by schedule any more.", "switched off")
 	post(t, b, "do", "change", "source", "sdp", "schedule", "0 4 * * *", "exclude", "", "version", "0")
-	if list, err := b.Node.Sources(t.Context()); err != nil || list[1].Name != "sdp" || list[1].Inherits || len(list[1].Exclude) != 0 || len(list[1].From) != 0 {
+	if list, err := b.Node.Imports.List(t.Context()); err != nil || list[1].Name != "sdp" || list[1].Inherits || len(list[1].Exclude) != 0 || len(list[1].From) != 0 {
 		t.Errorf("nothing is left out: %+v, %v", list, err)
 	}
 	post(t, b, "do", "change", "source", "sdp", "schedule", "0 4 * * *", "exclude", "X", "inherit", "yes", "version", "0")
-	if list, err := b.Node.Sources(t.Context()); err != nil || !list[1].Inherits {
+	if list, err := b.Node.Imports.List(t.Context()); err != nil || !list[1].Inherits {
 		t.Errorf("what the site leaves out: %+v, %v", list, err)
 	}
 	_, answer = post(t, b, "do", "change", "source", "sdp", "schedule", "whenever <b>", "from", "https://kept.example/", "version", "0")
@@ -107,7 +107,7 @@ func TestWarningsAreTexts(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(folder, "<script>broken.xml"), []byte("<cvrf:cvrfdoc"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	run, err := b.Node.StartImport(t.Context(), node.Import{Source: "msrc", From: folder})
+	run, err := b.Node.Imports.Start(t.Context(), imports.Import{Source: "msrc", From: folder})
 	if err != nil {
 		t.Fatal(err)
 	}

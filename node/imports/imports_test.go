@@ -1,9 +1,7 @@
-package node_test
+package imports_test
 
 import (
-	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -15,31 +13,12 @@ import (
 	"thatch/catalog/document"
 	"thatch/node"
 	"thatch/node/bulletins"
+	"thatch/node/imports"
 	"thatch/node/nodetest"
 	"thatch/node/store"
 	"thatch/node/tasks"
 	"thatch/ringtest"
 )
-
-// start runs an import to its end.
-func start(t testing.TB, n *node.Node, what node.Import) (tasks.Run, node.Imported) {
-	t.Helper()
-	id, err := n.StartImport(context.Background(), what)
-	if err != nil {
-		t.Fatal(err)
-	}
-	run, err := n.Tasks.Wait(context.Background(), id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var done node.Imported
-	if len(run.Result) > 0 {
-		if err := json.Unmarshal(run.Result, &done); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return run, done
-}
 
 func BenchmarkImport(b *testing.B) {
 	from := ringtest.Data(b, "msrc")
@@ -48,7 +27,7 @@ func BenchmarkImport(b *testing.B) {
 		n := nodetest.New(b)
 		n.Tasks.Start(b.Context())
 		b.StartTimer()
-		if run, _ := start(b, n, node.Import{Source: "msrc", From: from}); run.State != tasks.Done {
+		if run, _ := nodetest.Import(b, n, imports.Import{Source: "msrc", From: from}); run.State != tasks.Done {
 			b.Fatal(run.Error)
 		}
 	}
@@ -59,7 +38,7 @@ func TestImportTwice(t *testing.T) {
 	from := ringtest.Data(t, "msrc")
 	n := nodetest.New(t)
 	n.Tasks.Start(t.Context())
-	run, first := start(t, n, node.Import{Source: "msrc", From: from})
+	run, first := nodetest.Import(t, n, imports.Import{Source: "msrc", From: from})
 	if run.State != tasks.Done || first.Files != 15 || first.Changed == 0 {
 		t.Fatalf("first import: %s %q, %+v", run.State, run.Error, first.SourceCounts)
 	}
@@ -68,7 +47,7 @@ func TestImportTwice(t *testing.T) {
 		t.Errorf("counts %+v, the bodies have %+v", first.SourceCounts, want)
 	}
 	index := n.Index()
-	run, second := start(t, n, node.Import{Source: "msrc", From: from})
+	run, second := nodetest.Import(t, n, imports.Import{Source: "msrc", From: from})
 	if run.State != tasks.Done || second.Changed != 0 || second.Files != 0 || second.Skipped != 15 {
 		t.Errorf("second import: %s %q, %d changed, %d read, %d skipped", run.State, run.Error, second.Changed, second.Files, second.Skipped)
 	}
@@ -126,18 +105,18 @@ func TestImportGarbage(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	run, done := start(t, n, node.Import{Source: "msrc", From: dir})
+	run, done := nodetest.Import(t, n, imports.Import{Source: "msrc", From: dir})
 	if run.State != tasks.Failed || done.Files != 1 || done.Failed != 3 || run.Error == "" {
 		t.Errorf("%s %q: %d read, %d failed; want failed with 1 and 3", run.State, run.Error, done.Files, done.Failed)
 	}
 	if len(run.Lines) != 3 {
 		t.Errorf("log: %+v", run.Lines)
 	}
-	run, _ = start(t, n, node.Import{Source: "msrc", From: filepath.Join(dir, "nothing")})
+	run, _ = nodetest.Import(t, n, imports.Import{Source: "msrc", From: filepath.Join(dir, "nothing")})
 	if run.State != tasks.Failed {
 		t.Errorf("an import from nowhere is %s", run.State)
 	}
-	if _, err := n.StartImport(t.Context(), node.Import{Source: "nobody"}); !errors.Is(err, store.ErrInvalid) {
+	if _, err := n.Imports.Start(t.Context(), imports.Import{Source: "nobody"}); !errors.Is(err, store.ErrInvalid) {
 		t.Errorf("an unknown source: %v", err)
 	}
 }
@@ -157,11 +136,11 @@ func TestImportSeveralLocations(t *testing.T) {
 		folders = append(folders, dir)
 	}
 	nowhere := filepath.Join(t.TempDir(), "nowhere")
-	run, done := start(t, n, node.Import{Source: "msrc", All: []string{folders[0], nowhere, folders[1]}})
+	run, done := nodetest.Import(t, n, imports.Import{Source: "msrc", All: []string{folders[0], nowhere, folders[1]}})
 	if run.State != tasks.Failed || done.Files != 2 || !strings.Contains(run.Error, "nowhere") {
 		t.Errorf("%s %q: %d files read", run.State, run.Error, done.Files)
 	}
-	if run, done = start(t, n, node.Import{Source: "msrc", All: folders}); run.State != tasks.Done || done.Skipped != 2 {
+	if run, done = nodetest.Import(t, n, imports.Import{Source: "msrc", All: folders}); run.State != tasks.Done || done.Skipped != 2 {
 		t.Errorf("%s %q: %+v", run.State, run.Error, done.Result)
 	}
 }
@@ -170,29 +149,29 @@ func TestChangeSource(t *testing.T) {
 	n := nodetest.New(t)
 	n.Tasks.Start(t.Context())
 	from, when, on := []string{"https://vendor.example/cvrf", "https://other.example/cvrf"}, "0 4 * * *", true
-	change := node.SourceChange{From: from, Exclude: []string{"Mariner"}, Schedule: &when, Enabled: &on}
-	if err := n.ChangeSource(t.Context(), "msrc", change); err != nil {
+	change := imports.Change{From: from, Exclude: []string{"Mariner"}, Schedule: &when, Enabled: &on}
+	if err := n.Imports.Change(t.Context(), "msrc", change); err != nil {
 		t.Fatal(err)
 	}
-	list, err := n.Sources(t.Context())
+	list, err := n.Imports.List(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := slices.IndexFunc(list, func(s node.Source) bool { return s.Name == "msrc" })
+	at := slices.IndexFunc(list, func(s imports.Source) bool { return s.Name == "msrc" })
 	if s := list[at]; !slices.Equal(s.From, from) || s.Schedule != when || !s.Enabled || !slices.Equal(s.Exclude, []string{"Mariner"}) || s.Inherits {
 		t.Errorf("source %+v", s)
 	}
 	bad := "every day"
-	if err := n.ChangeSource(t.Context(), "msrc", node.SourceChange{Schedule: &bad}); !errors.Is(err, store.ErrInvalid) {
+	if err := n.Imports.Change(t.Context(), "msrc", imports.Change{Schedule: &bad}); !errors.Is(err, store.ErrInvalid) {
 		t.Errorf("a schedule that is none: %v", err)
 	}
-	if err := n.ChangeSource(t.Context(), "nobody", change); !errors.Is(err, store.ErrNotFound) {
+	if err := n.Imports.Change(t.Context(), "nobody", change); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("an unknown source: %v", err)
 	}
-	if err := n.ChangeSource(t.Context(), "msrc", node.SourceChange{Inherit: true}); err != nil {
+	if err := n.Imports.Change(t.Context(), "msrc", imports.Change{Inherit: true}); err != nil {
 		t.Fatal(err)
 	}
-	list, err = n.Sources(t.Context())
+	list, err = n.Imports.List(t.Context())
 	if err != nil || !list[at].Inherits || !slices.Equal(list[at].From, from) {
 		t.Errorf("source %+v, %v", list[at], err)
 	}

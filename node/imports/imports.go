@@ -1,4 +1,5 @@
-package node
+// Package imports has vendors' catalogs imported: what is imported from where and when, as tasks.
+package imports
 
 import (
 	"cmp"
@@ -9,8 +10,7 @@ import (
 	"io"
 	"slices"
 	"strings"
-
-	"thatch/node/folder"
+	"time"
 
 	"thatch/catalog/content"
 	"thatch/catalog/importer"
@@ -22,14 +22,35 @@ import (
 	"thatch/node/uploads"
 )
 
-// ImportKind is the kind of the tasks that import catalogs; the task of a source is called ImportTask(source).
-const ImportKind = "catalog-import"
+// Config is what the room needs.
+type Config struct {
+	Tasks     *tasks.Room
+	Settings  *settings.Room
+	Bulletins *bulletins.Bulletins
+	Languages func(ctx context.Context) ([]string, error) // that the site manages
+	Uploads   uploads.Folder                              // of vendor files that operators sent
+	Scratch   string                                      // folder for what an import holds on disk for a while
+	Now       func() time.Time
+}
+
+// Room is safe for use by several goroutines.
+type Room struct{ cfg Config }
+
+// New opens the room, and registers the tasks of its sources.
+func New(cfg Config) *Room {
+	r := &Room{cfg}
+	cfg.Tasks.Register(r.kind())
+	return r
+}
+
+// Kind is the kind of the tasks that import catalogs; the task of a source is called Task(source).
+const Kind = "catalog-import"
 
 // maxWarnings is how many warnings the result of a run holds; it counts all of them by kind.
 const maxWarnings = 300
 
-// ImportTask names the task of a source.
-func ImportTask(source string) string { return ImportKind + "-" + source }
+// Task names the task of a source.
+func Task(source string) string { return Kind + "-" + source }
 
 // Import says what to import.
 type Import struct {
@@ -54,8 +75,8 @@ type Imported struct {
 	bulletins.SourceCounts
 }
 
-// SourceNames are the names of the sources that this program knows.
-func SourceNames() []string {
+// Names are the names of the sources that this program knows.
+func Names() []string {
 	var names []string
 	for _, source := range all.Sources(nil) {
 		names = append(names, source.Name())
@@ -64,14 +85,14 @@ func SourceNames() []string {
 }
 
 func noSource(name string) error {
-	return store.Invalid("there is no source %.60q; there are %s", name, strings.Join(SourceNames(), " and "))
+	return store.Invalid("there is no source %.60q; there are %s", name, strings.Join(Names(), " and "))
 }
 
-// importKind imports the catalog of one source. Two runs of one source never work at once. What comes from a file or a folder
+// kind imports the catalog of one source. Two runs of one source never work at once. What comes from a file or a folder
 // is read by the node where it was asked for, on whose disk it is; what comes from the vendor, by the leader.
-func (n *Node) importKind() tasks.Kind {
+func (r *Room) kind() tasks.Kind {
 	kind := tasks.Kind{
-		Name: ImportKind, Text: "Import a vendor's catalog", Resume: true,
+		Name: Kind, Text: "Import a vendor's catalog", Resume: true,
 		Key: func(params json.RawMessage) string {
 			var what Import
 			if err := json.Unmarshal(params, &what); err != nil {
@@ -85,24 +106,24 @@ func (n *Node) importKind() tasks.Kind {
 				return from != "" && !importer.IsURL(from)
 			})
 		},
-		Do: n.doImport,
+		Do: r.do,
 	}
-	for _, name := range SourceNames() {
+	for _, name := range Names() {
 		params, err := json.Marshal(Import{Source: name})
 		if err != nil {
 			continue // a text always encodes
 		}
-		kind.Tasks = append(kind.Tasks, tasks.Task{Name: ImportTask(name), Params: params, Schedule: "23 4 * * *"})
+		kind.Tasks = append(kind.Tasks, tasks.Task{Name: Task(name), Params: params, Schedule: "23 4 * * *"})
 	}
 	return kind
 }
 
-func (n *Node) doImport(ctx context.Context, job *tasks.Job) (any, error) {
+func (r *Room) do(ctx context.Context, job *tasks.Job) (any, error) {
 	var what Import
 	if err := job.Decode(&what); err != nil {
 		return nil, err
 	}
-	source, req, err := n.request(ctx, what)
+	source, req, err := r.request(ctx, what)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +133,7 @@ func (n *Node) doImport(ctx context.Context, job *tasks.Job) (any, error) {
 			break
 		}
 		req.From = from
-		result, failed := importer.Run(ctx, source, n.Bulletins.Sink(), req, func(p importer.Progress) {
+		result, failed := importer.Run(ctx, source, r.cfg.Bulletins.Sink(), req, func(p importer.Progress) {
 			job.Progress(tasks.Progress{Done: int64(p.Done), Total: int64(p.Files), Unit: "files", Text: p.Current})
 		})
 		err = errors.Join(err, failed)
@@ -127,9 +148,9 @@ func (n *Node) doImport(ctx context.Context, job *tasks.Job) (any, error) {
 		return done, err
 	}
 	for _, from := range what.locations() {
-		err = errors.Join(err, n.uploads().Done(from))
+		err = errors.Join(err, r.cfg.Uploads.Done(from))
 	}
-	counts, failed := n.Bulletins.CountSource(ctx, what.Source)
+	counts, failed := r.cfg.Bulletins.CountSource(ctx, what.Source)
 	done.SourceCounts = counts
 	return done, cmp.Or(err, failed)
 }
@@ -156,19 +177,19 @@ func (done *Imported) add(r importer.Result, first bool) {
 }
 
 // request makes the request of a run from what was asked for and the site's settings.
-func (n *Node) request(ctx context.Context, what Import) (importer.Source, importer.Request, error) {
-	req := importer.Request{Source: what.Source, Exclude: what.Exclude, At: n.cfg.Now().UTC(), Scratch: n.folder.Path(folder.ScratchFolder)}
-	values, err := n.Settings.All(ctx)
+func (r *Room) request(ctx context.Context, what Import) (importer.Source, importer.Request, error) {
+	req := importer.Request{Source: what.Source, Exclude: what.Exclude, At: r.cfg.Now().UTC(), Scratch: r.cfg.Scratch}
+	values, err := r.cfg.Settings.All(ctx)
 	if err != nil {
 		return nil, req, err
 	}
 	if req.Exclude == nil {
 		req.Exclude = settings.ExcludedFamilies.In(values)
 	}
-	if req.Languages, err = n.Languages(ctx); err != nil {
+	if req.Languages, err = r.cfg.Languages(ctx); err != nil {
 		return nil, req, fmt.Errorf("read the managed languages: %w", err)
 	}
-	client, err := content.Client(clientConfig(values))
+	client, err := content.Client(Client(values))
 	if err != nil {
 		return nil, req, fmt.Errorf("settings of downloads: %w", err)
 	}
@@ -180,29 +201,32 @@ func (n *Node) request(ctx context.Context, what Import) (importer.Source, impor
 	return sources[at], req, nil
 }
 
-func (n *Node) uploads() uploads.Folder {
-	return uploads.Folder{Dir: n.folder.Path(folder.UploadsFolder), Now: n.cfg.Now}
+// Client says how vendors are reached.
+func Client(values settings.Values) content.ClientConfig {
+	return content.ClientConfig{
+		Proxy: settings.Proxy.In(values), NoProxy: settings.NoProxy.In(values), CA: []byte(settings.Authorities.In(values)),
+	}
 }
 
 // Upload takes in a vendor file of a source and imports it. Name is what it is called where it comes from.
-func (n *Node) Upload(ctx context.Context, source, name string, content io.Reader) (run string, err error) {
-	path, err := n.uploads().Take(source, name, content)
+func (r *Room) Upload(ctx context.Context, source, name string, content io.Reader) (run string, err error) {
+	path, err := r.cfg.Uploads.Take(source, name, content)
 	if err != nil {
 		return "", err
 	}
-	run, err = n.StartImport(ctx, Import{Source: source, From: path})
+	run, err = r.Start(ctx, Import{Source: source, From: path})
 	if err != nil {
-		err = errors.Join(err, n.uploads().Done(path))
+		err = errors.Join(err, r.cfg.Uploads.Done(path))
 	}
 	return run, err
 }
 
-// StartImport starts an import and names its run.
-func (n *Node) StartImport(ctx context.Context, what Import) (run string, err error) {
-	if !slices.Contains(SourceNames(), what.Source) {
+// Start starts an import and names its run.
+func (r *Room) Start(ctx context.Context, what Import) (run string, err error) {
+	if !slices.Contains(Names(), what.Source) {
 		return "", noSource(what.Source)
 	}
-	return n.Tasks.Run(ctx, ImportKind, what)
+	return r.cfg.Tasks.Run(ctx, Kind, what)
 }
 
 // Source is a source with how its catalog is imported.
@@ -218,15 +242,15 @@ type Source struct {
 	Version  int        `json:"version"`
 }
 
-// Sources lists the sources.
-func (n *Node) Sources(ctx context.Context) ([]Source, error) {
-	values, err := n.Settings.All(ctx)
+// List lists the sources.
+func (r *Room) List(ctx context.Context) ([]Source, error) {
+	values, err := r.cfg.Settings.All(ctx)
 	if err != nil {
 		return nil, err
 	}
 	list := []Source{}
-	for _, name := range SourceNames() {
-		task, err := n.Tasks.Task(ctx, ImportTask(name))
+	for _, name := range Names() {
+		task, err := r.cfg.Tasks.Task(ctx, Task(name))
 		if err != nil {
 			return nil, err
 		}
@@ -244,7 +268,7 @@ func (n *Node) Sources(ctx context.Context) ([]Source, error) {
 		if s.Inherits {
 			s.Exclude = settings.ExcludedFamilies.In(values)
 		}
-		known, err := n.Bulletins.Sink().Known(ctx, name)
+		known, err := r.cfg.Bulletins.Sink().Known(ctx, name)
 		if err != nil {
 			return nil, err
 		}
@@ -253,7 +277,7 @@ func (n *Node) Sources(ctx context.Context) ([]Source, error) {
 				s.Files++
 			}
 		}
-		if s.Last, err = n.lastImport(ctx, name); err != nil {
+		if s.Last, err = r.last(ctx, name); err != nil {
 			return nil, err
 		}
 		list = append(list, s)
@@ -261,9 +285,9 @@ func (n *Node) Sources(ctx context.Context) ([]Source, error) {
 	return list, nil
 }
 
-// lastImport is the last run of a source, by its task or by hand.
-func (n *Node) lastImport(ctx context.Context, source string) (*tasks.Run, error) {
-	runs, _, err := n.Tasks.Runs(ctx, store.Query{Filter: map[string]string{"kind": ImportKind}, Limit: 100})
+// last is the last run of a source, by its task or by hand.
+func (r *Room) last(ctx context.Context, source string) (*tasks.Run, error) {
+	runs, _, err := r.cfg.Tasks.Runs(ctx, store.Query{Filter: map[string]string{"kind": Kind}, Limit: 100})
 	for i := range runs {
 		var what Import
 		if json.Unmarshal(runs[i].Params, &what) == nil && what.Source == source {
@@ -274,8 +298,8 @@ func (n *Node) lastImport(ctx context.Context, source string) (*tasks.Run, error
 	return nil, err
 }
 
-// SourceChange is what can be changed of a source; nil leaves a part as it is.
-type SourceChange struct {
+// Change is what can be changed of a source; nil leaves a part as it is.
+type Change struct {
 	From     []string `json:"from,omitempty"`            // locations
 	Own      bool     `json:"vendor,omitempty"`          // the vendor's own location instead
 	Exclude  []string `json:"exclude,omitzero"`          // none: [], absent: as it is
@@ -285,12 +309,12 @@ type SourceChange struct {
 	Version  int      `json:"version,omitempty"` // that the change was made from; 0: any
 }
 
-// ChangeSource changes how a source is imported.
-func (n *Node) ChangeSource(ctx context.Context, name string, change SourceChange) error {
-	if !slices.Contains(SourceNames(), name) {
+// Change changes how a source is imported.
+func (r *Room) Change(ctx context.Context, name string, change Change) error {
+	if !slices.Contains(Names(), name) {
 		return store.NotFound("source", name)
 	}
-	task, err := n.Tasks.Task(ctx, ImportTask(name))
+	task, err := r.cfg.Tasks.Task(ctx, Task(name))
 	if err != nil {
 		return err
 	}
@@ -316,6 +340,6 @@ func (n *Node) ChangeSource(ctx context.Context, name string, change SourceChang
 	if change.Version != 0 {
 		task.Version = change.Version
 	}
-	_, err = n.Tasks.Change(ctx, task)
+	_, err = r.cfg.Tasks.Change(ctx, task)
 	return err
 }
