@@ -154,25 +154,25 @@ func (n *Node) local() membership.Local {
 // waitFor waits for something before the node can serve, and says so to whoever asks. A node that has to stop does.
 func (n *Node) waitFor(ctx context.Context, what string, wait func(ctx context.Context) error) error {
 	n.front.waits.Store(&what)
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	over := make(chan struct{})
 	defer close(over)
 	go func() {
 		select {
 		case <-n.front.sisters.Done():
-			cancel(n.front.sisters.Err())
+			cancel()
 		case <-over:
 		}
 	}()
 	err := wait(ctx)
-	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(cause, context.Canceled) {
-		return cause
+	if err == nil {
+		return nil
 	}
-	if err != nil {
-		return fmt.Errorf("wait for %s: %w", what, err)
+	if shut := n.front.sisters.Err(); shut != nil {
+		return shut
 	}
-	return nil
+	return fmt.Errorf("wait for %s: %w", what, err)
 }
 
 // upgradeEvery is how often a node that waits for others to be upgraded looks again, if nothing tells it to before.

@@ -180,11 +180,19 @@ func (m *Membership) welcome(ctx context.Context, rooms *rooms, chain [][]byte) 
 	if err != nil {
 		return nil, err
 	}
-	answer := JoinAnswer{Site: m.creds.Site(), Name: rooms.identity.SiteName(), Chain: chain}
+	return JoinAnswer{Site: m.creds.Site(), Name: rooms.identity.SiteName(), Node: m.cfg.Self.ID, Chain: chain, Nodes: m.known(all)}, nil
+}
+
+// known is where the nodes of the site are reached. This one is among them, at its own addresses, whether or not the table says
+// so yet: it tells the table only after it has begun to answer.
+func (m *Membership) known(all []members.Node) []Known {
+	list := []Known{{m.cfg.Self.ID, m.cfg.Self.Addresses}}
 	for _, n := range all {
-		answer.Nodes = append(answer.Nodes, Known{n.ID, m.Addresses(n.ID)})
+		if n.ID != m.cfg.Self.ID {
+			list = append(list, Known{n.ID, distinct(append(m.heard.addresses(n.ID), n.Addresses...))})
+		}
 	}
-	return answer, nil
+	return list
 }
 
 // answerLead hands the lead to another node.

@@ -69,13 +69,23 @@ func Join(ctx context.Context, a Asked) (found Found, err error) {
 		return found, err
 	}
 	// The guide first: where there is a certificate, there is all that the node needs.
-	if err := writeGuide(a.Dir, guide{Site: answer.Site, Name: answer.Name, Votes: a.Votes, Nodes: answer.Nodes}); err != nil {
+	if err := writeGuide(a.Dir, guide{Site: answer.Site, Name: answer.Name, Votes: a.Votes, Nodes: answer.reached(a.At)}); err != nil {
 		return found, err
 	}
 	if err := creds.Keep(answer.Chain); err != nil {
 		return found, err
 	}
 	return Found{Site: answer.Site, Name: answer.Name, Node: f.ID, Votes: a.Votes}, nil
+}
+
+// reached is where the nodes of the site are. The one that answered is reached where it was asked, whatever it says of itself.
+func (j JoinAnswer) reached(at string) []Known {
+	for i, n := range j.Nodes {
+		if n.ID == j.Node {
+			j.Nodes[i].Addresses = distinct(append([]string{at}, n.Addresses...))
+		}
+	}
+	return j.Nodes
 }
 
 // again answers a join that came to its end before.

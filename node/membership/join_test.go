@@ -214,3 +214,24 @@ func TestOneNodeBecomesThree(t *testing.T) {
 		}
 	}
 }
+
+// A node begins to answer before the table says where it is reached: who joins in that moment finds it all the same.
+func TestAJoinDoesNotWaitForTheTable(t *testing.T) {
+	c := newCluster(t)
+	c.until("the table names the first node", func() error {
+		all, err := c.nodes[0].node.Members.Nodes(t.Context())
+		if err == nil && len(all) != 1 {
+			err = fmt.Errorf("it names %d", len(all))
+		}
+		return err
+	})
+	ctx := store.WithCaller(t.Context(), &store.Caller{Actor: "task test"})
+	applied, err := c.nodes[0].node.Writer().Write(ctx, store.Batch{
+		Reason: "test", Topics: []string{members.Topic}, Statements: []store.Statement{{SQL: `UPDATE node SET addresses = '[]'`, Want: 1}},
+	})
+	if err = errors.Join(err, applied.Err()); err != nil {
+		t.Fatal(err)
+	}
+	c.grow(true)
+	c.voters(2, 0)
+}

@@ -191,11 +191,6 @@ func (m *Membership) refresh(ctx context.Context) error {
 		}
 	}
 	m.table.Store(&all)
-	if r := m.rooms.Load(); r != nil { // keys come with a vote
-		if err := r.identity.Reload(ctx); err != nil {
-			return err
-		}
-	}
 	for _, n := range all {
 		if n.ID == m.cfg.Self.ID && !n.Removed.IsZero() {
 			m.ended.set(members.Removed(n))
@@ -209,23 +204,36 @@ func (m *Membership) refresh(ctx context.Context) error {
 	return nil
 }
 
+// readAgain is how long after it could not be read the table is read again.
+const readAgain = 5 * time.Second
+
 // follow keeps what is known of the table true to it, and cuts off who was removed.
 func (m *Membership) follow() {
 	watch := m.cfg.DB.Watch(members.Topic)
 	defer watch.Close()
+	again := time.NewTimer(readAgain)
+	defer again.Stop()
+	again.Stop()
 	for {
 		select {
 		case <-m.ctx.Done():
 			return
 		case <-watch.C:
+		case <-again.C:
 		}
-		if err := m.refresh(m.ctx); err != nil && m.ctx.Err() == nil {
-			m.cfg.Log.Error("the table of nodes could not be read; what was known of it stays", "error", err)
+		err := m.refresh(m.ctx)
+		if err != nil && m.ctx.Err() == nil {
+			m.cfg.Log.Error("the table of nodes could not be read; what was known of it stays, and it is tried again", "error", err, "again in", readAgain)
 		}
 		if rooms := m.rooms.Load(); rooms != nil && m.Voter() { // it may have got its vote just now, and the site's keys with it
-			if err := rooms.identity.Reload(m.ctx); err != nil && m.ctx.Err() == nil {
-				m.cfg.Log.Error("this node is to vote, and cannot open the site's keys", "error", err)
+			failed := rooms.identity.Reload(m.ctx)
+			if failed != nil && m.ctx.Err() == nil {
+				m.cfg.Log.Error("this node is to vote, and cannot open the site's keys; it is tried again", "error", failed, "again in", readAgain)
 			}
+			err = errors.Join(err, failed)
+		}
+		if err != nil {
+			again.Reset(readAgain)
 		}
 	}
 }
@@ -272,6 +280,11 @@ func (m *Membership) Addresses(id string) []string {
 	} else if m.guide != nil {
 		addresses = append(addresses, m.guide.addresses(id)...)
 	}
+	return distinct(addresses)
+}
+
+// distinct keeps the first of each.
+func distinct(addresses []string) []string {
 	seen := map[string]bool{}
 	return slices.DeleteFunc(addresses, func(a string) bool {
 		again := seen[a]

@@ -34,6 +34,7 @@ type JoinRequest struct {
 type JoinAnswer struct {
 	Site  string   `json:"site"` // id
 	Name  string   `json:"name"`
+	Node  string   `json:"node"`  // id of the one that answers
 	Chain [][]byte `json:"chain"` // the node's certificate and the authority's, DER
 	Nodes []Known  `json:"nodes"` // of the site
 }

@@ -59,13 +59,19 @@ func (q *Quorum) followLeadership() {
 	}
 }
 
-// takeLead waits until everything committed before is applied here. Leading ends again, and the channel says so, if
-// that fails.
+// takeLead waits until everything committed before is applied here. Where that fails, leading has ended again, and the channel
+// says so; or the lead was about to be handed over, which may come to nothing: then it is tried again.
 func (q *Quorum) takeLead() {
 	term := q.raft.CurrentTerm()
-	if err := q.await(q.ctx, q.raft.Barrier(0)); err != nil {
+	for {
+		err := q.await(q.ctx, q.raft.Barrier(0))
+		if err == nil {
+			break
+		}
 		q.log.Debug("could not take the lead", "term", term, "error", err)
-		return
+		if q.raft.State() != raft.Leader || q.raft.CurrentTerm() != term || q.pause(q.ctx) != nil {
+			return
+		}
 	}
 	if applied, last := q.config.DB.Applied(), q.raft.LastIndex(); applied > last {
 		// New batches would get indexes that the database believes to have applied.
@@ -134,16 +140,16 @@ func (q *Quorum) Ready(ctx context.Context) error {
 func (q *Quorum) follows() bool {
 	_, leader := q.raft.LeaderWithID()
 	committed := q.raft.CommitIndex()
-	return leader != "" && string(leader) != q.config.ID && q.raft.State() == raft.Follower &&
-		committed > 0 && q.raft.AppliedIndex() >= committed && q.holds(committed)
+	return leader != "" && string(leader) != q.config.ID && q.raft.State() == raft.Follower && committed > 0 && q.holds(committed)
 }
 
-// holds says whether the database has every batch up to an index of the log. Raft counts as applied what it has handed over to
-// be applied.
+// holds says whether the database has every batch up to an index of the log. The database is asked, not raft: that counts as
+// applied what it has handed over to be applied, and counts back where a leader that missed this node's answers sends it a
+// snapshot of what it holds already.
 func (q *Quorum) holds(index uint64) bool {
 	var entry raft.Log
 	for applied := q.config.DB.Applied(); index > applied; index-- {
-		switch err := q.logs.GetLog(index, &entry); {
+		switch err := q.logs.logStore.GetLog(index, &entry); { // not the guarded one, which ends the goroutine of raft that reads
 		case err != nil: // behind a snapshot, which the database holds
 			return true
 		case entry.Type == raft.LogCommand:

@@ -125,6 +125,61 @@ func TestWithoutAMajorityWritesEndAndReadsGoOn(t *testing.T) {
 	}
 }
 
+// A leader that missed what a node answered sends it a snapshot of what it holds already. The node goes on serving, also where
+// nothing is written after.
+func TestASnapshotOfWhatANodeHoldsKeepsNobodyWaiting(t *testing.T) {
+	open := func(id string, join bool) (*quorum.Quorum, *raft.InmemTransport, string) {
+		_, transport := raft.NewInmemTransport(raft.ServerAddress(id))
+		transport.Connect(raft.ServerAddress(id), transport)
+		dir := t.TempDir()
+		q, err := quorum.Open(t.Context(), quorum.Config{ID: id, Dir: dir, DB: storetest.Open(t), Join: join, Transport: transport})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = q.Close() })
+		return q, transport, dir
+	}
+	leader, here, dir := open("n1", false)
+	other, there, _ := open("n2", true)
+	here.Connect("n2", there)
+	there.Connect("n1", here)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	write(t, leader, "before")
+	if err := leader.AddNonVoter(ctx, quorum.Voter{ID: "n2", Address: "n2"}); err != nil {
+		t.Fatal(err)
+	}
+	write(t, leader, "after")
+	if err := other.Ready(ctx); err != nil {
+		t.Fatal(err)
+	}
+	snapshots, err := raft.NewFileSnapshotStore(filepath.Join(dir, "snapshots"), 1, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := snapshots.List()
+	if err != nil || len(list) != 1 {
+		t.Fatalf("%+v, %v", list, err)
+	}
+	meta, content, err := snapshots.Open(list[0].ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer content.Close()
+	request := raft.InstallSnapshotRequest{
+		RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte("n1"), Addr: []byte("n1")}, SnapshotVersion: meta.Version,
+		Term: leader.Status().Term, LastLogIndex: meta.Index, LastLogTerm: meta.Term, Size: meta.Size,
+		Configuration: raft.EncodeConfiguration(meta.Configuration), ConfigurationIndex: meta.ConfigurationIndex,
+	}
+	var answer raft.InstallSnapshotResponse
+	if err := here.InstallSnapshot("n2", "n2", &request, &answer, content); err != nil || !answer.Success {
+		t.Fatalf("%+v, %v", answer, err)
+	}
+	if err := other.Ready(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestWritesSayThatTheSiteIsUnavailable(t *testing.T) {
 	db := storetest.Open(t)
 	q, err := quorum.Open(t.Context(), quorum.Config{ID: "n1", Dir: t.TempDir(), DB: db, Join: true, Wait: 50 * time.Millisecond})
