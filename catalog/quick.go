@@ -1,22 +1,39 @@
 package catalog
 
 import (
+	"bytes"
 	"strconv"
+	"sync"
 
 	"thatch/catalog/rule"
 )
 
 // encodeQuickly writes bulletins and updates, of which an import makes thousands, as encoding/json would, several times
 // faster. Those with fields that few have, and all other bodies, are not ok.
-func encodeQuickly(body any) ([]byte, bool) {
+func encodeQuickly(body any) (raw []byte, ok bool) {
+	scratch := scratches.Get().(*fields)
+	f := (*scratch)[:0]
 	switch v := body.(type) {
 	case Bulletin:
-		return quickBulletin(&v)
+		f, ok = quickBulletin(f, &v)
 	case Update:
-		return quickUpdate(&v)
+		f, ok = quickUpdate(f, &v)
 	}
-	return nil, false
+	if ok {
+		raw = bytes.Clone(f)
+	}
+	if cap(f) <= maxScratch {
+		*scratch = f
+	}
+	scratches.Put(scratch)
+	return raw, ok
 }
+
+// scratches are buffers in which bodies are written, to be copied in the size that they turn out to have.
+var scratches = sync.Pool{New: func() any { return new(fields) }}
+
+// maxScratch is the largest buffer that is kept, in bytes.
+const maxScratch = 64 << 10
 
 // fields writes the fields of a JSON object in turn, those that may be left out where they are empty with text, the
 // others with must.
@@ -82,13 +99,13 @@ func list[T any](f *fields, name string, values []T, write func(T)) {
 // plainScore says whether encoding/json writes a score without an exponent.
 func plainScore(score float64) bool { return score == 0 || score >= 1e-6 && score < 1e21 }
 
-func quickBulletin(b *Bulletin) ([]byte, bool) {
+func quickBulletin(f fields, b *Bulletin) (fields, bool) {
 	for i := range b.CVEs {
 		if !plainScore(b.CVEs[i].Score) {
-			return nil, false
+			return f, false
 		}
 	}
-	f := append(make(fields, 0, 512+256*len(b.CVEs)), '{')
+	f = append(f, '{')
 	f.must("name", b.Name)
 	f.must("source", b.Source)
 	f.must("vendor", b.Vendor)
@@ -126,11 +143,11 @@ func (f *fields) named(n NamedBy) {
 	*f = append(*f, '}')
 }
 
-func quickUpdate(u *Update) ([]byte, bool) {
+func quickUpdate(f fields, u *Update) (fields, bool) {
 	if len(u.Prerequisites) > 0 || len(u.Texts) > 0 {
-		return nil, false
+		return f, false
 	}
-	f := append(make(fields, 0, 2048), '{')
+	f = append(f, '{')
 	f.must("name", u.Name)
 	f.must("bulletin", u.Bulletin)
 	f.must("source", u.Source)

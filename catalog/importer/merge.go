@@ -31,7 +31,12 @@ func (r *run) mergeKeys(ctx context.Context, next *Saved) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
+	documents := 0
+	for _, list := range made {
+		documents += len(list)
+	}
 	kept := next.Keys[:0]
+	next.Documents = make([]Keyed, 0, documents)
 	for i, key := range next.Keys {
 		if failed[i] != nil {
 			next.Failures = append(next.Failures, Failure{File: files[key], Key: key, Warnings: []Warning{*failed[i]}})

@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,9 +20,9 @@ const parallel = 2
 var ErrIncomplete = errors.New("import incomplete")
 
 // Run imports what a source has at req.From into a sink. Files that were imported whole before are skipped; the others
-// are parsed as streams, two at a time, merged with what other files say of the same keys, and saved in the order in
-// which the source lists them: a large one in portions, its fingerprint with the last, small ones together, and so are
-// saves that wait for the disk. Memory is
+// are parsed as streams, two at a time, merged with what other files say of the same keys, and saved, the largest files
+// first, others in the order in which the source lists them: a large one in portions, its fingerprint with the last,
+// small ones together, and so are saves that wait for the disk. Memory is
 // bounded by req.Limits, and by the keys of a file.
 //
 // A file that cannot be read is a Warning with Failed, and the run goes on; its error then wraps ErrIncomplete. An
@@ -73,6 +74,8 @@ func (r *run) all(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// Any order gives the same. While the last file is saved nothing is left to be parsed beside it, so it is a small one.
+	slices.SortStableFunc(files, func(a, b File) int { return cmp.Compare(b.Size, a.Size) })
 	return r.pipeline(ctx, files)
 }
 

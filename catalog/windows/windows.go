@@ -136,7 +136,8 @@ func Parse(name string) Product { return scopes.of(name).product }
 func parse(name string) Product {
 	name = Tidy(name)
 	var p Product
-	if strings.Contains(strings.ToLower(name), "on windows") { // most names are told without the expression
+	lower := strings.ToLower(name) // most names are told by it, without the expressions
+	if strings.Contains(lower, "on windows") {
 		if parts := onWindows.FindStringSubmatch(name); parts != nil {
 			p.Component, name = parts[1], parts[2]
 		}
@@ -146,9 +147,8 @@ func parse(name string) Product {
 			p.Core, name = true, bare
 		}
 	}
-	if found := architecture.FindStringSubmatch(name); found != nil {
-		p.Architecture = archNames[strings.ToLower(found[1])]
-		name = Tidy(architecture.ReplaceAllString(name, ""))
+	if strings.Contains(lower, "32-bit") || strings.Contains(lower, "x64") || strings.Contains(lower, "-based") {
+		name, p.Architecture = withoutArchitecture(name)
 	}
 	p.Release = byName[strings.ToLower(name)]
 	if p.Release == nil {
@@ -159,6 +159,15 @@ func parse(name string) Product {
 	}
 	p.Core = p.Core || p.Release.Core
 	return p
+}
+
+// withoutArchitecture is a name without the architecture that it names, and that.
+func withoutArchitecture(name string) (rest, named string) {
+	found := architecture.FindStringSubmatch(name)
+	if found == nil {
+		return name, ""
+	}
+	return Tidy(architecture.ReplaceAllString(name, "")), archNames[strings.ToLower(found[1])]
 }
 
 var archNames = map[string]string{

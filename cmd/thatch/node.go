@@ -113,6 +113,7 @@ func runNode(ctx context.Context, a *cli.App, f nodeFlags) error {
 				return nil
 			})
 		}
+		runtime.GC() // what the start left need not be collected in the midst of the first import
 		return n.Run(ctx)
 	}
 	if !f.service {

@@ -54,11 +54,13 @@ type product struct {
 	id, name, family string
 	defined          bool
 	excluded         bool
+	odd              bool // the id is no product id
 }
 
 type cve struct {
 	id, title            string
 	exploited, disclosed bool
+	odd                  bool // the id is none
 }
 
 // article is one KB of the document.
@@ -301,7 +303,7 @@ func (d *reading) productLeaf() (int, error) {
 func (d *reading) resolve() {
 	for i := range d.products {
 		p := &d.products[i]
-		p.excluded = d.excluded.Match(p.family, p.name)
+		p.excluded, p.odd = d.excluded.Match(p.family, p.name), !productID.MatchString(p.id)
 	}
 	for number, kb := range d.kbs {
 		kb.pairs = slices.DeleteFunc(kb.pairs, func(p pair) bool { return d.unwanted(number, &d.products[p.product]) })
@@ -331,7 +333,7 @@ func (d *reading) unwanted(kb string, p *product) bool {
 			return "KB" + kb, fmt.Sprintf("product %s (%s) belongs to a family that is left out", p.id, p.name)
 		})
 		return true
-	case !productID.MatchString(p.id):
+	case p.odd:
 		d.odd.seen("product-id", func() (string, string) {
 			return "KB" + kb, fmt.Sprintf("%.80q is no product id; the fix was left out", p.id)
 		})

@@ -46,7 +46,7 @@ func (d *reading) partOf(kb string, a *article) part {
 	rows := make(map[int]int, len(a.cves)) // row of the document: row of the part
 	order := make([]int, 0, len(a.cves))
 	for i, row := range a.cves {
-		if vulnID.MatchString(d.cves[row].id) {
+		if !d.cves[row].odd {
 			order = append(order, i)
 		}
 	}
