@@ -24,18 +24,18 @@ type Follower struct {
 
 // Run gossips until ctx ends.
 func (f *Follower) Run(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	watch := f.Watch(keys.Topic, members.Topic)
 	defer watch.Close()
 	rings, ended := make(chan keys.Ring), make(chan error, 1)
 	go func() { ended <- f.Gossip.Run(ctx, rings) }()
+	again := time.NewTicker(10 * f.Gossip.cfg.Every)
+	defer again.Stop()
 	for {
+		var retry <-chan time.Time
 		ring, err := f.ring(ctx)
-		if err != nil {
-			cancel()
-			<-ended
-			return err
+		if err != nil && ctx.Err() == nil {
+			retry = again.C
+			f.Gossip.cfg.Log.Warn("the keys of what nodes gossip could not be read; it goes on with those it has", "error", err)
 		}
 		select {
 		case rings <- ring:
@@ -44,6 +44,7 @@ func (f *Follower) Run(ctx context.Context) error {
 		}
 		select {
 		case <-watch.C:
+		case <-retry:
 		case err := <-ended:
 			return err
 		}
