@@ -1,11 +1,14 @@
 package e2e_test
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"thatch/console/api"
+	payloads "thatch/node/bulletins/stock"
 	"thatch/node/membership"
 )
 
@@ -56,6 +59,25 @@ func TestOneNodeBecomesThree(t *testing.T) {
 	second := first.more("n2")
 	third := second.more("n3") // through a node that does not lead
 	r := first.fares(3)
+	// What is added by hand at one node comes to all of them.
+	first.must(nil, "catalog", "import", "--source", "msrc", "--from", "../cmd/internal/demo/sample/cvrf-2026-Oct.xml")
+	patch := filepath.Join(t.TempDir(), "patch.exe")
+	if err := os.WriteFile(patch, []byte(strings.Repeat("patch ", 100_000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	first.must(nil, "settings", "set", "staging.check_signatures", "false")
+	second.must(nil, "packages", "add", "msrc/KB9200011/90001", "--file", patch)
+	third.must(nil, "bulletins", "stage", "KB9200011")
+	copies := func(s *site, held, of int) {
+		t.Helper()
+		within(t, 2*time.Minute, "there are as many copies as there are to be", func() bool {
+			var list api.List[*payloads.Row]
+			return s.run(&list, "content", "list", "--filter", "state=held") == nil && list.Total == 1 && list.Items[0].Copies == held && list.Items[0].Of == of
+		})
+	}
+	for _, s := range []*site{first, second, third} {
+		copies(s, 3, 3)
+	}
 	for _, n := range r.Nodes {
 		for name, s := range map[string]*site{"n2": second, "n3": third} {
 			if n.Name == name {
@@ -87,6 +109,7 @@ func TestOneNodeBecomesThree(t *testing.T) {
 	if r := left[0].fares(2); len(r.Nodes) != 2 {
 		t.Errorf("%+v", r.Nodes)
 	}
+	copies(left[0], 2, 2)
 	if err := nodes[dead].run(nil, "node", "run", "--listen", "127.0.0.1:0"); err == nil || !strings.Contains(err.Error(), "was removed from the site") || !strings.Contains(err.Error(), "its disk failed") {
 		t.Errorf("the node that was removed: %v", err)
 	}

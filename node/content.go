@@ -52,6 +52,7 @@ func (n *Node) contentKinds() []tasks.Kind {
 				return nil, err
 			}
 			done, err := n.Stock().Import(ctx, from.Folder, from.All, read(job))
+			n.Copies.Look()
 			for _, failed := range done.Failed {
 				job.Log("not read: %s", failed)
 			}

@@ -76,7 +76,7 @@ func (k *Keeper) Bring(wait context.Context, sum string) error {
 		return err
 	}
 	if file.On(k.cfg.Node) && !k.cfg.Content.Has(sum) {
-		k.lost()
+		k.Look()
 	}
 	if len(file.Nodes) == 0 || len(file.Nodes) == 1 && file.On(k.cfg.Node) {
 		return fmt.Errorf("payload %s: %w", sum, content.ErrNotHeld)
@@ -148,8 +148,8 @@ func (k *Keeper) bringOne(ctx context.Context, places chan struct{}, file *holdi
 	return &Later{"it could not be had from another node of the site: " + err.Error(), bringFailed}
 }
 
-// lost has the rows of this node brought in line with its disk.
-func (k *Keeper) lost() {
+// Look has the rows of this node brought in line with its disk soon: something came there, or is missing.
+func (k *Keeper) Look() {
 	select {
 	case k.amiss <- struct{}{}:
 	default: // it was told

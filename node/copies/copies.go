@@ -53,7 +53,7 @@ type Keeper struct {
 	counts  counts
 	brought brought
 	sends   *places.Places
-	amiss   chan struct{} // told when a file is not on disk that this node is said to hold
+	amiss   chan struct{} // see Look
 
 	mu       sync.Mutex
 	mistrust map[[2]string]time.Time // digest and node that gave something else, until when it is not asked

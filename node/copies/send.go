@@ -26,7 +26,7 @@ func (k *Keeper) Send(w http.ResponseWriter, r *http.Request, sum string) error 
 	err := k.cfg.Content.Serve(slow, r, sum)
 	switch {
 	case errors.Is(err, content.ErrNotHeld), errors.Is(err, content.ErrAltered):
-		k.lost()
+		k.Look()
 		return &wire.Error{Status: http.StatusNotFound, Code: "not_held", Text: err.Error()}
 	case errors.Is(err, content.ErrBadDigest):
 		return &wire.Error{Status: http.StatusBadRequest, Code: "invalid", Text: err.Error()}

@@ -121,6 +121,7 @@ func addPackage(c *api.Call, in PackageRequest) (api.Made, error) {
 		}
 	}
 	id, err := c.Node.Bulletins.AddPackage(c.Context(), in.NewPackage, c.Node.Content.Has)
+	c.Node.Copies.Look() // what was taken in here is to be at other nodes too
 	return api.Made{ID: id}, err
 }
 

@@ -3,6 +3,7 @@ package staging
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"thatch/node/bulletins/holdings"
 	"thatch/node/bulletins/live"
@@ -81,6 +82,11 @@ func (m *match) named(ctx context.Context) error {
 	}
 	return m.cfg.Catalog.Read(ctx, func(v *live.View) error {
 		for _, p := range v.Packages() {
+			for _, f := range p.Files {
+				if f.URL == "" && f.SHA256 != "" && !m.foreign(p.Origin) { // added by hand: this may be the only copy
+					back(strings.ToLower(f.SHA256), f.Size)
+				}
+			}
 			if payload := v.PayloadOf(p); payload != nil && !m.foreign(payload.Origin) {
 				for _, f := range payload.Files {
 					back(f.SHA256, f.Size)

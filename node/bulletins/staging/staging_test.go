@@ -93,6 +93,7 @@ type bench struct {
 	content  *content.Store
 	dir      string
 	settings staging.Settings
+	sisters  staging.Sisters
 }
 
 func newBench(t *testing.T) *bench {
@@ -112,7 +113,7 @@ func (b *bench) open(t *testing.T) {
 	b.Stager = staging.New(staging.Config{
 		Node: "node-1", Reader: b.db, Writer: b.db, Signer: bulletinstest.Signer{}, Catalog: b.room.Catalog(),
 		Content: b.content, Log: slog.New(slog.DiscardHandler),
-		Settings: func(context.Context) (staging.Settings, error) { return b.settings, nil },
+		Settings: func(context.Context) (staging.Settings, error) { return b.settings, nil }, Sisters: b.sisters,
 	})
 }
 
@@ -532,4 +533,43 @@ func TestPrune(t *testing.T) {
 	b.stage(t, "B-unstaged")
 	b.run(t)
 	b.want(t, "U-unstaged", staging.Ready, "")
+}
+
+// TestSistersAreAskedFirst: what another node of the site has does not come from the vendor, and what was added by hand at another
+// node comes at all; where no sister has it, or one gives half of it, the vendor is asked, and bytes count once.
+func TestSistersAreAskedFirst(t *testing.T) {
+	b := newBench(t)
+	sister := map[string]string{"a.msi": "a sister has it", "hand.msi": "added by hand elsewhere"}
+	b.sisters = func(ctx context.Context, sum string, size int64, progress content.Progress) (content.Info, error) {
+		for _, text := range sister {
+			if hash := sha256.Sum256([]byte(text)); hex.EncodeToString(hash[:]) == sum {
+				progress(size, size)
+				return b.content.Put(ctx, sum, strings.NewReader(text))
+			}
+		}
+		progress(size/2, size)
+		return content.Info{}, errors.New("half of it came")
+	}
+	b.open(t)
+	b.vendor.set("a.msi", []byte(sister["a.msi"]))
+	b.vendor.set("b.msi", []byte("the vendor alone has it"))
+	hand := sha256.Sum256([]byte(sister["hand.msi"]))
+	bulletinstest.Save(t, b.room, "sdp", "catalog", bulletin(t, "B1"),
+		update(t, "U1", "B1"), pack(t, "P1", "U1", nil, b.vendor.file("a.msi")),
+		update(t, "U2", "B1"), pack(t, "P2", "U2", nil, b.vendor.file("b.msi")),
+		update(t, "U3", "B1"), pack(t, "P3", "U3", nil, catalog.File{Name: "hand.msi", Size: int64(len(sister["hand.msi"])), SHA256: hex.EncodeToString(hand[:])}))
+	b.stage(t, "B1")
+	var last staging.Progress
+	if _, err := b.Run(t.Context(), func(p staging.Progress) { last = p }); err != nil {
+		t.Fatal(err)
+	}
+	for _, u := range []string{"U1", "U2", "U3"} {
+		b.want(t, u, staging.Ready, "")
+	}
+	if b.vendor.gets["a.msi"] != 0 || b.vendor.gets["b.msi"] != 1 {
+		t.Errorf("the vendor was asked: %v", b.vendor.gets)
+	}
+	if last.Bytes != last.OfBytes || last.Bytes == 0 {
+		t.Errorf("%+v", last)
+	}
 }
