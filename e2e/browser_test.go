@@ -33,8 +33,10 @@ var (
 type browser struct {
 	t       *testing.T
 	ctx     context.Context
-	scripts bool   // pages may run theirs
-	name    string // begins the names of pictures
+	scripts bool     // pages may run theirs
+	name    string   // begins the names of pictures
+	axe     string   // axe-core's script, "" pages are not judged by it
+	judged  []string // what it found
 
 	mu     sync.Mutex
 	faults []string // scripts that failed, what the content-security policy stopped, answers of 5xx
@@ -220,6 +222,7 @@ func (b *browser) look(name string) {
 			}
 		}
 	}
+	b.judge(name)
 	for _, fault := range b.found() {
 		b.t.Errorf("%s: %s", name, fault)
 	}

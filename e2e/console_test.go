@@ -73,19 +73,20 @@ func demoConsoles(t *testing.T) consoles {
 }
 
 // TestEveryPage opens the consoles of the demo's parent and of a child, and visits every kind of page that links lead to:
-// none fails, none scrolls sideways on a telephone, no script fails, and nothing is stopped by the content-security policy.
+// none fails, none scrolls sideways on a telephone, no script fails, nothing is stopped by the content-security policy, and
+// axe-core finds nothing serious where it is at hand.
 func TestEveryPage(t *testing.T) {
 	ringtest.Need(t, ringtest.Browser)
 	if testing.Short() {
 		t.Skip("it runs the whole demo")
 	}
-	addresses := demoConsoles(t)
+	addresses, axe := demoConsoles(t), axeSource(t)
 	for site, reads := range map[string]string{"London": "en", "Berlin": "de"} {
 		t.Run(site, func(t *testing.T) {
 			t.Parallel()
 			b := openBrowser(t)
 			b.reads(cmp.Or(*language, reads))
-			b.name = cmp.Or(*language, reads) + " " + site
+			b.name, b.axe = cmp.Or(*language, reads)+" "+site, axe
 			b.do(chromedp.Navigate(addresses[site]), chromedp.WaitVisible("main h1"))
 			base := addresses[site][:strings.Index(addresses[site][8:], "/")+8]
 			kinds := 0

@@ -30,11 +30,13 @@ var (
 	Namespaces = &Ring{"namespaces", "root and the Debian package iproute2", namespaces}
 	FullDisk   = &Ring{"full disk", "root, to mount a small file system", asRoot("mount")}
 	Browser    = &Ring{"browser", "the Debian package chromium", commands("chromium")}
+	// Accessibility is a part of TestEveryPage alone: without it, pages are opened and not judged.
+	Accessibility = &Ring{"accessibility", "axe-core of the npm registry where .ci/run puts it, or its axe.min.js named by THATCH_AXE", axe}
 )
 
 // All lists the rings from the inside out.
 func All() []*Ring {
-	return []*Ring{Processes, RealData, Signing, Wine, Chroot, Namespaces, FullDisk, Browser}
+	return []*Ring{Processes, RealData, Signing, Wine, Chroot, Namespaces, FullDisk, Browser, Accessibility}
 }
 
 // Missing is nil when this machine can run the ring, else what it lacks.
@@ -96,6 +98,27 @@ func dataFolder() (string, error) {
 		return "", fmt.Errorf("no folder of real data (%s)", filepath.Base(dir))
 	}
 	return dir, nil
+}
+
+// Axe is the path of axe-core's script.
+func Axe() (string, error) {
+	path := os.Getenv("THATCH_AXE")
+	if path == "" {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			return "", err
+		}
+		path = filepath.Join(cache, "thatch", "axe-core", "package", "axe.min.js")
+	}
+	if _, err := os.Stat(path); err != nil {
+		return "", fmt.Errorf("no axe-core (%s)", filepath.Base(path))
+	}
+	return path, nil
+}
+
+func axe() error {
+	_, err := Axe()
+	return err
 }
 
 func realData() error {
