@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"thatch/console/page/format"
 	"thatch/console/page/words"
 	"thatch/node/identity"
+	"thatch/node/sites/hierarchy"
 	"thatch/node/store"
 )
 
@@ -32,8 +34,9 @@ type Request struct {
 	page    *Page
 	zone    *time.Location
 	note    note
-	index   uint64 // of the last write
-	Whole   bool   // something on the page counts the whole site, and the operator is limited to a part of it
+	index   uint64            // of the last write
+	sites   map[string]string // names by id; nil: not read
+	Whole   bool              // something on the page counts the whole site, and the operator is limited to a part of it
 }
 
 // note is what one answer leaves for the next page, in a cookie.
@@ -50,8 +53,36 @@ func (q *Request) values() format.Values {
 	return format.Values{Catalog: q.Words, Zone: q.zone, Now: q.Now}
 }
 
-// Said is what the node said, in the reader's language, with times in the reader's zone.
-func (q *Request) Said(text string) string { return q.values().Said(text) }
+// Said is what the node said, in the reader's language, with times in the reader's zone, and sites by their names.
+func (q *Request) Said(text string) string { return q.named(q.values().Said(text)) }
+
+// Sentence is Said, beginning like a sentence.
+func (q *Request) Sentence(text string) string { return q.named(q.values().Sentence(text)) }
+
+// siteID is how the node names a site in what it keeps.
+var siteID = regexp.MustCompile(`\b([Ss]ite )([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b`)
+
+// named says the names of sites that the reader may see.
+func (q *Request) named(text string) string {
+	if !siteID.MatchString(text) {
+		return text
+	}
+	if q.sites == nil { // once a page
+		q.sites = map[string]string{}
+		tree, err := Get[hierarchy.Hierarchy](q, "/hierarchy")
+		if err != nil {
+			q.console.Log.Warn("names of sites could not be read", "path", q.R.URL.Path, "error", err)
+		}
+		for _, s := range tree.Sites {
+			q.sites[s.ID] = s.Name
+		}
+		q.sites[tree.Self] = q.console.Site(q.R.Context())
+	}
+	return siteID.ReplaceAllStringFunc(text, func(found string) string {
+		word, id := found[:len("site ")], found[len("site "):]
+		return word + first(q.sites[id], id)
+	})
+}
 
 // Day is a date without its year, as below a chart.
 func (q *Request) Day(date string) string { return q.values().Day(date) }

@@ -1,6 +1,7 @@
 package bulletins
 
 import (
+	"cmp"
 	"context"
 	"net/url"
 	"path"
@@ -19,6 +20,7 @@ type PackageRow struct {
 	ID        string         `json:"id"`
 	Name      string         `json:"package"`
 	Update    string         `json:"update"` // document id
+	For       string         `json:"update_name"`
 	Bulletin  string         `json:"bulletin"`
 	Of        string         `json:"bulletin_id"`
 	Languages []string       `json:"languages"` // empty: neutral
@@ -35,6 +37,7 @@ var packageColumns = []store.Column[*PackageRow]{
 	{Name: "id", Value: func(r *PackageRow) any { return r.ID }},
 	{Name: "package", Value: func(r *PackageRow) any { return r.Name }, Search: true},
 	{Name: "update", Value: func(r *PackageRow) any { return r.Update }},
+	{Name: "update_name", Value: func(r *PackageRow) any { return r.For }, Search: true},
 	{Name: "bulletin", Value: func(r *PackageRow) any { return r.Bulletin }, Search: true},
 	{Name: "languages", Value: func(r *PackageRow) any { return r.Languages }},
 	{Name: "language", Value: func(r *PackageRow) any { return r.Languages }},
@@ -75,7 +78,7 @@ func packageStatus(v *live.View, s *staging.State, p *live.Package) staging.Pack
 func packageRow(v *live.View, ps staging.PackageStatus) PackageRow {
 	p := ps.Package
 	row := PackageRow{
-		ID: p.ID, Name: p.Name, Update: p.Update, Languages: orEmpty(p.Languages), Installer: string(p.Installer.Type),
+		ID: p.ID, Name: p.Name, Update: p.Update, For: p.Update, Languages: orEmpty(p.Languages), Installer: string(p.Installer.Type),
 		Files: len(p.Files), ByHand: p.ByHand, Matters: ps.Matters, Status: ps.Status, Text: ps.Text,
 	}
 	for _, f := range p.Files {
@@ -88,6 +91,7 @@ func packageRow(v *live.View, ps staging.PackageStatus) PackageRow {
 		}
 	}
 	if u := v.UpdateByID(p.Update); u != nil {
+		row.For = cmp.Or(u.Name, u.ID)
 		if of := v.Bulletin(u.Bulletin); of != nil {
 			row.Bulletin, row.Of = of.Name, of.ID
 		}

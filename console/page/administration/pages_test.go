@@ -14,6 +14,7 @@ import (
 	"thatch/node/bulletins/bulletinstest"
 	"thatch/node/identity"
 	"thatch/node/sites"
+	"thatch/node/store"
 )
 
 func whole(t testing.TB) *pagetest.Browser {
@@ -74,6 +75,22 @@ func TestAudit(t *testing.T) {
 	if csv := b.Get(t, "/audit?format=csv"); !strings.Contains(csv.Header.Get("Content-Type"), "csv") || !strings.Contains(csv.Body, "operator Ada") || !strings.Contains(csv.Body, "value: 3 -> 7") {
 		t.Errorf("as a file it is %s:\n%s", csv.Header.Get("Content-Type"), csv.Body)
 	}
+	site, stranger := b.Node.Site(), "00000000-0000-4000-8000-000000000000"
+	for _, id := range []string{site.ID, stranger} {
+		entry := identity.AuditEntry(b.Node.Now(), "site "+id, "health from site "+id)
+		if _, err := b.Node.Writer().Write(t.Context(), store.Batch{Actor: "test", Reason: "audit", At: b.Node.Now(), Statements: []store.Statement{entry}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for language, texts := range map[string][]string{
+		"en": {">site North<", "health from site North", "health from site " + stranger}, "de": {">Site North<", "Befinden von Site North"},
+	} {
+		b.Language = language
+		list := b.Get(t, "/audit")
+		list.Has(t, texts...)
+		lacks(t, list, site.ID)
+	}
+	b.Language = ""
 	b.Operator.Scope = identity.Operate
 	if got := b.Get(t, "/audit"); got.Status != http.StatusForbidden {
 		t.Errorf("an operator reads the audit log: %d", got.Status)

@@ -26,7 +26,8 @@ func packageList() *page.Page {
 			Columns: []page.Column{
 				{Name: "package", Title: "Package", Link: "/packages/{id}"},
 				{Name: "bulletin", Title: "Bulletin", Link: "/bulletins/{bulletin_id}", Groups: true},
-				{Name: "update", Title: "Update", Link: "/updates/{update}"},
+				{Name: "update_name", Title: "Update", Link: "/updates/{update}"},
+				{Name: "update", Title: "Id of the update", Hidden: true},
 				{Name: "languages", Title: "Languages", Groups: true},
 				{Name: "installer", Title: "Installer", Groups: true},
 				{Name: "files", Title: "Files", Kind: page.Number, Unsorted: true, Unfiltered: true},
