@@ -51,6 +51,7 @@ type Gossip struct {
 	rings *memberlist.Keyring
 	ring  keys.Ring
 	meta  []byte
+	alive map[string]Meta // the other nodes; what the library hands out changes while it is read
 }
 
 // New says nothing to anybody before Run, and before it has a key.
@@ -58,7 +59,7 @@ func New(cfg Config) *Gossip {
 	if cfg.Every <= 0 {
 		cfg.Every = time.Second
 	}
-	return &Gossip{cfg: cfg}
+	return &Gossip{cfg: cfg, alive: map[string]Meta{}}
 }
 
 // Run gossips until ctx ends, with the keys that come from rings; then the others hear that this node goes.
@@ -183,16 +184,10 @@ func (g *Gossip) Living() map[string][]string {
 
 // Told is what the other nodes that are alive tell of themselves.
 func (g *Gossip) Told() map[string]Meta {
-	living := map[string]Meta{}
-	list := g.members()
-	if list == nil {
-		return living
-	}
-	for _, n := range list.Members() {
-		if n.Name != g.cfg.ID && g.cfg.Member(n.Name) {
-			living[n.Name] = decode(n.Meta)
-		}
-	}
+	g.mu.Lock()
+	living := maps.Clone(g.alive)
+	g.mu.Unlock()
+	maps.DeleteFunc(living, func(id string, _ Meta) bool { return !g.cfg.Member(id) })
 	return living
 }
 
@@ -250,13 +245,25 @@ func (g *Gossip) LocalState(bool) []byte { return nil }
 func (g *Gossip) MergeRemoteState([]byte, bool) {}
 
 // NotifyJoin implements memberlist.EventDelegate.
-func (g *Gossip) NotifyJoin(*memberlist.Node) { g.cfg.Changed() }
-
-// NotifyLeave implements memberlist.EventDelegate.
-func (g *Gossip) NotifyLeave(*memberlist.Node) { g.cfg.Changed() }
+func (g *Gossip) NotifyJoin(n *memberlist.Node) { g.NotifyUpdate(n) }
 
 // NotifyUpdate implements memberlist.EventDelegate.
-func (g *Gossip) NotifyUpdate(*memberlist.Node) { g.cfg.Changed() }
+func (g *Gossip) NotifyUpdate(n *memberlist.Node) {
+	if n.Name != g.cfg.ID {
+		g.mu.Lock()
+		g.alive[n.Name] = decode(n.Meta)
+		g.mu.Unlock()
+	}
+	g.cfg.Changed()
+}
+
+// NotifyLeave implements memberlist.EventDelegate.
+func (g *Gossip) NotifyLeave(n *memberlist.Node) {
+	g.mu.Lock()
+	delete(g.alive, n.Name)
+	g.mu.Unlock()
+	g.cfg.Changed()
+}
 
 // NotifyAlive implements memberlist.AliveDelegate: who is no node of the site is no part of this.
 func (g *Gossip) NotifyAlive(n *memberlist.Node) error {
