@@ -311,6 +311,36 @@ func TestWhatIsSaved(t *testing.T) {
 	}
 }
 
+// sized is a plain source that knows how large its files are.
+type sized struct{ plain }
+
+func (s *sized) Files(ctx context.Context, req importer.Request) ([]importer.File, error) {
+	files, err := s.plain.Files(ctx, req)
+	for i := range files {
+		files[i].Size = int64(len(s.files[files[i].Path]))
+	}
+	return files, err
+}
+
+// The largest files come first, so that the last save is a small one; equals as they are listed.
+func TestLargestFilesComeFirst(t *testing.T) {
+	src := &sized{plain{files: map[string]string{"a": "1\nK1 x", "b": "1\nK2 xxxx", "c": "1\nK3 xx", "d": "1\nK4 xx"}}}
+	var sink importertest.Memory
+	var order []string
+	sink.Fail = func(s importer.Saved) error {
+		for _, file := range s.Files {
+			order = append(order, file.Name)
+		}
+		return nil
+	}
+	if _, err := run(t, src, &sink); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"b", "c", "d", "a"}; !slices.Equal(order, want) {
+		t.Errorf("files are saved as %q, want %q", order, want)
+	}
+}
+
 func TestFingerprint(t *testing.T) {
 	if importer.Fingerprint("1", "ab", "c") == importer.Fingerprint("1", "a", "bc") || importer.Fingerprint("1", "a") == importer.Fingerprint("2", "a") {
 		t.Error("different things have one fingerprint")
