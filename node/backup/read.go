@@ -236,7 +236,7 @@ func In(folder string) (found []File, bad map[string]error, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	bad = map[string]error{}
+	found, bad = []File{}, map[string]error{}
 	for _, e := range entries {
 		if !strings.HasPrefix(e.Name(), "thatch-") || !strings.HasSuffix(e.Name(), Extension) {
 			continue

@@ -25,6 +25,7 @@ import (
 	"thatch/node"
 	"thatch/node/identity"
 	"thatch/node/nodetest"
+	"thatch/node/tasks"
 )
 
 // Start runs a node with /api/v1 and returns it with a client that has come through its local door.
@@ -71,4 +72,18 @@ func Remote(t testing.TB, n *node.Node, token string) *client.Client {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// Run starts what a path of the API starts, and waits for its end.
+func Run(t testing.TB, c *client.Client, path string, in any) tasks.Run {
+	t.Helper()
+	var started api.Run
+	if err := c.Post(t.Context(), path, in, &started); err != nil {
+		t.Fatal(err)
+	}
+	ended, err := c.WaitRun(t.Context(), started.Run, func(tasks.Run) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ended
 }

@@ -21,19 +21,6 @@ import (
 	"thatch/node/tasks"
 )
 
-func run(t *testing.T, c *client.Client, path string, in any) tasks.Run {
-	t.Helper()
-	var started api.Run
-	if err := c.Post(t.Context(), path, in, &started); err != nil {
-		t.Fatal(err)
-	}
-	ended, err := c.WaitRun(t.Context(), started.Run, func(tasks.Run) {})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ended
-}
-
 func refused(t *testing.T, err error, status int, text string) {
 	t.Helper()
 	var answer *client.Error
@@ -69,18 +56,18 @@ func TestBackupsOverTheAPI(t *testing.T) {
 		t.Fatal(told, err)
 	}
 	folder := filepath.Join(t.TempDir(), "b")
-	ended := run(t, c, "/backups", backups.Wanted{Folder: folder})
+	ended := apitest.Run(t, c, "/backups", backups.Wanted{Folder: folder})
 	var made backup.Backup
 	if err := json.Unmarshal(ended.Result, &made); err != nil || ended.State != tasks.Done || made.Folder != folder || made.Recovery != told.Name {
 		t.Fatalf("%s %s %+v %v", ended.State, ended.Error, made, err)
 	}
-	if ended := run(t, c, "/backups/"+made.Name+"/verify", nil); ended.State != tasks.Done {
+	if ended := apitest.Run(t, c, "/backups/"+made.Name+"/verify", nil); ended.State != tasks.Done {
 		t.Error(ended.Error)
 	}
 	if err := os.Truncate(filepath.Join(folder, made.Name), made.Size-1); err != nil {
 		t.Fatal(err)
 	}
-	if ended := run(t, c, "/backups/"+made.Name+"/verify", nil); ended.State != tasks.Failed || !strings.Contains(ended.Error, made.Name) {
+	if ended := apitest.Run(t, c, "/backups/"+made.Name+"/verify", nil); ended.State != tasks.Failed || !strings.Contains(ended.Error, made.Name) {
 		t.Errorf("a cut backup: %s, %s", ended.State, ended.Error)
 	}
 	var list api.List[backup.Backup]
@@ -92,7 +79,7 @@ func TestBackupsOverTheAPI(t *testing.T) {
 
 	remote := apitest.Remote(t, n, apitest.Token(t, n, identity.Administrator))
 	refused(t, remote.Post(t.Context(), "/backups", backups.Wanted{Folder: folder}, nil), http.StatusForbidden, "--data")
-	if ended := run(t, remote, "/backups", backups.Wanted{}); ended.State != tasks.Done {
+	if ended := apitest.Run(t, remote, "/backups", backups.Wanted{}); ended.State != tasks.Done {
 		t.Error(ended.Error)
 	}
 	viewer := apitest.Remote(t, n, apitest.Token(t, n, identity.Operate))

@@ -20,19 +20,6 @@ import (
 	"thatch/node/tasks"
 )
 
-func run(t *testing.T, c *client.Client, path string, in any) tasks.Run {
-	t.Helper()
-	var started api.Run
-	if err := c.Post(t.Context(), path, in, &started); err != nil {
-		t.Fatal(err)
-	}
-	ended, err := c.WaitRun(t.Context(), started.Run, func(tasks.Run) {})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ended
-}
-
 // TestContent takes files from a disk, lists, alters and checks them, and refuses folders to whoever comes over the network.
 func TestContent(t *testing.T) {
 	n := nodetest.New(t)
@@ -41,10 +28,10 @@ func TestContent(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(disk, "x"), []byte("payload"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got := run(t, c, "/content/import", node.Disk{Folder: disk}); got.State != tasks.Done || !strings.Contains(string(got.Result), `"unknown":1`) {
+	if got := apitest.Run(t, c, "/content/import", node.Disk{Folder: disk}); got.State != tasks.Done || !strings.Contains(string(got.Result), `"unknown":1`) {
 		t.Errorf("import: %s %s %s", got.State, got.Result, got.Error)
 	}
-	if got := run(t, c, "/content/import", node.Disk{Folder: disk, All: true}); got.State != tasks.Done || !strings.Contains(string(got.Result), `"taken":1`) {
+	if got := apitest.Run(t, c, "/content/import", node.Disk{Folder: disk, All: true}); got.State != tasks.Done || !strings.Contains(string(got.Result), `"taken":1`) {
 		t.Errorf("import of all: %s %s %s", got.State, got.Result, got.Error)
 	}
 	var list api.List[*stock.Row]
@@ -59,10 +46,10 @@ func TestContent(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(n.Dir(), folder.ContentFolder, "payloads", sum[:2], sum), []byte("pAyload"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got := run(t, c, "/content/verify", nil); got.State != tasks.Failed || !strings.Contains(got.Error, "1 of 1 payloads were altered") {
+	if got := apitest.Run(t, c, "/content/verify", nil); got.State != tasks.Failed || !strings.Contains(got.Error, "1 of 1 payloads were altered") {
 		t.Errorf("verify: %s %s %s", got.State, got.Result, got.Error)
 	}
-	if got := run(t, c, "/content/export", node.Disk{Folder: filepath.Join(disk, "out")}); got.State != tasks.Done {
+	if got := apitest.Run(t, c, "/content/export", node.Disk{Folder: filepath.Join(disk, "out")}); got.State != tasks.Done {
 		t.Errorf("export: %s %s", got.State, got.Error)
 	}
 	for what, status := range map[node.Disk]int{{}: http.StatusBadRequest, {Folder: disk, For: "nobody"}: http.StatusNotFound} {
