@@ -70,6 +70,7 @@ type site struct {
 	folder string
 	listen string
 	before []string // words before the node's command, such as "ip netns exec NAME"
+	runs   string   // path of the program that the node runs; "": the one that was built
 	cmd    *exec.Cmd
 	ended  chan struct{}
 	log    *safeBuffer
@@ -96,7 +97,10 @@ func (s *site) start(flags ...string) {
 		s.log = &safeBuffer{}
 	}
 	args := append([]string{"node", "run", "--data", s.folder, "--listen", s.listen}, flags...)
-	words := append(append(slices.Clone(s.before), program(s.t, "thatch")), args...)
+	if s.runs == "" {
+		s.runs = program(s.t, "thatch")
+	}
+	words := append(append(slices.Clone(s.before), s.runs), args...)
 	s.cmd = exec.Command(words[0], words[1:]...)
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	if err := s.cmd.Start(); err != nil {

@@ -2,7 +2,9 @@ package e2e_test
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +12,7 @@ import (
 	"thatch/console/api"
 	payloads "thatch/node/bulletins/stock"
 	"thatch/node/membership"
+	"thatch/ringtest"
 )
 
 // more has one more node join the site, and starts it.
@@ -48,8 +51,37 @@ func (s *site) fares(voters int) (r membership.Report) {
 	return r
 }
 
+// versioned builds the program under another version.
+func versioned(t *testing.T, version string) string {
+	t.Helper()
+	root, err := ringtest.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "thatch-"+version)
+	if runtime.GOOS == "windows" {
+		path += ".exe"
+	}
+	build := exec.Command("go", "build", "-ldflags", "-X main.version="+version, "-o", path, "./cmd/thatch")
+	build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v: %s", err, out)
+	}
+	return path
+}
+
+// upgrade has a node run another program, while another node of its site writes.
+func (s *site) upgrade(program string, other *site) {
+	s.t.Helper()
+	s.stop()
+	other.must(nil, "site", "rename", "Without "+s.name)
+	s.runs = program
+	s.start()
+	s.fares(3)
+}
+
 // TestOneNodeBecomesThree: a running node becomes a site of three; the one that leads is killed, and what is written goes on;
-// it is removed, and hears so when it comes back.
+// all three are upgraded one by one; one is removed, and hears so when it comes back.
 func TestOneNodeBecomesThree(t *testing.T) {
 	if testing.Short() {
 		t.Skip("tests are to be short")
@@ -105,6 +137,21 @@ func TestOneNodeBecomesThree(t *testing.T) {
 		t.Errorf("the other one says that the site is called %q", site.Site)
 	}
 	left[1].refused(1, "does not answer", "site", "status")
+	newer := versioned(t, "9.9.9")
+	nodes[dead].runs = newer
+	nodes[dead].start()
+	first.fares(3)
+	left[0].upgrade(newer, left[1])
+	left[1].upgrade(newer, nodes[dead])
+	for _, n := range first.fares(3).Nodes {
+		if n.Version != "9.9.9" {
+			t.Errorf("node %s runs version %s", n.Name, n.Version)
+		}
+	}
+	if left[0].must(&site, "site", "show"); site.Site != "Without "+left[1].name {
+		t.Errorf("after all were upgraded the site is called %q", site.Site)
+	}
+	nodes[dead].kill()
 	left[1].must(nil, "site", "remove", dead, "--reason", "its disk failed")
 	if r := left[0].fares(2); len(r.Nodes) != 2 {
 		t.Errorf("%+v", r.Nodes)

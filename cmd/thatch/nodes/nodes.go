@@ -259,7 +259,11 @@ func join(ctx context.Context, a *cli.App, f joinFlags) error {
 		if found.Again {
 			did = "was already one of"
 		}
-		_, err := fmt.Fprintf(w, "node %s %s site %s (%s); start it: thatch node run --data %s\n", found.Node, did, found.Name, found.Site, a.Node.Dir)
+		site := found.Site
+		if found.Name != "" { // the folder of a site's first node does not say it
+			site = found.Name + " (" + site + ")"
+		}
+		_, err := fmt.Fprintf(w, "node %s %s site %s; start it: thatch node run --data %s\n", found.Node, did, site, a.Node.Dir)
 		return err
 	})
 }
