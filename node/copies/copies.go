@@ -87,8 +87,9 @@ const (
 
 // Run keeps this node's copies until ctx ends; changed tells of changes of what the site holds, of its nodes and settings.
 func (k *Keeper) Run(ctx context.Context, changed <-chan struct{}) error {
-	ctx = store.WithCaller(ctx, &store.Caller{Actor: actor})
+	ctx, cancel := context.WithCancel(store.WithCaller(ctx, &store.Caller{Actor: actor}))
 	defer k.brought.serve(ctx)()
+	defer cancel() // before that waits
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	var matched time.Time
@@ -113,8 +114,8 @@ func (k *Keeper) Run(ctx context.Context, changed <-chan struct{}) error {
 				return err
 			}
 			wait := look
-			if again = min(2*again, tryAgain); more {
-				wait = again
+			if more {
+				wait, again = again, min(2*again, tryAgain)
 			} else {
 				again = firstAgain
 			}
@@ -132,6 +133,7 @@ func (k *Keeper) Run(ctx context.Context, changed <-chan struct{}) error {
 func (k *Keeper) round(ctx context.Context) (more bool, err error) {
 	nodes := k.cfg.Sisters.Fellows()
 	if len(nodes) < 2 || !slices.ContainsFunc(nodes, func(n membership.Fellow) bool { return n.ID == k.cfg.Node }) {
+		k.notice(nil, nil)
 		return false, nil
 	}
 	copies, err := k.cfg.Copies(ctx)
@@ -144,20 +146,17 @@ func (k *Keeper) round(ctx context.Context) (more bool, err error) {
 	}
 	lacking, surplus := k.divide(files, copies, nodes)
 	few := tooFew(files, copies, nodes)
-	if len(lacking)+len(few) > 0 {
-		known, err := k.cfg.Known(ctx)
-		if err != nil {
+	var known map[string]staging.Known
+	if len(lacking)+len(few) > 0 { // else nobody need look through the catalog
+		if known, err = k.cfg.Known(ctx); err != nil {
 			return false, err
 		}
-		unneeded := func(sum string) bool { return !known[sum].Needed }
-		maps.DeleteFunc(few, func(sum string, _ short) bool { return unneeded(sum) })
-		k.notice(few, known)
-		lacking = slices.DeleteFunc(lacking, func(f holdings.File) bool { return unneeded(f.SHA256) })
-		if more, err = k.pullAll(ctx, lacking); err != nil {
-			return more, err
-		}
-	} else {
-		k.notice(few, nil)
+	}
+	maps.DeleteFunc(few, func(sum string, _ short) bool { return !known[sum].Needed })
+	k.notice(few, known)
+	lacking = slices.DeleteFunc(lacking, func(f holdings.File) bool { return !known[f.SHA256].Needed })
+	if more, err = k.pullAll(ctx, lacking); err != nil {
+		return more, err
 	}
 	return more, k.giveUp(ctx, surplus, copies, nodes)
 }
@@ -187,18 +186,9 @@ func (k *Keeper) divide(files []holdings.File, copies int, nodes []membership.Fe
 	return lacking, surplus
 }
 
-// giveUp removes copies above the number, once others hold enough of them: the site agrees that this node holds one no more
-// as long as they do, and only then the file goes. Cut in between, the row comes back with the next match.
+// giveUp removes copies above the number, once the nodes that are to hold them do, and answer: the site agrees that this node
+// holds one no more as long as they do, and only then the file goes. Cut in between, the row comes back with the next match.
 func (k *Keeper) giveUp(ctx context.Context, surplus []holdings.File, copies int, nodes []membership.Fellow) error {
-	var others []string
-	for i := range nodes {
-		if n := &nodes[i]; n.ID != k.cfg.Node && n.Living && n.Votes {
-			others = append(others, n.ID)
-		}
-	}
-	if copies <= 0 || len(others) < copies {
-		return nil
-	}
 	builder := store.NewBuilder(store.Batch{
 		Actor: actor, Reason: "give up payloads of which others hold enough copies", At: k.cfg.Now().UTC(), Topics: []string{holdings.Topic},
 	})
@@ -209,7 +199,13 @@ func (k *Keeper) giveUp(ctx context.Context, surplus []holdings.File, copies int
 		if err != nil || k.cfg.Now().Sub(info.At) < surplusAge || len(sums) == mostGiven {
 			continue
 		}
-		if err := builder.Add(holdings.DropSurplus(f.SHA256, k.cfg.Node, others, copies)); err != nil {
+		keep := slices.DeleteFunc(Placed(f.SHA256, copies, nodes), func(id string) bool {
+			return !slices.ContainsFunc(nodes, func(n membership.Fellow) bool { return n.ID == id && n.Living && n.Votes })
+		})
+		if copies <= 0 || len(keep) < copies {
+			continue
+		}
+		if err := builder.Add(holdings.DropSurplus(f.SHA256, k.cfg.Node, keep, copies)); err != nil {
 			return err
 		}
 		sums = append(sums, f.SHA256)

@@ -283,6 +283,17 @@ func TestStrangers(t *testing.T) {
 				t.Errorf("%s: %s: %v", what, path, err)
 			}
 		}
+		files := config.Clone()
+		files.NextProtos = []string{wire.ProtocolCalls}
+		asks := http.Client{Transport: &http.Transport{TLSClientConfig: files, DisableKeepAlives: true}}
+		response, err := asks.Get("https://" + n.Address() + wire.Prefix + "payload/" + strings.Repeat("ab", 32))
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != http.StatusForbidden {
+			t.Errorf("%s: a payload is answered %s", what, response.Status)
+		}
 		for _, protocol := range []string{wire.ProtocolRaft, wire.ProtocolGossip} {
 			config.NextProtos = []string{protocol}
 			conn, err := tls.Dial("tcp", n.Address(), config)
