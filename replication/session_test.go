@@ -99,6 +99,24 @@ func (h *held) Before(_ http.ResponseWriter, r *http.Request) http.Handler {
 
 func (h *held) next(path string) { h.path.Store(&path) }
 
+// lines is a line that can be held more than once.
+type lines struct{ now atomic.Pointer[held] }
+
+func (l *lines) Before(w http.ResponseWriter, r *http.Request) http.Handler {
+	if h := l.now.Load(); h != nil {
+		return h.Before(w, r)
+	}
+	return nil
+}
+
+// hold holds the next request for a path.
+func (l *lines) hold(path string) *held {
+	h := hold()
+	h.next(path)
+	l.now.Store(h)
+	return h
+}
+
 // settled is a pair whose first runs are over.
 func settled(t *testing.T, line *held) (parent, child *replicationtest.Linked) {
 	t.Helper()

@@ -5,8 +5,11 @@ import (
 	"testing"
 
 	"thatch/catalog/document"
+	"thatch/node/quorum"
+	"thatch/node/replicas/dataset"
 	"thatch/replication"
 	"thatch/replication/replicationtest"
+	"thatch/replication/wire"
 )
 
 // linkedTo is nil when a site's leader holds a link to the node that leads its parent.
@@ -28,12 +31,15 @@ func holdEverywhere(site *replicationtest.Several, bulletins int) error {
 	return nil
 }
 
-// Two sites of three nodes: joined through nodes that do not lead, they stay together whichever node of either dies.
+// Two sites of three nodes: joined through nodes that do not lead, they stay together whichever node of either dies, and in the
+// middle of whatever: of a page, of what the parent asked for, of a snapshot.
 func TestSitesOfThreeNodes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("six nodes in one process: not in short runs")
 	}
-	parent, child := replicationtest.StartSeveral(t, "Top", "de", "en"), replicationtest.StartSeveral(t, "North", "de")
+	line := &lines{}
+	parent := replicationtest.StartSeveral(t, replicationtest.Config{Name: "Top", Languages: []string{"de", "en"}, Before: line.Before})
+	child := replicationtest.StartSeveral(t, replicationtest.Config{Name: "North", Languages: []string{"de"}, Tuning: quorum.Tuning{TrailingBytes: 1}})
 	bulletins := 0
 	put := func(by *replicationtest.Linked) {
 		for range 3 {
@@ -50,19 +56,38 @@ func TestSitesOfThreeNodes(t *testing.T) {
 	arrive("the first run")
 	child.Until("the link", func() error { return linkedTo(child, parent) })
 
+	child.Until("the first runs", func() error { return ran(t, child.Lead(), "policies", func(wire.RunResult) error { return nil }) })
+
+	page := line.hold(wire.PathPage)
 	first := parent.Leads()
+	put(parent.At(parent.Follower()))
+	soon(t, "nobody asks for the page", page.came)
 	parent.Kill(first)
 	child.Until("the link moves", func() error { return linkedTo(child, parent) })
-	put(parent.At(parent.Follower()))
-	arrive("what was made after the parent's leader died")
+	arrive("what was in a page when the parent's leader died")
 	parent.Start(first)
 
+	whole := line.hold(wire.PathComplete)
+	asks := parent.Lead()
+	order := ordered(t, asks, below(t, asks, child.Lead()), wire.RunOrder{Type: dataset.Data, Complete: true})
+	soon(t, "the child does not do what it was asked for", whole.came)
 	second := child.Leads()
 	child.Kill(second)
+	close(whole.release)
 	put(parent.At(first))
 	child.Until("another node links", func() error { return linkedTo(child, parent) })
 	arrive("what was made after the child's leader died")
-	child.Start(second)
+	if now := waited(t, asks, order); now.Error != "" || len(now.Runs) != 1 || now.Runs[0].State != "done" {
+		t.Errorf("what the former leader was asked for: %+v", now)
+	}
+
+	third := loseInSnapshot(t, child, second, func() {
+		put(parent.At(first))
+		arrive("what comes while a node is away")
+	})
+	put(parent.At(first))
+	arrive("what was made after a leader died that sent a snapshot")
+	child.Start(third)
 	arrive("what a node missed that was away")
 
 	asked := child.At(child.Follower())
@@ -73,4 +98,44 @@ func TestSitesOfThreeNodes(t *testing.T) {
 	for _, site := range []*replicationtest.Several{parent, child} {
 		site.Equal()
 	}
+}
+
+// Tests of sites of one node, run again. With the variable set by hand, so are all others that start and stop no site themselves.
+func TestAgainWithSitesOfThreeNodes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("nine nodes in one process: not in short runs")
+	}
+	t.Setenv(replicationtest.NodesVariable, "3")
+	t.Run("languages", TestLanguagesTravelUp)
+	t.Run("selections", TestSelections)
+}
+
+// loseInSnapshot starts a node again that is away, has the leader send it a snapshot of what was done meanwhile, and kills the leader
+// in the middle of that. It returns which node that was.
+func loseInSnapshot(t *testing.T, site *replicationtest.Several, away int, meanwhile func()) (lost int) {
+	t.Helper()
+	meanwhile()
+	lost = site.Leads()
+	if err := site.Node(lost).Votes().Snapshot(); err != nil {
+		t.Fatal(err)
+	}
+	came, release := site.Wire.CutSnapshot()
+	started, over := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(over)
+		select {
+		case <-came:
+		case <-started:
+			t.Error("no snapshot was sent")
+			return
+		}
+		site.Cut(lost, true) // or it would send another one
+		close(release)
+		site.Kill(lost)
+		site.Cut(lost, false)
+	}()
+	site.Start(away)
+	close(started)
+	<-over
+	return lost
 }

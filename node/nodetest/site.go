@@ -216,6 +216,9 @@ func (s *Site) Node(i int) *node.Node {
 	return s.members[i].node
 }
 
+// Size is how many nodes there are, those that do not run among them.
+func (s *Site) Size() int { return len(s.members) }
+
 // ID is the id of a node, also while it does not run.
 func (s *Site) ID(i int) string { return s.members[i].id }
 

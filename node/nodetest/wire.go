@@ -3,6 +3,7 @@ package nodetest
 import (
 	"context"
 	"fmt"
+	"io"
 	"sync"
 
 	"github.com/hashicorp/raft"
@@ -16,6 +17,7 @@ type Wire struct {
 	mu     sync.Mutex
 	ends   map[string]*raft.InmemTransport // of nodes that run
 	parted map[[2]string]bool              // which node does not hear which
+	cutter *cutter                         // of the next snapshot; nil: it arrives
 }
 
 func newWire() *Wire {
@@ -33,7 +35,54 @@ func (w *Wire) open(id string) raft.Transport {
 		w.apply(id, other)
 		w.apply(other, id)
 	}
-	return end
+	return &sending{end, w}
+}
+
+// sending is the transport of a node, whose snapshots may be cut.
+type sending struct {
+	*raft.InmemTransport
+	wire *Wire
+}
+
+// InstallSnapshot implements raft.Transport.
+func (s *sending) InstallSnapshot(
+	id raft.ServerID, target raft.ServerAddress, args *raft.InstallSnapshotRequest, resp *raft.InstallSnapshotResponse, data io.Reader,
+) error {
+	s.wire.mu.Lock()
+	cut := s.wire.cutter
+	s.wire.cutter = nil
+	s.wire.mu.Unlock()
+	if cut != nil {
+		cut.Reader = io.LimitReader(data, args.Size/2)
+		data = cut
+	}
+	return s.InmemTransport.InstallSnapshot(id, target, args, resp, data)
+}
+
+// cutter breaks a snapshot off in its middle.
+type cutter struct {
+	io.Reader
+	once          sync.Once // what is left is read again, to be thrown away
+	came, release chan struct{}
+}
+
+func (c *cutter) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	if err == nil {
+		return n, nil
+	}
+	c.once.Do(func() { close(c.came) })
+	<-c.release
+	return n, io.ErrUnexpectedEOF
+}
+
+// CutSnapshot has the next snapshot that a node sends break off in its middle: came is closed when it is there, and it breaks off
+// when release is closed.
+func (w *Wire) CutSnapshot() (came <-chan struct{}, release chan<- struct{}) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.cutter = &cutter{came: make(chan struct{}), release: make(chan struct{})}
+	return w.cutter.came, w.cutter.release
 }
 
 // close takes a node away from all others.

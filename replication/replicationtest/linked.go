@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"thatch/catalog/document"
 	"thatch/node"
 	"thatch/node/nodetest"
+	"thatch/node/quorum"
 	"thatch/node/sites"
 	"thatch/node/store"
 	"thatch/replication"
@@ -24,23 +26,36 @@ import (
 	"thatch/replication/wire"
 )
 
-// Linked is a site of one node that runs.
+// Linked is a site of one node that runs, or one node of several.
 type Linked struct {
 	*node.Node
-	Link   *replication.Link
-	Parent *server.Parent
-	Rounds *round.Rounds
-	stop   []func()
-	once   sync.Once
+	Link    *replication.Link
+	Parent  *server.Parent
+	Rounds  *round.Rounds
+	Several *Several // nil: of one
+	stop    []func()
+	once    sync.Once
 }
+
+// newLinked gives a node both halves of the wire.
+func newLinked(n *node.Node) *Linked {
+	s := &Linked{Node: n, Parent: server.New(n), Link: replication.New(n)}
+	s.Rounds = round.New(n, s.Link, s.Parent)
+	return s
+}
+
+// NodesVariable of the environment says how many nodes the sites of a test have that says nothing of it.
+const NodesVariable = "THATCH_TEST_NODES"
 
 // Config says how a site starts.
 type Config struct {
-	Dir       string // "": a temporary one
+	Nodes     int    // 0: one, or as NodesVariable says
+	Dir       string // "": a temporary one; of a site of several nodes it always is
 	Name      string
 	Languages []string
 	Listen    string // "": a free port
 	Now       func() time.Time
+	Tuning    quorum.Tuning // of a site of several nodes
 	// Doors are more doors of the node, by path prefix; nil: none.
 	Doors func(n *node.Node) map[string]http.Handler
 	// Before is asked before each request of a child is answered: a test may drop, delay or cut it.
@@ -49,9 +64,16 @@ type Config struct {
 	Around func(door http.Handler) http.Handler
 }
 
-// Start starts a site. It is stopped with the test, or by Stop.
+// Start starts a site. It is stopped with the test, or by Stop. Of a site of several nodes it gives the first, which leads unless
+// something happens.
 func Start(t testing.TB, cfg Config) *Linked {
 	t.Helper()
+	if cfg.Nodes == 0 {
+		cfg.Nodes, _ = strconv.Atoi(os.Getenv(NodesVariable)) // 0: not set
+	}
+	if cfg.Nodes > 1 {
+		return StartSeveral(t, cfg).At(0)
+	}
 	if cfg.Dir == "" {
 		cfg.Dir = t.TempDir()
 	}
@@ -68,8 +90,19 @@ func Start(t testing.TB, cfg Config) *Linked {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Linked{Node: n, Parent: server.New(n), Link: replication.New(n)}
-	s.Rounds = round.New(n, s.Link, s.Parent)
+	s := newLinked(n)
+	stop := nodetest.Run(t, n, cfg.doors(s))
+	s.stop = []func(){stop, func() {
+		if err := n.Close(); err != nil {
+			t.Error(err)
+		}
+	}}
+	t.Cleanup(s.Stop)
+	return s
+}
+
+// doors are those of a node.
+func (cfg Config) doors(s *Linked) map[string]http.Handler {
 	var door http.Handler = s.Parent
 	if cfg.Before != nil {
 		door = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -85,16 +118,9 @@ func Start(t testing.TB, cfg Config) *Linked {
 	}
 	doors := map[string]http.Handler{wire.Prefix: door}
 	if cfg.Doors != nil {
-		maps.Copy(doors, cfg.Doors(n))
+		maps.Copy(doors, cfg.Doors(s.Node))
 	}
-	stop := nodetest.Run(t, n, doors)
-	s.stop = []func(){stop, func() {
-		if err := n.Close(); err != nil {
-			t.Error(err)
-		}
-	}}
-	t.Cleanup(s.Stop)
-	return s
+	return doors
 }
 
 // Stop stops the site.

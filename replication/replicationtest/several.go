@@ -8,13 +8,8 @@ import (
 
 	"thatch/node"
 	"thatch/node/nodetest"
-	"thatch/node/quorum"
 	"thatch/node/sites"
-	"thatch/replication"
 	"thatch/replication/joining"
-	"thatch/replication/round"
-	"thatch/replication/server"
-	"thatch/replication/wire"
 )
 
 // Several is a site of several nodes that run.
@@ -24,22 +19,33 @@ type Several struct {
 	halves map[*node.Node]*Linked
 }
 
-// StartSeveral starts a site of three nodes. It is stopped with the test.
-func StartSeveral(t testing.TB, name string, languages ...string) *Several {
+// StartSeveral starts a site of several nodes, of three where nothing else is said. It is stopped with the test.
+func StartSeveral(t testing.TB, cfg Config) *Several {
 	t.Helper()
 	s := &Several{halves: map[*node.Node]*Linked{}}
+	if cfg.Tuning.Heartbeat == 0 {
+		cfg.Tuning.Heartbeat = 2 * time.Second
+	}
 	s.Site = nodetest.NewSiteWith(t, nodetest.SiteConfig{
-		Tuning: quorum.Tuning{Heartbeat: 2 * time.Second}, Config: node.Config{Site: name, Languages: languages, Version: "test"},
+		Nodes: cfg.Nodes, Tuning: cfg.Tuning,
+		Config: node.Config{Site: cfg.Name, Languages: cfg.Languages, Now: cfg.Now, Version: "test"},
 		Doors: func(n *node.Node) map[string]http.Handler {
-			l := &Linked{Node: n, Parent: server.New(n), Link: replication.New(n)}
-			l.Rounds = round.New(n, l.Link, l.Parent)
+			l := newLinked(n)
+			l.Several, l.stop = s, []func(){s.stop}
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			s.halves[n] = l
-			return map[string]http.Handler{wire.Prefix: l.Parent}
+			return cfg.doors(l)
 		},
 	})
 	return s
+}
+
+// stop stops all nodes.
+func (s *Several) stop() {
+	for i := range s.Size() {
+		s.Stop(i)
+	}
 }
 
 // At is a node by its number, with both halves of the wire.
@@ -52,6 +58,14 @@ func (s *Several) At(i int) *Linked {
 
 // Lead is the node that leads.
 func (s *Several) Lead() *Linked { return s.At(s.Leads()) }
+
+// LoseLeader kills the node that leads, waits until another one does, and starts it again.
+func (s *Several) LoseLeader() {
+	lost := s.Leads()
+	s.Kill(lost)
+	s.Leads()
+	s.Start(lost)
+}
 
 // JoinAt makes the site the child of another one, at the address of one of that one's nodes, whether it leads or not.
 func (s *Several) JoinAt(t testing.TB, parent *Linked) {

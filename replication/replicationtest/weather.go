@@ -15,7 +15,7 @@ import (
 
 // Weather stands before a site's door towards its children and spoils what passes: connections are dropped before or after
 // the work is done, requests come twice or come again much later, answers and requests are cut at any byte, some wait, some
-// hear that the node is busy. It draws from a seed. Clear ends it.
+// hear that the node is busy. It draws from a seed. Break begins it, Clear ends it.
 type Weather struct {
 	mu    sync.Mutex
 	dice  *rand.Rand
@@ -30,9 +30,16 @@ type kept struct {
 	body []byte
 }
 
-// NewWeather makes a storm.
+// NewWeather makes a storm that has not begun.
 func NewWeather(seed uint64) *Weather {
-	return &Weather{dice: rand.New(rand.NewPCG(seed, 7)), next: make(chan struct{}), Told: map[string]int{}}
+	return &Weather{dice: rand.New(rand.NewPCG(seed, 7)), clear: true, next: make(chan struct{}), Told: map[string]int{}}
+}
+
+// Break begins the storm.
+func (w *Weather) Break() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.clear = false
 }
 
 // Clear ends the storm.
