@@ -2,6 +2,7 @@ package replication_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -63,6 +64,18 @@ func TestAChildThatStartsAgainDoesWhatItWasAskedFor(t *testing.T) {
 	o := ordered(t, parent, known, wire.RunOrder{Complete: true})
 	soon(t, "the child does not do what it was asked for", line.came)
 	given := ordered(t, parent, known, wire.RunOrder{Type: dataset.Data, Complete: true})
+	child.Tasks.Stop() // a node that stops ends its runs before its link
+	parent.Eventually(t, "the parent hears that the run was cut", func() error {
+		if now, err := parent.Parent.Order(o.ID); err != nil || len(now.Runs) == 0 {
+			return fmt.Errorf("%+v, %w", now, err)
+		}
+		return nil
+	})
+	brief, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := parent.Parent.Wait(brief, o); err == nil {
+		t.Error("what was cut is said to be done")
+	}
 	child.Stop()
 	if parent.Parent.Cancel(given) {
 		t.Log("the parent has not seen yet that the child is gone")

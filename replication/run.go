@@ -9,7 +9,6 @@ import (
 
 	"thatch/node/replicas"
 	"thatch/node/replicas/dataset"
-	"thatch/node/store"
 	"thatch/node/tasks"
 	"thatch/replication/timing"
 	"thatch/replication/wire"
@@ -77,11 +76,8 @@ func (l *Link) Start(ctx context.Context, p Params) (run string, err error) {
 func (s *session) runAndWait(ctx context.Context, p Params) (wire.RunResult, error) {
 	var result wire.RunResult
 	id, err := s.node.Tasks.Run(ctx, TaskKind, p)
-	if errors.Is(err, store.ErrConflict) {
+	if err != nil { // another one goes on, or this node begins nothing more
 		return result, fmt.Errorf("%w: %w", errGoesOn, err)
-	}
-	if err != nil {
-		return result, err
 	}
 	if s.orders.Serves(p.Order, id) { // it was cancelled meanwhile
 		s.cancelRun(ctx, id)
@@ -95,7 +91,11 @@ func (s *session) runAndWait(ctx context.Context, p Params) (wire.RunResult, err
 			return result, fmt.Errorf("result of run %s: %w", id, err)
 		}
 	}
-	if failure := s.failure(id); failure != nil {
+	failure := s.failure(id)
+	if run.State == tasks.Interrupted {
+		return result, fmt.Errorf("%w: run %s: %s", errGoesOn, id, run.Error)
+	}
+	if failure != nil {
 		return result, failure
 	}
 	if run.State != tasks.Done {
@@ -104,7 +104,7 @@ func (s *session) runAndWait(ctx context.Context, p Params) (wire.RunResult, err
 	return result, nil
 }
 
-// errGoesOn says that another run of the type goes on.
+// errGoesOn says that another run of the type goes on, or that this node stops, or leads no more: whoever comes next begins it.
 var errGoesOn = errors.New("it is not the turn of this run")
 
 // failure is the error with which a run of this session ended, with the parent's code in it.
