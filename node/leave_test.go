@@ -14,6 +14,7 @@ import (
 	"thatch/node/nodetest"
 	"thatch/node/replicas"
 	"thatch/node/replicas/dataset"
+	"thatch/node/sites"
 	"thatch/node/store"
 	"thatch/node/tasks"
 )
@@ -85,9 +86,14 @@ func TestSourcesThatAParentCoversAreSwitchedOff(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	above, keys := catalogOf(t, top)
-	for _, doc := range keys {
-		write(t, site, store.Receive(doc, false, store.Former{})...)
+	above, known := catalogOf(t, top)
+	// A site without a parent makes its own what it finds of others, at a time of its choice.
+	attempt, err := site.Sites.BeginJoin(t.Context(), "https://top.example:8743", false)
+	if err == nil {
+		_, err = site.Sites.Joined(t.Context(), attempt, sites.Welcome{Site: top.Site().ID, Name: "Top", Authority: top.Identity.Authority(), Documents: known})
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 	comes := func(handedOver int) {
 		t.Helper()
