@@ -58,7 +58,7 @@ func TestAChildThatStartsAgainDoesWhatItWasAskedFor(t *testing.T) {
 	line := hold()
 	cfg := replicationtest.Config{Dir: t.TempDir(), Name: "North", Languages: []string{"de"}}
 	parent, child := pair(t, replicationtest.Config{Before: line.Before}, cfg, 3)
-	child.Eventually(t, "the first runs", func() error { return ran(t, child, "policies", func(wire.RunResult) error { return nil }) })
+	firstRuns(t, child)
 	known := below(t, parent, child)
 	line.next(wire.PathComplete)
 	o := ordered(t, parent, known, wire.RunOrder{Complete: true})

@@ -94,6 +94,12 @@ func ran(t *testing.T, s *replicationtest.Linked, of string, look func(wire.RunR
 	return fmt.Errorf("no run of %s in %v", of, runs)
 }
 
+// firstRuns waits until those are over that follow each other when a child has joined, with their verifications, which mend.
+func firstRuns(t *testing.T, child *replicationtest.Linked) {
+	t.Helper()
+	child.Eventually(t, "the first runs", func() error { return ran(t, child, "policies", func(wire.RunResult) error { return nil }) })
+}
+
 // TestPinsThatFillNoOnePage has a policy pin more bytes, of revisions that are not current any more, than a page may have.
 func TestPinsThatFillNoOnePage(t *testing.T) {
 	parent := replicationtest.Start(t, replicationtest.Config{Name: "Top", Languages: []string{"de"}})

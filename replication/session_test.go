@@ -121,7 +121,7 @@ func (l *lines) hold(path string) *held {
 func settled(t *testing.T, line *held) (parent, child *replicationtest.Linked) {
 	t.Helper()
 	parent, child = pair(t, replicationtest.Config{Before: line.Before}, replicationtest.Config{}, 3)
-	child.Eventually(t, "the first runs", func() error { return ran(t, child, "policies", func(wire.RunResult) error { return nil }) })
+	firstRuns(t, child)
 	return parent, child
 }
 

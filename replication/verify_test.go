@@ -53,6 +53,7 @@ func TestAlterationsAtEitherEndAreMended(t *testing.T) {
 	}
 	child.Join(t, parent)
 	child.Eventually(t, "the first run", func() error { return child.Holds(document.Bulletin, 40) })
+	firstRuns(t, child)
 	const of = ` WHERE kind = 'bulletin' AND id = 'b-7'`
 	for _, statement := range []string{
 		`UPDATE revision SET body = CAST('{"note":"bulletiN 7"}' AS BLOB)` + of,
@@ -89,6 +90,7 @@ func TestWhatWasNotSentWholeIsAskedForAgain(t *testing.T) {
 	behind(t, parent, `UPDATE revision SET body = CAST('{"note":"bulletiN 7"}' AS BLOB)`+of)
 	child.Join(t, parent)
 	child.Eventually(t, "the first run", func() error { return child.Holds(document.Bulletin, 9) })
+	firstRuns(t, child)
 	aside, err := child.Replicas.Quarantine(t.Context())
 	if err != nil || len(aside) != 1 || aside[0].ID != "b-7" || aside[0].Reason != replicas.NotSent {
 		t.Errorf("in quarantine: %+v, %v", aside, err)
@@ -116,6 +118,7 @@ func quietPair(t *testing.T) (parent, child *replicationtest.Linked) {
 		child.Put(t, document.RollUp, child.Site().ID+":"+b, fmt.Sprintf(`{"bulletin":%q,"applicable":1,"updates":[]}`, b))
 	}
 	parent.Eventually(t, "what the child tells", func() error { return parent.Holds(document.RollUp, 3) })
+	firstRuns(t, child)
 	return parent, child
 }
 
@@ -227,7 +230,7 @@ func TestACompleteRunIsMadeOnce(t *testing.T) {
 		}
 		return nil
 	}}, replicationtest.Config{}, 5)
-	child.Eventually(t, "the first runs", func() error { return ran(t, child, "policies", func(wire.RunResult) error { return nil }) })
+	firstRuns(t, child)
 	behind(t, child, `UPDATE revision SET body = CAST('{"note":"bulletiN 3"}' AS BLOB) WHERE kind = 'bulletin' AND id = 'b-3'`)
 	before := asked.Load()
 	id, err := child.Link.Start(t.Context(), replication.Params{Type: dataset.Data, Complete: true, Verify: 100, Repair: true})

@@ -130,10 +130,23 @@ func (r *Room) Write(ctx context.Context) error {
 			})
 		}
 		if _, err := r.writer.Write(ctx, batch); err != nil {
+			r.forget(due)
 			return err
+		}
+		for _, number := range numbers {
+			delete(due, number)
 		}
 	}
 	return nil
+}
+
+// forget has times that are not written after all be due again.
+func (r *Room) forget(due map[uint32]time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for number := range due {
+		delete(r.written, number)
+	}
 }
 
 // Read learns what other nodes wrote.
