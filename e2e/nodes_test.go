@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,12 +42,17 @@ func (s *site) more(name string, flags ...string) *site {
 	return n
 }
 
-// fares waits until the site has so many voting nodes that answer, and no more is wrong with it than hints.
+// fares waits until the site has so many voting nodes that answer, and no more is wrong with it than hints, and that the disk of
+// the machine that tests is nearly full.
 func (s *site) fares(voters int) (r membership.Report) {
 	s.t.Helper()
 	within(s.t, 3*time.Minute, "the site is whole", func() bool {
 		r = membership.Report{}
-		return s.run(&r, "site", "status") == nil && r.Voters == voters && r.Living == voters && r.Leader != ""
+		err := s.run(&r, "site", "status")
+		wrong := slices.ContainsFunc(r.Problems, func(p membership.Problem) bool {
+			return p.Level != membership.LevelHint && p.Kind != membership.ProblemDisk
+		})
+		return (err == nil) == !r.Wrong() && !wrong && r.Voters == voters && r.Living == voters && r.Leader != ""
 	})
 	return r
 }
