@@ -67,17 +67,22 @@ type Figures struct {
 	Past       *past.Room // day by day
 }
 
+// Payloads are the payload files of this node, what fills it with them, and the copies at the others.
+type Payloads struct {
+	Content *content.Store
+	Staging *staging.Stager
+	Copies  *copies.Keeper
+}
+
 // Rooms are the nouns of a site; each owns its tables and verbs.
 type Rooms struct {
 	People
 	Figures
 	Standing
+	Payloads
 	Tasks     *tasks.Room
 	Settings  *settings.Room
 	Bulletins *bulletins.Bulletins
-	Content   *content.Store
-	Staging   *staging.Stager
-	Copies    *copies.Keeper
 	Computers *computers.Room
 	Policies  *policies.Room
 	Windows   *windows.Room
