@@ -260,14 +260,7 @@ func zone(s Session, r *http.Request) *time.Location {
 	if cookie, err := r.Cookie(zoneCookie); err == nil && name == "" {
 		name, _ = url.QueryUnescape(cookie.Value)
 	}
-	if name == "" || name == "Local" || len(name) > 64 {
-		return time.UTC
-	}
-	location, err := time.LoadLocation(name)
-	if err != nil {
-		return time.UTC
-	}
-	return location
+	return format.Zone(name)
 }
 
 const zoneCookie = "thatch-zone"

@@ -117,7 +117,7 @@ func (p *order) fill(row *PolicyRow, v *live.View, memory computers.View, manage
 	row.Description, row.Updates, row.AwaitedDocuments = p.body.Description, len(p.body.Updates), len(p.pins.Missing)
 	row.Lacks, row.FromAbove, row.WaitsFor = []string{}, p.Above != nil, p.holds()
 	row.measure = func() {
-		row.Progress = p.measure(v, memory).progress()
+		row.Progress = progress(p.measure(v, memory))
 		if row.Targeted > 0 {
 			percent := 100 * float64(row.Done) / float64(row.Targeted)
 			row.Percent = &percent
@@ -176,30 +176,14 @@ func (p *order) stateOf(row *PolicyRow) string {
 	return StateDone
 }
 
-// measured are the computers of a policy, as sets.
-type measured struct {
-	targeted, missing, unknown, failed *roaring.Bitmap
-	each                               []*roaring.Bitmap // missing, by update
-}
-
-// counted are the sets of what is counted: of the targeted computers those on which something is missing or cannot be told,
-// and of these those on which an install failed.
-func (m measured) counted() outlook.Counted {
-	open := roaring.Or(m.missing, m.unknown)
-	open.And(m.targeted)
-	return outlook.Counted{Targeted: m.targeted, Open: open, Failed: roaring.And(m.failed, open), Missing: m.each}
-}
-
-func (m measured) progress() Progress {
-	c := m.counted()
-	open, failed := int(c.Open.GetCardinality()), int(c.Failed.GetCardinality())
-	targeted := int(m.targeted.GetCardinality())
+func progress(c outlook.Counted) Progress {
+	open, failed, targeted := int(c.Open.GetCardinality()), int(c.Failed.GetCardinality()), int(c.Targeted.GetCardinality())
 	return Progress{Targeted: targeted, Failed: failed, Waiting: open - failed, Done: targeted - open}
 }
 
 // measure counts with bitmaps; only a target that asks for facts looks at the computers one by one. Of what agents judge
 // by the pinned rules alone, what they say of the order counts in place of the sets.
-func (p *order) measure(v *live.View, memory computers.View) (m measured) {
+func (p *order) measure(v *live.View, memory computers.View) (counted outlook.Counted) {
 	var needing, unknown, failed []*roaring.Bitmap // no copies: there are as many as the policy has updates
 	for i := range p.body.Updates {
 		pin := &p.body.Updates[i]
@@ -211,7 +195,7 @@ func (p *order) measure(v *live.View, memory computers.View) (m measured) {
 			continue
 		}
 		lacks, installed, open := p.standing(pin, v, c)
-		m.each, unknown = append(m.each, lacks), append(unknown, open)
+		counted.Missing, unknown = append(counted.Missing, lacks), append(unknown, open)
 		if needing = append(needing, installed); p.pins.Alone(pin, v) {
 			needing = append(needing, lacks, open)
 		} else {
@@ -221,9 +205,10 @@ func (p *order) measure(v *live.View, memory computers.View) (m measured) {
 			failed = append(failed, roaring.And(c.Failed, lacks))
 		}
 	}
-	m.missing, m.unknown, m.failed = roaring.FastOr(m.each...), roaring.FastOr(unknown...), roaring.FastOr(failed...)
-	m.targeted = pinned.Targeted(&p.body.Target, memory, roaring.FastOr(needing...))
-	return m
+	counted.Targeted = pinned.Targeted(&p.body.Target, memory, roaring.FastOr(needing...))
+	counted.Open = roaring.And(roaring.FastOr(append(unknown, counted.Missing...)...), counted.Targeted)
+	counted.Failed = roaring.And(roaring.FastOr(failed...), counted.Open)
+	return counted
 }
 
 // standing are the computers on which a pinned update is missing, is installed, and cannot be told. They must not be

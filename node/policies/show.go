@@ -91,7 +91,7 @@ func (r *Room) Standings(ctx context.Context, name string, q store.Query) (page 
 	}
 	err = r.cfg.Bulletins.Catalog().Read(ctx, func(v *live.View) (err error) {
 		r.cfg.Computers.Look(func(memory computers.View) {
-			page, total, err = outlook.Standings(memory, p.measure(v, memory).counted(), q)
+			page, total, err = outlook.Standings(memory, p.measure(v, memory), q)
 		})
 		return err
 	})

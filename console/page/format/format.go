@@ -20,6 +20,18 @@ type Values struct {
 	Now  func() time.Time
 }
 
+// Zone is the time zone of an IANA name, UTC where there is none.
+func Zone(name string) *time.Location {
+	if name == "" || name == "Local" || len(name) > 64 {
+		return time.UTC
+	}
+	location, err := time.LoadLocation(name)
+	if err != nil {
+		return time.UTC
+	}
+	return location
+}
+
 // Figure writes a number with the language's separators.
 func (f Values) Figure(n any) string {
 	switch n := n.(type) {

@@ -199,30 +199,20 @@ func (r *Room) Computers(ctx context.Context, q store.Query, asked Asked) (page 
 func (r *Room) Each(ctx context.Context, since time.Time, take func(m *computers.Member, row *report.ComputerRow)) error {
 	return r.look(ctx, func(s *snapshot, v computers.View) error {
 		s.computers.refresh(v)
-		s.computers.counting(false)
-		r.hear(s)
-		for _, item := range s.computers.items {
-			if item != nil && item.row.Retired.IsZero() {
-				item.row.Mark(since)
-				take(item.member, &item.row)
-			}
+		for _, row := range r.heard(s, since, false, false) {
+			take(s.computers.items[row.Number].member, row)
 		}
 		return nil
 	})
 }
 
-// hear brings the rows up to when each computer was last heard of.
-func (r *Room) hear(s *snapshot) {
+// heard are the rows of computers with when each was last heard of.
+func (r *Room) heard(s *snapshot, since time.Time, every, retired bool) []*report.ComputerRow {
 	r.computers.LastSeen(func(number uint32, at time.Time) {
 		if item := s.computers.item(number); item != nil && at.After(item.row.LastSeen) {
 			item.row.LastSeen = at
 		}
 	})
-}
-
-// heard are the rows of computers with when each was last heard of.
-func (r *Room) heard(s *snapshot, since time.Time, every, retired bool) []*report.ComputerRow {
-	r.hear(s)
 	rows := s.computers.rows(every, retired)
 	for _, row := range rows {
 		row.Mark(since)

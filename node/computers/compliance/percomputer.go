@@ -193,22 +193,16 @@ func (p *perComputer) makeLists() {
 	}
 }
 
-// counting has all rows count superseded updates too, or not.
-func (p *perComputer) counting(every bool) {
-	if p.every == every {
-		return
-	}
-	p.every = every
-	for _, item := range p.items {
-		if item != nil {
-			item.counting(every)
-		}
-	}
-}
-
 // rows are the rows by number, with or without retired computers. Every says that superseded updates are missing too.
 func (p *perComputer) rows(every, retired bool) []*report.ComputerRow {
-	p.counting(every)
+	if p.every != every {
+		p.every = every
+		for _, item := range p.items {
+			if item != nil {
+				item.counting(every)
+			}
+		}
+	}
 	if retired {
 		return p.list
 	}
