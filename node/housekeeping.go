@@ -29,7 +29,7 @@ func (n *Node) housekeeping() tasks.Kind {
 		Name: "housekeeping", Text: "Renew the node's certificate when a third of its life is left; forget what is older than the settings keep.* say",
 		Tasks: []tasks.Task{{Name: "housekeeping", Schedule: "17 3 * * *", Enabled: true}},
 		Do: func(ctx context.Context, job *tasks.Job) (any, error) {
-			if err := n.renew(job.Log); err != nil {
+			if err := n.renew(ctx, job.Log); err != nil {
 				return nil, err
 			}
 			removed, err := n.forget(ctx, func(text string) { job.Progress(tasks.Progress{Text: text}) })
@@ -51,13 +51,17 @@ func (n *Node) housekeeping() tasks.Kind {
 	}
 }
 
-// renew renews this node's certificate where a third of its life is left.
-func (n *Node) renew(say func(format string, args ...any)) error {
+// renew renews this node's certificate where a third of its life is left. One without a vote asks another for it.
+func (n *Node) renew(ctx context.Context, say func(format string, args ...any)) error {
 	cert := n.Identity.NodeCertificate()
 	if left := cert.NotAfter.Sub(n.cfg.Now()); left >= cert.NotAfter.Sub(cert.NotBefore)/3 {
 		return nil
 	}
-	if err := n.Identity.RenewNode(); err != nil {
+	err := n.Identity.RenewNode()
+	if errors.Is(err, identity.ErrKeyless) {
+		err = n.front.sisters.Renew(ctx, n.cfg.names(n.site.ID))
+	}
+	if err != nil {
 		return err
 	}
 	say("the node has a new certificate")
@@ -87,8 +91,8 @@ const (
 func (n *Node) keepOwn(ctx context.Context) error {
 	say := func(format string, args ...any) { n.cfg.Log.Info(fmt.Sprintf(format, args...)) }
 	pruned := n.cfg.Now()
-	for pause(ctx, ownEvery) {
-		err := n.renew(say)
+	for more := true; more; more = pause(ctx, ownEvery) {
+		err := n.renew(ctx, say)
 		if now := n.cfg.Now(); now.Sub(pruned) >= pruneEvery && err == nil {
 			pruned, err = now, n.prunePayloads(ctx, say)
 		}

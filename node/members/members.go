@@ -51,10 +51,16 @@ func (n *Node) Check() error {
 		return store.Invalid("a node's id has 1 to %d bytes", maxName)
 	case n.Name == "" || len(n.Name) > maxName:
 		return store.Invalid("a node's name has 1 to %d bytes", maxName)
-	case len(n.Addresses) > maxAddresses || slices.ContainsFunc(n.Addresses, func(a string) bool { return a == "" || len(a) > maxAddress }):
-		return store.Invalid("a node has at most %d addresses of 1 to %d bytes each", maxAddresses, maxAddress)
 	case len(n.TLSKey) != KeySize || len(n.SealKey) != KeySize:
 		return store.Invalid("the keys of a node have %d bytes each", KeySize)
+	}
+	return CheckAddresses(n.Addresses)
+}
+
+// CheckAddresses says what is wrong with the addresses that somebody says a node has.
+func CheckAddresses(list []string) error {
+	if len(list) > maxAddresses || slices.ContainsFunc(list, func(a string) bool { return a == "" || len(a) > maxAddress }) {
+		return store.Invalid("a node has at most %d addresses of 1 to %d bytes each", maxAddresses, maxAddress)
 	}
 	return nil
 }

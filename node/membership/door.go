@@ -38,7 +38,7 @@ func (m *Membership) handler() *wire.Door {
 		Files: map[string]func(http.ResponseWriter, *http.Request, string) error{kindPayload: m.sendPayload},
 		Open:  map[string]func(http.ResponseWriter, *http.Request) (any, error){pathJoin: m.join},
 		Calls: map[string]func(http.ResponseWriter, *http.Request, wire.Peer) (any, error){
-			pathHello: m.answerHello, pathForward: m.accept, pathLead: m.answerLead,
+			pathHello: m.answerHello, pathForward: m.accept, pathLead: m.answerLead, pathCertify: m.certify,
 		},
 	}
 }
@@ -88,12 +88,11 @@ func (m *Membership) answerHello(w http.ResponseWriter, r *http.Request, from wi
 	if err != nil {
 		return nil, err
 	}
-	told := members.Node{ID: from.ID, Name: from.ID, Addresses: in.Addresses, TLSKey: from.KeyHash, SealKey: from.KeyHash}
-	if err := told.Check(); err != nil {
+	if err := members.CheckAddresses(in.Addresses); err != nil {
 		return nil, err
 	}
 	m.heard.change(from.ID, func(h *Heard) { h.addresses = in.Addresses })
-	return m.Status(), nil
+	return helloAnswer{m.Status(), m.firstHand()}, nil
 }
 
 // accept takes a batch where this node leads: the other end of Forward.
@@ -189,7 +188,7 @@ func (m *Membership) known(all []members.Node) []Known {
 	list := []Known{{m.cfg.Self.ID, m.cfg.Self.Addresses}}
 	for _, n := range all {
 		if n.ID != m.cfg.Self.ID {
-			list = append(list, Known{n.ID, distinct(append(m.heard.addresses(n.ID), n.Addresses...))})
+			list = append(list, Known{n.ID, m.reachedAt(n.ID, n.Addresses)})
 		}
 	}
 	return list

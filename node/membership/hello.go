@@ -23,6 +23,7 @@ type Heard struct {
 	Err       error         // why the last call failed, nil where it did not
 	Since     time.Time     // when calls began to fail, where the last one did
 	addresses []string      // that it said it has, newest
+	told      []string      // that another node said it has, which heard so from it
 }
 
 // heard is what was heard of the others.
@@ -31,10 +32,12 @@ type heard struct {
 	of map[string]Heard
 }
 
-func (h *heard) addresses(id string) []string {
+// addresses are those at which a node said that it is reached: to this one, then to others. Only the first are told on, so
+// that no address goes round that nobody has any more.
+func (h *heard) addresses(id string) (own, told []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return slices.Clone(h.of[id].addresses)
+	return slices.Clone(h.of[id].addresses), slices.Clone(h.of[id].told)
 }
 
 func (h *heard) change(id string, change func(*Heard)) {
@@ -115,9 +118,9 @@ func (m *Membership) greetOne(ctx context.Context, id string) {
 	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
 	defer cancel()
 	began := time.Now()
-	var status Status
+	var answer helloAnswer
 	self := m.cfg.Self
-	err := m.caller.Call(ctx, id, wire.Call{Path: pathHello, In: hello{self.Addresses, self.Version, self.Schema}, Out: &status})
+	err := m.caller.Call(ctx, id, wire.Call{Path: pathHello, In: hello{self.Addresses, self.Version, self.Schema}, Out: &answer})
 	trip, at := time.Since(began), m.cfg.Now()
 	if m.ctx.Err() != nil {
 		return
@@ -135,9 +138,30 @@ func (m *Membership) greetOne(ctx context.Context, id string) {
 			m.cfg.Log.Info("another node of the site answers again", "node", id)
 		}
 		if h.Err = err; err == nil {
-			h.Status, h.At, h.Trip = status, at, trip
+			h.Status, h.At, h.Trip = answer.Status, at, trip
 		}
 	})
+	m.told(answer.Others)
+}
+
+// told notes where others reach the nodes of the site: two that changed their addresses at once find each other by a third.
+func (m *Membership) told(others []Known) {
+	for _, id := range m.Others() {
+		at := slices.IndexFunc(others, func(k Known) bool { return k.ID == id && members.CheckAddresses(k.Addresses) == nil })
+		if at >= 0 {
+			m.heard.change(id, func(h *Heard) { h.told = others[at].Addresses })
+		}
+	}
+}
+
+// firstHand is where nodes said to this one that they are reached.
+func (m *Membership) firstHand() (list []Known) {
+	for _, id := range m.Others() {
+		if own, _ := m.heard.addresses(id); len(own) > 0 {
+			list = append(list, Known{id, own})
+		}
+	}
+	return list
 }
 
 // greetedWithin is how long whoever asks how the site fares waits for nodes that do not answer.

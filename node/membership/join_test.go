@@ -28,15 +28,22 @@ type member struct {
 	dir, name, listen string
 	node              *node.Node // nil while it does not run
 	schema            *store.Schema
+	now               func() time.Time
 	stop              func() error
 }
 
-// newCluster starts a site of one node.
+// newCluster starts a site of one node, for what is left out of short runs.
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("it starts several nodes, over real connections")
 	}
+	return alone(t)
+}
+
+// alone starts a site of one node.
+func alone(t *testing.T) *cluster {
+	t.Helper()
 	c, dir := &cluster{t: t}, t.TempDir() // the folder first: what is cleaned up goes in reverse
 	t.Cleanup(func() {
 		for i := len(c.nodes) - 1; i >= 0; i-- {
@@ -50,7 +57,7 @@ func newCluster(t *testing.T) *cluster {
 
 func (c *cluster) config(i int) node.Config {
 	m := c.nodes[i]
-	cfg := node.Config{Dir: m.dir, Name: m.name, Site: "Test", Languages: []string{"en"}, Listen: m.listen, Passwords: nodetest.Cheap, Version: "test", Schema: m.schema}
+	cfg := node.Config{Dir: m.dir, Name: m.name, Site: "Test", Languages: []string{"en"}, Listen: m.listen, Passwords: nodetest.Cheap, Version: "test", Schema: m.schema, Now: m.now}
 	if os.Getenv("THATCH_TEST_LOG") != "" {
 		cfg.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})).With("node", m.name)
 	}
@@ -204,7 +211,7 @@ func (c *cluster) write(i int, value string) error {
 }
 
 func TestOneNodeBecomesThree(t *testing.T) {
-	c := newCluster(t)
+	c := alone(t)
 	c.grow(true)
 	c.grow(true)
 	c.voters(3, 0)
@@ -217,7 +224,7 @@ func TestOneNodeBecomesThree(t *testing.T) {
 
 // A node begins to answer before the table says where it is reached: who joins in that moment finds it all the same.
 func TestAJoinDoesNotWaitForTheTable(t *testing.T) {
-	c := newCluster(t)
+	c := alone(t)
 	c.until("the table names the first node", func() error {
 		all, err := c.nodes[0].node.Members.Nodes(t.Context())
 		if err == nil && len(all) != 1 {

@@ -274,13 +274,19 @@ func (m *Membership) leads() bool {
 
 // Addresses are those at which a node is to be reached, the newest first.
 func (m *Membership) Addresses(id string) []string {
-	addresses := slices.Concat(m.living()[id], m.heard.addresses(id))
+	var onRecord []string
 	if n, known := m.find(id); known {
-		addresses = append(addresses, n.Addresses...)
+		onRecord = n.Addresses
 	} else if m.guide != nil {
-		addresses = append(addresses, m.guide.addresses(id)...)
+		onRecord = m.guide.addresses(id)
 	}
-	return distinct(addresses)
+	return m.reachedAt(id, onRecord)
+}
+
+// reachedAt is where a node is reached that is on record with addresses.
+func (m *Membership) reachedAt(id string, onRecord []string) []string {
+	own, told := m.heard.addresses(id)
+	return distinct(slices.Concat(m.living()[id], own, told, onRecord))
 }
 
 // distinct keeps the first of each.

@@ -14,6 +14,7 @@ const (
 	pathForward = "forward"
 	pathHello   = "hello"
 	pathLead    = "lead"
+	pathCertify = "certify"
 	kindPayload = "payload" // files, not calls
 )
 
@@ -80,6 +81,23 @@ type Status struct {
 	Time    time.Time      `json:"time"`        // of its clock
 	Quorum  *quorum.Status `json:"quorum,omitempty"`
 	Heard   time.Time      `json:"heard,omitzero"` // when it last heard from the node that leads, by its own clock
+}
+
+// helloAnswer is that to a hello: how a node fares, and where it reaches others.
+type helloAnswer struct {
+	Status
+	Others []Known `json:"others,omitempty"`
+}
+
+// certifyRequest asks for a certificate in the place of the one that the call comes with.
+type certifyRequest struct {
+	Names []string `json:"names"` // host names and addresses
+	CSR   []byte   `json:"csr"`   // certificate request for the same key, DER
+}
+
+// certifyAnswer is a certificate with that of the authority, DER.
+type certifyAnswer struct {
+	Chain [][]byte `json:"chain"`
 }
 
 // leadRequest asks the node that leads to hand the lead to another.

@@ -23,27 +23,42 @@ const (
 
 // Node is how a node of the site fares. What is not known is left out.
 type Node struct {
-	ID          string      `json:"id"`
-	Name        string      `json:"name"`
-	Self        bool        `json:"self"` // the one that answers
-	Role        string      `json:"role"`
-	Votes       bool        `json:"votes"`  // it is to vote
-	Living      bool        `json:"living"` // it answers
-	Address     string      `json:"address,omitempty"`
-	Addresses   []string    `json:"addresses"`
-	State       string      `json:"state,omitempty"` // starting, running
-	Version     string      `json:"version,omitempty"`
-	Schema      int         `json:"schema,omitempty"` // newest that its program knows
-	Started     time.Time   `json:"started,omitzero"`
-	Term        uint64      `json:"term,omitempty"`
-	Index       uint64      `json:"index,omitempty"` // of the last batch in its database
-	Lag         uint64      `json:"lag"`             // batches that are others hold and it does not yet
-	Certificate time.Time   `json:"certificate_ends,omitzero"`
-	Disk        *disk.Space `json:"disk,omitempty"` // of its data folder
-	Database    int64       `json:"database_bytes,omitempty"`
-	Contact     time.Time   `json:"last_contact,omitzero"` // when this node last heard it answer
-	ClockOff    float64     `json:"clock_off_seconds,omitempty"`
-	Problem     string      `json:"problem,omitempty"`
+	ID        string   `json:"id"`
+	Name      string   `json:"name"`
+	Self      bool     `json:"self"` // the one that answers
+	Role      string   `json:"role"`
+	Votes     bool     `json:"votes"`  // it is to vote
+	Living    bool     `json:"living"` // it answers
+	Address   string   `json:"address,omitempty"`
+	Addresses []string `json:"addresses"`
+	Program
+	Progress
+	Storage
+	Certificate time.Time `json:"certificate_ends,omitzero"`
+	Contact     time.Time `json:"last_contact,omitzero"` // when this node last heard it answer
+	ClockOff    float64   `json:"clock_off_seconds,omitempty"`
+	Problem     string    `json:"problem,omitempty"`
+}
+
+// Program is what runs at a node.
+type Program struct {
+	State   string    `json:"state,omitempty"` // starting, running
+	Version string    `json:"version,omitempty"`
+	Schema  int       `json:"schema,omitempty"` // newest that its program knows
+	Started time.Time `json:"started,omitzero"`
+}
+
+// Progress is how far a node has come with what the site agreed on.
+type Progress struct {
+	Term  uint64 `json:"term,omitempty"`
+	Index uint64 `json:"index,omitempty"` // of the last batch in its database
+	Lag   uint64 `json:"lag"`             // batches that others hold and it does not yet
+}
+
+// Storage is where a node keeps what it holds.
+type Storage struct {
+	Disk     *disk.Space `json:"disk,omitempty"` // of its data folder
+	Database int64       `json:"database_bytes,omitempty"`
 }
 
 // Levels of what a Problem is.
@@ -157,7 +172,7 @@ func isIn(list []quorum.Voter, id string) bool {
 func (m *Membership) node(member members.Node, votes quorum.Status, own Status, h Heard) Node {
 	n := Node{
 		ID: member.ID, Name: member.Name, Self: member.ID == own.ID, Votes: member.Votes, Addresses: m.Addresses(member.ID),
-		Version: member.Version, Schema: member.Schema,
+		Program: Program{Version: member.Version, Schema: member.Schema},
 	}
 	if n.Self {
 		n.Addresses = m.cfg.Self.Addresses

@@ -450,6 +450,61 @@ func TestNodesComeBackElsewhere(t *testing.T) {
 	}
 }
 
+// Two nodes come back at other ports, each while the other was away: a third that kept its own tells them of each other.
+func TestNodesThatMissedEachOthersMove(t *testing.T) {
+	c := newCluster(t)
+	c.grow(true)
+	c.grow(true)
+	c.voters(3, 0)
+	if err := c.stop(1); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.stop(0); err != nil {
+		t.Fatal(err)
+	}
+	c.start(0)
+	c.until("n1 leads", func() error {
+		_, err := c.nodes[0].node.Sisters().HandOver(t.Context(), "n1")
+		return err
+	})
+	c.start(1) // it knows where n1 was, and where n3 is; n1 leads, and knows where n2 was
+	c.voters(3, 0)
+}
+
+// A node without a vote holds no keys to certify itself with: one that does gives it a new certificate for the present one.
+func TestANodeWithoutAVoteRenewsItsCertificate(t *testing.T) {
+	c := newCluster(t)
+	quiet := c.grow(false)
+	c.voters(1, 1)
+	serial := func() string { return c.nodes[quiet].node.Identity.NodeCertificate().SerialNumber.String() }
+	first := serial()
+	if err := c.nodes[quiet].node.Sisters().Renew(t.Context(), []string{"127.0.0.1", "quiet.example"}); err != nil {
+		t.Fatal(err)
+	}
+	cert := c.nodes[quiet].node.Identity.NodeCertificate()
+	if serial() == first || cert.VerifyHostname("quiet.example") != nil || !cert.NotAfter.After(time.Now().AddDate(0, 0, 80)) {
+		t.Errorf("the certificate is %+v", cert.Subject)
+	}
+	if err := c.stop(quiet); err != nil {
+		t.Fatal(err)
+	}
+	c.nodes[quiet].now = func() time.Time { return time.Now().AddDate(0, 0, 61) } // less than a third is left
+	second := cert.SerialNumber.String()
+	c.start(quiet)
+	c.until("it renews its certificate by itself", func() error {
+		if serial() == second {
+			return errors.New("it has the former one")
+		}
+		return nil
+	})
+	if err := c.stop(0); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.nodes[quiet].node.Sisters().Renew(t.Context(), nil); !errors.Is(err, identity.ErrKeyless) || !errors.Is(err, wire.ErrUnreached) {
+		t.Errorf("nobody else has the keys: %v", err)
+	}
+}
+
 // A folder that lost its part of the quorum does not go on as the same node.
 func TestALostQuorumFolder(t *testing.T) {
 	c := newCluster(t)

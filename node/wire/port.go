@@ -25,10 +25,11 @@ const (
 
 var protocols = []string{ProtocolRaft, ProtocolGossip, ProtocolCalls}
 
-const (
-	greetTimeout = 10 * time.Second
-	acceptAgain  = 50 * time.Millisecond // after an error such as too many open files
-)
+// greetTimeout is how long a handshake may take.
+var greetTimeout = 10 * time.Second
+
+// acceptAgain is how long after an error such as too many open files the next connection is taken.
+const acceptAgain = 50 * time.Millisecond
 
 // Config is what a port needs to know of the site.
 type Config struct {
