@@ -175,6 +175,27 @@ func (n *Node) waitFor(ctx context.Context, what string, wait func(ctx context.C
 	return fmt.Errorf("wait for %s: %w", what, err)
 }
 
+// serveWithout is how long a node that holds its site's data waits for a quorum before it serves without one: longer than the
+// others take to elect one that leads.
+const serveWithout = 10 * time.Second
+
+// awaitQuorum waits until this node holds what its site has agreed on. Where no quorum comes about, one that holds the site's
+// data serves what it holds, as nodes do that lose their quorum while they run; writes wait, and answers say that they may be old.
+func (n *Node) awaitQuorum(ctx context.Context) error {
+	wait := ctx
+	if _, _, err := n.readSite(ctx); err == nil && !n.front.sisters.Pending() && n.db.Schema() == n.cfg.Schema.Version {
+		limited, cancel := context.WithTimeout(ctx, serveWithout)
+		defer cancel()
+		wait = limited
+	}
+	err := n.waitFor(wait, "the site's quorum", n.quorum.Ready)
+	if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	n.cfg.Log.Warn("the site has no quorum: the node serves what it holds, and takes writes once there is one", "waited", serveWithout, "quorum", n.quorum.Status())
+	return nil
+}
+
 // upgradeEvery is how often a node that waits for others to be upgraded looks again, if nothing tells it to before.
 const upgradeEvery = 500 * time.Millisecond
 

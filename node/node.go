@@ -154,7 +154,8 @@ func (n *Node) open(ctx context.Context) error {
 		return err
 	}
 	n.front.sisters.Quorum(n.quorum)
-	if err := n.waitFor(ctx, "the site's quorum", n.quorum.Ready); err != nil {
+	n.front.doors.Stale = func() bool { return !n.quorum.Led() }
+	if err := n.awaitQuorum(ctx); err != nil {
 		return err
 	}
 	if n.front.sisters.Pending() {

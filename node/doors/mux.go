@@ -9,8 +9,12 @@ import (
 	"strings"
 )
 
+// HeaderStale is in answers of a node whose site has no quorum: they tell what the node holds, which may be old.
+const HeaderStale = "X-Thatch-Stale"
+
 // Mux answers by handlers that are mounted by path prefix.
 type Mux struct {
+	Stale    func() bool // what is answered may be old: the site has no quorum; nil: it never is
 	Log      *slog.Logger
 	prefixes []string // longest first
 	handlers map[string]http.Handler
@@ -33,6 +37,9 @@ func (m *Mux) Mount(prefix string, h http.Handler) {
 
 // ServeHTTP finds the door. It compares the path as it was sent: ids in paths may hold escaped slashes.
 func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if m.Stale != nil && m.Stale() {
+		w.Header().Set(HeaderStale, "no quorum")
+	}
 	path := r.URL.EscapedPath()
 	for _, prefix := range m.prefixes {
 		if strings.HasPrefix(path, prefix) {

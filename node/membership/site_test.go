@@ -3,6 +3,7 @@ package membership_test
 import (
 	"context"
 	"crypto/tls"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"thatch/node"
+	"thatch/node/doors"
 	"thatch/node/folder"
 	"thatch/node/identity"
 	"thatch/node/members"
@@ -345,10 +347,56 @@ func TestNoQuorum(t *testing.T) {
 	}
 }
 
+// A node that starts while its site has no quorum serves what it holds, and says that it may be old.
+func TestAStartWithoutAQuorum(t *testing.T) {
+	c := newCluster(t)
+	c.grow(true)
+	c.voters(2, 0)
+	if err := c.write(0, `"held"`); err != nil {
+		t.Fatal(err)
+	}
+	c.listenAgain()
+	for _, i := range []int{1, 0} {
+		if err := c.stop(i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.start(0)
+	n := c.nodes[0].node
+	var value string
+	err := n.Reader().View(t.Context(), func(tx *sql.Tx) error {
+		return tx.QueryRowContext(t.Context(), `SELECT value FROM setting WHERE name = 'test'`).Scan(&value)
+	})
+	if err != nil || value != `"held"` {
+		t.Errorf("it reads %s, %v", value, err)
+	}
+	stale := func() string {
+		client := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}}
+		answer, err := client.Get("https://" + n.Address() + "/nothing")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = answer.Body.Close()
+		return answer.Header.Get(doors.HeaderStale)
+	}
+	if r := n.Sisters().Report(t.Context()); !strings.Contains(kinds(r), "no_quorum") || stale() == "" {
+		t.Errorf("%q, %+v", stale(), r)
+	}
+	c.start(1)
+	c.until("it takes writes, and what it says is new", func() error {
+		err := c.write(0, `"again"`)
+		if err == nil && stale() != "" {
+			err = errors.New("the site has no quorum")
+		}
+		return err
+	})
+}
+
+// kinds are those of the problems of a site, but for what is wrong with the machine that runs the test.
 func kinds(r membership.Report) string {
 	var list []string
 	for _, p := range r.Problems {
-		if p.Level != membership.LevelHint {
+		if p.Level != membership.LevelHint && p.Kind != membership.ProblemDisk {
 			list = append(list, p.Kind)
 		}
 	}

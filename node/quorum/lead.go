@@ -159,6 +159,12 @@ func (q *Quorum) holds(index uint64) bool {
 	return true
 }
 
+// Led says whether a node leads the site, as far as is known here.
+func (q *Quorum) Led() bool {
+	_, leader := q.raft.LeaderWithID()
+	return leader != "" && q.Err() == nil
+}
+
 // Barrier returns when everything committed so far is applied here. Only the leader can: a linearizable read is a
 // Barrier, then a View.
 func (q *Quorum) Barrier(ctx context.Context) error {
