@@ -55,9 +55,9 @@ type People struct {
 // Standing is what a site consists of, and among which others it stands.
 type Standing struct {
 	Members *members.Room
-	Gossip  *gossip.Follower
 	Sites   *sites.Room
 	Backups *backup.Room
+	Gossip  *gossip.Follower
 }
 
 // Figures are how the computers of the site, and of those below it, fare.

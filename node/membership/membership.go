@@ -44,22 +44,27 @@ const every = 3 * time.Second
 
 // Membership is this node's part in its site. It is safe for use by several goroutines. Close it.
 type Membership struct {
-	cfg     Config
-	creds   *wire.Credentials
-	caller  *wire.Caller
-	guide   *guide // what a node that joins knows before it has the site's database; nil after
-	table   atomic.Pointer[[]members.Node]
-	quorum  atomic.Pointer[quorum.Quorum]
-	rooms   atomic.Pointer[rooms]
-	heard   heard
-	gossip  atomic.Pointer[Gossip] // nil: not yet
-	ended   ended
-	ctx     context.Context
-	cancel  context.CancelFunc
-	working sync.WaitGroup
+	cfg    Config
+	creds  *wire.Credentials
+	caller *wire.Caller
+	guide  *guide // what a node that joins knows before it has the site's database; nil after
+	table  atomic.Pointer[[]members.Node]
+	quorum atomic.Pointer[quorum.Quorum]
+	rooms  atomic.Pointer[rooms]
+	heard  heard
+	gossip atomic.Pointer[Gossip] // nil: not yet
+	ended  ended
+	going
 	changed *signal // the table did
 	telling sync.Once
 	door    *http.Server
+}
+
+// going is what goes on until Close.
+type going struct {
+	ctx     context.Context
+	cancel  context.CancelFunc
+	working sync.WaitGroup
 }
 
 // rooms are those that exist once the site's database does.
