@@ -265,7 +265,7 @@ func TestRefusals(t *testing.T) {
 		}, "not signed by its origin"},
 		"no policy at all": {func(s *site, id string, p *agentapi.AssignedPolicy) { p.Document = s.updates[id] }, "where a policy belongs"},
 		"another revision of the update": {func(s *site, id string, p *agentapi.AssignedPolicy) {
-			p.Updates[0].Update = s.node.Document(s, document.Update, id, nil, catalog.Update{Name: "evil", Applicable: exists("app"), Installed: has("app", "2")})
+			p.Updates[0].Update = s.node.Document(s, document.Update, id, nil, catalog.Update{Name: "evil", Rules: catalog.Rules{Applicable: exists("app"), Installed: has("app", "2")}})
 		}, "is not what policy"},
 		"an update that is not in the policy": {func(s *site, _ string, p *agentapi.AssignedPolicy) {
 			p.Updates[0].Update = s.node.Document(s, document.Update, "test:other", nil, catalog.Update{Name: "other"})

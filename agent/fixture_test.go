@@ -201,7 +201,7 @@ func (s *site) update(number uint32, app, version string, change ...func(*catalo
 	id := fmt.Sprintf("test:%s-%s", app, version)
 	body := catalog.Update{
 		Name: app + " " + version, Source: "test", Vendor: "Test", Product: catalog.Product{Name: app},
-		Applicable: exists(app), Installed: has(app, version),
+		Rules: catalog.Rules{Applicable: exists(app), Installed: has(app, version)},
 	}
 	for _, c := range change {
 		c(&body)

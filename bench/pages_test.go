@@ -123,7 +123,7 @@ func importMonth(b *testing.B, n *node.Node, month int) {
 		for k := range 5 {
 			id := fmt.Sprintf("u-%d-%d-%d", month, product, k)
 			u := catalog.Update{
-				Name: id, Bulletin: fmt.Sprintf("b-%d-%d", month, k), Source: "msrc", Severity: catalog.Critical, Applicable: rule.Test("True"),
+				Name: id, Bulletin: fmt.Sprintf("b-%d-%d", month, k), Source: "msrc", Severity: catalog.Critical, Rules: catalog.Rules{Applicable: rule.Test("True")},
 				Product: catalog.Product{Name: fmt.Sprint("Windows ", product)},
 			}
 			// A CVE is in some products, and an update repairs several.

@@ -185,7 +185,7 @@ func (y *year) month(month int) {
 func (y *year) update(id string, month int) document.Document {
 	return bulletinstest.Doc(y.t, document.Update, id, nil, catalog.Update{
 		Name: id, Title: strings.Repeat("what it mends, and how ", 20), Bulletin: fmt.Sprint("b-", id), Source: "msrc", Severity: catalog.Critical,
-		Applicable: rule.Test("True"), Product: catalog.Product{Name: fmt.Sprint("Windows ", month)},
+		Rules: catalog.Rules{Applicable: rule.Test("True")}, Product: catalog.Product{Name: fmt.Sprint("Windows ", month)},
 	})
 }
 

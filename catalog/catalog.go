@@ -98,29 +98,44 @@ type NamedBy struct {
 
 // Update is what may be installed on one product. Its document is always neutral.
 type Update struct {
-	Name          string     `json:"name"`
-	Bulletin      string     `json:"bulletin"` // document id
-	Source        string     `json:"source"`
-	Vendor        string     `json:"vendor"`
-	Title         string     `json:"title,omitempty"`
-	KB            string     `json:"kb,omitempty"` // digits alone
-	Product       Product    `json:"product"`
-	Severity      Severity   `json:"severity,omitempty"`
-	CVEs          []string   `json:"cves,omitempty"`
-	Class         string     `json:"class,omitempty"` // vendor's class, normalised: "monthlyrollup", "securityonly", "Critical Updates"
-	Restart       Restart    `json:"restart,omitempty"`
-	FixedBuild    string     `json:"fixed_build,omitempty"` // as the vendor wrote it
-	URL           string     `json:"url,omitempty"`
-	Supersedes    []string   `json:"supersedes,omitempty"` // update document ids, forward edges only; may dangle
+	Name     string   `json:"name"`
+	Bulletin string   `json:"bulletin"` // document id
+	Source   string   `json:"source"`
+	Vendor   string   `json:"vendor"`
+	Title    string   `json:"title,omitempty"`
+	KB       string   `json:"kb,omitempty"` // digits alone
+	Product  Product  `json:"product"`
+	Severity Severity `json:"severity,omitempty"`
+	CVEs     []string `json:"cves,omitempty"`
+	Nature
+	Relations
+	Withdrawn bool `json:"withdrawn,omitempty"` // the vendor expired it
+	Detector  bool `json:"detector,omitempty"`  // a rule that others share; never installed
+	Rules
+	Texts []Text `json:"texts,omitempty"` // in further languages, sorted by them; Title is in the vendor's own
+}
+
+// Nature is what kind of update the vendor calls it.
+type Nature struct {
+	Class      string  `json:"class,omitempty"` // vendor's class, normalised: "monthlyrollup", "securityonly", "Critical Updates"
+	Restart    Restart `json:"restart,omitempty"`
+	FixedBuild string  `json:"fixed_build,omitempty"` // as the vendor wrote it
+	URL        string  `json:"url,omitempty"`
+}
+
+// Relations are what an update has to do with others, by their document ids.
+type Relations struct {
+	Supersedes    []string   `json:"supersedes,omitempty"` // forward edges only; may dangle
 	Prerequisites [][]string `json:"prerequisites,omitempty"`
 	Bundles       []string   `json:"bundles,omitempty"`
-	Withdrawn     bool       `json:"withdrawn,omitempty"`  // the vendor expired it
-	Detector      bool       `json:"detector,omitempty"`   // a rule that others share; never installed
-	Applicable    *rule.Rule `json:"applicable,omitempty"` // nil together with NoRule
-	Installed     *rule.Rule `json:"installed,omitempty"`
-	Superseded    *rule.Rule `json:"superseded,omitempty"`
-	NoRule        string     `json:"no_rule,omitempty"` // why no rule could be made
-	Texts         []Text     `json:"texts,omitempty"`   // in further languages, sorted by them; Title is in the vendor's own
+}
+
+// Rules tell on a computer how it stands with an update.
+type Rules struct {
+	Applicable *rule.Rule `json:"applicable,omitempty"` // nil together with NoRule
+	Installed  *rule.Rule `json:"installed,omitempty"`
+	Superseded *rule.Rule `json:"superseded,omitempty"`
+	NoRule     string     `json:"no_rule,omitempty"` // why no rule could be made
 }
 
 // Text is what an update is called in one language.

@@ -190,7 +190,7 @@ func TestRulesOfLongAgo(t *testing.T) {
 		var docs []document.Document
 		for _, id := range ids {
 			docs = append(docs, bulletinstest.Doc(t, document.Update, id, nil, catalog.Update{
-				Name: id, Bulletin: "b", Source: "sdp", Applicable: rule.Test("True"), Installed: rule.Test("False"),
+				Name: id, Bulletin: "b", Source: "sdp", Rules: catalog.Rules{Applicable: rule.Test("True"), Installed: rule.Test("False")},
 			}))
 		}
 		bulletinstest.Save(t, n.Bulletins, "sdp", "file", docs...)

@@ -83,8 +83,7 @@ func brings(t testing.TB, s *replicationtest.Linked, version, title string, lang
 		bulletinstest.Doc(t, document.Bulletin, "b"+version, nil, catalog.Bulletin{Name: "KB" + version, Source: "sdp"}),
 		bulletinstest.Doc(t, document.Update, id, nil, catalog.Update{
 			Name: id, Bulletin: "b" + version, Source: "sdp", Title: title,
-			Applicable: rule.Test("RegValueExists", "Key", "HKEY_LOCAL_MACHINE", "Subkey", appKey, "Value", "app"),
-			Installed:  rule.Test("RegSz", "Key", "HKEY_LOCAL_MACHINE", "Subkey", appKey, "Value", "app", "Comparison", "EqualTo", "Data", version),
+			Rules: catalog.Rules{Applicable: rule.Test("RegValueExists", "Key", "HKEY_LOCAL_MACHINE", "Subkey", appKey, "Value", "app"), Installed: rule.Test("RegSz", "Key", "HKEY_LOCAL_MACHINE", "Subkey", appKey, "Value", "app", "Comparison", "EqualTo", "Data", version)},
 		}),
 	}
 	var after []store.Statement

@@ -32,7 +32,7 @@ func reader(t testing.TB, node *agentapitest.Node) order.Reader {
 
 func answer(t testing.TB, node *agentapitest.Node) agentapi.AssignmentsResponse {
 	t.Helper()
-	update := node.Document(t, document.Update, "u", nil, catalog.Update{Name: "U", Applicable: rule.Test("True")})
+	update := node.Document(t, document.Update, "u", nil, catalog.Update{Name: "U", Rules: catalog.Rules{Applicable: rule.Test("True")}})
 	off := node.Document(t, document.Update, "off", nil, catalog.Update{Name: "Off"})
 	body := policy.Policy{
 		Name: "p", Plan: policy.Plan{When: policy.StartASAP},

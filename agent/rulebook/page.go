@@ -27,7 +27,7 @@ func NewEntry(u *agentapi.NumberedUpdate) Entry {
 	e := Entry{scan.Update{Number: u.Number, ID: u.Document.ID, Month: u.Month}, u.Document.Digest}
 	var err error
 	if e.Body, err = catalog.Decode[catalog.Update](u.Document.Body); err != nil {
-		e.Body = catalog.Update{NoRule: err.Error()}
+		e.Body = catalog.Update{Rules: catalog.Rules{NoRule: err.Error()}}
 	}
 	return e
 }

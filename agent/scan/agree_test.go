@@ -227,8 +227,8 @@ func TestHotpatchedComputerHoldsTheCumulativeUpdate(t *testing.T) {
 		return &catalog.Bulletin{Name: "KB" + kb, Named: []catalog.NamedBy{{File: "2026-Mar", CVEs: 1}}}
 	}
 	s := newShelf(map[string]*catalog.Update{
-		"msrc/KB5078740/25": {KB: "5078740", Bulletin: "a", Product: server, Class: "securityupdate", CVEs: []string{"CVE-2026-0001"}, FixedBuild: "10.0.26100.32522", Applicable: yes, Installed: revised("32522")},
-		"msrc/KB5078736/25": {KB: "5078736", Bulletin: "b", Product: server, Class: "securityhotpatchupdate", CVEs: []string{"CVE-2026-0001"}, Applicable: untold, Installed: revised("32463")},
+		"msrc/KB5078740/25": {KB: "5078740", Bulletin: "a", Product: server, Nature: catalog.Nature{Class: "securityupdate", FixedBuild: "10.0.26100.32522"}, CVEs: []string{"CVE-2026-0001"}, Rules: catalog.Rules{Applicable: yes, Installed: revised("32522")}},
+		"msrc/KB5078736/25": {KB: "5078736", Bulletin: "b", Product: server, Nature: catalog.Nature{Class: "securityhotpatchupdate"}, CVEs: []string{"CVE-2026-0001"}, Rules: catalog.Rules{Applicable: untold, Installed: revised("32463")}},
 	}, map[string]*catalog.Bulletin{"a": month("5078740"), "b": month("5078736")})
 	for revision, want := range map[int][3]int{32400: {1, 0, 1}, 32463: {0, 2, 0}, 32522: {0, 2, 0}} {
 		sets := s.agree(t, fmt.Sprint("revision ", revision), &rule.Facts{System: &rule.System{Platform: "windows", Build: 26100, Revision: revision, ProductType: 3}})

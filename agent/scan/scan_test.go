@@ -66,7 +66,7 @@ func TestStandings(t *testing.T) {
 		{nil, no, nil, "", Unknown},
 		{nil, nil, nil, "no rule could be made", Unknown},
 	} {
-		s := look(t, []Update{one("a", catalog.Update{Applicable: c.applicable, Installed: c.installed, Superseded: c.superseded, NoRule: c.noRule})})
+		s := look(t, []Update{one("a", catalog.Update{Rules: catalog.Rules{Applicable: c.applicable, Installed: c.installed, Superseded: c.superseded, NoRule: c.noRule}})})
 		v := s.verdict("a")
 		if v.Standing != c.want || v.Standing == Unknown && v.Why == "" {
 			t.Errorf("%+v: %+v", c, v)
@@ -76,11 +76,11 @@ func TestStandings(t *testing.T) {
 
 func TestPrerequisites(t *testing.T) {
 	all := []Update{
-		one("i", catalog.Update{Installed: yes, Applicable: no}),
-		one("m", catalog.Update{Installed: no, Applicable: yes}),
-		one("n", catalog.Update{Installed: no, Applicable: no}),
-		one("u", catalog.Update{Installed: untold, Applicable: yes}),
-		one("d", catalog.Update{Installed: no, Applicable: yes, Detector: true}),
+		one("i", catalog.Update{Rules: catalog.Rules{Installed: yes, Applicable: no}}),
+		one("m", catalog.Update{Rules: catalog.Rules{Installed: no, Applicable: yes}}),
+		one("n", catalog.Update{Rules: catalog.Rules{Installed: no, Applicable: no}}),
+		one("u", catalog.Update{Rules: catalog.Rules{Installed: untold, Applicable: yes}}),
+		one("d", catalog.Update{Rules: catalog.Rules{Installed: no, Applicable: yes}, Detector: true}),
 	}
 	for _, c := range []struct {
 		groups [][]string
@@ -103,7 +103,7 @@ func TestPrerequisites(t *testing.T) {
 		{[][]string{{"gone", "i"}}, Applicable, ""},
 		{[][]string{{"gone", "m"}}, Applicable, "gone"},
 	} {
-		s := look(t, append(slices.Clone(all), one("x", catalog.Update{Installed: no, Applicable: yes, Prerequisites: c.groups})))
+		s := look(t, append(slices.Clone(all), one("x", catalog.Update{Rules: catalog.Rules{Installed: no, Applicable: yes}, Relations: catalog.Relations{Prerequisites: c.groups}})))
 		if v := s.verdict("x"); v.Standing != c.want {
 			t.Errorf("%v: %+v, want %d", c.groups, v, c.want)
 		}
@@ -115,10 +115,10 @@ func TestPrerequisites(t *testing.T) {
 
 func TestReport(t *testing.T) {
 	s := look(t, []Update{
-		one("c", catalog.Update{Installed: no, Applicable: yes}), one("a", catalog.Update{Installed: no, Applicable: yes}),
-		one("i", catalog.Update{Installed: yes}), one("u", catalog.Update{NoRule: "why"}), one("n", catalog.Update{Installed: no, Applicable: no}),
-		one("d", catalog.Update{Installed: yes, Detector: true}),
-		one("o", catalog.Update{Installed: no, Applicable: yes}), one("s", catalog.Update{Installed: yes, Supersedes: []string{"o"}}),
+		one("c", catalog.Update{Rules: catalog.Rules{Installed: no, Applicable: yes}}), one("a", catalog.Update{Rules: catalog.Rules{Installed: no, Applicable: yes}}),
+		one("i", catalog.Update{Rules: catalog.Rules{Installed: yes}}), one("u", catalog.Update{Rules: catalog.Rules{NoRule: "why"}}), one("n", catalog.Update{Rules: catalog.Rules{Installed: no, Applicable: no}}),
+		one("d", catalog.Update{Rules: catalog.Rules{Installed: yes}, Detector: true}),
+		one("o", catalog.Update{Rules: catalog.Rules{Installed: no, Applicable: yes}}), one("s", catalog.Update{Rules: catalog.Rules{Installed: yes}, Relations: catalog.Relations{Supersedes: []string{"o"}}}),
 	})
 	s.Refused = map[uint32]string{7: "tampered"}
 	sets, reasons := s.Report()
@@ -150,7 +150,7 @@ func TestSuccessors(t *testing.T) {
 		edges := map[int][]int{} // from an update to those that supersede it
 		has := make([]bool, n)
 		for i := range n {
-			body := catalog.Update{Applicable: yes, Installed: no}
+			body := catalog.Update{Rules: catalog.Rules{Applicable: yes, Installed: no}}
 			if has[i] = rapid.Bool().Draw(t, "installed"); has[i] {
 				body.Installed = yes
 			}
@@ -224,11 +224,10 @@ func BenchmarkScan5000(b *testing.B) {
 		}
 		where := []string{"Key", "HKEY_LOCAL_MACHINE", "Subkey", key, "Value", "Version"}
 		all = append(all, Update{Number: uint32(i), ID: fmt.Sprint("u", i), Body: catalog.Update{
-			Supersedes: []string{fmt.Sprint("u", i-700)},
-			Applicable: rule.And(rule.Test(rule.Architecture, "Is", "x64"), rule.Test("RegValueExists", where...),
-				rule.Test("WindowsVersion", "Comparison", "GreaterThanOrEqualTo", "MajorVersion", "10", "MinorVersion", "0", "BuildNumber", "10240")),
-			Installed: rule.Or(rule.Test("RegSzToVersion", append(where, "Comparison", "GreaterThanOrEqualTo", "Data", "3.0.0")...),
-				rule.Test("FileVersion", "Csidl", "38", "Path", fmt.Sprintf(`Maker%d\product.exe`, i%700), "Version", "3.0.0.0", "Comparison", "GreaterThanOrEqualTo")),
+			Relations: catalog.Relations{Supersedes: []string{fmt.Sprint("u", i-700)}},
+			Rules: catalog.Rules{Applicable: rule.And(rule.Test(rule.Architecture, "Is", "x64"), rule.Test("RegValueExists", where...),
+				rule.Test("WindowsVersion", "Comparison", "GreaterThanOrEqualTo", "MajorVersion", "10", "MinorVersion", "0", "BuildNumber", "10240")), Installed: rule.Or(rule.Test("RegSzToVersion", append(where, "Comparison", "GreaterThanOrEqualTo", "Data", "3.0.0")...),
+				rule.Test("FileVersion", "Csidl", "38", "Path", fmt.Sprintf(`Maker%d\product.exe`, i%700), "Version", "3.0.0.0", "Comparison", "GreaterThanOrEqualTo"))},
 		}})
 	}
 	b.ResetTimer()

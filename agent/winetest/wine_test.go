@@ -122,7 +122,7 @@ func version(p winetest.Product, value string) *rule.Rule {
 func (r *real) update(number uint32, p winetest.Product, supersedes ...string) document.Document {
 	doc := r.node.Document(r, document.Update, "test:"+p.Name+"-"+p.Version, nil, catalog.Update{
 		Name: p.Name + " " + p.Version, Source: "test", Vendor: "Example", Product: catalog.Product{Name: p.Name},
-		Applicable: &rule.Rule{Op: "True"}, Installed: version(p, p.Version), Supersedes: supersedes,
+		Rules: catalog.Rules{Applicable: &rule.Rule{Op: "True"}, Installed: version(p, p.Version)}, Relations: catalog.Relations{Supersedes: supersedes},
 	})
 	r.node.SetUpdate(number, doc)
 	r.updates[number] = doc
@@ -387,7 +387,7 @@ func TestRulesOnARealComputer(t *testing.T) {
 		{rule.Test(rule.Language, "Is", "en"), true},
 	} {
 		doc := r.node.Document(r, document.Update, fmt.Sprint("rule-", number), nil, catalog.Update{
-			Name: c.rule.Op, Applicable: c.rule, Installed: rule.Test("False"),
+			Name: c.rule.Op, Rules: catalog.Rules{Applicable: c.rule, Installed: rule.Test("False")},
 		})
 		r.node.SetUpdate(uint32(number), doc)
 		defer func() {

@@ -49,7 +49,7 @@ func (s *site) update(t testing.TB, version string, languages ...string) {
 		bulletinstest.Doc(t, document.Bulletin, "b"+version, nil, catalog.Bulletin{Name: "KB" + version, Source: "sdp"}),
 		bulletinstest.Doc(t, document.Update, id, nil, catalog.Update{
 			Name: id, Bulletin: "b" + version, Source: "sdp",
-			Applicable: rule.Test("RegValueExists", "Key", "HKEY_LOCAL_MACHINE", "Subkey", appKey, "Value", "app"), Installed: app(version),
+			Rules: catalog.Rules{Applicable: rule.Test("RegValueExists", "Key", "HKEY_LOCAL_MACHINE", "Subkey", appKey, "Value", "app"), Installed: app(version)},
 		}),
 	}
 	var after []store.Statement

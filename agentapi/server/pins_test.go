@@ -37,7 +37,7 @@ func newTool(t testing.TB, name string) *tool {
 		t.Fatal(err)
 	}
 	return &tool{name, catalog.Update{
-		Name: name, Bulletin: "bt", Source: "sdp", Product: catalog.Product{Name: "Tools"}, Applicable: rule.Test("True"), Installed: has,
+		Name: name, Bulletin: "bt", Source: "sdp", Product: catalog.Product{Name: "Tools"}, Rules: catalog.Rules{Applicable: rule.Test("True"), Installed: has},
 	}, content}
 }
 

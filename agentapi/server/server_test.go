@@ -123,7 +123,7 @@ func (s *site) catalog(t testing.TB, n, size int) {
 	for i := range n {
 		id := fmt.Sprintf("u%04d", i)
 		docs = append(docs, bulletinstest.Doc(t, document.Update, id, nil, catalog.Update{
-			Name: id, Bulletin: "b1", Source: "sdp", Title: strings.Repeat("x", size), Applicable: rule.Test("True"), Installed: rule.Test("False"),
+			Name: id, Bulletin: "b1", Source: "sdp", Title: strings.Repeat("x", size), Rules: catalog.Rules{Applicable: rule.Test("True"), Installed: rule.Test("False")},
 		}))
 	}
 	bulletinstest.Save(t, s.Bulletins, "sdp", "file", docs...)
@@ -541,7 +541,7 @@ func (s *site) stagedPackage(t testing.TB, content []byte, digest string) {
 	})
 	bulletinstest.Save(t, s.Bulletins, "sdp", "file",
 		bulletinstest.Doc(t, document.Bulletin, "b1", nil, catalog.Bulletin{Name: "KB1", Source: "sdp"}),
-		bulletinstest.Doc(t, document.Update, "u1", nil, catalog.Update{Name: "u1", Bulletin: "b1", Source: "sdp", Applicable: rule.Test("True")}), pack)
+		bulletinstest.Doc(t, document.Update, "u1", nil, catalog.Update{Name: "u1", Bulletin: "b1", Source: "sdp", Rules: catalog.Rules{Applicable: rule.Test("True")}}), pack)
 	payload := bulletinstest.Doc(t, document.Payload, "p1", nil, catalog.Payload{
 		Package: "p1", PackageDigest: pack.Digest, Files: []catalog.StagedFile{{Name: "a.exe", SHA256: digest, Size: int64(len(content))}},
 	})

@@ -77,7 +77,7 @@ func TestStates(t *testing.T) {
 		{"installed, and something newer too", yes, yes, yes, evaluate.Installed},
 		{"no rule at all", nil, nil, nil, evaluate.CannotTell},
 	} {
-		s := newShelf().put("sdp/a", catalog.Update{Applicable: c.applicable, Installed: c.installed, Superseded: c.superseded})
+		s := newShelf().put("sdp/a", catalog.Update{Rules: catalog.Rules{Applicable: c.applicable, Installed: c.installed, Superseded: c.superseded}})
 		v := s.scan(&rule.Facts{})["sdp/a"]
 		if v.State != c.want || v.State == evaluate.CannotTell && v.Reason == "" {
 			t.Errorf("%s: %+v, want %v", c.why, v, c.want)
@@ -87,9 +87,9 @@ func TestStates(t *testing.T) {
 
 func TestWhatIsNoUpdate(t *testing.T) {
 	s := newShelf().
-		put("sdp/withdrawn", catalog.Update{Applicable: yes, Installed: no, Withdrawn: true}).
-		put("sdp/detector", catalog.Update{Applicable: yes, Installed: no, Detector: true}).
-		put("sdp/real", catalog.Update{Applicable: yes, Installed: no})
+		put("sdp/withdrawn", catalog.Update{Rules: catalog.Rules{Applicable: yes, Installed: no}, Withdrawn: true}).
+		put("sdp/detector", catalog.Update{Rules: catalog.Rules{Applicable: yes, Installed: no}, Detector: true}).
+		put("sdp/real", catalog.Update{Rules: catalog.Rules{Applicable: yes, Installed: no}})
 	if found := s.scan(&rule.Facts{}); len(found) != 1 || found["sdp/real"].State != evaluate.Needed {
 		t.Errorf("%+v", found)
 	}
@@ -99,11 +99,11 @@ func TestWhatIsNoUpdate(t *testing.T) {
 func TestPrerequisites(t *testing.T) {
 	shelf := func() *shelf {
 		return newShelf().
-			put("sdp/there", catalog.Update{Detector: true, Applicable: no, Installed: yes}).
-			put("sdp/not there", catalog.Update{Detector: true, Applicable: yes, Installed: no}).
-			put("sdp/untold", catalog.Update{Detector: true, Installed: unknown}).
-			put("sdp/could be", catalog.Update{Applicable: yes, Installed: no}).
-			put("sdp/could not", catalog.Update{Applicable: no, Installed: no})
+			put("sdp/there", catalog.Update{Detector: true, Rules: catalog.Rules{Applicable: no, Installed: yes}}).
+			put("sdp/not there", catalog.Update{Detector: true, Rules: catalog.Rules{Applicable: yes, Installed: no}}).
+			put("sdp/untold", catalog.Update{Detector: true, Rules: catalog.Rules{Installed: unknown}}).
+			put("sdp/could be", catalog.Update{Rules: catalog.Rules{Applicable: yes, Installed: no}}).
+			put("sdp/could not", catalog.Update{Rules: catalog.Rules{Applicable: no, Installed: no}})
 	}
 	for _, c := range []struct {
 		groups [][]string
@@ -122,7 +122,7 @@ func TestPrerequisites(t *testing.T) {
 		{[][]string{{"sdp/could not"}}, evaluate.NotApplicable},
 		{[][]string{{"sdp/nobody has heard of it"}}, evaluate.CannotTell},
 	} {
-		v := shelf().put("sdp/a", catalog.Update{Applicable: yes, Installed: no, Prerequisites: c.groups}).scan(&rule.Facts{})["sdp/a"]
+		v := shelf().put("sdp/a", catalog.Update{Rules: catalog.Rules{Applicable: yes, Installed: no}, Relations: catalog.Relations{Prerequisites: c.groups}}).scan(&rule.Facts{})["sdp/a"]
 		if v.State != c.want || v.State == evaluate.CannotTell && v.Reason == "" {
 			t.Errorf("%v: %+v, want %v", c.groups, v, c.want)
 		}
@@ -138,9 +138,9 @@ func revised(revision string) *rule.Rule {
 func TestWhatIsInstalledHasTheLastWord(t *testing.T) {
 	server := catalog.Product{ID: "25", Name: "Windows Server 2025"}
 	s := newShelf().
-		put("msrc/KB5078740/25", catalog.Update{KB: "5078740", Product: server, Class: "securityupdate", CVEs: []string{"CVE-2026-0001"}, FixedBuild: "10.0.26100.32522", Applicable: yes, Installed: revised("32522")}).
-		put("msrc/KB5078736/25", catalog.Update{KB: "5078736", Product: server, Class: "securityhotpatchupdate", CVEs: []string{"CVE-2026-0001"}, Applicable: unknown, Installed: revised("32463")}).
-		put("msrc/KB5084597/25", catalog.Update{KB: "5084597", Product: server, Class: "servicingstackupdate", Applicable: yes, Installed: no})
+		put("msrc/KB5078740/25", catalog.Update{KB: "5078740", Product: server, Nature: catalog.Nature{Class: "securityupdate", FixedBuild: "10.0.26100.32522"}, CVEs: []string{"CVE-2026-0001"}, Rules: catalog.Rules{Applicable: yes, Installed: revised("32522")}}).
+		put("msrc/KB5078736/25", catalog.Update{KB: "5078736", Product: server, Nature: catalog.Nature{Class: "securityhotpatchupdate"}, CVEs: []string{"CVE-2026-0001"}, Rules: catalog.Rules{Applicable: unknown, Installed: revised("32463")}}).
+		put("msrc/KB5084597/25", catalog.Update{KB: "5084597", Product: server, Nature: catalog.Nature{Class: "servicingstackupdate"}, Rules: catalog.Rules{Applicable: yes, Installed: no}})
 	for kb, month := range map[string]string{"5078740": "2026-Mar", "5078736": "2026-Mar", "5084597": "2026-Mar"} {
 		s.graph.AddBulletin("msrc/KB"+kb, &catalog.Bulletin{Name: "KB" + kb, Named: []catalog.NamedBy{{File: month, CVEs: 1}}})
 	}
@@ -161,14 +161,14 @@ func TestWhatIsInstalledHasTheLastWord(t *testing.T) {
 func TestArrangement(t *testing.T) {
 	product := catalog.Product{ID: "p", Name: "Product"}
 	s := newShelf().
-		put("sdp/old", catalog.Update{Title: "Old", Product: product, Severity: catalog.Critical, Applicable: yes, Installed: no}).
-		put("sdp/new", catalog.Update{Title: "New", Product: product, Severity: catalog.Low, Applicable: yes, Installed: no, Supersedes: []string{"sdp/old"}}).
-		put("sdp/worse", catalog.Update{Title: "Worse", Product: product, Severity: catalog.Important, Applicable: yes, Installed: no}).
-		put("sdp/elsewhere", catalog.Update{Product: product, Applicable: no, Installed: no, Supersedes: []string{"sdp/worse"}}).
-		put("sdp/q1", catalog.Update{Product: product, Applicable: unknown, Installed: no}).
-		put("sdp/q2", catalog.Update{Product: product, Applicable: unknown, Installed: no}).
-		put("sdp/q3", catalog.Update{Product: product, NoRule: "no fact"}).
-		put("sdp/has", catalog.Update{Product: product, Applicable: yes, Installed: yes})
+		put("sdp/old", catalog.Update{Title: "Old", Product: product, Severity: catalog.Critical, Rules: catalog.Rules{Applicable: yes, Installed: no}}).
+		put("sdp/new", catalog.Update{Title: "New", Product: product, Severity: catalog.Low, Rules: catalog.Rules{Applicable: yes, Installed: no}, Relations: catalog.Relations{Supersedes: []string{"sdp/old"}}}).
+		put("sdp/worse", catalog.Update{Title: "Worse", Product: product, Severity: catalog.Important, Rules: catalog.Rules{Applicable: yes, Installed: no}}).
+		put("sdp/elsewhere", catalog.Update{Product: product, Rules: catalog.Rules{Applicable: no, Installed: no}, Relations: catalog.Relations{Supersedes: []string{"sdp/worse"}}}).
+		put("sdp/q1", catalog.Update{Product: product, Rules: catalog.Rules{Applicable: unknown, Installed: no}}).
+		put("sdp/q2", catalog.Update{Product: product, Rules: catalog.Rules{Applicable: unknown, Installed: no}}).
+		put("sdp/q3", catalog.Update{Product: product, Rules: catalog.Rules{NoRule: "no fact"}}).
+		put("sdp/has", catalog.Update{Product: product, Rules: catalog.Rules{Applicable: yes, Installed: yes}})
 	facts := &rule.Facts{Simulated: true, System: &rule.System{Product: "P", Build: 1, Revision: -1, Languages: []string{"de"}}}
 	few := evaluate.Evaluate(facts, s.updates, s.graph, s.graph.View(time.Time{}), false)
 	if ids := idsOf(few.Missing); !slices.Equal(ids, []string{"sdp/worse", "sdp/new"}) {
@@ -208,8 +208,8 @@ func TestOrderDoesNotMatter(t *testing.T) {
 	for i := range 40 {
 		kb := fmt.Sprint(4480000 + i*500)
 		u := catalog.Update{
-			KB: kb, Product: catalog.Product{ID: "10", Name: "Windows 10 Version 1803 for x64-based Systems"}, Class: "securityupdate", Severity: catalog.Critical,
-			CVEs: []string{"CVE-2019-" + kb[3:]}, Applicable: yes, Installed: rule.Test(rule.Hotfix, "KB", kb, "Product", "10"),
+			KB: kb, Product: catalog.Product{ID: "10", Name: "Windows 10 Version 1803 for x64-based Systems"}, Nature: catalog.Nature{Class: "securityupdate"}, Severity: catalog.Critical,
+			CVEs: []string{"CVE-2019-" + kb[3:]}, Rules: catalog.Rules{Applicable: yes, Installed: rule.Test(rule.Hotfix, "KB", kb, "Product", "10")},
 		}
 		if i > 0 && i%3 != 0 {
 			u.Supersedes = []string{fmt.Sprintf("msrc/KB%d/10", 4480000+(i-1)*500)}

@@ -57,7 +57,7 @@ func fill(g *supersedence.Graph, lines []line, named map[string]string) {
 func id(kb, product string) string { return "msrc/KB" + kb + "/" + product }
 
 func (l line) update() *catalog.Update {
-	u := &catalog.Update{KB: l.kb, Bulletin: "msrc/KB" + l.kb, Class: l.class, Product: catalog.Product{ID: l.product, Name: names[l.product]}, FixedBuild: l.build}
+	u := &catalog.Update{KB: l.kb, Bulletin: "msrc/KB" + l.kb, Nature: catalog.Nature{Class: l.class, FixedBuild: l.build}, Product: catalog.Product{ID: l.product, Name: names[l.product]}}
 	for _, c := range l.cves {
 		u.CVEs = append(u.CVEs, fmt.Sprintf("CVE-2019-%04d", c))
 	}
@@ -299,8 +299,8 @@ func TestSuperseded(t *testing.T) {
 // SDP updates have no KB: their edges alone count.
 func TestUpdatesWithoutKB(t *testing.T) {
 	g := supersedence.NewGraph()
-	g.AddUpdate("sdp/a", &catalog.Update{Supersedes: []string{"sdp/b", "sdp/gone", "sdp/a"}})
-	g.AddUpdate("sdp/b", &catalog.Update{Supersedes: []string{"sdp/c"}})
+	g.AddUpdate("sdp/a", &catalog.Update{Relations: catalog.Relations{Supersedes: []string{"sdp/b", "sdp/gone", "sdp/a"}}})
+	g.AddUpdate("sdp/b", &catalog.Update{Relations: catalog.Relations{Supersedes: []string{"sdp/c"}}})
 	g.AddUpdate("sdp/c", &catalog.Update{})
 	view := g.View(time.Time{})
 	if got := view.Above("sdp/c"); !slices.Equal(got, []string{"sdp/a", "sdp/b"}) {

@@ -61,8 +61,7 @@ func order(t *testing.T, node *agentapitest.Node, effect simulated.Effect) {
 	t.Helper()
 	where := []string{"Key", "HKEY_LOCAL_MACHINE", "Subkey", `SOFTWARE\Sample`, "Value", "Version"}
 	update := node.Document(t, document.Update, "u", nil, catalog.Update{
-		Name: "Sample 2", Applicable: rule.Test("RegValueExists", where...),
-		Installed: rule.Test("RegSz", append(where, "Comparison", "EqualTo", "Data", "2")...),
+		Name: "Sample 2", Rules: catalog.Rules{Applicable: rule.Test("RegValueExists", where...), Installed: rule.Test("RegSz", append(where, "Comparison", "EqualTo", "Data", "2")...)},
 	})
 	content, err := simulated.Payload(effect)
 	if err != nil {

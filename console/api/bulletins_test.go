@@ -54,7 +54,7 @@ func stocked(t *testing.T) (*node.Node, *client.Client) {
 	gone[0].SHA256 = strings.Repeat("ab", 32)
 	x64 := rule.Test(rule.Architecture, "Is", "x64")
 	update := func(id string) document.Document {
-		return bulletinstest.Doc(t, document.Update, id, nil, catalog.Update{Name: id, Bulletin: "v/B", Source: "sdp", Applicable: x64, Installed: rule.Not(x64)})
+		return bulletinstest.Doc(t, document.Update, id, nil, catalog.Update{Name: id, Bulletin: "v/B", Source: "sdp", Rules: catalog.Rules{Applicable: x64, Installed: rule.Not(x64)}})
 	}
 	bulletinstest.Save(t, n.Bulletins, "sdp", "f",
 		bulletinstest.Doc(t, document.Bulletin, "v/B", nil, catalog.Bulletin{Name: "B 1", Source: "sdp", Severity: catalog.Critical}),

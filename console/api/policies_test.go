@@ -56,7 +56,7 @@ func newOrdering(t testing.TB) *ordering {
 			Named: []catalog.NamedBy{{File: "2019-Feb", CVEs: 1}},
 		}),
 		bulletinstest.Doc(t, document.Update, "u1", nil, catalog.Update{
-			Name: "Update 1", Bulletin: "b1", Source: "sdp", CVEs: []string{"CVE-2019-0001"}, Applicable: rule.Test("True"),
+			Name: "Update 1", Bulletin: "b1", Source: "sdp", CVEs: []string{"CVE-2019-0001"}, Rules: catalog.Rules{Applicable: rule.Test("True")},
 		}), pack)
 	payload := bulletinstest.Doc(t, document.Payload, "p1", nil, catalog.Payload{
 		Package: "p1", PackageDigest: pack.Digest, Files: []catalog.StagedFile{{Name: "a.exe", SHA256: digest, Size: 7}},

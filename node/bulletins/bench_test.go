@@ -32,7 +32,7 @@ func vast(b *testing.B) (*bulletins.Bulletins, *store.DB) {
 				product := fmt.Sprint(10000 + n*4 + p)
 				u := catalog.Update{
 					Name: "KB" + kb, Bulletin: id, Source: "msrc", KB: kb, Product: catalog.Product{ID: product, Name: "Windows 10 Version 1809 for x64-based Systems"},
-					Applicable: rule.Test(rule.Architecture, "Is", "x64"), Installed: rule.Test(rule.Hotfix, "KB", kb),
+					Rules: catalog.Rules{Applicable: rule.Test(rule.Architecture, "Is", "x64"), Installed: rule.Test(rule.Hotfix, "KB", kb)},
 				}
 				if month > 0 {
 					u.Supersedes = []string{fmt.Sprintf("msrc/KB%d/%s", 3000000+(month-1)*1000+n, product)}

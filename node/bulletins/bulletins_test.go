@@ -34,8 +34,8 @@ func sample(t testing.TB) (*bulletins.Bulletins, *store.DB) {
 		}),
 		doc(document.Update, "msrc/KB1000001/1", catalog.Update{
 			Name: "KB1000001", Bulletin: "msrc/KB1000001", Source: "msrc", KB: "1000001", Product: catalog.Product{ID: "1", Name: "Windows X"},
-			Severity: catalog.Critical, CVEs: []string{"CVE-2019-0001", "CVE-2019-0002"}, NoRule: "nobody knows",
-			Supersedes: []string{"msrc/KB0999999/1"},
+			Severity: catalog.Critical, CVEs: []string{"CVE-2019-0001", "CVE-2019-0002"}, Rules: catalog.Rules{NoRule: "nobody knows"},
+			Relations: catalog.Relations{Supersedes: []string{"msrc/KB0999999/1"}},
 		}),
 		doc(document.Bulletin, "msrc/KB1000002", catalog.Bulletin{
 			Name: "KB1000002", Source: "msrc", Vendor: "Microsoft", Title: "Second", Severity: catalog.Moderate,
@@ -44,13 +44,13 @@ func sample(t testing.TB) (*bulletins.Bulletins, *store.DB) {
 		}),
 		doc(document.Update, "msrc/KB1000002/1", catalog.Update{
 			Name: "KB1000002", Bulletin: "msrc/KB1000002", Source: "msrc", KB: "1000002", Product: catalog.Product{ID: "1", Name: "Windows X"},
-			Severity: catalog.Moderate, CVEs: []string{"CVE-2019-0002"}, Supersedes: []string{"msrc/KB1000001/1"},
-			Applicable: x64, Installed: rule.Not(x64),
+			Severity: catalog.Moderate, CVEs: []string{"CVE-2019-0002"}, Relations: catalog.Relations{Supersedes: []string{"msrc/KB1000001/1"}},
+			Rules: catalog.Rules{Applicable: x64, Installed: rule.Not(x64)},
 		}))
 	bulletinstest.Save(t, room, "sdp", "g",
 		doc(document.Bulletin, "sdp/B", catalog.Bulletin{Name: "sp1", Source: "sdp", Vendor: "HP", Title: "Driver", Severity: catalog.Important, Released: "2019-03-01T00:00:00Z"}),
-		doc(document.Update, "sdp/U", catalog.Update{Name: "sp1", Bulletin: "sdp/B", Source: "sdp", Applicable: rule.And()}),
-		doc(document.Update, "sdp/D", catalog.Update{Name: "detector", Bulletin: "sdp/B", Source: "sdp", Detector: true, Applicable: rule.And()}))
+		doc(document.Update, "sdp/U", catalog.Update{Name: "sp1", Bulletin: "sdp/B", Source: "sdp", Rules: catalog.Rules{Applicable: rule.And()}}),
+		doc(document.Update, "sdp/D", catalog.Update{Name: "detector", Bulletin: "sdp/B", Source: "sdp", Detector: true, Rules: catalog.Rules{Applicable: rule.And()}}))
 	return room, db
 }
 

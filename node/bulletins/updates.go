@@ -151,7 +151,7 @@ func (b *Bulletins) ShowUpdate(ctx context.Context, id string) (UpdateDetail, er
 		return d, err
 	}
 	if len(whole) == 1 {
-		d.Rules = catalog.Update{Applicable: whole[0].Applicable, Installed: whole[0].Installed, Superseded: whole[0].Superseded}
+		d.Rules = catalog.Update{Rules: catalog.Rules{Applicable: whole[0].Applicable, Installed: whole[0].Installed, Superseded: whole[0].Superseded}}
 	}
 	return d, nil
 }

@@ -89,7 +89,7 @@ func (p *top) orders(t testing.TB, name string) ordered {
 	t.Helper()
 	o := ordered{payloads: map[string]dataset.Entry{}}
 	o.update = p.doc(t, document.Update, "u5", nil, catalog.Update{
-		Name: "Update u5", Bulletin: "b5", Source: "sdp", Product: catalog.Product{Name: "Windows"}, Applicable: alwaysTrue(),
+		Name: "Update u5", Bulletin: "b5", Source: "sdp", Product: catalog.Product{Name: "Windows"}, Rules: catalog.Rules{Applicable: alwaysTrue()},
 	})
 	pin := policy.Update{Update: "u5", Digest: o.update.Digest, Enabled: true}
 	pack := func(id string, languages ...string) dataset.Entry {

@@ -112,7 +112,7 @@ func (m *model) updateDoc(t testing.TB, id string) document.Document {
 	}
 	return bulletinstest.Doc(t, document.Update, id, nil, catalog.Update{
 		Name: "Update " + id, Bulletin: u.bulletin, Source: "sdp", Title: fmt.Sprint("title ", u.title), Withdrawn: u.withdrawn,
-		Product: catalog.Product{Name: "Windows"}, Applicable: rule.Test(test),
+		Product: catalog.Product{Name: "Windows"}, Rules: catalog.Rules{Applicable: rule.Test(test)},
 	})
 }
 

@@ -110,7 +110,7 @@ func (s *site) catalogOf(t testing.TB, edition string, edit func(id string, u *c
 	update := func(id, bulletin, title string, packages ...document.Document) {
 		u := catalog.Update{
 			Name: "Update " + id, Bulletin: bulletin, Source: "sdp", Title: title, Product: catalog.Product{Name: "Windows"},
-			Applicable: rule.Test("True"),
+			Rules: catalog.Rules{Applicable: rule.Test("True")},
 		}
 		if edit(id, &u) {
 			docs = append(append(docs, bulletinstest.Doc(t, document.Update, id, nil, u)), packages...)

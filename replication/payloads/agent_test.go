@@ -41,8 +41,7 @@ func tool(t *testing.T, s *replicationtest.Linked, v *vendor) {
 	bulletinstest.Save(t, s.Bulletins, "sdp", "f",
 		bulletinstest.Doc(t, document.Bulletin, "B", nil, catalog.Bulletin{Name: "B", Source: "sdp"}),
 		bulletinstest.Doc(t, document.Update, "U", nil, catalog.Update{
-			Name: "U", Bulletin: "B", Source: "sdp", Applicable: rule.Test("True"),
-			Installed: rule.Test("RegSz", "Key", "HKEY_LOCAL_MACHINE", "Subkey", toolKey, "Value", "tool", "Comparison", "EqualTo", "Data", "1"),
+			Name: "U", Bulletin: "B", Source: "sdp", Rules: catalog.Rules{Applicable: rule.Test("True"), Installed: rule.Test("RegSz", "Key", "HKEY_LOCAL_MACHINE", "Subkey", toolKey, "Value", "tool", "Comparison", "EqualTo", "Data", "1")},
 		}),
 		bulletinstest.Doc(t, document.Package, "P", nil, catalog.Package{
 			Update: "U", Name: "tool.exe", Files: []catalog.File{{Name: "tool.exe", SHA256: sum(body), Size: int64(len(body)), URL: v.URL + "/tool.exe"}},

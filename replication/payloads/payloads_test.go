@@ -92,7 +92,7 @@ func stock(t *testing.T, s *replicationtest.Linked, packages ...document.Documen
 	docs := append([]document.Document{
 		bulletinstest.Doc(t, document.Bulletin, "B", nil, catalog.Bulletin{Name: "B", Source: "sdp"}),
 		bulletinstest.Doc(t, document.Update, "U", nil, catalog.Update{
-			Name: "U", Bulletin: "B", Source: "sdp", Applicable: rule.Test("True"), Installed: rule.Test("False"),
+			Name: "U", Bulletin: "B", Source: "sdp", Rules: catalog.Rules{Applicable: rule.Test("True"), Installed: rule.Test("False")},
 		}),
 	}, packages...)
 	bulletinstest.Save(t, s.Bulletins, "sdp", "f", docs...)

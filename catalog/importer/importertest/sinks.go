@@ -109,7 +109,7 @@ func (s state) documents(t *testing.T, key string) []importer.Keyed {
 			seen[letter] = true
 			add(document.Update, source+"/"+key+"/"+string(letter), catalog.Update{
 				Name: key, Bulletin: source + "/" + key, Source: source, Vendor: "Vendor",
-				Product: catalog.Product{ID: string(letter), Name: "Product " + string(letter)}, NoRule: "a test",
+				Product: catalog.Product{ID: string(letter), Name: "Product " + string(letter)}, Rules: catalog.Rules{NoRule: "a test"},
 			})
 		}
 	}

@@ -241,8 +241,7 @@ func className(class string) string {
 func (m *merged) update(p *joined) catalog.Update {
 	u := catalog.Update{
 		Name: "KB" + m.kb, Bulletin: BulletinID(m.kb), Source: Name, Vendor: "Microsoft", KB: m.kb, Product: p.product,
-		Severity: p.severity, CVEs: p.cves, Class: normalClass(p.class), Restart: catalog.Restart(p.restart),
-		FixedBuild: p.fixed, URL: p.url,
+		Severity: p.severity, CVEs: p.cves, Nature: catalog.Nature{Class: normalClass(p.class), Restart: catalog.Restart(p.restart), FixedBuild: p.fixed, URL: p.url},
 	}
 	u.Title = cmp.Or(className(p.class), "Security Update") + " for " + cmp.Or(p.product.Name, "product "+p.product.ID) + " (KB" + m.kb + ")"
 	for _, kb := range p.supersedes {

@@ -88,8 +88,8 @@ func stocked(t *testing.T) *node.Node {
 			CVEs: []catalog.CVE{{ID: "CVE-2019-0001", Score: 9.8, Exploited: true}},
 		}),
 		doc(document.Bulletin, "v/B2", catalog.Bulletin{Name: "B2", Source: "sdp", Vendor: "HP", Severity: catalog.Low}),
-		doc(document.Update, "v/U1", catalog.Update{Name: "U1", Bulletin: "v/B1", Source: "sdp", Applicable: x64, Installed: rule.Not(x64), CVEs: []string{"CVE-2019-0001"}}),
-		doc(document.Update, "v/U2", catalog.Update{Name: "U2", Bulletin: "v/B2", Source: "sdp", NoRule: "nobody knows"}),
+		doc(document.Update, "v/U1", catalog.Update{Name: "U1", Bulletin: "v/B1", Source: "sdp", Rules: catalog.Rules{Applicable: x64, Installed: rule.Not(x64)}, CVEs: []string{"CVE-2019-0001"}}),
+		doc(document.Update, "v/U2", catalog.Update{Name: "U2", Bulletin: "v/B2", Source: "sdp", Rules: catalog.Rules{NoRule: "nobody knows"}}),
 		doc(document.Package, "v/P1", catalog.Package{Update: "v/U1", Name: "P1", Files: []catalog.File{good}}),
 		doc(document.Package, "v/P2", catalog.Package{Update: "v/U2", Name: "P2", Files: []catalog.File{gone}}))
 	return n

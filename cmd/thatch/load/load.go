@@ -128,13 +128,18 @@ func (f *fleet) run(ctx context.Context, name string, once bool, call func(conte
 		workers sync.WaitGroup
 		done    atomic.Int64
 	)
+	got := func() {
+		if n := done.Add(1); f.cfg.Progress != nil && n%progressEvery == 0 {
+			f.cfg.Progress(name, int(n), len(f.agents))
+		}
+	}
 	began := time.Now()
 	share := (len(f.agents) + f.cfg.Connections - 1) / f.cfg.Connections
 	for from := 0; from < len(f.agents); from += share {
 		own := f.agents[from:min(from+share, len(f.agents))]
 		workers.Go(func() {
 			if once {
-				f.through(work, own, call, &m, &done, name)
+				f.through(work, own, call, &m, got)
 			} else {
 				f.around(work, own, call, &m)
 			}
@@ -148,14 +153,12 @@ func (f *fleet) run(ctx context.Context, name string, once bool, call func(conte
 	return phase
 }
 
-// through has each agent call until it got through, a few times at most.
-func (f *fleet) through(ctx context.Context, own []*agent, call func(context.Context, *agent) error, m *meter, done *atomic.Int64, name string) {
+// through has each agent call until it got through, a few times at most, and tells of each that did.
+func (f *fleet) through(ctx context.Context, own []*agent, call func(context.Context, *agent) error, m *meter, got func()) {
 	for _, a := range own {
 		for try := 0; try < tries && ctx.Err() == nil; try++ {
 			if f.timed(ctx, a, call, m) {
-				if n := done.Add(1); f.cfg.Progress != nil && n%progressEvery == 0 {
-					f.cfg.Progress(name, int(n), len(f.agents))
-				}
+				got()
 				break
 			}
 			if a.final || a.rest(ctx) != nil {

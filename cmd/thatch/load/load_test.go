@@ -33,7 +33,7 @@ func site(t *testing.T, limit int) (*node.Node, agentapi.Token) {
 	for i := range 60 {
 		id := fmt.Sprintf("u%04d", i)
 		docs = append(docs, bulletinstest.Doc(t, document.Update, id, nil, catalog.Update{
-			Name: id, Bulletin: "b1", Source: "sdp", Title: id, Applicable: rule.Test("True"), Installed: rule.Test("False"),
+			Name: id, Bulletin: "b1", Source: "sdp", Title: id, Rules: catalog.Rules{Applicable: rule.Test("True"), Installed: rule.Test("False")},
 		}))
 	}
 	bulletinstest.Save(t, n.Bulletins, "sdp", "file", docs...)

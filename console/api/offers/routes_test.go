@@ -28,7 +28,7 @@ func TestNeverOffered(t *testing.T) {
 	ctx := t.Context()
 	bulletinstest.Save(t, n.Bulletins, "sdp", "f",
 		bulletinstest.Doc(t, document.Bulletin, "v/B", nil, catalog.Bulletin{Name: "B 1", Source: "sdp"}),
-		bulletinstest.Doc(t, document.Update, "v/u", nil, catalog.Update{Name: "u", Bulletin: "v/B", Source: "sdp", Applicable: rule.Test("True")}))
+		bulletinstest.Doc(t, document.Update, "v/u", nil, catalog.Update{Name: "u", Bulletin: "v/B", Source: "sdp", Rules: catalog.Rules{Applicable: rule.Test("True")}}))
 	severity, err := n.Bulletins.CreateSeverity(ctx, "Urgent", nil)
 	if err != nil {
 		t.Fatal(err)

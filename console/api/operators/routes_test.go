@@ -285,7 +285,7 @@ func (s *site) order() {
 	})
 	bulletinstest.Save(s.t, n.Bulletins, "sdp", "file",
 		bulletinstest.Doc(s.t, document.Bulletin, "b1", nil, catalog.Bulletin{Name: "KB1", Source: "sdp"}),
-		bulletinstest.Doc(s.t, document.Update, "u1", nil, catalog.Update{Name: "Update 1", Bulletin: "b1", Source: "sdp", Applicable: rule.Test("True")}), pack)
+		bulletinstest.Doc(s.t, document.Update, "u1", nil, catalog.Update{Name: "Update 1", Bulletin: "b1", Source: "sdp", Rules: catalog.Rules{Applicable: rule.Test("True")}}), pack)
 	hash := strings.Repeat("ab", 32)
 	payload := bulletinstest.Doc(s.t, document.Payload, "p1", nil, catalog.Payload{
 		Package: "p1", PackageDigest: pack.Digest, Files: []catalog.StagedFile{{Name: "a.exe", SHA256: hash, Size: 7}},

@@ -61,7 +61,7 @@ func (p *past) release(t *testing.T, number int, severity catalog.Severity) {
 		}),
 		bulletinstest.Doc(t, document.Update, "u"+id, nil, catalog.Update{
 			Name: "Update " + id, Bulletin: "b" + id, Source: "sdp", Severity: severity, CVEs: []string{cve}, KB: "KB" + id,
-			Product: catalog.Product{Name: "Windows 10"}, Applicable: rule.Test("True"), Installed: rule.Test("False"),
+			Product: catalog.Product{Name: "Windows 10"}, Rules: catalog.Rules{Applicable: rule.Test("True"), Installed: rule.Test("False")},
 		}))
 }
 

@@ -27,7 +27,7 @@ func TestOneVulnerability(t *testing.T) {
 		return bulletinstest.Doc(t, document.Bulletin, id, nil, catalog.Bulletin{Name: "name of " + id, Source: "msrc", CVEs: []catalog.CVE{cve}})
 	}
 	update := func(id, of string, cves ...string) document.Document {
-		return bulletinstest.Doc(t, document.Update, id, nil, catalog.Update{Name: id, Bulletin: of, Source: "msrc", CVEs: cves, Applicable: rule.Test("True")})
+		return bulletinstest.Doc(t, document.Update, id, nil, catalog.Update{Name: id, Bulletin: of, Source: "msrc", CVEs: cves, Rules: catalog.Rules{Applicable: rule.Test("True")}})
 	}
 	bulletinstest.Save(t, n.Bulletins, "msrc", "f",
 		bulletin("a", catalog.CVE{ID: "CVE-2019-0540", Score: 4.3, Vector: "low", Severity: catalog.Low}),

@@ -55,11 +55,10 @@ func newSite(t *testing.T) *site {
 	bulletinstest.Save(t, s.Bulletins, "sdp", "file",
 		bulletinstest.Doc(t, document.Bulletin, "v/b", nil, catalog.Bulletin{Name: "KB1", Source: "sdp", Severity: catalog.Critical}),
 		bulletinstest.Doc(t, document.Update, "v/u", nil, catalog.Update{
-			Name: "Update", Bulletin: "v/b", Source: "sdp", Prerequisites: [][]string{{"v/first", "v/unheard"}},
-			Applicable: rule.And(rule.Test(rule.Architecture, "Is", "x64"), rule.Test("RegKeyExists", "Key", "HKEY_LOCAL_MACHINE", "Subkey", "Software")),
-			Installed:  rule.Test(rule.WindowsBuild, "Comparison", "GreaterThanOrEqualTo", "Build", "99999"),
+			Name: "Update", Bulletin: "v/b", Source: "sdp", Relations: catalog.Relations{Prerequisites: [][]string{{"v/first", "v/unheard"}}},
+			Rules: catalog.Rules{Applicable: rule.And(rule.Test(rule.Architecture, "Is", "x64"), rule.Test("RegKeyExists", "Key", "HKEY_LOCAL_MACHINE", "Subkey", "Software")), Installed: rule.Test(rule.WindowsBuild, "Comparison", "GreaterThanOrEqualTo", "Build", "99999")},
 		}),
-		bulletinstest.Doc(t, document.Update, "v/first", nil, catalog.Update{Name: "First", Bulletin: "v/b", Source: "sdp", Applicable: rule.Test("True")}), pack)
+		bulletinstest.Doc(t, document.Update, "v/first", nil, catalog.Update{Name: "First", Bulletin: "v/b", Source: "sdp", Rules: catalog.Rules{Applicable: rule.Test("True")}}), pack)
 	payload := bulletinstest.Doc(t, document.Payload, "v/p", nil, catalog.Payload{
 		Package: "v/p", PackageDigest: pack.Digest, Files: []catalog.StagedFile{{Name: "a.exe", SHA256: digest, Size: 7}},
 	})

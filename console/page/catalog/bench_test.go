@@ -25,7 +25,7 @@ func BenchmarkPages(b *testing.B) {
 			for u := range 8 {
 				docs = append(docs, bulletinstest.Doc(b, document.Update, fmt.Sprintf("%s/%d", id, u), nil, catalog.Update{
 					Name: id[2:], Bulletin: id, Source: "msrc", Product: catalog.Product{Name: fmt.Sprint("Product ", u)}, CVEs: []string{cve},
-					Applicable: rule.Test("True"),
+					Rules: catalog.Rules{Applicable: rule.Test("True")},
 				}))
 			}
 		}

@@ -64,8 +64,8 @@ func stocked(t testing.TB) *pagetest.Browser {
 	x64 := rule.And(rule.Test(rule.Architecture, "Is", "x64"), rule.Or(rule.Test("RegSz", "Comparison", "EqualTo", "Key", "HKEY_LOCAL_MACHINE", "Data", evil), rule.Not(rule.Test("False"))))
 	update := func(id, bulletin string, supersedes ...string) document.Document {
 		return bulletinstest.Doc(t, document.Update, id, nil, catalog.Update{
-			Name: evil + id, Title: evil, Bulletin: bulletin, Source: "sdp", Vendor: evil, Product: catalog.Product{ID: evil, Name: evil}, Class: evil, FixedBuild: evil,
-			CVEs: []string{"CVE-2026-0001"}, Applicable: x64, Installed: rule.Not(x64), Supersedes: supersedes, URL: "javascript:alert(1)",
+			Name: evil + id, Title: evil, Bulletin: bulletin, Source: "sdp", Vendor: evil, Product: catalog.Product{ID: evil, Name: evil}, Nature: catalog.Nature{Class: evil, FixedBuild: evil, URL: "javascript:alert(1)"},
+			CVEs: []string{"CVE-2026-0001"}, Rules: catalog.Rules{Applicable: x64, Installed: rule.Not(x64)}, Relations: catalog.Relations{Supersedes: supersedes},
 		})
 	}
 	bulletin := func(id, name, released string) document.Document {

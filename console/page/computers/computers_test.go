@@ -47,12 +47,11 @@ func site(t *testing.T) (b *pagetest.Browser, ids []string) {
 		}),
 		bulletinstest.Doc(t, document.Update, "u1", nil, catalog.Update{
 			Name: "Update 1 " + hostile, Bulletin: "b1", Source: "sdp", KB: "1", Severity: catalog.Critical, CVEs: []string{"CVE-2019-0001"},
-			Product:    catalog.Product{Name: "Windows 10"},
-			Applicable: rule.And(rule.Test(rule.Architecture, "Is", "x64"), rule.Test("RegKeyExists", "Key", "HKEY_LOCAL_MACHINE", "Subkey", "Software\\"+hostile)),
-			Installed:  rule.Test(rule.Hotfix, "KB", "1", "Product", "Windows 10"),
+			Product: catalog.Product{Name: "Windows 10"},
+			Rules:   catalog.Rules{Applicable: rule.And(rule.Test(rule.Architecture, "Is", "x64"), rule.Test("RegKeyExists", "Key", "HKEY_LOCAL_MACHINE", "Subkey", "Software\\"+hostile)), Installed: rule.Test(rule.Hotfix, "KB", "1", "Product", "Windows 10")},
 		}),
 		bulletinstest.Doc(t, document.Update, "u2", nil, catalog.Update{
-			Name: "Update 2", Bulletin: "b1", Source: "sdp", Applicable: rule.Test("True"), Installed: rule.Test("False"),
+			Name: "Update 2", Bulletin: "b1", Source: "sdp", Rules: catalog.Rules{Applicable: rule.Test("True"), Installed: rule.Test("False")},
 		}))
 	for i, c := range []struct {
 		group      string

@@ -62,7 +62,7 @@ func stock(t *testing.T, b *pagetest.Browser) *pagetest.Browser {
 		id := fmt.Sprint(i + 1)
 		u := catalog.Update{
 			Name: "Update " + id + hostile, Bulletin: "b" + id, Source: "sdp", Severity: catalog.Critical, CVEs: []string{"CVE-2019-000" + id},
-			Product: catalog.Product{Name: "Windows 10 " + hostile}, Applicable: rule.Test("True"), Installed: rule.Test("False"),
+			Product: catalog.Product{Name: "Windows 10 " + hostile}, Rules: catalog.Rules{Applicable: rule.Test("True"), Installed: rule.Test("False")},
 		}
 		if i == 1 {
 			u.Supersedes = []string{"v/u1"}

@@ -126,7 +126,7 @@ func TestAlarms(t *testing.T) {
 	b := open(t)
 	bulletinstest.Save(t, b.Node.Bulletins, "sdp", "f",
 		bulletinstest.Doc(t, document.Bulletin, "v/B", nil, catalog.Bulletin{Name: "B 1", Source: "sdp"}),
-		bulletinstest.Doc(t, document.Update, "v/none", nil, catalog.Update{Name: evil, Bulletin: "v/B", Source: "sdp", Product: catalog.Product{Name: evil}, Applicable: rule.Test("True")}))
+		bulletinstest.Doc(t, document.Update, "v/none", nil, catalog.Update{Name: evil, Bulletin: "v/B", Source: "sdp", Product: catalog.Product{Name: evil}, Rules: catalog.Rules{Applicable: rule.Test("True")}}))
 	if err := b.Node.Staging.Stage(t.Context(), "v/B"); err != nil {
 		t.Fatal(err)
 	}

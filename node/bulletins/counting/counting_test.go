@@ -18,8 +18,8 @@ func TestCountingEqualsDecoding(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		u := catalog.Update{
 			Name: nasty.Draw(r, "name"), Title: nasty.Draw(r, "title"), KB: nasty.Draw(r, "kb"),
-			Product:    catalog.Product{ID: nasty.Draw(r, "product"), Name: nasty.Draw(r, "product name")},
-			Supersedes: rapid.SliceOfN(nasty, 0, 4).Draw(r, "supersedes"), NoRule: nasty.Draw(r, "no rule"),
+			Product:   catalog.Product{ID: nasty.Draw(r, "product"), Name: nasty.Draw(r, "product name")},
+			Relations: catalog.Relations{Supersedes: rapid.SliceOfN(nasty, 0, 4).Draw(r, "supersedes")}, Rules: catalog.Rules{NoRule: nasty.Draw(r, "no rule")},
 		}
 		for _, rules := range []**rule.Rule{&u.Applicable, &u.Installed, &u.Superseded} {
 			if rapid.Bool().Draw(r, "rule") {

@@ -25,7 +25,7 @@ import (
 )
 
 func update(t testing.TB, id, of string, change func(*catalog.Update)) document.Document {
-	u := catalog.Update{Name: id, Bulletin: of, Source: "sdp", Applicable: rule.And(), Installed: rule.Not(rule.And())}
+	u := catalog.Update{Name: id, Bulletin: of, Source: "sdp", Rules: catalog.Rules{Applicable: rule.And(), Installed: rule.Not(rule.And())}}
 	if change != nil {
 		change(&u)
 	}
@@ -412,7 +412,7 @@ func picture(t testing.TB, c *live.Catalog) string {
 
 // Revisions are judged alike exactly when nothing by which agents judge differs.
 func TestRulesMark(t *testing.T) {
-	base := catalog.Update{Name: "u", Bulletin: "b", Source: "sdp", Applicable: rule.Test("True"), Installed: rule.Test("False")}
+	base := catalog.Update{Name: "u", Bulletin: "b", Source: "sdp", Rules: catalog.Rules{Applicable: rule.Test("True"), Installed: rule.Test("False")}}
 	mark := func(u catalog.Update) *live.Update {
 		doc := bulletinstest.Doc(t, document.Update, "u", nil, u)
 		found, err := live.Revision(&doc, 7)

@@ -103,7 +103,7 @@ func (s *site) catalog(t testing.TB, edition string) {
 		})
 	}
 	update := func(id, bulletin string, change ...func(*catalog.Update)) document.Document {
-		u := catalog.Update{Name: id, Bulletin: bulletin, Source: "msrc", KB: id[1:], Applicable: rule.Test("True"), Severity: catalog.Important}
+		u := catalog.Update{Name: id, Bulletin: bulletin, Source: "msrc", KB: id[1:], Rules: catalog.Rules{Applicable: rule.Test("True")}, Severity: catalog.Important}
 		for _, c := range change {
 			c(&u)
 		}

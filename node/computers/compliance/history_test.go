@@ -78,7 +78,7 @@ func (h *history) publish(t testing.TB) {
 			continue
 		}
 		u := catalog.Update{
-			Name: id, Bulletin: bulletin, Source: "msrc", Applicable: rule.Test("True"), Withdrawn: b.withdrawn, Detector: b.detector,
+			Name: id, Bulletin: bulletin, Source: "msrc", Rules: catalog.Rules{Applicable: rule.Test("True")}, Withdrawn: b.withdrawn, Detector: b.detector,
 			CVEs: cvesOf(at), Title: fmt.Sprint("edition ", b.edition),
 		}
 		if b.noRule {

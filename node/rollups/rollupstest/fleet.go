@@ -31,7 +31,7 @@ func Publish(t testing.TB, n *node.Node) {
 		docs = append(docs, bulletinstest.Doc(t, document.Bulletin, b, nil, catalog.Bulletin{Name: "KB-" + b, Source: "msrc", Title: "Bulletin " + b}))
 	}
 	for id, b := range Updates {
-		u := catalog.Update{Name: id, Bulletin: b, Source: "msrc", Applicable: rule.Test("True")}
+		u := catalog.Update{Name: id, Bulletin: b, Source: "msrc", Rules: catalog.Rules{Applicable: rule.Test("True")}}
 		if id == "u4" {
 			u.Supersedes = []string{"u1"}
 		}

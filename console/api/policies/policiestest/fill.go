@@ -64,7 +64,7 @@ func catalogOf(t testing.TB, n *node.Node) (packages []document.Document) {
 		})
 		packages = append(packages, pack)
 		docs = append(docs, bulletinstest.Doc(t, document.Update, id, nil, catalog.Update{
-			Name: "Update " + id + " " + Evil, Bulletin: "b1", Source: "sdp", Product: catalog.Product{Name: "Windows 10"}, Applicable: rule.Test("True"),
+			Name: "Update " + id + " " + Evil, Bulletin: "b1", Source: "sdp", Product: catalog.Product{Name: "Windows 10"}, Rules: catalog.Rules{Applicable: rule.Test("True")},
 		}), pack)
 	}
 	bulletinstest.Save(t, n.Bulletins, "sdp", "file", docs...)
