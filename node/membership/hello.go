@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"thatch/node/members"
@@ -28,8 +29,9 @@ type Heard struct {
 
 // heard is what was heard of the others.
 type heard struct {
-	mu sync.Mutex
-	of map[string]Heard
+	mu     sync.Mutex
+	of     map[string]Heard
+	gossip atomic.Pointer[Gossip] // nil: not yet
 }
 
 // addresses are those at which a node said that it is reached: to this one, then to others. Only the first are told on, so
@@ -61,13 +63,13 @@ func (h *heard) all() map[string]Heard {
 type Gossip interface{ Living() map[string][]string }
 
 // Gossips has the room hear who lives; Changed says when that did.
-func (m *Membership) Gossips(g Gossip) { m.gossip.Store(&g) }
+func (m *Membership) Gossips(g Gossip) { m.heard.gossip.Store(&g) }
 
 // Changed is told that other nodes live, or are elsewhere.
 func (m *Membership) Changed() { m.changed.tell() }
 
 func (m *Membership) living() map[string][]string {
-	if g := m.gossip.Load(); g != nil {
+	if g := m.heard.gossip.Load(); g != nil {
 		return (*g).Living()
 	}
 	return nil

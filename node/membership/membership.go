@@ -52,7 +52,6 @@ type Membership struct {
 	quorum atomic.Pointer[quorum.Quorum]
 	rooms  atomic.Pointer[rooms]
 	heard  heard
-	gossip atomic.Pointer[Gossip] // nil: not yet
 	ended  ended
 	going
 	changed *signal // the table did

@@ -241,20 +241,9 @@ func (r *Room) Set(ctx context.Context, name string, value json.RawMessage, vers
 	if !based {
 		version = now.Version
 	}
-	// The version goes on rising when a setting is at its default again, so that no form made earlier fits by chance.
-	statement := store.Statement{
-		SQL:  `UPDATE setting SET value = ?, version = version + 1 WHERE name = ? AND version = ?`,
-		Args: []any{string(value), name, version}, Want: 1,
-	}
-	if version == 0 {
-		statement = store.Statement{
-			SQL:  `INSERT INTO setting (name, value, version) VALUES (?, ?, 1) ON CONFLICT DO NOTHING`,
-			Args: []any{name, string(value)}, Want: 1,
-		}
-	}
 	applied, err := r.writer.Write(ctx, store.Batch{
 		Reason: "set " + name + ", which was " + clip(string(now.Value)),
-		Topics: []string{"settings"}, Statements: []store.Statement{statement},
+		Topics: []string{"settings"}, Statements: []store.Statement{change(name, value, version)},
 	})
 	if err = errors.Join(err, applied.Err()); err != nil {
 		return now, fmt.Errorf("set %s: %w", name, err)
@@ -276,6 +265,21 @@ func (r *Room) Set(ctx context.Context, name string, value json.RawMessage, vers
 		}
 	}
 	return entry, nil
+}
+
+// change is the statement by which a setting at a version gets a value. The version goes on rising when the setting is at its
+// default again, so that no form made earlier fits by chance.
+func change(name string, value json.RawMessage, version int) store.Statement {
+	if version == 0 {
+		return store.Statement{
+			SQL:  `INSERT INTO setting (name, value, version) VALUES (?, ?, 1) ON CONFLICT DO NOTHING`,
+			Args: []any{name, string(value)}, Want: 1,
+		}
+	}
+	return store.Statement{
+		SQL:  `UPDATE setting SET value = ?, version = version + 1 WHERE name = ? AND version = ?`,
+		Args: []any{string(value), name, version}, Want: 1,
+	}
 }
 
 // holds says whether a setting is at a value. What is sealed looks like anything.
