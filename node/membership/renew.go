@@ -11,7 +11,6 @@ import (
 
 	"thatch/node/identity"
 	"thatch/node/members"
-	"thatch/node/store"
 	"thatch/node/wire"
 )
 
@@ -54,10 +53,10 @@ func (m *Membership) certify(w http.ResponseWriter, r *http.Request, from wire.P
 	}
 	csr, err := x509.ParseCertificateRequest(in.CSR)
 	if err != nil {
-		return nil, store.Invalid("the certificate request: %v", err)
+		return nil, &wire.Error{Status: http.StatusBadRequest, Code: codeInvalid, Text: "the certificate request: " + err.Error()}
 	}
 	if hash := sha256.Sum256(csr.RawSubjectPublicKeyInfo); !bytes.Equal(hash[:], from.KeyHash) {
-		return nil, store.Invalid("the certificate request is for another key than the one that node %s calls with", from.ID)
+		return nil, &wire.Error{Status: http.StatusBadRequest, Code: codeInvalid, Text: "the certificate request is for another key than the one that the node calls with"}
 	}
 	if _, known := m.find(from.ID); !known { // one that was removed is refused before
 		return nil, members.Refuse(members.CodeStranger, "there is no node %s in this site, as far as is known here", from.ID)
