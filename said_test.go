@@ -89,7 +89,7 @@ var (
 
 // elsewhere are rooms below those that say nothing to a page: what they say is for a log, an agent or a command line.
 var elsewhere = []string{
-	"node/store/batch", "node/quorum", "node/check", "node/config.go", "node/identity/authority.go", "node/identity/neighbours.go", "node/computers/enrol.go", "node/membership/door.go", "node/membership/join.go",
+	"node/store/batch", "node/quorum", "node/check", "node/config.go", "node/identity/authority.go", "node/identity/neighbours.go", "node/computers/enrol.go", "node/membership/door.go", "node/membership/join.go", "node/membership/renew.go",
 	"console/api/client", "console/api/openapi.go", "catalog/rule/memory", "catalog/rule/wql", "catalog/rule/expression",
 }
 
