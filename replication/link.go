@@ -170,6 +170,9 @@ func (l *Link) rest(ctx context.Context, failures int, err error, changed *store
 	return true
 }
 
+// maxTried is how many addresses are tried in a row: a parent whose nodes name ever more of them is asked again later.
+const maxTried = 32
+
 // find opens a session with the node of the parent that talks with children: where it was last, or where another node says that
 // it is, else at each address in turn.
 func (l *Link) find(ctx context.Context, parent sites.Parent) (*session, error) {
@@ -182,7 +185,7 @@ func (l *Link) find(ctx context.Context, parent sites.Parent) (*session, error) 
 	}
 	tried := map[string]bool{}
 	var first error
-	for len(untried) > 0 && ctx.Err() == nil {
+	for len(untried) > 0 && len(tried) < maxTried && ctx.Err() == nil {
 		address := untried[0]
 		untried = untried[1:]
 		if tried[address] {

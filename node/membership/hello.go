@@ -135,7 +135,11 @@ func (m *Membership) greetOne(ctx context.Context, id string) {
 		switch {
 		case err != nil && h.Err == nil:
 			h.Since = at
-			m.cfg.Log.Warn("another node of the site does not answer", "node", id, "last contact", h.At, "error", err)
+			contact := "never"
+			if !h.At.IsZero() {
+				contact = h.At.Format(time.RFC3339)
+			}
+			m.cfg.Log.Warn("another node of the site does not answer", "node", id, "last contact", contact, "error", err)
 		case err == nil && h.Err != nil:
 			m.cfg.Log.Info("another node of the site answers again", "node", id)
 		}
