@@ -187,7 +187,7 @@ func firstID(value any) string {
 	items, _ := object["items"].([]any)
 	for _, item := range items {
 		fields, _ := item.(map[string]any)
-		for _, name := range []string{"id", "name"} {
+		for _, name := range []string{"id", "sha256", "name"} {
 			if id, ok := fields[name].(string); ok && id != "" {
 				return id
 			}
