@@ -9,6 +9,9 @@ import (
 // TestStartPreparesLittle: every command pays for what its packages prepare before main. What only few need is made when
 // it is wanted. Bytes are counted, since time would depend on the machine.
 func TestStartPreparesLittle(t *testing.T) {
+	if testing.Short() {
+		t.Skip("left out of the pass under the race detector, with which everything takes more")
+	}
 	const most, mostOfOne = 3 << 20, 512 << 10
 	cmd := program("version")
 	cmd.Env = append(cmd.Env, "GODEBUG=inittrace=1")

@@ -116,6 +116,9 @@ func TestScheduleOfBackups(t *testing.T) {
 func TestNodeKeyIsChanged(t *testing.T) {
 	n := nodetest.New(t)
 	nodetest.Run(t, n, map[string]http.Handler{"/": api.New(n, backups.Routes(n)...)})
+	if err := n.Sisters().Settled(t.Context()); err != nil { // it tells of itself while it serves already
+		t.Fatal(err)
+	}
 	c := apitest.Local(t, n)
 	before, err := sealed.NodeKey(n.Dir())
 	if err != nil {

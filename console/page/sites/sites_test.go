@@ -34,6 +34,9 @@ type site struct {
 func start(t testing.TB, name string, languages ...string) site {
 	t.Helper()
 	s := replicationtest.Start(t, replicationtest.Config{Name: name, Languages: languages})
+	if err := s.Sisters().Settled(t.Context()); err != nil { // the node tells of itself while it serves already
+		t.Fatal(err)
+	}
 	routes := append(hierarchy.Routes(s.Node), links.Routes(s.Node, s.Link, s.Rounds)...)
 	routes = slices.Concat(routes, payloads.Routes(s.Node), tree.Routes(s.Node), operators.Routes(s.Node), policies.Routes(s.Node), nodes.Routes(s.Node), hints.Routes(s.Node))
 	return site{s, pagetest.Open(s.Node, api.New(s.Node, routes...), sites.Area(), administration.Area())}
