@@ -103,8 +103,10 @@ func (k *Keeper) sisters(file *holdings.File) []membership.Fellow {
 	nodes := k.cfg.Sisters.Fellows()
 	now := k.cfg.Now()
 	k.mu.Lock()
+	maps.DeleteFunc(k.mistrust, func(_ [2]string, until time.Time) bool { return !now.Before(until) })
 	nodes = slices.DeleteFunc(nodes, func(n membership.Fellow) bool {
-		return n.ID == k.cfg.Node || !n.Living || now.Before(k.mistrust[[2]string{file.SHA256, n.ID}])
+		_, mistrusted := k.mistrust[[2]string{file.SHA256, n.ID}]
+		return n.ID == k.cfg.Node || !n.Living || mistrusted
 	})
 	k.mu.Unlock()
 	if slices.ContainsFunc(nodes, func(n membership.Fellow) bool { return file.On(n.ID) }) {

@@ -3,7 +3,6 @@
 package settings
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"database/sql"
@@ -237,8 +236,7 @@ func (r *Room) Set(ctx context.Context, name string, value json.RawMessage, vers
 			}
 		}
 	}
-	based := version >= 0
-	if !based {
+	if version < 0 {
 		version = now.Version
 	}
 	applied, err := r.writer.Write(ctx, store.Batch{
@@ -249,13 +247,8 @@ func (r *Room) Set(ctx context.Context, name string, value json.RawMessage, vers
 		return now, fmt.Errorf("set %s: %w", name, err)
 	}
 	entry, err := r.Get(ctx, name)
-	switch {
-	case err != nil || entry.Version == version+1:
-		return entry, err
-	case applied.Repeated && !based && entry.holds(value):
-		return entry, nil
-	case applied.Repeated && !based:
-		return now, store.Conflicting("%s was set by this request before, and has been changed since: it is at version %d", name, entry.Version)
+	if err != nil || applied.Repeated || entry.Version == version+1 {
+		return entry, err // a request that is asked again is answered with what stands now
 	}
 	// It was changed again since: the answer is about this change.
 	entry.Version, entry.Set = version+1, string(value) != "null"
@@ -280,12 +273,6 @@ func change(name string, value json.RawMessage, version int) store.Statement {
 		SQL:  `UPDATE setting SET value = ?, version = version + 1 WHERE name = ? AND version = ?`,
 		Args: []any{string(value), name, version}, Want: 1,
 	}
-}
-
-// holds says whether a setting is at a value. What is sealed looks like anything.
-func (e Entry) holds(value json.RawMessage) bool {
-	set := string(value) != "null"
-	return e.Set == set && (!set || e.Type == secretKind || bytes.Equal(e.Value, value))
 }
 
 func clip(text string) string {
